@@ -1,0 +1,87 @@
+/**
+ * Every limit and timeout of the house, with unit, default and reason. Plug-ins take theirs as
+ * options whose defaults are these.
+ */
+
+/** The first bytes of every hello; grows when frames change. */
+export const PROTOCOL_VERSION = 1
+
+export const LIMITS = {
+  /** UTF-8 bytes. SECURITY 7. */
+  keyBytesMax: 512,
+  /** UTF-8 bytes. SECURITY 7. */
+  cacheNameBytesMax: 64,
+  /** One value. SECURITY 8. */
+  valueBytesMax: 2 ** 20,
+  /** Between a client and a node: one value and its frame. SECURITY 6. */
+  clientFrameBytesMax: 2 ** 20 + 65_536,
+  /** Between nodes. SECURITY 6. */
+  peerFrameBytesMax: 4 * 2 ** 20,
+  /** Before the hello is accepted. SECURITY 1. */
+  helloBytesMax: 4_096,
+  /** Calls in one request frame. SECURITY 9. */
+  requestsPerFrameMax: 1_024,
+  /** Writes of one window without an answer. PROTOCOL 10. */
+  windowWritesMax: 1_024,
+  /** Idempotency windows on a cluster. PROTOCOL 10. */
+  windowsMax: 10_000,
+  /** A window that was not used for this long is closed by an entry. */
+  windowIdleMs: 30 * 60_000,
+  /** Records a scan page may hold. SECURITY 9. */
+  scanPageMax: 1_000,
+  /** Unsent bytes for a client; then it is cut off (SECURITY 12). */
+  clientQueueBytesMax: 8 * 2 ** 20,
+  /** Unsent bytes for a slave; the backlog holds the rest. PROTOCOL 13. */
+  peerQueueBytesMax: 2 ** 20,
+  /** Bytes of calls that wait inside a client for a master. */
+  callQueueBytesMax: 32 * 2 ** 20,
+  /** Calls that wait inside a client. */
+  callsMax: 65_536,
+  /** The log kept in memory for partial resyncs. PROTOCOL 4. */
+  backlogBytesMax: 64 * 2 ** 20,
+  backlogEntriesMax: 1_000_000,
+  /** Writes a master holds without their acks; then BUSY. PROTOCOL 13. */
+  unackedBytesMax: 32 * 2 ** 20,
+  unackedWritesMax: 10_000,
+  /** A snapshot slice. PROTOCOL 12. */
+  snapshotSliceBytes: 256 * 1_024,
+  /** Records that first touch holds for the next slice; more restarts the copy. */
+  snapshotPendingBytesMax: 64 * 2 ** 20,
+} as const
+
+export const TIMES = {
+  /** A call's deadline. */
+  timeoutMs: 5_000,
+  /** The engine's tick; judged fine enough for the 75 ms steps of promotion. */
+  tickMs: 25,
+  /** Connect and hello together. SECURITY 3. */
+  handshakeMs: 2_000,
+  /** First redial after a loss is at once: a refused redial is the fast evidence of death. */
+  redialMsMin: 20,
+  redialMsMax: 1_000,
+  heartbeatMs: 100,
+  suspectAfterMs: 1_000,
+  /** A peer vouches for a master it heard within this time. PROTOCOL 7. */
+  heardWithinMs: 600,
+  /** Silence below which a hint starts nothing. PROTOCOL 7. */
+  hintSilenceMsMin: 700,
+  /** Wait for each unsuspected slave of lower ordinal. PROTOCOL 7. */
+  ordinalStepMs: 75,
+  /** A candidate waits this long for every reachable peer. PROTOCOL 8. */
+  promiseWaitMs: 150,
+  /** The master answers ACK_TIMEOUT before a default client deadline ends. */
+  ackTimeoutMs: 3_000,
+  /** A clock that jumped by this much says: I was stopped. PROTOCOL 9. */
+  stoppedMs: 800,
+  /** An ordinal cluster begins without its unreachable members after this. PROTOCOL 12. */
+  bootstrapWaitMs: 5_000,
+} as const
+
+/** What a cache that no configuration names gets. */
+export const CACHE_DEFAULTS = {
+  maxEntries: 1_000_000,
+  maxBytes: 2 ** 30,
+  ttlMs: 0,
+  idleMs: 0,
+  eviction: 'lru',
+} as const

@@ -1,0 +1,142 @@
+/**
+ * The typed face that Node and Client share (`Cache`), and the port of raw bytes beneath it. One
+ * implementation of the rules (src/cache/cache.ts) serves both.
+ */
+import type { Ack, Offset } from './types.js'
+
+/** Where a write stands: for applications `(epoch, offset)` is a fencing token. */
+export interface WriteReceipt {
+  /** Version of the record after the write; pass it as `ifVersion`. 0 after delete and clear. */
+  readonly version: Offset
+  readonly epoch: number
+  readonly offset: Offset
+  /** Logs that held the entry when it was answered, the master's included. */
+  readonly copies: number
+  readonly durableCopies: number
+}
+
+export interface Entry<V> {
+  readonly value: V
+  readonly version: Offset
+  /** Milliseconds since 1970 by cluster time; undefined: never. */
+  readonly expiresAt: number | undefined
+}
+
+export interface CallOptions {
+  /** The call settles before it, ms. Default 5,000. */
+  timeoutMs?: number
+}
+
+export interface WriteOptions extends CallOptions {
+  /** Default: the strategy's (`insync` under profile ordinal). */
+  ack?: Ack
+}
+
+export interface SetOptions extends WriteOptions {
+  /** Absolute life, ms, 1..2^45. 0: none. Default: the cache's. */
+  ttlMs?: number
+  /** Life without a set or touch, ms. 0: none. Default: the cache's. */
+  idleMs?: number
+  /** Set only if the record's version is this one, else VERSION_MISMATCH. */
+  ifVersion?: Offset
+  /** Set only if there is no record, else ALREADY_EXISTS. */
+  ifAbsent?: boolean
+}
+
+export interface DeleteOptions extends WriteOptions {
+  ifVersion?: Offset
+}
+
+export interface TouchOptions extends WriteOptions {
+  /** A new absolute life from now on; without it only the idle time restarts. */
+  ttlMs?: number
+}
+
+export interface ScanOptions extends CallOptions {
+  prefix?: string
+  /** Records a page asks for, 1..1,000. Default 256. */
+  pageSize?: number
+}
+
+export interface ChangeEvent<V> {
+  /** 'gap': events may be missing from here (failover, a link lost); read again what matters. */
+  readonly kind: 'set' | 'delete' | 'touch' | 'expire' | 'evict' | 'clear' | 'gap'
+  readonly key: string
+  /** Only with 'set'. */
+  readonly value: V | undefined
+  readonly version: Offset
+}
+
+export interface WatchOptions {
+  prefix?: string
+  signal?: AbortSignal
+}
+
+/** A named region of keys. Keys are strings of 1..512 bytes in UTF-8. */
+export interface Cache<V> {
+  readonly name: string
+  get(key: string, options?: CallOptions): Promise<V | undefined>
+  getEntry(key: string, options?: CallOptions): Promise<Entry<V> | undefined>
+  has(key: string, options?: CallOptions): Promise<boolean>
+  /** Values in the order of `keys`. */
+  getMany(keys: readonly string[], options?: CallOptions): Promise<(V | undefined)[]>
+  set(key: string, value: V, options?: SetOptions): Promise<WriteReceipt>
+  /** Each pair is a write of its own; rejects with the first failure after all have settled. */
+  setMany(pairs: Iterable<readonly [string, V]>, options?: SetOptions): Promise<WriteReceipt[]>
+  /** True if there was a record. */
+  delete(key: string, options?: DeleteOptions): Promise<boolean>
+  deleteMany(keys: readonly string[], options?: DeleteOptions): Promise<boolean[]>
+  /** Extends a record's life without sending its value; false if there is none. */
+  touch(key: string, options?: TouchOptions): Promise<boolean>
+  clear(options?: WriteOptions): Promise<WriteReceipt>
+  size(options?: CallOptions): Promise<number>
+  keys(options?: ScanOptions): AsyncIterableIterator<string>
+  entries(options?: ScanOptions): AsyncIterableIterator<[string, V]>
+  watch(options?: WatchOptions): AsyncIterableIterator<ChangeEvent<V>>
+}
+
+/** How values become bytes. Servers never look inside. */
+export interface ValueCodec<V> {
+  encode(value: V): Uint8Array
+  /** `bytes` may be kept: it is the codec's own copy. */
+  decode(bytes: Uint8Array): V
+}
+
+export type CodecChoice<V> = 'msgpack' | 'json' | 'bytes' | ValueCodec<V>
+
+export interface RawEntry {
+  readonly value: Uint8Array
+  readonly version: Offset
+  /** 0: never. */
+  readonly expiresAt: number
+}
+
+export interface RawPage {
+  readonly keys: readonly string[]
+  readonly values: readonly Uint8Array[]
+  readonly cursor: number
+}
+
+/**
+ * What lies under a Cache: the client's calls to the master, or the embedded node. Every promise
+ * settles before its deadline, rejected with a GcacheError.
+ */
+export interface CachePort {
+  get(cache: string, key: string, timeoutMs: number): Promise<RawEntry | undefined>
+  has(cache: string, key: string, timeoutMs: number): Promise<boolean>
+  size(cache: string, timeoutMs: number): Promise<number>
+  scan(
+    cache: string,
+    prefix: string,
+    cursor: number,
+    limit: number,
+    timeoutMs: number,
+  ): Promise<RawPage>
+  set(cache: string, key: string, value: Uint8Array, options: SetOptions): Promise<WriteReceipt>
+  /** Rejects with NOT_FOUND where there is nothing. */
+  delete(cache: string, key: string, options: DeleteOptions): Promise<WriteReceipt>
+  touch(cache: string, key: string, options: TouchOptions): Promise<WriteReceipt>
+  clear(cache: string, options: WriteOptions): Promise<WriteReceipt>
+  /** Calls `sink` for each event until the returned function is called. */
+  watch(cache: string, prefix: string, sink: (event: ChangeEvent<Uint8Array>) => void): () => void
+}

@@ -1,0 +1,173 @@
+/**
+ * A replication strategy is a function of its inputs: `step(input, effects)` is synchronous and
+ * total, has no clock, no I/O and no randomness but the seeded one. The engine's pump is its only
+ * driver, on sockets and in the simulator alike.
+ */
+import type { Random } from './environment.js'
+import type { LogView } from './store.js'
+import type { LinkLoss } from './transport.js'
+import type {
+  Ack,
+  Batch,
+  ClientRef,
+  Epoch,
+  GroupId,
+  Member,
+  Offset,
+  PeerId,
+  Receipt,
+  Session,
+} from './types.js'
+
+/**
+ * One write that asks for a place in the log. The command is `bytes[start, end)`, borrowed for the
+ * step: whoever keeps it copies it (encodeBatch does). `key` is set only for a strategy that
+ * declares `keyed`. `client` is null for the engine's own entries (expiry, eviction).
+ */
+export interface Proposal {
+  readonly id: number
+  readonly key?: string
+  readonly ack: Ack
+  readonly client: ClientRef | null
+  /** The writer's sequence number, `client.lowest <= seq < client.lowest + 1024`. */
+  readonly seq: number
+  readonly bytes: Uint8Array
+  readonly start: number
+  readonly end: number
+}
+
+export type AdminCommand = 'promote' | 'demote' | 'handover' | 'force-bootstrap'
+
+export type Input<M> =
+  /** The only way time enters. Opens every turn whose clock moved by 1 ms; comes at least every
+   *  25 ms. `lateMs`: how late this process's own event loop ran. */
+  | { kind: 'tick'; now: number; wall: number; lateMs: number }
+  | { kind: 'link-up'; peer: PeerId; session: Session }
+  | { kind: 'congested'; peer: PeerId; session: Session }
+  | { kind: 'writable'; peer: PeerId; session: Session }
+  /** session 0: a dial that failed. */
+  | { kind: 'link-down'; peer: PeerId; session: Session; loss: LinkLoss }
+  | { kind: 'message'; peer: PeerId; session: Session; message: M }
+  /** All of one turn. */
+  | { kind: 'propose'; proposals: readonly Proposal[] }
+  /** Reads of mode master and local never reach step(): the engine answers them from the last
+   *  `become`. */
+  | { kind: 'read'; id: number; key: string; mode: 'linearizable' | 'lease' }
+  | {
+      kind: 'snapshot'
+      group: GroupId
+      id: number
+      next: Offset
+      slice: Uint8Array
+      state: SnapshotState
+    }
+  | { kind: 'view'; view: number; members: readonly Member[] }
+  /** A client has not heard the master: evidence, never authority. */
+  | { kind: 'hint'; identity: string }
+  | { kind: 'admin'; command: AdminCommand; group: GroupId; peer?: PeerId }
+
+export type SnapshotState = 'more' | 'done' | 'overflow'
+
+/** What `become` tells. `serving`: reads and writes may be answered now. */
+export interface Standing {
+  readonly role: 'master' | 'slave'
+  readonly epoch: Epoch
+  readonly master: PeerId | undefined
+  readonly serving: boolean
+}
+
+/** Filled during step(), executed in order after it. */
+export interface Effects<M> {
+  /** Barrier: held at the set durability before later effects run. */
+  append(group: GroupId, batch: Batch): void
+  /** Drops `[from, next)`; `from` is a batch boundary. */
+  truncate(group: GroupId, from: Offset): void
+  /** Barrier, as append. */
+  persist(group: GroupId, promised: Epoch): void
+  /** The state machine applies `[applied, next)`; `next` is a batch boundary. */
+  commit(group: GroupId, next: Offset): void
+  /** On the current session; dropped without one. The same object sent twice in a row is encoded
+   *  once. */
+  send(peer: PeerId, message: M): void
+  /** To every linked member. */
+  broadcast(message: M): void
+  /** Answers a proposal; what apply decided for it is added by the engine. */
+  settle(id: number, receipt: Receipt): void
+  /** The proposal or read ends with this code of errors.ts. `surely`: it is not and will not be in
+   *  any log. */
+  reject(id: number, code: string, surely: boolean): void
+  /** Answer the read once applied >= next. */
+  serve(id: number, group: GroupId, next: Offset): void
+  /** Fixes S = applied. */
+  openSnapshot(group: GroupId, id: number): void
+  /** Answered by a 'snapshot' input in a later turn. */
+  readSnapshot(group: GroupId, id: number, bytesMax: number): void
+  /** Stops the walk, frees what is pending. */
+  closeSnapshot(group: GroupId, id: number): void
+  /** `first`: drop the old state and log; the log then begins at `at`, continuing `crc`. */
+  install(group: GroupId, at: Offset, slice: Uint8Array, first: boolean, crc: number): void
+  /** Tells engine and application. */
+  become(group: GroupId, standing: Standing): void
+  /** Something the operator or application should know: 'divergence', 'failover', 'lag' ... */
+  report(event: string, fields: Record<string, unknown>): void
+  /** Ends the session. */
+  disconnect(peer: PeerId, code: string): void
+}
+
+/** Frames of a strategy begin with a byte of 0x40..0xff, which the codec writes and reads. */
+export interface MessageCodec<M> {
+  /** The whole frame. May return a view of a buffer that the next encode() overwrites. */
+  encode(message: M): Uint8Array
+  /** Throws PROTOCOL_ERROR. `frame` is borrowed: what the message keeps is copied. */
+  decode(frame: Uint8Array): M
+}
+
+export interface MemberStatus {
+  readonly id: PeerId
+  readonly ordinal: number
+  readonly role: 'master' | 'slave'
+  /** 'online', 'syncing', 'lagging', 'down', 'empty' ... */
+  readonly state: string
+  readonly offset: Offset
+  readonly lag: number
+  readonly address: string
+}
+
+export interface StrategyStatus {
+  readonly strategy: string
+  readonly profile: string
+  /** One sentence, computed from N, W, P and durability. */
+  readonly guarantee: string
+  readonly epoch: number
+  readonly history: string
+  readonly master: PeerId | undefined
+  readonly self: MemberStatus
+  /** What this node knows of all members, itself included. */
+  readonly members: readonly MemberStatus[]
+}
+
+export interface ReplicationStrategy<M> {
+  readonly name: string
+  readonly codec: MessageCodec<M>
+  /** True if proposals must carry their key. */
+  readonly keyed: boolean
+  /** The ack that a write without one gets. */
+  readonly defaultAck: Ack
+  step(input: Input<M>, effects: Effects<M>): void
+  /** Cluster time in ms: never falls. Judges expiry for reads. */
+  time(group: GroupId): number
+  status(): StrategyStatus
+}
+
+export interface StrategyEnv {
+  readonly self: PeerId
+  /** 16 hex digits, new with every process start. */
+  readonly incarnation: string
+  readonly random: Random
+  /** The largest message that the transport carries. */
+  readonly frameBytesMax: number
+  readonly durability: 'memory' | 'os' | 'fsync'
+  log(group: GroupId): LogView
+}
+
+export type StrategyFactory<M = unknown> = (env: StrategyEnv) => ReplicationStrategy<M>

@@ -1,0 +1,118 @@
+/**
+ * GcacheError and the one table of codes. A code is a condition; its row says when it is thrown,
+ * whether the same call may succeed later, and what to do about it.
+ */
+
+export interface ErrorRow {
+  readonly when: string
+  readonly retryable: boolean
+  readonly remedy: string
+}
+
+const row = (retryable: boolean, when: string, remedy: string): ErrorRow => ({
+  when,
+  retryable,
+  remedy,
+})
+
+export const ERROR_CODES = {
+  ACK_TIMEOUT: row(
+    true,
+    'the wanted copies were not reached in time; the write may survive',
+    'read back, or repeat it with the same condition; look at `gcache status`',
+  ),
+  ADDRESS_IN_USE: row(
+    false,
+    'the listen address is taken',
+    'stop the other process or choose another port',
+  ),
+  ADDRESS_INVALID: row(
+    false,
+    'an address cannot be parsed or bound',
+    'write it as tcp://host:port',
+  ),
+  ALREADY_EXISTS: row(false, 'ifAbsent met a record', 'read it, or set without ifAbsent'),
+  BUSY: row(true, 'too many bytes or calls wait unanswered', 'slow down and try again'),
+  CACHE_FULL: row(
+    true,
+    'the cache is full and its configuration forbids eviction',
+    'raise maxEntries or maxBytes, delete, or allow eviction',
+  ),
+  CLIENT_EXPIRED: row(
+    false,
+    'a retried write came after its idempotency window was gone',
+    'read back what the write should have done',
+  ),
+  CLOSED: row(false, 'the node or client was closed', 'use an open one'),
+  CODEC: row(false, 'a value could not be encoded or decoded', 'use the codec that wrote it'),
+  CONFIG: row(
+    false,
+    'a configuration is wrong or names an unknown option',
+    'the message names the option and a remedy',
+  ),
+  FRAME_TOO_BIG: row(false, 'a frame is larger than the limit', 'raise the limit on every node'),
+  INTERNAL: row(false, 'an invariant was broken', 'report it with the message'),
+  LIMIT: row(
+    false,
+    'a key, name, value or count is larger than its limit',
+    'the message names the limit',
+  ),
+  NOT_ENOUGH_COPIES: row(
+    true,
+    'the ack level needs more copies than there are',
+    'bring nodes back, or ask for fewer copies',
+  ),
+  NOT_FOUND: row(false, 'there is no such record', 'nothing to do'),
+  NOT_MASTER: row(true, 'the node is not master', 'ask the master; clients do so by themselves'),
+  NOT_READY: row(true, 'the node is not serving yet', 'wait for ready'),
+  NO_SUCH_CACHE: row(
+    false,
+    'no configuration names the cache and auto caches are off',
+    'name it under caches',
+  ),
+  PROTOCOL_ERROR: row(
+    false,
+    'bytes that are no frame of this protocol',
+    'check that both sides are gcache of like versions',
+  ),
+  REFUSED: row(false, 'the other side refused the handshake', 'the message has its reason'),
+  TIMEOUT: row(
+    true,
+    'the call did not settle before its deadline',
+    'check the servers; raise timeoutMs',
+  ),
+  UNREACHABLE: row(
+    true,
+    'none of the servers could be reached',
+    'check the list and that a server runs',
+  ),
+  VERSION_MISMATCH: row(false, 'ifVersion met another version', 'read again and decide again'),
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof ERROR_CODES
+
+export interface GcacheErrorOptions {
+  cause?: unknown
+  /** For a write: surely not done, or nobody can say. */
+  outcome?: 'rejected' | 'unknown'
+}
+
+/** Every rejected call and every refused configuration. Never holds a value or a secret. */
+export class GcacheError extends Error {
+  override readonly name = 'GcacheError'
+  readonly code: ErrorCode
+  readonly retryable: boolean
+  readonly outcome: 'rejected' | 'unknown' | undefined
+
+  constructor(code: ErrorCode, message: string, options: GcacheErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.retryable = ERROR_CODES[code].retryable
+    this.outcome = options.outcome
+  }
+}
+
+/** Narrows an unknown code from the wire; anything foreign is a PROTOCOL_ERROR. */
+export function errorCode(text: string): ErrorCode {
+  return Object.hasOwn(ERROR_CODES, text) ? (text as ErrorCode) : 'PROTOCOL_ERROR'
+}

@@ -1,0 +1,133 @@
+/**
+ * Control frames: rare messages as msgpack maps, each field checked before anybody believes it.
+ * Records, extensions and structured clones are off (SECURITY 3).
+ */
+import { Packr } from 'msgpackr'
+import { GcacheError } from '../errors.js'
+
+const PACKR = new Packr({
+  useRecords: false,
+  mapsAsObjects: true,
+  moreTypes: false,
+  int64AsType: 'number',
+})
+
+export type FieldKind = 'text' | 'number' | 'whole' | 'flag' | 'list' | 'map' | 'bytes'
+export type Fields = Record<string, FieldKind | `${FieldKind}?`>
+
+/** Packs `message` behind the byte `kind`. */
+export function packMessage(kind: number, message: object): Uint8Array {
+  const body = PACKR.pack(message)
+  const frame = Buffer.allocUnsafe(body.length + 1)
+  frame[0] = kind
+  body.copy(frame, 1)
+  return frame
+}
+
+/** Unpacks what stands behind the first byte; PROTOCOL_ERROR for anything but a plain map. */
+export function unpackMessage(frame: Uint8Array): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = PACKR.unpack(frame.subarray(1))
+  } catch (cause) {
+    throw new GcacheError('PROTOCOL_ERROR', 'a control frame is no msgpack', { cause })
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new GcacheError('PROTOCOL_ERROR', 'a control frame is no map')
+  return value as Record<string, unknown>
+}
+
+/** Throws PROTOCOL_ERROR unless every field of `fields` is there and of its kind; `?`: may be
+ *  absent. Fields not named are let through: a later version may send more. */
+export function checkFields(message: Record<string, unknown>, fields: Fields): void {
+  for (const [name, wanted] of Object.entries(fields)) {
+    const value = message[name]
+    const optional = wanted.endsWith('?')
+    if (value === undefined || value === null) {
+      if (optional) continue
+      throw new GcacheError('PROTOCOL_ERROR', `field ${name} is missing`)
+    }
+    if (!isKind(value, (optional ? wanted.slice(0, -1) : wanted) as FieldKind))
+      throw new GcacheError('PROTOCOL_ERROR', `field ${name} is not of kind ${wanted}`)
+  }
+}
+
+function isKind(value: unknown, kind: FieldKind): boolean {
+  switch (kind) {
+    case 'text':
+      return typeof value === 'string'
+    case 'number':
+      return typeof value === 'number' && Number.isFinite(value)
+    case 'whole':
+      return Number.isSafeInteger(value) && (value as number) >= 0
+    case 'flag':
+      return typeof value === 'boolean'
+    case 'list':
+      return Array.isArray(value)
+    case 'bytes':
+      return value instanceof Uint8Array
+    case 'map':
+      return typeof value === 'object' && !Array.isArray(value) && !(value instanceof Uint8Array)
+  }
+}
+
+/** A member as clients see it. */
+export interface ViewMember {
+  id: string
+  ordinal: number
+  address: string
+}
+
+/** Client and node, over FRAME.control. */
+export type Control =
+  /** Node to client: on link-up and at each change. */
+  | {
+      type: 'view'
+      node: string
+      master: string
+      epoch: number
+      serving: boolean
+      members: ViewMember[]
+    }
+  | { type: 'status'; id: number }
+  | { type: 'status-reply'; id: number; status: Record<string, unknown> }
+  | { type: 'watch'; id: number; cache: string; prefix: string }
+  | { type: 'unwatch'; id: number }
+  /** Client to a slave: the master of this epoch does not answer me. */
+  | { type: 'hint'; epoch: number }
+  /** Node to client: this node leaves; go elsewhere. */
+  | { type: 'farewell' }
+
+const CONTROL_FIELDS: Record<Control['type'], Fields> = {
+  view: { node: 'text', master: 'text', epoch: 'whole', serving: 'flag', members: 'list' },
+  status: { id: 'whole' },
+  'status-reply': { id: 'whole', status: 'map' },
+  watch: { id: 'whole', cache: 'text', prefix: 'text' },
+  unwatch: { id: 'whole' },
+  hint: { epoch: 'whole' },
+  farewell: {},
+}
+
+export function encodeControl(message: Control): Uint8Array {
+  return packMessage(3, message)
+}
+
+/** PROTOCOL_ERROR for an unknown type or a field that is not what it should be. */
+export function decodeControl(frame: Uint8Array): Control {
+  const message = unpackMessage(frame)
+  const type = message.type
+  if (typeof type !== 'string' || !Object.hasOwn(CONTROL_FIELDS, type))
+    throw new GcacheError('PROTOCOL_ERROR', 'unknown control message')
+  checkFields(message, CONTROL_FIELDS[type as Control['type']])
+  if (type === 'view')
+    for (const member of message.members as unknown[]) {
+      if (typeof member !== 'object' || member === null)
+        throw new GcacheError('PROTOCOL_ERROR', 'a member is no map')
+      checkFields(member as Record<string, unknown>, {
+        id: 'text',
+        ordinal: 'whole',
+        address: 'text',
+      })
+    }
+  return message as unknown as Control
+}

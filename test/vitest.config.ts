@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config'
+
+/** Two workers: the cap of 10 minutes is stated for 2 cores. Every test names its own longer limit. */
+export default defineConfig({
+  test: {
+    root: new URL('.', import.meta.url).pathname,
+    include: ['**/*.test.ts'],
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    maxWorkers: 2,
+  },
+})
