@@ -98,8 +98,8 @@ export function readEpoch(reader: Reader): Epoch {
 }
 
 /**
- * Reads a batch from `bytes`, which become its own: the caller passes a copy. The whole structure is
- * walked, so that apply() can trust it; the crc is compared by whoever knows the previous one.
+ * Reads a batch from `bytes`, which become its own: the caller passes a copy. All of it is walked,
+ * so that apply() can trust it; the crc is compared by whoever knows the previous one.
  */
 export function decodeBatch(bytes: Uint8Array): Batch {
   const reader = new Reader(bytes)
