@@ -41,12 +41,7 @@ export interface WrittenEntry {
   readonly offset: Offset
 }
 
-/** The highest epoch first: number, then incarnation. */
-export function compareEpochs(a: Epoch, b: Epoch): number {
-  if (a.number !== b.number) return a.number - b.number
-  return a.incarnation < b.incarnation ? -1 : a.incarnation > b.incarnation ? 1 : 0
-}
-
+/** For messages: counter, ordinal and the beginning of the incarnation. */
 export function epochName(epoch: Epoch): string {
   return `${Math.floor(epoch.number / 256)}.${epoch.number % 256}-${epoch.incarnation.slice(0, 4)}`
 }

@@ -15,7 +15,8 @@
  */
 import type { Epoch } from '../../contracts/types.js'
 import type { Life } from '../life.js'
-import { compareEpochs, contains, epochName, type LogPoint, type WrittenEntry } from '../lineage.js'
+import { compareEpochs } from '../../core/epochs.js'
+import { contains, epochName, type LogPoint, type WrittenEntry } from '../lineage.js'
 import type { Call } from '../simulated-client.js'
 import type { Checker, World } from './checker.js'
 

@@ -8,7 +8,7 @@ import type { Batch, Epoch, Offset, PeerId, Receipt } from '../../contracts/type
 import type { Disturbances } from '../disturbances.js'
 import type { Life } from '../life.js'
 import type { Lineage, LogPoint } from '../lineage.js'
-import type { Call } from '../simulated-client.js'
+import type { Call, Reply } from '../simulated-client.js'
 
 /** A node that runs, as a checker may ask it. */
 export interface LiveNode {
@@ -55,6 +55,8 @@ export interface Checker {
   onResult?(life: Life, offset: Offset, outcome: Outcome, version: Offset): void
   /** A client's call has ended. */
   onCallEnd?(call: Call): void
+  /** An answered write was said again and answered again. */
+  onRepeat?(call: Call, again: Reply): void
   /** Every 100 ms of virtual time. */
   onTick?(): void
   /** All faults are over and the survivors had time to agree. */

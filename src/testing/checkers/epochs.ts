@@ -2,7 +2,8 @@
 import type { Standing } from '../../contracts/strategy.js'
 import type { Epoch } from '../../contracts/types.js'
 import type { Life } from '../life.js'
-import { compareEpochs, epochName } from '../lineage.js'
+import { compareEpochs } from '../../core/epochs.js'
+import { epochName } from '../lineage.js'
 import type { Checker, World } from './checker.js'
 
 export function oneMasterPerEpoch(world: World): Checker {

@@ -3,7 +3,8 @@
  * the log that it is appended to; only the master of an epoch makes its entries.
  */
 import { continuesChain } from '../../wire/batch.js'
-import { compareEpochs, epochName } from '../lineage.js'
+import { compareEpochs } from '../../core/epochs.js'
+import { epochName } from '../lineage.js'
 import type { Checker, World } from './checker.js'
 
 export function prefixesAgree(world: World): Checker {
