@@ -338,6 +338,7 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'install':
         if (effect.base !== undefined) {
           this.#batch = undefined
+          this.#watches.gap()
           log.reset(effect.at, effect.base.epoch, effect.base.crc)
         }
         store.install(effect.at, effect.slice, effect.base !== undefined)
