@@ -126,15 +126,21 @@ export class Engine<M = unknown> implements TransportHandler {
     })
   }
 
-  /** Resolves once peers can reach this node; from then on it takes part. */
+  /** Resolves once peers can reach this node; rejects with ADDRESS_IN_USE or ADDRESS_INVALID, and
+   *  is then stopped. */
   async start(): Promise<void> {
+    // start() binds before it returns: dialling already is harmless, and a simulation never waits
+    // for a promise.
     const started = this.#options.transport.start(this)
-    // A simulated transport is bound by now, and nothing there may wait for a promise.
-    if (this.#options.transport.address === '') await started
     this.feed({ kind: 'view', view: 1, members: this.#options.members })
     this.#tick()
     this.#links.start()
-    await started
+    try {
+      await started
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
   }
 
   /** Ends all links and timers; resolves when nothing of it is open. Idempotent. */
