@@ -89,7 +89,6 @@ export class ObservedLog implements LogStore {
 
 export interface StoreWatcher {
   onResult(offset: Offset, outcome: Outcome, version: Offset): void
-  onInstall(at: Offset, first: boolean): void
 }
 
 export class ObservedStore implements StateMachine {
@@ -160,7 +159,6 @@ export class ObservedStore implements StateMachine {
 
   install(at: Offset, slice: Uint8Array, first: boolean): void {
     this.#inner.install(at, slice, first)
-    this.#watcher.onInstall(at, first)
   }
 
   digest(): string {
