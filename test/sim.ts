@@ -7,9 +7,9 @@ import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { masterSlave } from '../strategies/master-slave/index.js'
-import { simulate, type SimulationEnv, type SimulationResult } from '../src/testing/simulation.js'
+import { type SimulationEnv, type SimulationResult, simulate } from '../src/testing/simulation.js'
 import { drawOptions, type SimulationOptions, STYLES, type Style } from '../src/testing/swarm.js'
+import { masterSlave } from '../strategies/master-slave/index.js'
 
 export const ORDINAL: SimulationEnv = {
   strategy: masterSlave({ profile: 'ordinal' }),
@@ -64,7 +64,11 @@ export function add(tally: Tally, other: Tally): void {
 }
 
 /** What a failure prints: enough to understand it, and the command that repeats it. */
-export function explain(options: SimulationOptions, result: SimulationResult, style?: string): string {
+export function explain(
+  options: SimulationOptions,
+  result: SimulationResult,
+  style?: string,
+): string {
   const flags = `--seconds ${options.seconds}${style === undefined ? '' : ` --style "${style}"`}`
   return [
     `seed ${options.seed}: ${result.violation?.message}`,
@@ -79,7 +83,13 @@ export function replays(options: SimulationOptions): boolean {
   return one.traceHash === two.traceHash && one.events === two.events
 }
 
-function runSeeds(first: number, seeds: number, seconds: number, style: Style | undefined, trace: boolean) {
+function runSeeds(
+  first: number,
+  seeds: number,
+  seconds: number,
+  style: Style | undefined,
+  trace: boolean,
+) {
   const tally = emptyTally()
   for (let seed = first; seed < first + seeds; seed++) {
     const options = drawOptions(seed, seconds, style)
@@ -123,14 +133,25 @@ async function main(): Promise<void> {
   const workers = Math.max(1, Math.min(wanted, seeds))
   const total = emptyTally()
   if (workers === 1) add(total, runSeeds(first, seeds, seconds, style, values.trace))
-  else await runInWorkers(total, first, seeds, workers, ['--seconds', values.seconds, ...(style === undefined ? [] : ['--style', style])])
+  else
+    await runInWorkers(total, first, seeds, workers, [
+      '--seconds',
+      values.seconds,
+      ...(style === undefined ? [] : ['--style', style]),
+    ])
   const elapsedMs = performance.now() - startedAt
   const speed = Math.round((total.simulatedHours * 3_600_000) / elapsedMs)
   console.log(JSON.stringify({ ...total, simulatedHours: round(total.simulatedHours), speed }))
   process.exitCode = total.violations > 0 ? 1 : 0
 }
 
-function runInWorkers(total: Tally, first: number, seeds: number, workers: number, flags: string[]) {
+function runInWorkers(
+  total: Tally,
+  first: number,
+  seeds: number,
+  workers: number,
+  flags: string[],
+) {
   const file = fileURLToPath(import.meta.url)
   // Small pieces, so that a slow seed does not leave the other processes idle at the end.
   const size = Math.max(1, Math.min(50, Math.ceil(seeds / workers / 4)))
@@ -145,7 +166,9 @@ function runInWorkers(total: Tally, first: number, seeds: number, workers: numbe
         const child = fork(file, ['--seed', `${from}`, '--seeds', `${some}`, ...flags])
         child.on('message', tally => add(total, tally as Tally))
         child.on('error', reject)
-        child.on('exit', code => (code === 0 ? resolve() : reject(new Error(`seeds from ${from}: exit ${code}`))))
+        child.on('exit', code =>
+          code === 0 ? resolve() : reject(new Error(`seeds from ${from}: exit ${code}`)),
+        )
       })
     }
   }

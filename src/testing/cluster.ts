@@ -3,6 +3,8 @@
  * pauses, splits, bad clocks. Every fault is written into the disturbances, every fact reaches the
  * checkers, and nothing here waits for a promise, so a seed replays bit for bit.
  */
+
+import { MemoryNetwork } from '../../transports/memory.js'
 import { LIMITS } from '../config.js'
 import type { Logger } from '../contracts/environment.js'
 import type { CacheOptions } from '../contracts/store.js'
@@ -10,12 +12,12 @@ import type { Standing, StrategyFactory } from '../contracts/strategy.js'
 import type { Member, PeerId } from '../contracts/types.js'
 import { compareEpochs } from '../core/epochs.js'
 import type { SeededRandom } from '../core/prng.js'
-import { MemoryNetwork } from '../../transports/memory.js'
 import type { Checker, World } from './checkers/checker.js'
 import { Disturbances, HARMLESS_STOP_MS } from './disturbances.js'
 import type { NodeClockOptions } from './gate.js'
 import type { Life } from './life.js'
 import { Lineage, type LogPoint } from './lineage.js'
+import type { Call } from './simulated-client.js'
 import { type NodeHooks, SimulatedNode } from './simulated-node.js'
 import { Violation } from './violation.js'
 import { VirtualClock } from './virtual-clock.js'
@@ -247,6 +249,14 @@ export class SimulatedCluster implements World {
     return this.live().every(node => node.status().self.state === 'online' && !node.life.copying)
   }
 
+  /** A client's call is over. */
+  callEnded(call: Call): void {
+    for (const life of this.#lives) if (life.alive) this.#refresh(life)
+    this.mix(call.reply?.offset ?? 1)
+    this.mix(call.reply?.version ?? 1)
+    for (const checker of this.checkers) checker.onCallEnd?.(call)
+  }
+
   mix(value: number): void {
     this.traceHash = Math.imul(this.traceHash ^ value, 0x01000193) >>> 0
   }
@@ -265,13 +275,14 @@ export class SimulatedCluster implements World {
     let promoted: Standing['epoch'] | undefined
     return {
       onInput: (kind, ids) => {
+        this.#refresh(life)
         this.mix(kind.length * 31 + life.ordinal)
         this.mix(Math.round(this.now() * 1_000))
         if (ids === undefined) return
         const real = ids.filter(id => id >= 0)
         for (const checker of checkers) checker.onPropose?.(life, real)
       },
-      onStepped: () => this.#refresh(life),
+      onStepped: () => {},
       onEffect: name => this.mix(name.length),
       onPersist: epoch => {
         for (const checker of checkers) checker.onPersist?.(life, epoch)
@@ -302,10 +313,8 @@ export class SimulatedCluster implements World {
       },
       onTruncate: from => this.#shrink(life, this.lineage.ancestorAt(life.tip, from), `${from}`),
       onReset: (at, crc) => {
-        life.notePeak()
-        const to = this.lineage.find(at, crc)
+        this.#shrink(life, this.lineage.find(at, crc), `${at}`)
         life.copying = at > 1
-        this.#shrink(life, to, `${at}`)
       },
       onResult: (offset, outcome, version) => {
         for (const checker of checkers) checker.onResult?.(life, offset, outcome, version)
@@ -322,6 +331,8 @@ export class SimulatedCluster implements World {
     const before = life.tip
     life.notePeak()
     life.tip = to
+    // What it was still copying was never whole, so nothing can be missed.
+    if (life.copying) return
     for (const checker of this.checkers) checker.onDrop?.(life, before)
   }
 

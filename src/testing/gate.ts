@@ -4,7 +4,12 @@
  * its phases. Once dead, nothing of that life ever runs again.
  */
 import type { Clock, Timer } from '../contracts/environment.js'
-import type { LinkLoss, Transport, TransportHandler, TransportTraits } from '../contracts/transport.js'
+import type {
+  LinkLoss,
+  Transport,
+  TransportHandler,
+  TransportTraits,
+} from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
 
 export class Gate {

@@ -3,12 +3,20 @@
  * network, has a window, repeats a write under the same number to whoever is master, and gives up at
  * its deadline. No promise anywhere, so a history is exactly what happened, in order.
  */
+
+import { TIMES } from '../config.js'
 import type { Clock, Random } from '../contracts/environment.js'
 import type { Transport, TransportHandler } from '../contracts/transport.js'
 import type { Ack, PeerId, Session } from '../contracts/types.js'
-import { TIMES } from '../config.js'
 import { Reader, Writer } from '../wire/bytes.js'
-import { OP, type SetFields, writeDelete, writePlain, writeSet, writeTouch } from '../wire/command.js'
+import {
+  OP,
+  type SetFields,
+  writeDelete,
+  writePlain,
+  writeSet,
+  writeTouch,
+} from '../wire/command.js'
 import { decodeControl, encodeControl } from '../wire/control.js'
 import {
   ackCode,
@@ -133,7 +141,8 @@ export class SimulatedClient implements TransportHandler {
   /** Undefined while there is no window to write under. */
   start(plan: CallPlan): Call | undefined {
     const write = plan.kind !== 'get'
-    if (this.#dead || (write && (!this.#windowOpen || this.#unanswered.size > 200))) return undefined
+    if (this.#dead || (write && (!this.#windowOpen || this.#unanswered.size > 200)))
+      return undefined
     const call = this.#makeCall(plan, write ? ++this.#seq : 0)
     this.#begin(call)
     return call

@@ -146,6 +146,7 @@ function live(cluster: SimulatedCluster, workload: Workload, options: Simulation
     bytesPerMs: Number.POSITIVE_INFINITY,
   })
   cluster.mendAll()
+  for (const checker of cluster.checkers) checker.onHeal?.()
   const ids = cluster.members.map(({ id }) => id)
   const core: string[] = []
   while (core.length < options.core) core.push(...ids.splice(random.below(ids.length), 1))

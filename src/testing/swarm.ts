@@ -58,7 +58,13 @@ export interface SimulationOptions {
 }
 
 const ACKS: readonly Ack[] = ['none', 'master', 'slaves:1', 'majority', 'insync', 'all']
-const CACHE: CacheOptions = { maxEntries: 1e6, maxBytes: 2 ** 30, ttlMs: 0, idleMs: 0, eviction: 'lru' }
+const CACHE: CacheOptions = {
+  maxEntries: 1e6,
+  maxBytes: 2 ** 30,
+  ttlMs: 0,
+  idleMs: 0,
+  eviction: 'lru',
+}
 
 /** The same options for the same seed. `style` overrides the drawn one. */
 export function drawOptions(seed: number, seconds: number, style?: Style): SimulationOptions {

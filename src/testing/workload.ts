@@ -4,9 +4,9 @@
  */
 import type { Ack, PeerId } from '../contracts/types.js'
 import type { SeededRandom } from '../core/prng.js'
-import { NodeClock, Gate } from './gate.js'
-import { CLUSTER, type SimulatedCluster } from './cluster.js'
 import { lifeMsOf } from './checkers/expiry.js'
+import { CLUSTER, type SimulatedCluster } from './cluster.js'
+import { Gate, NodeClock } from './gate.js'
 import { type Call, type CallPlan, SimulatedClient } from './simulated-client.js'
 
 export interface WorkloadOptions {
@@ -82,7 +82,14 @@ export class Workload {
 
   /** One call by a client of the workload; undefined while it has no window. */
   call(plan: CallPlan): Call | undefined {
-    return this.#random.pick(this.#clients).start(plan)
+    return this.#start(this.#random.pick(this.#clients), plan)
+  }
+
+  #start(client: SimulatedClient, plan: CallPlan): Call | undefined {
+    const call = client.start(plan)
+    if (call !== undefined)
+      for (const checker of this.#cluster.checkers) checker.onCallStart?.(call)
+    return call
   }
 
   /** Client `i` dies; another takes its place with a window of its own. */
@@ -118,9 +125,7 @@ export class Workload {
     if (call.outcome === 'ok' && call.seq !== 0) this.acked++
     if (reply !== undefined && reply.version > 0)
       this.#versions.set(`${call.cache}/${call.key}`, reply.version)
-    this.#cluster.mix(reply?.offset ?? 1)
-    this.#cluster.mix(reply?.version ?? 1)
-    for (const checker of this.#cluster.checkers) checker.onCallEnd?.(call)
+    this.#cluster.callEnded(call)
   }
 
   #schedule(i: number): void {
@@ -130,7 +135,7 @@ export class Workload {
     this.#cluster.clock.after(-Math.log(1 - this.#random.next()) * meanMs, () => {
       if (!this.#running) return
       if (this.#random.chance((deaths * meanMs) / 1_000)) this.crash(i)
-      for (let n = 0; n < burst; n++) this.#clients[i].start(this.#plan())
+      for (let n = 0; n < burst; n++) this.#start(this.#clients[i], this.#plan())
       this.#schedule(i)
     })
   }

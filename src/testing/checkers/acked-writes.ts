@@ -14,8 +14,8 @@
  * Copying excuses because a full resync drops the slave's data first; such losses are counted.
  */
 import type { Epoch } from '../../contracts/types.js'
-import type { Life } from '../life.js'
 import { compareEpochs } from '../../core/epochs.js'
+import type { Life } from '../life.js'
 import { contains, epochName, type LogPoint, type WrittenEntry } from '../lineage.js'
 import type { Call } from '../simulated-client.js'
 import type { Checker, World } from './checker.js'
@@ -132,7 +132,10 @@ class Oracle implements AckedWrites {
       if (!isExcusedIn(write, tip))
         this.#world.fail('I6', `${nameOf(write)} has vanished, and no fault excuses it`)
       if (!this.#mayLose && (write.call.reply?.copies ?? 0) >= 2)
-        this.#world.fail('I6', `${nameOf(write)} is lost, though one fault at a time cannot do that`)
+        this.#world.fail(
+          'I6',
+          `${nameOf(write)} is lost, though one fault at a time cannot do that`,
+        )
     }
   }
 

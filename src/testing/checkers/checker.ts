@@ -53,12 +53,16 @@ export interface Checker {
   onSettle?(life: Life, id: number, receipt: Receipt): void
   onReject?(life: Life, id: number, code: string): void
   onResult?(life: Life, offset: Offset, outcome: Outcome, version: Offset): void
+  /** A client has begun a call. */
+  onCallStart?(call: Call): void
   /** A client's call has ended. */
   onCallEnd?(call: Call): void
   /** An answered write was said again and answered again. */
   onRepeat?(call: Call, again: Reply): void
   /** Every 100 ms of virtual time. */
   onTick?(): void
+  /** The faults of the first phase are over; some nodes may be taken away now. */
+  onHeal?(): void
   /** All faults are over and the survivors had time to agree. */
   onQuiet?(core: readonly PeerId[]): void
 }

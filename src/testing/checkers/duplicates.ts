@@ -36,7 +36,10 @@ export function noWriteTwice(world: World): Duplicates {
     if (same === undefined) all.set(point, ofPoint.set(offset, mine))
     else {
       if (same.outcome !== outcome || same.version !== version)
-        world.fail('I5', `entry ${offset} ended ${show(same)} on one node, ${show(mine)} on ${life}`)
+        world.fail(
+          'I5',
+          `entry ${offset} ended ${show(same)} on one node, ${show(mine)} on ${life}`,
+        )
       return
     }
     if (entry.client === null) return

@@ -1,8 +1,8 @@
 /** I1: one master per epoch. I3: a promise never falls. An epoch belongs to one process life. */
 import type { Standing } from '../../contracts/strategy.js'
 import type { Epoch } from '../../contracts/types.js'
-import type { Life } from '../life.js'
 import { compareEpochs } from '../../core/epochs.js'
+import type { Life } from '../life.js'
 import { epochName } from '../lineage.js'
 import type { Checker, World } from './checker.js'
 

@@ -3,10 +3,11 @@
  * expires before its life is over, and none is read long after it. Caches of a simulation say in
  * their names how long their records live: `ttl3000`, `idle2000`.
  */
+
+import { Reader } from '../../wire/bytes.js'
+import { OP } from '../../wire/command.js'
 import type { Life } from '../life.js'
 import type { LogPoint } from '../lineage.js'
-import { OP } from '../../wire/command.js'
-import { Reader } from '../../wire/bytes.js'
 import type { Call } from '../simulated-client.js'
 import type { Checker, World } from './checker.js'
 
@@ -23,9 +24,11 @@ export function lifeMsOf(cache: string): number {
 export function nothingExpiresEarly(world: World): Checker {
   /** The least of (cluster time - RATE_MAX * true time) along each log. */
   const slowest = new Map<LogPoint, number>()
-  const times = new Map<Life, number>()
-  /** When a record could last have been extended, by cache and key. */
+  /** By life; within one history it never falls. */
+  const times = new Map<Life, { history: string; time: number }>()
+  /** When a record could last have been extended, by cache and key; how many calls still may. */
   const extended = new Map<string, number>()
+  const open = new Map<string, number>()
   const reader = new Reader()
 
   function checkExpiry(point: LogPoint, start: number, end: number): void {
@@ -67,11 +70,17 @@ export function nothingExpiresEarly(world: World): Checker {
     onTick() {
       for (const node of world.live()) {
         const time = node.clusterTime()
+        const { history } = node.status()
         const before = times.get(node.life)
-        if (before !== undefined && time < before)
-          world.fail('I15', `cluster time of ${node.life} fell by ${before - time} ms`)
-        times.set(node.life, time)
+        if (before?.history === history && time < before.time)
+          world.fail('I15', `cluster time of ${node.life} fell by ${before.time - time} ms`)
+        times.set(node.life, { history, time })
       }
+    },
+    onCallStart(call: Call) {
+      if (call.kind !== 'set' && call.kind !== 'touch') return
+      const name = `${call.cache}/${call.key}`
+      open.set(name, (open.get(name) ?? 0) + 1)
     },
     onCallEnd(call: Call) {
       const lifeMs = lifeMsOf(call.cache)
@@ -80,10 +89,11 @@ export function nothingExpiresEarly(world: World): Checker {
       const { reply } = call
       if (call.kind === 'set' || call.kind === 'touch') {
         // One whose end nobody knows may still come; retries end within a deadline or two.
+        open.set(name, (open.get(name) ?? 1) - 1)
         const slack = call.outcome === 'unknown' ? 15_000 : 0
         extended.set(name, Math.max(extended.get(name) ?? 0, world.now() + slack))
       } else if (reply?.kind === 'value') {
-        const last = extended.get(name)
+        const last = open.get(name) ? undefined : extended.get(name)
         // Cluster time may run 19 % slow, and rests while nobody leads.
         if (last !== undefined && call.startedAt > last + lifeMs * 1.25 + 20_000)
           world.fail(

@@ -2,8 +2,9 @@
  * I2: logs that name the same (epoch, offset) agree on everything before it; each batch continues
  * the log that it is appended to; only the master of an epoch makes its entries.
  */
-import { continuesChain } from '../../wire/batch.js'
+
 import { compareEpochs } from '../../core/epochs.js'
+import { continuesChain } from '../../wire/batch.js'
 import { epochName } from '../lineage.js'
 import type { Checker, World } from './checker.js'
 
@@ -27,7 +28,10 @@ export function prefixesAgree(world: World): Checker {
       if (compareEpochs(batch.epoch, last.epoch) < 0)
         world.fail('I2', `${life} appended ${where} after ${epochName(last.epoch)}`)
       if (batch.time < last.time)
-        world.fail('I15', `entry ${where} is ${last.time - batch.time} ms older than the one before`)
+        world.fail(
+          'I15',
+          `entry ${where} is ${last.time - batch.time} ms older than the one before`,
+        )
     },
   }
 }
