@@ -342,13 +342,7 @@ export class Engine<M = unknown> implements TransportHandler {
         this.#snapshots.delete(effect.id)
         return store.closeSnapshot(effect.id)
       case 'install':
-        if (effect.base !== undefined) {
-          this.#batch = undefined
-          this.#watches.gap()
-          log.reset(effect.at, effect.base.epoch, effect.base.crc)
-        }
-        store.install(effect.at, effect.slice, effect.base !== undefined)
-        return log.markApplied(store.applied)
+        return this.#install(effect)
       case 'become':
         return this.#become(effect.standing)
       case 'report':
@@ -372,6 +366,23 @@ export class Engine<M = unknown> implements TransportHandler {
       const batches = log.read(store.applied, 2 ** 20) ?? []
       if (batches.length === 0) throw new GcacheError('INTERNAL', 'committed entries are not there')
       for (const batch of batches) if (batch.next <= next) store.apply(batch, sink)
+    }
+    log.markApplied(store.applied)
+  }
+
+  #install({ at, slice, base }: Extract<Effect<M>, { kind: 'install' }>): void {
+    const { log, store, transport } = this.#options
+    if (base !== undefined) {
+      this.#batch = undefined
+      this.#watches.gap()
+      log.reset(at, base.epoch, base.crc)
+    }
+    try {
+      store.install(at, slice, base !== undefined)
+    } catch (error) {
+      if (!(error instanceof GcacheError) || error.code !== 'PROTOCOL_ERROR') throw error
+      // Half a copy is no data: the link ends, and the strategy asks for another copy.
+      if (this.standing.master !== undefined) transport.disconnect(this.standing.master, error)
     }
     log.markApplied(store.applied)
   }
