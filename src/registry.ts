@@ -43,7 +43,10 @@ export const TRANSPORT_NAMES: readonly string[] = Object.keys(TRANSPORTS)
 export async function transportByName(name: string): Promise<TransportFactory> {
   const row = Object.hasOwn(TRANSPORTS, name) ? TRANSPORTS[name] : undefined
   if (row === undefined)
-    throw new GcacheError('CONFIG', `unknown transport ${name}: ${suggestion(name, TRANSPORT_NAMES)}`)
+    throw new GcacheError(
+      'CONFIG',
+      `unknown transport ${name}: ${suggestion(name, TRANSPORT_NAMES)}`,
+    )
   return await row.load()
 }
 
@@ -52,7 +55,10 @@ export async function transportByAddress(address: string): Promise<TransportFact
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(address)?.[1].toLowerCase()
   const schemes = Object.values(TRANSPORTS).flatMap(row => row.schemes)
   if (scheme === undefined)
-    throw new GcacheError('ADDRESS_INVALID', `address ${address} has no scheme: write tcp://${address}`)
+    throw new GcacheError(
+      'ADDRESS_INVALID',
+      `address ${address} has no scheme: write tcp://${address}`,
+    )
   for (const row of Object.values(TRANSPORTS))
     if (row.schemes.includes(scheme)) return await row.load()
   throw new GcacheError(

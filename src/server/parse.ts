@@ -7,6 +7,9 @@ import type { Ack, Member } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import { suggestion } from '../suggest.js'
 
+/** The cluster of whoever names none, servers and clients alike. */
+export const DEFAULT_CLUSTER = 'gcache'
+
 const MS_OF: Record<string, number> = {
   '': 1,
   ms: 1,

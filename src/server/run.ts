@@ -6,10 +6,7 @@ import { Command, CommanderError, Option } from 'commander'
 import type { Client } from '../client/connect.js'
 import { GcacheError } from '../errors.js'
 import { connect } from '../index.js'
-import { parseDuration, parseServers } from './parse.js'
-
-/** The cluster of whoever names none, servers and clients alike. */
-export const DEFAULT_CLUSTER = 'gcache'
+import { DEFAULT_CLUSTER, parseDuration, parseServers } from './parse.js'
 
 export const EXIT = { ok: 0, no: 1, trouble: 2 } as const
 

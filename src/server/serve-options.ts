@@ -3,8 +3,7 @@ import type { CacheOptions } from '../contracts/store.js'
 import type { Member } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import type { NamedStrategy, NodeOptions } from '../options.js'
-import { parseCache, parseCount, parseMember, withScheme } from './parse.js'
-import { DEFAULT_CLUSTER } from './run.js'
+import { DEFAULT_CLUSTER, parseCache, parseCount, parseMember, withScheme } from './parse.js'
 
 const DEFAULT_LISTEN = 'tcp://127.0.0.1:7400'
 
@@ -37,7 +36,7 @@ export function nodeOptions(
   const file = flags.config === undefined ? {} : readFile(flags.config)
   const id = flags.id ?? (file.id as string | undefined)
   if (id === undefined)
-    throw new GcacheError('CONFIG', "which node is this? give --id, such as --id a")
+    throw new GcacheError('CONFIG', 'which node is this? give --id, such as --id a')
   const options: Record<string, unknown> = { cluster: DEFAULT_CLUSTER, ...file, id }
   if (flags.cluster !== undefined) options.cluster = flags.cluster
   if (flags.listen !== undefined) options.listen = withScheme(flags.listen)
@@ -81,9 +80,7 @@ function membersOf(id: string, flags: ServeOptions, fromFile: unknown): unknown 
   const self: Member = {
     id,
     ordinal:
-      flags.ordinal === undefined
-        ? (known?.ordinal ?? 0)
-        : parseCount(flags.ordinal, '--ordinal'),
+      flags.ordinal === undefined ? (known?.ordinal ?? 0) : parseCount(flags.ordinal, '--ordinal'),
     address: withScheme(flags.advertise ?? known?.address ?? flags.listen ?? DEFAULT_LISTEN),
   }
   if (at < 0) members.push(self)

@@ -34,7 +34,10 @@ export function clusterStatus(fields: Record<string, unknown>): ClusterStatus {
     guarantee: text(fields.guarantee),
     epoch: whole(fields.epoch),
     master: typeof fields.master === 'string' && fields.master !== '' ? fields.master : null,
-    members: members.filter(isFields).map(memberLine).sort((a, b) => a.ordinal - b.ordinal),
+    members: members
+      .filter(isFields)
+      .map(memberLine)
+      .sort((a, b) => a.ordinal - b.ordinal),
   }
 }
 

@@ -14,7 +14,10 @@ export function delCommand(): Command {
     .argument('<keys...>')
     .option('--if-version <n>', 'only if the record has this version')
     .option('--ack <level>', 'wait for none, master, slaves:N, majority, insync or all')
-    .addHelpText('after', '\nExit: 0 deleted, 1 a key was not there or has another version, 2 trouble.')
+    .addHelpText(
+      'after',
+      '\nExit: 0 deleted, 1 a key was not there or has another version, 2 trouble.',
+    )
     .action((keys: string[], options: DelOptions) => run(() => del(keys, options)))
 }
 

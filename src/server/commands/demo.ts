@@ -2,12 +2,15 @@
  * `gcache demo`, which `npm start` runs: a real web application keeps its users logged in while the
  * master of its cluster is killed. `gcache demo-shop` is one of its processes.
  */
-import { Command, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { parseCount } from '../parse.js'
 import { EXIT, failure, subcommand } from '../run.js'
 
 export function demoCommand(): Command {
-  return subcommand('demo', 'three nodes and a web shop on this machine: kill the master, lose nothing')
+  return subcommand(
+    'demo',
+    'three nodes and a web shop on this machine: kill the master, lose nothing',
+  )
     .option('--port <n>', 'of the shop; 0: any free one', '0')
     .addHelpText(
       'after',
@@ -58,12 +61,14 @@ function keys(show: {
   readonly lost: number
 }): Promise<number> {
   return new Promise((resolve, reject) => {
-    let work: Promise<void> | undefined
+    let busy = false
     const begin = (task: () => Promise<void>) => {
-      work ??= task()
+      if (busy) return
+      busy = true
+      task()
         .catch(reject)
         .finally(() => {
-          work = undefined
+          busy = false
         })
     }
     const done = () => {

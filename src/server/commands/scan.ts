@@ -24,9 +24,7 @@ export function scanCommand(): Command {
 
 async function scan(prefix: string, options: ScanOptions): Promise<number> {
   const limit =
-    options.limit === undefined
-      ? Number.POSITIVE_INFINITY
-      : parseCount(options.limit, '--limit', 1)
+    options.limit === undefined ? Number.POSITIVE_INFINITY : parseCount(options.limit, '--limit', 1)
   let count = 0
   await withClient(options, async client => {
     const cache = client.cache<Uint8Array>(options.cache, { codec: 'bytes' })

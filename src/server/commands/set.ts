@@ -46,7 +46,7 @@ async function set(
   options: SetCommandOptions,
 ): Promise<number> {
   const fields = setOptions(options)
-  const value = await valueOf(text, options.codec)
+  const value = await valueFrom(text, options.codec)
   const receipt = await withClient(options, client =>
     client.cache<unknown>(options.cache, { codec: options.codec }).set(key, value, fields),
   )
@@ -71,7 +71,7 @@ function setOptions(options: SetCommandOptions): SetOptions {
   return fields
 }
 
-async function valueOf(text: string | undefined, codec: string): Promise<unknown> {
+async function valueFrom(text: string | undefined, codec: string): Promise<unknown> {
   const bytes = text === undefined || text === '-' ? await stdin() : Buffer.from(text)
   if (codec === 'bytes') return bytes
   try {

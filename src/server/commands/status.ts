@@ -2,7 +2,14 @@
 import type { Command } from 'commander'
 import type { Client } from '../../client/connect.js'
 import { paintFor } from '../paint.js'
-import { addServerOptions, EXIT, failure, type ServerOptions, subcommand, withClient } from '../run.js'
+import {
+  addServerOptions,
+  EXIT,
+  failure,
+  type ServerOptions,
+  subcommand,
+  withClient,
+} from '../run.js'
 import { clusterStatus, healthExit, statusTable } from '../status-view.js'
 
 interface StatusOptions extends ServerOptions {

@@ -13,7 +13,10 @@ interface TouchCommandOptions extends DataOptions {
 export function touchCommand(): Command {
   return addDataOptions(subcommand('touch', "prolong KEY's life"))
     .argument('<key>')
-    .option('--ttl <duration>', 'a new absolute life from now on; without it the idle time restarts')
+    .option(
+      '--ttl <duration>',
+      'a new absolute life from now on; without it the idle time restarts',
+    )
     .option('--ack <level>', 'wait for none, master, slaves:N, majority, insync or all')
     .addHelpText('after', '\nExit: 0 done, 1 not found, 2 trouble.')
     .action((key: string, options: TouchCommandOptions) => run(() => touch(key, options)))

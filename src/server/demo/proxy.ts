@@ -4,13 +4,13 @@
  */
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 
-export interface Proxy {
+export interface ShopProxy {
   readonly url: string
   close(): Promise<void>
 }
 
 /** Listens on 127.0.0.1:`port` (0: a free one) before `targets`, URLs without a path. */
-export async function startProxy(targets: readonly string[], port: number): Promise<Proxy> {
+export async function startProxy(targets: readonly string[], port: number): Promise<ShopProxy> {
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
   let next = 0
   const server = createServer((incoming, outgoing) => {

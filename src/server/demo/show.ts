@@ -11,7 +11,7 @@ import { oneLine } from '../run.js'
 import { type ClusterStatus, clusterStatus } from '../status-view.js'
 import { Children } from './children.js'
 import { DEMO_CLUSTER, DemoCluster } from './cluster.js'
-import { type Proxy, startProxy } from './proxy.js'
+import { type ShopProxy, startProxy } from './proxy.js'
 import { Screen } from './screen.js'
 import { checkHosts } from './shop.js'
 import { type Books, Shoppers } from './shoppers.js'
@@ -34,7 +34,7 @@ export class Show {
   readonly #screen: Screen
   #cluster!: DemoCluster
   #client!: Client
-  #proxy!: Proxy
+  #proxy!: ShopProxy
   #shoppers!: Shoppers
   #status: ClusterStatus | undefined
   #asking: NodeJS.Timeout | undefined
