@@ -76,7 +76,7 @@ export class EffectQueue<M> implements Effects<M> {
   }
 }
 
-/** One trace line for an input or an effect: bytes as their length, epochs as number.incarnation. */
+/** One trace line for an input or an effect: bytes as their length, epochs shortened. */
 export function traceLine(item: { kind: string }): string {
   const { kind, ...fields } = item
   return `${kind} ${JSON.stringify(fields, plain)}`

@@ -114,8 +114,9 @@ export class Engine<M = unknown> implements TransportHandler {
       time: () => this.time(),
       send,
       flush,
+      disconnect: (peer, cause) => transport.disconnect(peer, cause),
     })
-    this.#watches = new Watches({ store, send, flush })
+    this.#watches = new Watches({ store, send })
     this.#housekeeping = new Housekeeping({
       store,
       clock,
@@ -258,9 +259,8 @@ export class Engine<M = unknown> implements TransportHandler {
         this.#sendClient(peer, encodeControl(this.#statusReply(message.id)))
         return
       case 'watch':
-        return this.#watches.open(peer, session, message.id, message.cache, message.prefix)
       case 'unwatch':
-        return this.#watches.close(peer, session, message.id)
+        return this.#watches.onControl(peer, session, message)
       case 'hint':
         return this.feed({ kind: 'hint', identity: peer })
       default:

@@ -1,7 +1,7 @@
 /**
  * Inputs -> step -> effects, run to completion: an input that arrives while effects are executed
- * waits its turn, so a strategy never meets itself half done. The pump is the only caller of step(),
- * and a tick opens every turn whose clock moved.
+ * waits its turn, so a strategy never meets itself half done. The pump alone calls step(), and a
+ * tick opens every turn whose clock moved.
  */
 import type { Clock } from '../contracts/environment.js'
 import type { Input, ReplicationStrategy } from '../contracts/strategy.js'

@@ -27,6 +27,11 @@ export class Writer {
     return this.#bytes.subarray(0, this.length)
   }
 
+  /** The bytes from `start` on; they stay as they are until reset(). */
+  viewFrom(start: number): Uint8Array {
+    return this.#bytes.subarray(start, this.length)
+  }
+
   /** The written bytes as the caller's own. */
   copy(): Uint8Array {
     const own = Buffer.allocUnsafeSlow(this.length)

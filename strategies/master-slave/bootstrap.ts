@@ -4,11 +4,14 @@
  * node that restarts empty never leads over it (the accident of redis/redis#12570).
  */
 import { bootstrap } from './promotion.js'
+import { orphan } from './slave.js'
 import type { GroupState, Sink } from './state.js'
+import { isSuspicious } from './suspicion.js'
 
 /** Every turn whose clock moved, on a slave without data and without a master. */
 export function considerBootstrap(s: GroupState, effects: Sink): void {
-  if (s.master !== undefined || s.data === 'ready') return
+  if (s.master !== undefined && isSuspicious(s)) orphan(s, effects)
+  if (s.master !== undefined) return
   const waited = s.now - Math.max(s.startedAt, s.orphanAt)
   const patient = waited < s.settings.bootstrapWaitMs
   // A copy that was cut short: its master may come back, and only then is it worth anything.

@@ -38,7 +38,7 @@ export function onSync(
 }
 
 function commonWith(s: GroupState, m: Extract<Message, { type: 'sync' }>): Offset | undefined {
-  if (m.data === 'copying') return undefined
+  if (m.data === 'copying' || m.distrust) return undefined
   if (m.data === 'empty' || m.next === 1) return 1
   if (m.history !== s.history) return undefined
   return commonPoint(s.starts, s.next, m.starts, m.next)

@@ -1,4 +1,4 @@
-/** Entries on their way to slaves: the newest batch to all who wait for it, the backlog to laggards. */
+/** Entries on their way: the newest batch to all who wait for it, the backlog to laggards. */
 import type { Batch, Epoch, Offset } from '../../src/contracts/types.js'
 import { NO_EPOCH } from '../../src/core/epochs.js'
 import { copyTo } from './copy.js'

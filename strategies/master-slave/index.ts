@@ -282,5 +282,6 @@ function onFenced(
     if (isOlderHistory(s, peer)) return startPromotion(s, effects)
     stepDown(s, effects)
     orphan(s, effects)
+    s.tell(effects)
   }
 }

@@ -136,7 +136,8 @@ export function serveIfReady(s: GroupState, effects: Sink): void {
 
 function allFollow(s: GroupState): boolean {
   for (const peer of s.peers.values()) {
-    if (peer.session === 0) continue
+    // One that is linked but silent (a stopped process) is not waited for.
+    if (peer.session === 0 || s.now - peer.heardAt > s.settings.heardWithinMs) continue
     if (peer.progress === undefined) return false
     if (peer.progress.state !== 'copy' && !peer.progress.inSync) return false
   }

@@ -51,7 +51,7 @@ export type Message =
   | { type: 'pull'; epoch: Epoch; from: Offset }
   | { type: 'pull-reply'; epoch: Epoch; batches: readonly Batch[] }
   | { type: 'nominate'; epoch: Epoch }
-  | ({ type: 'sync'; epoch: Epoch } & LogFacts)
+  | ({ type: 'sync'; epoch: Epoch; distrust: boolean } & LogFacts)
   | { type: 'sync-reply'; epoch: Epoch; history: string; from: Offset; next: Offset }
   | {
       type: 'copy-begin'
@@ -86,7 +86,7 @@ const PACKED: Record<string, Fields> = {
   refuse: { hears: 'flag' },
   pull: { from: 'whole' },
   nominate: {},
-  sync: { data: 'text', history: 'text', starts: 'list', next: 'whole' },
+  sync: { distrust: 'flag', data: 'text', history: 'text', starts: 'list', next: 'whole' },
   'sync-reply': { history: 'text', from: 'whole', next: 'whole' },
   'copy-begin': {
     history: 'text',

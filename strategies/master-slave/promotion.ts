@@ -194,8 +194,7 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
     tookMs: s.now - candidacy.since,
   })
   s.announce(effects)
-  const statement = s.statement()
-  for (const peer of s.linked()) effects.send(peer.id, statement)
+  s.tell(effects)
   serveIfReady(s, effects)
 }
 

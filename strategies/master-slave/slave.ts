@@ -6,7 +6,7 @@ import type { Epoch } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
 import { stepDown } from './master.js'
-import type { Message } from './messages.js'
+import type { DataState, Message } from './messages.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
@@ -48,6 +48,7 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
   s.promise(effects, epoch)
   s.epoch = epoch
   s.master = peer.id
+  s.candidateAfter = 0
   s.heard(0)
   s.echo = 0
   s.announce(effects)
@@ -74,7 +75,15 @@ export function requestSync(s: GroupState, effects: Sink): void {
   if (s.master === undefined || s.role !== 'slave') return
   s.synced = false
   s.syncSentAt = s.now
-  effects.send(s.master, { type: 'sync', epoch: s.epoch, ...s.facts() })
+  const { epoch, distrust } = s
+  effects.send(s.master, { type: 'sync', epoch, distrust, ...s.facts() })
+}
+
+/** What this node holds changed: the others go by it. */
+function hold(s: GroupState, effects: Sink, data: DataState): void {
+  if (s.data === data) return
+  s.data = data
+  s.tell(effects)
 }
 
 export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'sync-reply'>): void {
@@ -86,7 +95,7 @@ export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'syn
   s.synced = true
   s.syncTarget = m.next
   // One that was empty may not lead before it has what the master had when it joined.
-  if (s.data !== 'ready') s.data = s.next >= m.next ? 'ready' : 'copying'
+  if (s.data !== 'ready') hold(s, effects, s.next >= m.next ? 'ready' : 'copying')
   acknowledge(s, effects)
 }
 
@@ -100,10 +109,15 @@ export function onAppend(s: GroupState, effects: Sink, peer: Peer, m: Of<'append
       return requestSync(s, effects)
   }
   for (const batch of batches) {
-    if (batch.first !== s.next || !continuesChain(batch, s.crc)) return requestSync(s, effects)
+    if (batch.first !== s.next) return requestSync(s, effects)
+    if (!continuesChain(batch, s.crc)) {
+      s.distrust = true
+      return requestSync(s, effects)
+    }
     s.append(effects, batch)
   }
-  if (s.data === 'copying' && s.copying === undefined && s.next >= s.syncTarget) s.data = 'ready'
+  if (s.data === 'copying' && s.copying === undefined && s.next >= s.syncTarget)
+    hold(s, effects, 'ready')
   acknowledge(s, effects)
 }
 
@@ -133,7 +147,8 @@ export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
     effects.report('divergence', { entries, history, into: m.history, master: peer.id })
   }
   s.history = m.history
-  s.data = 'copying'
+  s.distrust = false
+  hold(s, effects, 'copying')
   s.copying = { copy: m.copy, slices: 0 }
   s.synced = true
   s.heard(m.time)
@@ -156,6 +171,6 @@ export function onCopyEnd(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-
   if (s.copying?.copy !== m.copy) return
   if (s.copying.slices !== m.slices || s.next < m.next) return requestSync(s, effects)
   s.copying = undefined
-  s.data = 'ready'
+  hold(s, effects, 'ready')
   acknowledge(s, effects)
 }

@@ -106,6 +106,8 @@ export class GroupState {
   echo = 0
   orphanAt = 0
   synced = false
+  /** The chain did not continue where it should: only a full copy mends that. */
+  distrust = false
   syncSentAt = 0
   syncTarget: Offset = 0
   /** The master's next as last heard, for the lag. */
@@ -214,6 +216,12 @@ export class GroupState {
       lastEpoch: this.lastEpoch,
       next: this.next,
     }
+  }
+
+  /** Tells the linked members what they go by when they choose and wait. */
+  tell(effects: Sink): void {
+    const statement = this.statement()
+    for (const peer of this.linked()) effects.send(peer.id, statement)
   }
 
   announce(effects: Sink): void {

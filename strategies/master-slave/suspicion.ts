@@ -39,7 +39,8 @@ export function watchMaster(s: GroupState, effects: Sink): void {
   }
 }
 
-function isSuspicious(s: GroupState): boolean {
+/** The master is unknown, surely dead, or silent for too long. */
+export function isSuspicious(s: GroupState): boolean {
   if (s.master === undefined) return true
   const peer = s.peers.get(s.master)
   if (peer === undefined || (peer.gone && peer.session === 0)) return true
