@@ -11,7 +11,7 @@ import { GcacheError } from '../src/errors.js'
 import { type MemoryEnd, MemoryPair, type World } from './memory/connection.js'
 import { type MemoryFaults, NO_FAULTS } from './memory/faults.js'
 import { type Exchange, MemoryLayer } from './memory/layer.js'
-import type { StreamConnection, StreamEvents } from './stream/layer.js'
+import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer.js'
 import type { StreamOptions } from './stream/limits.js'
 import { streamTransport } from './stream/transport.js'
 
@@ -56,6 +56,11 @@ export class MemoryNetwork implements World, Exchange {
       this.#transports.set(layer, transport)
       return transport
     }
+  }
+
+  /** Bare streams of node `id`: for suites that play a stranger. */
+  layer(id: PeerId): StreamLayer {
+    return new MemoryLayer(this, id)
   }
 
   /** Changes what the medium does from now on; what travels already is not touched. */

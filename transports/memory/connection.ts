@@ -24,6 +24,7 @@ export class MemoryEnd implements StreamConnection, LineEnd {
   in!: Line
   readonly #world: World
   #open = false
+  #vanished = false
 
   constructor(pair: MemoryPair, world: World, node: PeerId, events: StreamEvents | undefined) {
     this.pair = pair
@@ -66,6 +67,7 @@ export class MemoryEnd implements StreamConnection, LineEnd {
   /** The process is gone: this end hears and says nothing any more. */
   vanish(): void {
     this.over = true
+    this.#vanished = true
     this.out.drop()
     this.pair.endIsOver()
   }
@@ -98,8 +100,9 @@ export class MemoryEnd implements StreamConnection, LineEnd {
     this.pair.lose('reset', new Error('a datagram was lost'))
   }
 
+  /** An end that has closed has said so; one that has vanished has not. */
   strayed(): void {
-    this.#world.strayed(this)
+    if (this.#vanished) this.#world.strayed(this)
   }
 
   #leave(atOnce: boolean): void {
