@@ -37,7 +37,7 @@ export interface CallsEnv {
   readonly random: Random
   /** Deadline of a write that names none, ms. */
   readonly timeoutMs: number
-  /** As Transport.send: never calls back before it returns. */
+  /** As Transport.send. Replies may come from inside it, where the master is this process. */
   send(target: PeerId, frame: Uint8Array): SendResult
   flush(target: PeerId): void
   /** Told every 25 ms while calls are pending and none was answered for `silentMs`. */
@@ -72,6 +72,7 @@ export class Calls implements CachePort {
   #bytes = 0
   #window: WriteWindow | undefined
   #turnOpen = false
+  #pumping = false
   #now = 0
   #soonest = Number.POSITIVE_INFINITY
   #sweepAt = Number.POSITIVE_INFINITY
@@ -364,19 +365,21 @@ export class Calls implements CachePort {
     this.#pump()
   }
 
+  /** Sends what waits, oldest first, as far as it may go. */
   #pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
     if (this.#outbox.open && !this.#turnOpen) this.#beginTurn()
-    const waiting = this.#waiting
-    let head = this.#head
-    for (; head < waiting.length; head++) {
-      const call = waiting[head]
+    while (this.#head < this.#waiting.length) {
+      const call = this.#waiting[this.#head]
       if (!call.settled && call.target === undefined && !this.#encode(call)) break
+      this.#head++
     }
-    this.#head = head
-    if (head === waiting.length) {
+    if (this.#head === this.#waiting.length) {
       this.#waiting = []
       this.#head = 0
     }
+    this.#pumping = false
   }
 
   #armSweep(due: number): void {

@@ -150,7 +150,7 @@ export class Writer {
 
 /** Reads what a Writer wrote. Every overrun is a PROTOCOL_ERROR with the position. */
 export class Reader {
-  #opened: Uint8Array | undefined
+  #source: Uint8Array | undefined
   #bytes: Buffer = Buffer.alloc(0)
   #data: DataView = new DataView(new ArrayBuffer(0))
   at = 0
@@ -162,9 +162,9 @@ export class Reader {
 
   /** Begins to read `source[start, end)`; positions count from the start of `source`. */
   open(source: Uint8Array, start = 0, end: number = source.length): this {
-    // Many commands of one frame are opened one after the other: a DataView costs more than they do.
-    if (source !== this.#opened) {
-      this.#opened = source
+    // The entries of a batch are opened one by one in the same bytes: views are made once.
+    if (source !== this.#source) {
+      this.#source = source
       this.#bytes = Buffer.isBuffer(source)
         ? source
         : Buffer.from(source.buffer, source.byteOffset, source.byteLength)

@@ -1,0 +1,301 @@
+/**
+ * Applies the entries of a batch: conditions, lives, limits and retries are decided here and nowhere
+ * else, from the state and the entry alone, so that every node decides alike.
+ */
+import type { ChangeKind, ChangeSink, Outcome, ResultSink } from '../contracts/store.js'
+import type { Batch, ClientRef, Offset } from '../contracts/types.js'
+import { unreachable } from '../core/assert.js'
+import { type EntryVisitor, visitEntries } from '../wire/batch.js'
+import { Reader } from '../wire/bytes.js'
+import { FLAG, OP, readConfigure } from '../wire/command.js'
+import type { NamedCache } from './caches.js'
+import { endOfLife, PAGE_MASK, RECORD_BYTES } from './region.js'
+import type { State } from './state.js'
+import { FRESH, OUTCOMES, OUTSIDE, Window } from './windows.js'
+
+const EXPIRED_CODE = OUTCOMES.indexOf('expired') + 1
+
+/** One at a time: apply() is synchronous and never called from a sink. */
+export class Applier implements EntryVisitor {
+  changes: ChangeSink | undefined
+  readonly #state: State
+  readonly #reader = new Reader()
+  #results: ResultSink | undefined
+  #time = 0
+  /** What the entry at hand has come to. */
+  #version: Offset = 0
+  /** The window of the last entry; entries of one writer share one ClientRef in a batch. */
+  #client: ClientRef | null = null
+  #window: Window | undefined
+
+  constructor(state: State) {
+    this.#state = state
+  }
+
+  apply(batch: Batch, results: ResultSink | undefined): void {
+    this.#results = results
+    this.#time = batch.time
+    visitEntries(batch, this)
+    this.#results = undefined
+    this.#client = null
+    this.#window = undefined
+    this.#state.applied = batch.next
+    this.#state.time = batch.time
+  }
+
+  onEntry(
+    offset: Offset,
+    client: ClientRef | null,
+    seq: number,
+    source: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const reader = this.#reader.open(source, start, end)
+    const op = reader.u8()
+    this.#version = 0
+    let outcome: Outcome
+    if (client === null) outcome = this.#execute(op, offset)
+    else if (op === OP.openWindow) outcome = this.#openWindow(client, offset)
+    else outcome = this.#once(op, offset, client, seq)
+    if (this.#results !== undefined) this.#results.onResult(offset, outcome, this.#version)
+  }
+
+  /** Executes a writer's entry unless its window says that this was done, or cannot be known. */
+  #once(op: number, offset: Offset, client: ClientRef, seq: number): Outcome {
+    if (client !== this.#client) {
+      this.#client = client
+      this.#window = this.#state.windows.get(client.id)
+    }
+    const window = this.#window
+    if (window === undefined) return 'expired'
+    this.#touchWindow(window)
+    window.use(client.lowest, offset, this.#time)
+    const known = window.look(seq)
+    if (known === OUTSIDE) return 'expired'
+    if (known !== FRESH) {
+      this.#version = window.version(seq)
+      return OUTCOMES[known - 1]
+    }
+    const outcome = this.#execute(op, offset)
+    const code = outcome === 'ok' ? 1 : OUTCOMES.indexOf(outcome) + 1
+    if (code !== EXPIRED_CODE) window.record(seq, code, this.#version)
+    return outcome
+  }
+
+  #openWindow(client: ClientRef, offset: Offset): Outcome {
+    const { windows } = this.#state
+    const window = windows.get(client.id)
+    if (window === undefined)
+      windows.set(client.id, new Window(client.id, client.lowest, offset, this.#time))
+    else {
+      this.#touchWindow(window)
+      window.use(client.lowest, offset, this.#time)
+    }
+    this.#client = null
+    return 'ok'
+  }
+
+  #execute(op: number, offset: Offset): Outcome {
+    const reader = this.#reader
+    const flags = reader.u8()
+    const nameBytes = reader.u8()
+    const nameAt = reader.skip(nameBytes)
+    switch (op) {
+      case OP.set:
+        return this.#set(this.#cache(nameAt, nameBytes), flags, offset)
+      case OP.delete:
+        return this.#delete(this.#cache(nameAt, nameBytes), flags, offset)
+      case OP.touch:
+        return this.#touch(this.#cache(nameAt, nameBytes), flags, offset)
+      case OP.expire:
+      case OP.evict:
+        return this.#drop(op, nameAt, nameBytes, offset)
+      case OP.clear:
+        return this.#clear(this.#cache(nameAt, nameBytes), offset)
+      case OP.configure:
+        reader.text16()
+        this.#cache(nameAt, nameBytes).options = readConfigure(reader)
+        return 'ok'
+      case OP.closeWindow:
+        reader.text16()
+        return this.#closeWindow()
+      case OP.noop:
+        return 'ok'
+      case OP.openWindow:
+        // Without a writer there is nothing to open.
+        return 'expired'
+      default:
+        return unreachable(op as never)
+    }
+  }
+
+  /** The cache named at `source[at, at + count)`, made if this is its first use. */
+  #cache(at: number, count: number): NamedCache {
+    const { caches } = this.#state
+    const source = this.#reader.source
+    const recalled = caches.recall(source, at, count)
+    if (recalled !== undefined) return recalled
+    const cache = caches.need(utf8(source, at, count))
+    caches.remember(source, at, count, cache)
+    return cache
+  }
+
+  #set(cache: NamedCache, flags: number, offset: Offset): Outcome {
+    const reader = this.#reader
+    const { region, options } = cache
+    const key = reader.text16()
+    const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
+    const ttlMs = (flags & FLAG.ttl) === 0 ? options.ttlMs : reader.f64()
+    const idleMs = (flags & FLAG.idle) === 0 ? options.idleMs : reader.f64()
+    let slot = region.use(key)
+    let oldBytes = 0
+    if (slot >= 0) {
+      if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
+      const page = region.page(slot)
+      oldBytes = page.values[slot & PAGE_MASK].length
+      if (!region.expired(slot, this.#time)) this.#version = page.versions[slot & PAGE_MASK]
+    }
+    if (flags !== 0) {
+      if ((flags & FLAG.ifAbsent) !== 0 && this.#version !== 0) return 'exists'
+      if (ifVersion !== -1 && ifVersion !== this.#version)
+        return this.#version === 0 ? 'missing' : 'version'
+    }
+    const valueBytes = reader.left
+    const recordBytes = key.length + RECORD_BYTES + valueBytes
+    const growth = slot >= 0 ? valueBytes - oldBytes : recordBytes
+    if (recordBytes > options.maxBytes) return 'full'
+    if (options.eviction === 'none') {
+      if (slot < 0 && cache.entries >= options.maxEntries) return 'full'
+      if (growth > 0 && cache.bytes + growth > options.maxBytes) return 'full'
+    }
+    if (slot < 0) {
+      slot = region.insert(key)
+      cache.entries++
+    }
+    cache.bytes += growth
+    const value = reader.latin1(valueBytes)
+    const page = region.page(slot)
+    const at = slot & PAGE_MASK
+    page.values[at] = value
+    page.versions[at] = offset
+    page.changed[at] = offset
+    if (ttlMs !== 0 || idleMs !== 0 || page.lives !== undefined) {
+      const deadline = ttlMs === 0 ? 0 : this.#time + ttlMs
+      region.setLife(slot, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))
+    }
+    this.#version = offset
+    if (this.changes !== undefined) this.changes.onChange(cache.name, 'set', key, value, offset)
+    return 'ok'
+  }
+
+  /** The live record of `key`, or -1; its version is then the one at hand. */
+  #meet(cache: NamedCache, key: string): number {
+    const slot = cache.region.use(key)
+    if (slot < 0) return -1
+    if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
+    if (cache.region.expired(slot, this.#time)) return -1
+    this.#version = cache.region.page(slot).versions[slot & PAGE_MASK]
+    return slot
+  }
+
+  #delete(cache: NamedCache, flags: number, offset: Offset): Outcome {
+    const reader = this.#reader
+    const key = reader.text16()
+    const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
+    const slot = this.#meet(cache, key)
+    if (slot < 0) return 'missing'
+    if (ifVersion !== -1 && ifVersion !== this.#version) return 'version'
+    this.#version = 0
+    this.#remove(cache, slot, key, 'delete', offset)
+    return 'ok'
+  }
+
+  #touch(cache: NamedCache, flags: number, offset: Offset): Outcome {
+    const reader = this.#reader
+    const key = reader.text16()
+    const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
+    const ttlMs = (flags & FLAG.ttl) === 0 ? -1 : reader.f64()
+    const newIdleMs = (flags & FLAG.idle) === 0 ? -1 : reader.f64()
+    const slot = this.#meet(cache, key)
+    if (slot < 0) return 'missing'
+    if (ifVersion !== -1 && ifVersion !== this.#version) return 'version'
+    const { region } = cache
+    const page = region.page(slot)
+    const at = slot & PAGE_MASK
+    page.changed[at] = offset
+    const lives = page.lives
+    if (lives !== undefined || ttlMs > 0 || newIdleMs > 0) {
+      const kept = lives === undefined ? 0 : lives.deadline[at]
+      const deadline = ttlMs === -1 ? kept : ttlMs === 0 ? 0 : this.#time + ttlMs
+      const idleMs = newIdleMs === -1 ? (lives === undefined ? 0 : lives.idleMs[at]) : newIdleMs
+      region.setLife(slot, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))
+    }
+    if (this.changes !== undefined)
+      this.changes.onChange(cache.name, 'touch', key, undefined, this.#version)
+    return 'ok'
+  }
+
+  /** expire and evict: only if nothing has altered the record since it was proposed. */
+  #drop(op: number, nameAt: number, nameBytes: number, offset: Offset): Outcome {
+    const reader = this.#reader
+    const { caches } = this.#state
+    const cache = caches.byName.get(utf8(reader.source, nameAt, nameBytes))
+    if (cache === undefined) return 'missing'
+    const key = reader.text16()
+    const changed = reader.f64()
+    const slot = cache.region.peek(key)
+    if (slot < 0) return 'missing'
+    if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
+    if (cache.region.page(slot).changed[slot & PAGE_MASK] !== changed) return 'missing'
+    this.#remove(cache, slot, key, op === OP.expire ? 'expire' : 'evict', offset)
+    return 'ok'
+  }
+
+  #remove(cache: NamedCache, slot: number, key: string, kind: ChangeKind, offset: Offset): void {
+    const bytes = key.length + cache.region.page(slot).values[slot & PAGE_MASK].length
+    if (cache.proposed.size > 0 && cache.proposed.delete(slot))
+      cache.proposedBytes -= bytes + RECORD_BYTES
+    cache.region.remove(slot)
+    cache.entries--
+    cache.bytes -= bytes + RECORD_BYTES
+    if (this.changes !== undefined) this.changes.onChange(cache.name, kind, key, undefined, offset)
+  }
+
+  #clear(cache: NamedCache, offset: Offset): Outcome {
+    cache.clear()
+    if (this.changes !== undefined)
+      this.changes.onChange(cache.name, 'clear', '', undefined, offset)
+    return 'ok'
+  }
+
+  #closeWindow(): Outcome {
+    const reader = this.#reader
+    const { windows } = this.#state
+    const id = reader.latin1(16)
+    const before = reader.f64()
+    const window = windows.get(id)
+    if (window === undefined) return 'missing'
+    if (window.used >= before) return 'missing'
+    this.#touchWindow(window)
+    windows.delete(id)
+    this.#client = null
+    return 'ok'
+  }
+
+  #touchRecord(cache: NamedCache, slot: number): void {
+    const { applied, walks } = this.#state
+    for (const walk of walks.values()) walk.touchRecord(cache.region, slot, applied)
+  }
+
+  #touchWindow(window: Window): void {
+    const { applied, walks } = this.#state
+    if (walks.size > 0) for (const walk of walks.values()) walk.touchWindow(window, applied)
+  }
+}
+
+const NAME = new Reader()
+
+function utf8(source: Uint8Array, at: number, count: number): string {
+  return NAME.open(source, at, at + count).utf8(count)
+}

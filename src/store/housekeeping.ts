@@ -1,0 +1,145 @@
+/**
+ * What the master should propose: records past their life, victims of full caches, idle windows.
+ * Expiry needs no queue: each page knows the earliest time at which one of its records may end, so a
+ * sweep passes over whole pages, costs nothing a write, and a storm of touches costs nothing at all.
+ */
+import { LIMITS } from '../config.js'
+import { Writer } from '../wire/bytes.js'
+import { OP, writeCloseWindow, writeExpire } from '../wire/command.js'
+import type { NamedCache } from './caches.js'
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SLOTS, type Page, RECORD_BYTES } from './region.js'
+import type { State } from './state.js'
+
+/** What was proposed may come again after it: its entry was lost, or waits. */
+const PROPOSE_AGAIN_MS = 1_000
+/** Pages that one call looks at; 4,096 hold a million records, and one costs a few nanoseconds. */
+const PAGES_PER_CALL = 4_096
+/** Victims under way for one cache; more wait for the next call. */
+const VICTIMS_UNDER_WAY_MAX = 10_000
+
+export class Housekeeping {
+  readonly #state: State
+  readonly #out = new Writer(256)
+  /** Where the sweep for expired records goes on. */
+  #cache = 0
+  #slot = 0
+  #windowsAt = Number.NEGATIVE_INFINITY
+
+  constructor(state: State) {
+    this.#state = state
+  }
+
+  propose(time: number, limit: number): readonly Uint8Array[] {
+    const commands: Uint8Array[] = []
+    this.#expire(time, limit, commands)
+    for (const cache of this.#state.caches.list) this.#evict(cache, time, limit, commands)
+    if (time >= this.#windowsAt + PROPOSE_AGAIN_MS || time < this.#windowsAt)
+      this.#closeWindows(time, limit, commands)
+    return commands
+  }
+
+  #expire(time: number, limit: number, commands: Uint8Array[]): void {
+    const { list } = this.#state.caches
+    let pages = 0
+    for (let caches = 0; caches <= list.length && pages < PAGES_PER_CALL; caches++) {
+      if (this.#cache >= list.length) this.#cache = 0
+      const cache = list[this.#cache]
+      if (cache === undefined) return
+      const { region } = cache
+      for (; this.#slot < region.bound && pages < PAGES_PER_CALL; pages++) {
+        const page = region.pages[this.#slot >> PAGE_SHIFT]
+        if (page.soonest <= time && !this.#expirePage(cache, page, time, limit, commands)) return
+        this.#slot = (this.#slot | PAGE_MASK) + 1
+      }
+      if (this.#slot < region.bound) return
+      this.#slot = 0
+      this.#cache++
+      pages++
+    }
+  }
+
+  /** From `#slot` to the page's end. False if the limit came first; the sweep stays there. */
+  #expirePage(
+    cache: NamedCache,
+    page: Page,
+    time: number,
+    limit: number,
+    commands: Uint8Array[],
+  ): boolean {
+    const lives = page.lives
+    let soonest = Number.POSITIVE_INFINITY
+    const from = this.#slot & PAGE_MASK
+    for (let at = 0; at < PAGE_SLOTS && lives !== undefined; at++) {
+      let expiresAt = lives.expiresAt[at]
+      const key = page.keys[at]
+      if (expiresAt === 0 || key === undefined) continue
+      if (expiresAt <= time) {
+        if (at >= from) {
+          if (commands.length >= limit) {
+            this.#slot = (this.#slot & ~PAGE_MASK) | at
+            return false
+          }
+          this.#push(commands, OP.expire, cache, key, page.changed[at])
+        }
+        expiresAt = time + PROPOSE_AGAIN_MS
+      }
+      if (expiresAt < soonest) soonest = expiresAt
+    }
+    page.soonest = soonest
+    return true
+  }
+
+  #evict(cache: NamedCache, time: number, limit: number, commands: Uint8Array[]): void {
+    const { maxEntries, maxBytes, eviction } = cache.options
+    if (eviction !== 'lru') return
+    if (cache.entries <= maxEntries && cache.bytes <= maxBytes) return
+    if (time >= cache.proposedAt + PROPOSE_AGAIN_MS || time < cache.proposedAt) {
+      cache.forgetProposals()
+      cache.proposedAt = time
+    }
+    const { region, proposed } = cache
+    const keys = region.leastUsed()
+    while (commands.length < limit && proposed.size < VICTIMS_UNDER_WAY_MAX) {
+      const entries = cache.entries - proposed.size
+      const bytes = cache.bytes - cache.proposedBytes
+      if (entries <= maxEntries && bytes <= maxBytes) return
+      const next = keys.next()
+      if (next.done) return
+      const slot = region.peek(next.value)
+      if (proposed.has(slot)) continue
+      const page = region.page(slot)
+      const at = slot & PAGE_MASK
+      proposed.add(slot)
+      cache.proposedBytes += next.value.length + page.values[at].length + RECORD_BYTES
+      this.#push(commands, OP.evict, cache, next.value, page.changed[at])
+    }
+  }
+
+  /** Once a second: idle windows, and beyond the limit those that were used longest ago. */
+  #closeWindows(time: number, limit: number, commands: Uint8Array[]): void {
+    this.#windowsAt = time
+    const { windows } = this.#state
+    const surplus = windows.size - LIMITS.windowsMax
+    const byUse = surplus > 0 ? [...windows.values()].sort((a, b) => a.used - b.used) : undefined
+    let place = 0
+    for (const window of byUse ?? windows.values()) {
+      if (commands.length >= limit) return
+      if (place++ >= surplus && time - window.usedAt < LIMITS.windowIdleMs) continue
+      this.#out.reset()
+      writeCloseWindow(this.#out, window.id, window.used + 1)
+      commands.push(this.#out.copy())
+    }
+  }
+
+  #push(
+    commands: Uint8Array[],
+    op: typeof OP.expire | typeof OP.evict,
+    cache: NamedCache,
+    key: string,
+    changed: number,
+  ): void {
+    this.#out.reset()
+    writeExpire(this.#out, op, cache.name, key, changed)
+    commands.push(this.#out.copy())
+  }
+}
