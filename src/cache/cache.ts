@@ -11,6 +11,7 @@ import type {
   CodecChoice,
   DeleteOptions,
   Entry,
+  RawEntry,
   RawPage,
   ScanOptions,
   SetOptions,
@@ -20,7 +21,7 @@ import type {
   WriteReceipt,
 } from '../contracts/cache.js'
 import { GcacheError } from '../errors.js'
-import { type LentCodec, lentCodec } from './codec.js'
+import { codecOf, type LentCodec } from './codec.js'
 import { checkOptions, KNOWN, pageSize } from './options.js'
 import { WatchIterator } from './watch-iterator.js'
 
@@ -53,22 +54,24 @@ export function createCache<V>(
       'LIMIT',
       `cache name of ${bytes} bytes is not within 1..${LIMITS.cacheNameBytesMax}`,
     )
-  return new PortCache<V>(port, name, lentCodec(options.codec), options.timeoutMs)
+  return new PortCache<V>(port, name, codecOf(options.codec), options.timeoutMs)
 }
 
 class PortCache<V> implements Cache<V> {
   readonly name: string
   readonly #port: CachePort
-  readonly #codec: LentCodec
+  readonly #codec: LentCodec<V>
   readonly #decode: (lent: Uint8Array) => V
+  readonly #valueOf = (raw: RawEntry | undefined): V | undefined =>
+    raw === undefined ? undefined : this.#read(raw.value)
   readonly #timeoutMs: number
   readonly #plain: SetOptions
 
-  constructor(port: CachePort, name: string, codec: LentCodec, timeoutMs: number | undefined) {
+  constructor(port: CachePort, name: string, codec: LentCodec<V>, timeoutMs: number | undefined) {
     this.name = name
     this.#port = port
     this.#codec = codec
-    this.#decode = codec.decode as (lent: Uint8Array) => V
+    this.#decode = lent => codec.decode(lent)
     this.#timeoutMs = timeoutMs ?? TIMES.timeoutMs
     this.#plain = { timeoutMs: this.#timeoutMs }
   }
@@ -76,7 +79,10 @@ class PortCache<V> implements Cache<V> {
   get(key: string, options?: CallOptions): Promise<V | undefined> {
     try {
       checkKey(key)
-      return this.#port.getValue(this.name, key, this.#within(options), this.#decode)
+      const port = this.#port
+      const timeoutMs = options === undefined ? this.#timeoutMs : this.#within(options)
+      if (port.getValue !== undefined) return port.getValue(this.name, key, timeoutMs, this.#decode)
+      return port.get(this.name, key, timeoutMs).then(this.#valueOf)
     } catch (error) {
       return Promise.reject(error)
     }

@@ -7,22 +7,19 @@ import type { CodecChoice, ValueCodec } from '../contracts/cache.js'
 import { GcacheError } from '../errors.js'
 
 /** A codec as the cache uses it: `decode` gets bytes that are lent for the call. */
-export interface LentCodec {
-  encode(value: unknown): Uint8Array
-  decode(lent: Uint8Array): unknown
+export interface LentCodec<V> {
+  encode(value: V): Uint8Array
+  decode(lent: Uint8Array): V
 }
 
 /** Deeper values are refused: decoding is recursive. */
 const DEPTH_MAX = 100
 
 /** CONFIG for what is no codec. */
-export function lentCodec(
-  choice: CodecChoice<never> | CodecChoice<unknown> | undefined,
-): LentCodec {
-  if (choice === undefined || choice === 'msgpack') return msgpack()
-  if (choice === 'json') return json
-  if (choice === 'bytes') return bytes
-  const custom = choice as ValueCodec<unknown> | null
+export function codecOf<V>(choice: CodecChoice<V> | undefined): LentCodec<V> {
+  const named = NAMED.get((choice ?? 'msgpack') as string)
+  if (named !== undefined) return named() as LentCodec<V>
+  const custom = choice as ValueCodec<V> | null
   if (typeof custom?.encode === 'function' && typeof custom.decode === 'function')
     return {
       encode: value => {
@@ -49,7 +46,7 @@ function own(lent: Uint8Array): Uint8Array {
  * Plain data, Date, Set, bigint, typed arrays and Buffers come back as they were; toJSON() counts.
  * No records and no structured clones: those would compile readers from what they read.
  */
-function msgpack(): LentCodec {
+function msgpack(): LentCodec<unknown> {
   const packr = new Packr({
     useRecords: false,
     moreTypes: true,
@@ -83,7 +80,7 @@ function refuseMaps(value: object, depth: number): void {
   }
 }
 
-const json: LentCodec = {
+const json: LentCodec<unknown> = {
   encode(value) {
     const text = JSON.stringify(value)
     if (text === undefined) throw new GcacheError('CODEC', `a ${typeof value} has no JSON`)
@@ -92,7 +89,7 @@ const json: LentCodec = {
   decode: lent => JSON.parse(asBuffer(lent).toString('utf8')),
 }
 
-const bytes: LentCodec = {
+const bytes: LentCodec<unknown> = {
   encode(value) {
     if (value instanceof Uint8Array) return value
     throw new GcacheError('CODEC', `codec bytes takes a Uint8Array, not a ${typeof value}`)
@@ -103,3 +100,9 @@ const bytes: LentCodec = {
 function asBuffer(view: Uint8Array): Buffer {
   return Buffer.isBuffer(view) ? view : Buffer.from(view.buffer, view.byteOffset, view.byteLength)
 }
+
+const NAMED = new Map<string, () => LentCodec<unknown>>([
+  ['msgpack', msgpack],
+  ['json', () => json],
+  ['bytes', () => bytes],
+])

@@ -16,24 +16,24 @@ import type { ServerLink } from './links.js'
 import { type Failover, type LinkChange, Routing } from './routing.js'
 import type { ClusterStatus } from './status.js'
 
-export interface ConnectOptions {
+export interface ClientOptions {
   /** The cluster's name; a node of another one refuses. */
   cluster: string
   /** Addresses such as `tcp://127.0.0.1:7400`; one that answers is enough. */
   servers: readonly string[]
+  /** Default: the built-in transport of the servers' scheme. */
   transport?: TransportFactory
   /** Of connect() and of every call that names none, ms. Default 5,000. */
   timeoutMs?: number
   clock?: Clock
+  /** Uniform and unguessable: names of clients and windows come from it. */
   random?: Random
   logger?: Logger
 }
 
-/** What the roof supplies where the options do not. */
-export interface ConnectDefaults {
-  readonly transport: TransportFactory
+/** The world that the roof supplies where the options do not. */
+export interface ClientWorld {
   readonly clock: Clock
-  /** Uniform and unguessable: names of clients and windows come from it. */
   readonly random: Random
 }
 
@@ -52,11 +52,12 @@ const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
  * all servers refuse; by its deadline UNREACHABLE if none answered, NOT_READY if none serves.
  */
 export async function connectWith(
-  defaults: ConnectDefaults,
-  options: ConnectOptions,
+  transport: TransportFactory,
+  options: ClientOptions,
+  world: ClientWorld,
 ): Promise<Client> {
-  checkConnectOptions(options)
-  const client = new Client({ ...defaults, ...defined(options) })
+  checkOptions(options)
+  const client = new Client({ transport, ...world, ...defined(options) })
   try {
     await client.open()
   } catch (error) {
@@ -66,10 +67,10 @@ export async function connectWith(
   return client
 }
 
-type ClientOptions = ConnectOptions & ConnectDefaults
+type WholeOptions = ClientOptions & ClientWorld & { readonly transport: TransportFactory }
 
 export class Client {
-  readonly #options: ClientOptions
+  readonly #options: WholeOptions
   readonly #events = new EventEmitter<ClientEvents>()
   readonly #transport: Transport
   readonly #calls: Calls
@@ -78,7 +79,7 @@ export class Client {
   #onOpen: ((error?: GcacheError) => void) | undefined
   #closed = false
 
-  constructor(options: ClientOptions) {
+  constructor(options: WholeOptions) {
     this.#options = options
     const { clock, random, cluster, logger = SILENT } = options
     this.#timeoutMs = options.timeoutMs ?? TIMES.timeoutMs
@@ -204,7 +205,7 @@ export class Client {
   }
 }
 
-function checkConnectOptions(options: ConnectOptions): void {
+function checkOptions(options: ClientOptions): void {
   if (typeof options !== 'object' || options === null)
     throw new GcacheError('CONFIG', 'connect() takes { cluster, servers }')
   for (const name of Object.keys(options))
@@ -221,9 +222,9 @@ function checkConnectOptions(options: ConnectOptions): void {
     throw new GcacheError('CONFIG', `option timeoutMs ${timeoutMs} is not within 1..2^31`)
 }
 
-function defined(options: ConnectOptions): ConnectOptions {
+function defined(options: ClientOptions): ClientOptions {
   const entries = Object.entries(options).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(entries) as unknown as ConnectOptions
+  return Object.fromEntries(entries) as unknown as ClientOptions
 }
 
 function reasonOf(link: ServerLink): string {

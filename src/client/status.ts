@@ -11,14 +11,14 @@ import { checkFields, encodeControl } from '../wire/control.js'
 import type { ClientLinks, ServerLink } from './links.js'
 
 /** A member as it reports itself; the extras are missing where it did not answer. */
-export interface ClusterMember extends MemberStatus {
+export type ClusterMember = MemberStatus & {
   readonly entries?: number
   readonly bytes?: number
   readonly clients?: number
   readonly upMs?: number
 }
 
-export interface ClusterStatus {
+export type ClusterStatus = {
   readonly cluster: string
   readonly strategy: string
   readonly profile: string

@@ -15,7 +15,7 @@ export interface ReplyEnv {
   /** Writes what was sent to `peer` now. */
   flush(peer: PeerId): void
   /** Ends the session with a peer that does not read its replies. */
-  disconnect?(peer: PeerId, cause: GcacheError): void
+  disconnect(peer: PeerId, cause: GcacheError): void
 }
 
 /** Bytes sent to a link after 'congested'; then reads are answered BUSY until it is writable. */
@@ -142,6 +142,6 @@ export class Replies {
     // A lost reply would leave its calls to their deadlines: the session ends instead.
     this.onLinkDown(link.peer, link.session)
     const text = `${link.peer} does not read its replies: its queue is full`
-    this.#env.disconnect?.(link.peer, new GcacheError('BUSY', text))
+    this.#env.disconnect(link.peer, new GcacheError('BUSY', text))
   }
 }

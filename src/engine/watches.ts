@@ -9,13 +9,12 @@ import type { SendResult } from '../contracts/transport.js'
 import type { Offset, PeerId, Session } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import { Writer } from '../wire/bytes.js'
+import type { Control } from '../wire/control.js'
 import { EVENT_KINDS, FRAME } from '../wire/requests.js'
 
 export interface WatchesEnv {
   readonly store: StateMachine
   send(peer: PeerId, frame: Uint8Array): SendResult
-  /** Writes what was sent to `peer` now. */
-  flush(peer: PeerId): void
 }
 
 /** Watches of one link. */
@@ -70,39 +69,19 @@ export class Watches implements ChangeSink {
     this.#env = env
   }
 
-  /** Events of keys in `cache` that begin with `prefix` go to this link under `id`. LIMIT if it has
-   *  too many watches: the caller ends it. */
-  open(peer: PeerId, session: Session, id: number, cache: string, prefix: string): void {
-    const link = this.#link(peer, session)
-    const former = link.watches.get(id)
-    if (former !== undefined) this.#close(former)
-    if (link.watches.size >= WATCHES_MAX)
-      throw new GcacheError('LIMIT', `more than ${WATCHES_MAX} watches on one link`)
-    this.#links.set(peer, link)
-    const watch: Watch = { id, link, cache, prefix, gap: false }
-    link.watches.set(id, watch)
-    let watched = this.#caches.get(cache)
-    if (watched === undefined) {
-      watched = { byPrefix: new Map(), changes: [] }
-      this.#caches.set(cache, watched)
+  /** A watch or unwatch message of a client. LIMIT if the link has too many: the caller ends it. */
+  onControl(peer: PeerId, session: Session, message: Control): void {
+    if (message.type === 'watch') this.#watch(peer, session, message)
+    else if (message.type === 'unwatch') {
+      const watch = this.#links.get(peer)?.watches.get(message.id)
+      if (watch !== undefined) this.#unwatch(watch)
     }
-    const same = watched.byPrefix.get(prefix)
-    if (same === undefined) watched.byPrefix.set(prefix, new Set([watch]))
-    else same.add(watch)
-    this.#env.store.changes = this
-  }
-
-  /** No more events under `id`. */
-  close(peer: PeerId, session: Session, id: number): void {
-    const link = this.#links.get(peer)
-    const watch = link?.session === session ? link.watches.get(id) : undefined
-    if (watch !== undefined) this.#close(watch)
   }
 
   onLinkDown(peer: PeerId, session: Session): void {
     const link = this.#links.get(peer)
     if (link === undefined || link.session !== session) return
-    for (const watch of link.watches.values()) this.#close(watch)
+    for (const watch of link.watches.values()) this.#unwatch(watch)
   }
 
   /** Tells the link's watches of the gap, if there is one. */
@@ -190,8 +169,7 @@ export class Watches implements ChangeSink {
     const frame = this.#out.copy()
     const result = this.#env.send(link.peer, frame)
     if (result === 'dropped') watch.gap = true
-    else this.#env.flush(link.peer)
-    if (result === 'congested')
+    else if (result === 'congested')
       link.congestedBytes = Math.max(0, link.congestedBytes) + frame.length
   }
 
@@ -211,14 +189,36 @@ export class Watches implements ChangeSink {
     }
   }
 
-  #link(peer: PeerId, session: Session): WatchLink {
-    const link = this.#links.get(peer)
-    if (link?.session === session) return link
-    if (link !== undefined) this.onLinkDown(peer, link.session)
-    return { peer, session, watches: new Map(), congestedBytes: -1 }
+  #watch(peer: PeerId, session: Session, message: Extract<Control, { type: 'watch' }>): void {
+    let link = this.#links.get(peer)
+    if (link !== undefined && link.session !== session) {
+      this.onLinkDown(peer, link.session)
+      link = undefined
+    }
+    if (link === undefined) {
+      link = { peer, session, watches: new Map(), congestedBytes: -1 }
+      this.#links.set(peer, link)
+    }
+    const { id, cache, prefix } = message
+    const former = link.watches.get(id)
+    if (former === undefined && link.watches.size >= WATCHES_MAX)
+      throw new GcacheError('LIMIT', `more than ${WATCHES_MAX} watches on one link`)
+    if (former !== undefined) this.#unwatch(former)
+    const watch: Watch = { id, link, cache, prefix, gap: false }
+    this.#links.set(peer, link)
+    link.watches.set(id, watch)
+    let watched = this.#caches.get(cache)
+    if (watched === undefined) {
+      watched = { byPrefix: new Map(), changes: [] }
+      this.#caches.set(cache, watched)
+    }
+    const same = watched.byPrefix.get(prefix)
+    if (same === undefined) watched.byPrefix.set(prefix, new Set([watch]))
+    else same.add(watch)
+    this.#env.store.changes = this
   }
 
-  #close(watch: Watch): void {
+  #unwatch(watch: Watch): void {
     const { link, cache, prefix } = watch
     link.watches.delete(watch.id)
     if (link.watches.size === 0) this.#links.delete(link.peer)
