@@ -40,6 +40,8 @@ export interface CallsEnv {
   /** As Transport.send. Replies may come from inside it, where the master is this process. */
   send(target: PeerId, frame: Uint8Array): SendResult
   flush(target: PeerId): void
+  /** Runs `task` at the end of the turn. Default: process.nextTick. */
+  defer?(task: () => void): void
   /** Told every 25 ms while calls are pending and none was answered for `silentMs`. */
   onSilence?(silentMs: number): void
 }
@@ -57,6 +59,7 @@ const DECIDED = new Set<ErrorCode>([
 
 export class Calls implements CachePort {
   readonly #env: CallsEnv
+  readonly #defer: (task: () => void) => void
   readonly #table = new CallTable()
   readonly #outbox: Outbox
   readonly #replies = new ReplyReader()
@@ -87,6 +90,7 @@ export class Calls implements CachePort {
 
   constructor(env: CallsEnv) {
     this.#env = env
+    this.#defer = env.defer ?? process.nextTick
     this.#outbox = new Outbox({
       send: (target, frame) => env.send(target, frame),
       flush: target => env.flush(target),
@@ -298,7 +302,7 @@ export class Calls implements CachePort {
   #beginTurn(): void {
     this.#turnOpen = true
     this.#now = this.#env.clock.now()
-    process.nextTick(this.#endTurn)
+    this.#defer(this.#endTurn)
   }
 
   /** Writes the call into the open frame; false if it has to wait. */
