@@ -71,9 +71,7 @@ export interface GcacheSessionStore {
 /** The part of express-session's module that is needed. */
 export interface SessionModule {
   // biome-ignore lint/suspicious/noExplicitAny: the user's own Store class, whatever its version
-  Store: new (
-    ...args: any[]
-  ) => any
+  Store: abstract new (...args: any[]) => any
 }
 
 const OPTION_NAMES = [
@@ -98,6 +96,7 @@ interface KnownSession {
 }
 
 const DELETE_PAGE = 256
+const LIFE_MS_MAX = 2 ** 45
 
 /**
  * Makes a store for `session({ store })`:
@@ -283,8 +282,10 @@ class StoreRules {
 
   /** `session` may have no more than its cookie. */
   #lifeOf(session: SessionData): number {
-    if (typeof this.#ttlMs === 'function') return Math.ceil(this.#ttlMs(session))
-    return lifeOf(session, this.#ttlMs)
+    const lifeMs =
+      typeof this.#ttlMs === 'function' ? this.#ttlMs(session) : lifeOf(session, this.#ttlMs)
+    // A cookie may last until the year 9999; a record lives at most so long.
+    return Math.min(Math.ceil(lifeMs), LIFE_MS_MAX)
   }
 
   get #read(): { timeoutMs?: number } {
