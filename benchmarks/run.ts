@@ -1,0 +1,21 @@
+/** `npm run bench -- [throughput | failover | peers] [--json] [options]`; throughput by itself. */
+import { main as failover } from './failover.js'
+import { main as peers } from './peers.js'
+import { main as throughput } from './throughput.js'
+
+const BENCHES: Record<string, (args: string[]) => Promise<void>> = { throughput, failover, peers }
+
+const [first, ...rest] = process.argv.slice(2)
+const named = first !== undefined && !first.startsWith('-')
+const bench = BENCHES[named ? first : 'throughput']
+
+if (bench === undefined) {
+  console.error(`unknown benchmark ${first}: one of ${Object.keys(BENCHES).join(', ')}`)
+  process.exit(2)
+}
+try {
+  await bench(named ? rest : process.argv.slice(2))
+} catch (error) {
+  console.error((error as Error).message)
+  process.exitCode = 1
+}
