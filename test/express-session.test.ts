@@ -60,7 +60,14 @@ const data = (more: Record<string, unknown> = {}, lifeMs: number | null = 60_000
 async function serve(store: Store, routes: (app: Express) => void, options = {}) {
   const app = express()
   app.use(
-    session({ store, secret: 's', resave: false, saveUninitialized: false, name: 'sid', ...options }),
+    session({
+      store,
+      secret: 's',
+      resave: false,
+      saveUninitialized: false,
+      name: 'sid',
+      ...options,
+    }),
   )
   routes(app)
   const server = createServer(app)

@@ -71,7 +71,9 @@ export interface GcacheSessionStore {
 /** The part of express-session's module that is needed. */
 export interface SessionModule {
   // biome-ignore lint/suspicious/noExplicitAny: the user's own Store class, whatever its version
-  Store: abstract new (...args: any[]) => any
+  Store: abstract new (
+    ...args: any[]
+  ) => any
 }
 
 const OPTION_NAMES = [
