@@ -68,12 +68,12 @@ export interface GcacheSessionStore {
   clear(done?: Callback<void>): Promise<void>
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: the user's own class, whatever its version
+type AnyStore = abstract new (...given: any[]) => any
+
 /** The part of express-session's module that is needed. */
 export interface SessionModule {
-  // biome-ignore lint/suspicious/noExplicitAny: the user's own Store class, whatever its version
-  Store: abstract new (
-    ...args: any[]
-  ) => any
+  Store: AnyStore
 }
 
 const OPTION_NAMES = [

@@ -3,7 +3,7 @@
  * first of these that fits: JSON, text, msgpack, and a hexadecimal dump.
  */
 import { inspect } from 'node:util'
-import { lentCodec } from '../cache/codec.js'
+import { codecOf } from '../cache/codec.js'
 
 const TEXT = new TextDecoder('utf-8', { fatal: true })
 const DUMP_BYTES_MAX = 4_096
@@ -19,7 +19,7 @@ export function guess(bytes: Uint8Array): unknown {
     }
   }
   try {
-    return lentCodec('msgpack').decode(bytes)
+    return codecOf<unknown>('msgpack').decode(bytes)
   } catch {
     return bytes
   }
