@@ -7,7 +7,7 @@ import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-export const CLI = fileURLToPath(new URL('../src/server/cli.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../src/server/cli.js', import.meta.url))
 const LOAD = fileURLToPath(new URL('./load.js', import.meta.url))
 const READY_MS_MAX = 20_000
 
