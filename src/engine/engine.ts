@@ -126,15 +126,21 @@ export class Engine<M = unknown> implements TransportHandler {
     })
   }
 
-  /** Resolves once peers can reach this node; from then on it takes part. */
+  /** Resolves once peers can reach this node; rejects with ADDRESS_IN_USE or ADDRESS_INVALID, and
+   *  is then stopped. */
   async start(): Promise<void> {
+    // start() binds before it returns: dialling already is harmless, and a simulation never waits
+    // for a promise.
     const started = this.#options.transport.start(this)
-    // A simulated transport is bound by now, and nothing there may wait for a promise.
-    if (this.#options.transport.address === '') await started
     this.feed({ kind: 'view', view: 1, members: this.#options.members })
     this.#tick()
     this.#links.start()
-    await started
+    try {
+      await started
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
   }
 
   /** Ends all links and timers; resolves when nothing of it is open. Idempotent. */
@@ -336,12 +342,7 @@ export class Engine<M = unknown> implements TransportHandler {
         this.#snapshots.delete(effect.id)
         return store.closeSnapshot(effect.id)
       case 'install':
-        if (effect.base !== undefined) {
-          this.#batch = undefined
-          log.reset(effect.at, effect.base.epoch, effect.base.crc)
-        }
-        store.install(effect.at, effect.slice, effect.base !== undefined)
-        return log.markApplied(store.applied)
+        return this.#install(effect)
       case 'become':
         return this.#become(effect.standing)
       case 'report':
@@ -365,6 +366,23 @@ export class Engine<M = unknown> implements TransportHandler {
       const batches = log.read(store.applied, 2 ** 20) ?? []
       if (batches.length === 0) throw new GcacheError('INTERNAL', 'committed entries are not there')
       for (const batch of batches) if (batch.next <= next) store.apply(batch, sink)
+    }
+    log.markApplied(store.applied)
+  }
+
+  #install({ at, slice, base }: Extract<Effect<M>, { kind: 'install' }>): void {
+    const { log, store, transport } = this.#options
+    if (base !== undefined) {
+      this.#batch = undefined
+      this.#watches.gap()
+      log.reset(at, base.epoch, base.crc)
+    }
+    try {
+      store.install(at, slice, base !== undefined)
+    } catch (error) {
+      if (!(error instanceof GcacheError) || error.code !== 'PROTOCOL_ERROR') throw error
+      // Half a copy is no data: the link ends, and the strategy asks for another copy.
+      if (this.standing.master !== undefined) transport.disconnect(this.standing.master, error)
     }
     log.markApplied(store.applied)
   }

@@ -80,6 +80,8 @@ export class GroupState {
   now = 0
   wall = 0
   startedAt = -1
+  /** Number of the view; before the first one nothing is known and nothing happens. */
+  view = 0
   /** Own loop delays of the last second: [at, lateMs]. */
   readonly late: [number, number][] = []
 
