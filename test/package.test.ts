@@ -28,7 +28,7 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
 const subpaths = Object.keys(manifest.exports).filter(path => path !== './package.json')
 const nameOf = (subpath: string) => join('gcache', subpath)
 
-/** What DESIGN allows to depend on; another one needs a reason in ARCHITECTURE.md and a row here. */
+/** What DESIGN allows to depend on; another needs a reason in ARCHITECTURE.md and a row here. */
 const DEPENDENCIES = [
   ...['commander', 'eventemitter3', 'lru-cache', 'msgpackr', 'nats'],
   ...['pino', 'prom-client', 'ws', 'zod'],
@@ -190,6 +190,7 @@ describe('the supply chain', () => {
     }
     expect(lock.packages[''].dependencies).toEqual(manifest.dependencies)
     expect(lock.packages[''].devDependencies).toEqual(manifest.devDependencies)
+    expect(lock.packages[''].peerDependencies).toEqual(manifest.peerDependencies)
   })
 
   test('what the shipped files import is what package.json declares, nothing more or less', () => {
