@@ -8,7 +8,6 @@
  *                           |<----- measured ----->|
  */
 import { type Client, connect } from '../src/index.js'
-import { type ClusterStatus, clusterStatus } from '../src/server/status-view.js'
 import { options } from './arguments.js'
 import { printer, type Row } from './output.js'
 import { Cluster } from './processes.js'
@@ -84,10 +83,10 @@ class Writers {
 /** Resolves with the master once every member is online and has all there is. */
 async function recovered(client: Client, cluster: Cluster): Promise<string> {
   const deadline = performance.now() + RECOVERY_MS_MAX
-  let last: ClusterStatus | undefined
+  let last: Awaited<ReturnType<Client['status']>> | undefined
   while (performance.now() < deadline) {
     // Between two masters nobody may answer: ask again.
-    last = await client.status().then(clusterStatus, () => undefined)
+    last = await client.status().catch(() => undefined)
     const online = last?.members.filter(({ state }) => state === 'online').length
     if (last?.master && online === cluster.servers.length) return last.master
     await new Promise(resolve => setTimeout(resolve, ASK_EVERY_MS))
