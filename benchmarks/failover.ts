@@ -9,8 +9,8 @@
  */
 import { type Client, connect } from '../src/index.js'
 import { options } from './arguments.js'
+import { Cluster } from './harness.js'
 import { printer, type Row } from './output.js'
-import { Cluster } from './processes.js'
 import { percentile, roundMs } from './statistics.js'
 
 /** Writers, each with one call in flight. */

@@ -3,8 +3,8 @@
  * alternate, and the ratio is that of the medians. How each side is measured: README.md.
  */
 import { options } from './arguments.js'
+import { Cluster, Load, type LoadOptions, type RunResult, type Work } from './harness.js'
 import { printer, type Row } from './output.js'
-import { Cluster, Load, type LoadOptions, type RunResult, type Work } from './processes.js'
 import { type RedisServers, startRedis } from './redis.js'
 import { median, roundMs, roundRatio } from './statistics.js'
 

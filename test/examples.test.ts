@@ -219,6 +219,12 @@ describe.each(pages())('%s', path => {
     expect(infos.filter(info => info !== 'server')).toEqual([])
   })
 
+  test('links to files that are there', () => {
+    const text = readFileSync(join(root, path), 'utf8').replace(/^```[\s\S]*?^```/gm, '')
+    const links = [...text.matchAll(/\]\((?!\w+:|#)([^)#]+)/g)].map(match => match[1])
+    expect(links.filter(link => !existsSync(join(root, dirname(path), link)))).toEqual([])
+  })
+
   test('holds ts blocks that compile', () => {
     expect(compile(page, blocks)).toEqual([])
   }, 60_000)
