@@ -1,5 +1,6 @@
 /** The public face of `gcache`: embed a node, connect a client. Loads no other medium than TCP. */
 import { type Client, type ClientOptions, connectWith } from './client/connect.js'
+import { systemClock } from './engine/system-clock.js'
 import { GcacheError } from './errors.js'
 import { transportByAddress } from './registry.js'
 
@@ -42,5 +43,6 @@ export async function connect(options: ClientOptions): Promise<Client> {
       'CONFIG',
       "connect needs servers: { cluster: 'shop', servers: ['tcp://127.0.0.1:7400'] }",
     )
-  return await connectWith(await transportByAddress(first), options)
+  const world = { clock: systemClock, random: { next: Math.random } }
+  return await connectWith(await transportByAddress(first), options, world)
 }
