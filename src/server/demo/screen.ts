@@ -2,8 +2,9 @@
  * What the demo shows: on a terminal a table that is drawn again and again, above the last events;
  * elsewhere one line an event, so that a log tells the same story.
  */
+import type { ClusterStatus } from '../../client/status.js'
 import { grouped, type Paint, paintFor } from '../paint.js'
-import { type ClusterStatus, statusTable } from '../status-view.js'
+import { statusTable } from '../status-view.js'
 import type { Counts } from './shoppers.js'
 
 const EVENTS_SHOWN = 12
