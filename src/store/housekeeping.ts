@@ -14,8 +14,8 @@ import type { State } from './state.js'
 const PROPOSE_AGAIN_MS = 1_000
 /** Pages that one call looks at; 4,096 hold a million records, and one costs a few nanoseconds. */
 const PAGES_PER_CALL = 4_096
-/** Victims under way for one cache; more wait for the next call. */
-const VICTIMS_UNDER_WAY_MAX = 10_000
+/** Proposed and not yet removed, for one cache; more wait. */
+const UNDER_WAY_MAX = 10_000
 
 export class Housekeeping {
   readonly #state: State
@@ -31,8 +31,14 @@ export class Housekeeping {
 
   propose(time: number, limit: number): readonly Uint8Array[] {
     const commands: Uint8Array[] = []
+    const { list } = this.#state.caches
+    for (const cache of list) {
+      const age = time - cache.proposedAt
+      if (cache.proposed.size > 0 && (age >= PROPOSE_AGAIN_MS || age < 0)) cache.forgetProposals()
+      if (cache.proposed.size === 0) cache.proposedAt = time
+    }
     this.#expire(time, limit, commands)
-    for (const cache of this.#state.caches.list) this.#evict(cache, time, limit, commands)
+    for (const cache of list) this.#evict(cache, limit, commands)
     if (time >= this.#windowsAt + PROPOSE_AGAIN_MS || time < this.#windowsAt)
       this.#closeWindows(time, limit, commands)
     return commands
@@ -74,14 +80,15 @@ export class Housekeeping {
       const key = page.keys[at]
       if (expiresAt === 0 || key === undefined) continue
       if (expiresAt <= time) {
-        if (at >= from) {
-          if (commands.length >= limit) {
-            this.#slot = (this.#slot & ~PAGE_MASK) | at
+        const slot = (this.#slot & ~PAGE_MASK) | at
+        if (at >= from && !cache.proposed.has(slot)) {
+          if (commands.length >= limit || cache.proposed.size >= UNDER_WAY_MAX) {
+            this.#slot = slot
             return false
           }
-          this.#push(commands, OP.expire, cache, key, page.changed[at])
+          this.#push(commands, OP.expire, cache, slot, key)
         }
-        expiresAt = time + PROPOSE_AGAIN_MS
+        expiresAt = cache.proposedAt + PROPOSE_AGAIN_MS
       }
       if (expiresAt < soonest) soonest = expiresAt
     }
@@ -89,29 +96,20 @@ export class Housekeeping {
     return true
   }
 
-  #evict(cache: NamedCache, time: number, limit: number, commands: Uint8Array[]): void {
+  #evict(cache: NamedCache, limit: number, commands: Uint8Array[]): void {
     const { maxEntries, maxBytes, eviction } = cache.options
     if (eviction !== 'lru') return
     if (cache.entries <= maxEntries && cache.bytes <= maxBytes) return
-    if (time >= cache.proposedAt + PROPOSE_AGAIN_MS || time < cache.proposedAt) {
-      cache.forgetProposals()
-      cache.proposedAt = time
-    }
     const { region, proposed } = cache
     const keys = region.leastUsed()
-    while (commands.length < limit && proposed.size < VICTIMS_UNDER_WAY_MAX) {
+    while (commands.length < limit && proposed.size < UNDER_WAY_MAX) {
       const entries = cache.entries - proposed.size
       const bytes = cache.bytes - cache.proposedBytes
       if (entries <= maxEntries && bytes <= maxBytes) return
       const next = keys.next()
       if (next.done) return
       const slot = region.peek(next.value)
-      if (proposed.has(slot)) continue
-      const page = region.page(slot)
-      const at = slot & PAGE_MASK
-      proposed.add(slot)
-      cache.proposedBytes += next.value.length + page.values[at].length + RECORD_BYTES
-      this.#push(commands, OP.evict, cache, next.value, page.changed[at])
+      if (!proposed.has(slot)) this.#push(commands, OP.evict, cache, slot, next.value)
     }
   }
 
@@ -135,11 +133,15 @@ export class Housekeeping {
     commands: Uint8Array[],
     op: typeof OP.expire | typeof OP.evict,
     cache: NamedCache,
+    slot: number,
     key: string,
-    changed: number,
   ): void {
+    const page = cache.region.page(slot)
+    const at = slot & PAGE_MASK
+    cache.proposed.add(slot)
+    cache.proposedBytes += key.length + page.values[at].length + RECORD_BYTES
     this.#out.reset()
-    writeExpire(this.#out, op, cache.name, key, changed)
+    writeExpire(this.#out, op, cache.name, key, page.changed[at])
     commands.push(this.#out.copy())
   }
 }
