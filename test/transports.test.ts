@@ -525,7 +525,7 @@ describe('limits', () => {
       'protocol',
       { code: 'FRAME_TOO_BIG' },
     ])
-    expect(downs.find(([peer]) => peer === 'b')).toMatchObject(['b', 1, 'closed'])
+    expect(downs.find(([peer]) => peer === 'b')).toEqual(['b', 1, 'closed', undefined])
   })
 })
 
