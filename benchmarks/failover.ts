@@ -7,28 +7,20 @@
  *   master          kill -9 |                      | first receipt of a newer epoch
  *                           |<----- measured ----->|
  */
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
-import { connect } from '../src/index.js'
+import { type Client, connect } from '../src/index.js'
 import { options } from './arguments.js'
-import { printer } from './output.js'
-import { CLI, Cluster } from './processes.js'
+import { Cluster } from './harness.js'
+import { printer, type Row } from './output.js'
 import { percentile, roundMs } from './statistics.js'
 
-const run = promisify(execFile)
 /** Writers, each with one call in flight. */
 const WRITERS = 4
 /** Between two writes of a writer: the cluster must recover under load, not under an avalanche. */
 const PAUSE_MS = 2
+const ASK_EVERY_MS = 50
 const RECOVERY_MS_MAX = 30_000
 const READ_AT_ONCE = 500
 
-interface Status {
-  readonly master: string | undefined
-  readonly members: readonly { id: string; role: string; state: string; lag: number }[]
-}
-
-type Client = Awaited<ReturnType<typeof connect>>
 type Values = ReturnType<typeof openCache>
 
 const openCache = (client: Client) => client.cache<string>('failover', { codec: 'json' })
@@ -88,38 +80,28 @@ class Writers {
   }
 }
 
-/** What the cluster says of itself, asked of any node that answers. */
-async function statusOf(servers: readonly string[]): Promise<Status | undefined> {
-  try {
-    const args = [CLI, 'status', '--server', servers.join(','), '--json']
-    return JSON.parse((await run(process.execPath, args)).stdout) as Status
-  } catch (error) {
-    // Exit code 1 says degraded; the status stands on stdout all the same.
-    const { stdout } = error as { stdout?: string }
-    return stdout?.startsWith('{') ? (JSON.parse(stdout) as Status) : undefined
-  }
-}
-
-/** Resolves with the master once every member is online and in step. */
-async function recovered(cluster: Cluster): Promise<string> {
+/** Resolves with the master once every member is online and has all there is. */
+async function recovered(client: Client, cluster: Cluster): Promise<string> {
   const deadline = performance.now() + RECOVERY_MS_MAX
-  let last: Status | undefined
+  let last: Awaited<ReturnType<Client['status']>> | undefined
   while (performance.now() < deadline) {
-    last = await statusOf(cluster.servers)
-    const whole = last?.members.every(({ state }) => state === 'online')
-    if (whole && last?.members.length === cluster.servers.length && last.master !== undefined)
-      return last.master
+    // Between two masters nobody may answer: ask again.
+    last = await client.status().catch(() => undefined)
+    const online = last?.members.filter(({ state }) => state === 'online').length
+    if (last?.master && online === cluster.servers.length) return last.master
+    await new Promise(resolve => setTimeout(resolve, ASK_EVERY_MS))
   }
   throw new Error(`not whole within ${RECOVERY_MS_MAX} ms: ${JSON.stringify(last)}`)
 }
 
-async function killOnce(cluster: Cluster, writers: Writers): Promise<number> {
-  const master = await recovered(cluster)
+async function killOnce(client: Client, cluster: Cluster, writers: Writers): Promise<number> {
+  const master = await recovered(client, cluster)
   const newer = writers.acknowledgedAbove(writers.epoch)
   const began = performance.now()
-  void cluster.kill(master)
+  const gone = cluster.kill(master)
   await newer
   const ms = performance.now() - began
+  await gone
   await cluster.startNode(master)
   return ms
 }
@@ -134,9 +116,17 @@ async function countLost(cache: Values, keys: readonly string[]): Promise<number
   return lost
 }
 
-export async function main(args: string[]): Promise<void> {
-  const names = { json: false, verbose: false, transport: 'tcp', strategy: 'master-slave' }
-  const chosen = options(args, { ...names, kills: 50, nodes: 3 })
+export interface FailoverOptions {
+  readonly transport: string
+  readonly strategy: string
+  readonly nodes: number
+  readonly kills: number
+  /** Says every kill on stderr. */
+  readonly verbose: boolean
+}
+
+export async function benchFailover(chosen: FailoverOptions): Promise<Row> {
+  const { transport, strategy } = chosen
   const cluster = await Cluster.start(chosen)
   try {
     const client = await connect({ cluster: cluster.name, servers: [...cluster.servers] })
@@ -144,22 +134,29 @@ export async function main(args: string[]): Promise<void> {
     const writers = new Writers(cache)
     const times: number[] = []
     while (times.length < chosen.kills) {
-      times.push(await killOnce(cluster, writers))
+      times.push(await killOnce(client, cluster, writers))
       if (chosen.verbose) console.error(`kill ${times.length}: ${roundMs(times.at(-1) ?? 0)} ms`)
     }
-    await recovered(cluster)
+    await recovered(client, cluster)
     await writers.stop()
-    const lost = await countLost(cache, writers.acknowledged)
+    const { failed, acknowledged } = writers
+    const lost = await countLost(cache, acknowledged)
     const sorted = times.sort((a, b) => a - b)
-    printer(chosen.json)({
-      ...{ bench: 'failover', transport: chosen.transport, strategy: chosen.strategy },
-      ...{ kills: times.length, p50Ms: roundMs(percentile(sorted, 0.5)) },
-      ...{ p99Ms: roundMs(percentile(sorted, 0.99)), maxMs: roundMs(sorted.at(-1) ?? 0) },
-      ...{ acknowledged: writers.acknowledged.length, failed: writers.failed, lost },
-    })
-    if (lost > 0) process.exitCode = 1
     await client.close()
+    return {
+      ...{ bench: 'failover', transport, strategy, kills: times.length },
+      ...{ p50Ms: roundMs(percentile(sorted, 0.5)), p99Ms: roundMs(percentile(sorted, 0.99)) },
+      ...{ maxMs: roundMs(sorted.at(-1) ?? 0), acknowledged: acknowledged.length, failed, lost },
+    }
   } finally {
     await cluster.stop()
   }
+}
+
+export async function main(args: string[]): Promise<void> {
+  const names = { json: false, verbose: false, transport: 'tcp', strategy: 'master-slave' }
+  const chosen = options(args, { ...names, kills: 50, nodes: 3 })
+  const row = await benchFailover(chosen)
+  printer(chosen.json)(row)
+  if (row.lost !== 0) process.exitCode = 1
 }

@@ -1,8 +1,8 @@
 /**
  * The load generator, a process of its own: K loops, each with one call in flight, go over the keys
- * until the time is up. It is told by messages (processes.ts) and answers each with one.
+ * until the time is up. It is told by messages (harness.ts) and answers each with one.
  */
-import type { LoadOptions, RunOptions, RunResult } from './processes.js'
+import type { LoadOptions, RunOptions, RunResult } from './harness.js'
 import { percentile, roundMs, Samples } from './statistics.js'
 import { type Call, openTarget, type Target } from './targets.js'
 

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { Redis } from 'ioredis'
-import { freePort } from './processes.js'
+import { freePort } from './harness.js'
 
 export interface RedisServers {
   readonly port: number

@@ -1,9 +1,15 @@
-/** `npm run bench -- [throughput | failover | peers] [--json] [options]`; throughput by itself. */
+/** `npm run bench -- [throughput | failover | peers | report] [options]`; throughput by itself. */
 import { main as failover } from './failover.js'
 import { main as peers } from './peers.js'
+import { main as report } from './report.js'
 import { main as throughput } from './throughput.js'
 
-const BENCHES: Record<string, (args: string[]) => Promise<void>> = { throughput, failover, peers }
+const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
+  throughput,
+  failover,
+  peers,
+  report,
+}
 
 const [first, ...rest] = process.argv.slice(2)
 const named = first !== undefined && !first.startsWith('-')

@@ -5,7 +5,8 @@
  */
 import { Redis } from 'ioredis'
 import { connect } from '../src/index.js'
-import type { TargetOptions, Work } from './processes.js'
+import { openEmbedded } from './embedded.js'
+import type { TargetOptions, Work } from './harness.js'
 
 /** One call on one key. */
 export type Call = (key: string) => Promise<unknown>
@@ -19,10 +20,13 @@ export function openTarget(options: TargetOptions, valueBytes: number): Promise<
 }
 
 async function openGcache(
-  options: TargetOptions & { kind: 'gcache' },
+  options: Exclude<TargetOptions, { kind: 'redis' }>,
   valueBytes: number,
 ): Promise<Target> {
-  const client = await connect({ cluster: options.cluster, servers: [...options.servers] })
+  const client =
+    options.kind === 'embedded'
+      ? await openEmbedded(options)
+      : await connect({ cluster: options.cluster, servers: [...options.servers] })
   const text = 'v'.repeat(valueBytes)
   const bytes = new TextEncoder().encode(text)
   const cache = client.cache<unknown>('bench', { codec: options.codec })

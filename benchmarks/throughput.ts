@@ -3,8 +3,8 @@
  * and number in flight is warmed up, measured several times, and reported by its median run.
  */
 import { options } from './arguments.js'
+import { Cluster, Load, type RunResult, type Work } from './harness.js'
 import { printer, type Row } from './output.js'
-import { Cluster, Load, type RunResult, type Work } from './processes.js'
 
 /** Which work is which ack level; reads have none. */
 const WORKS: readonly { readonly work: Work; readonly ack: string }[] = [
@@ -29,11 +29,13 @@ export interface ThroughputOptions {
 
 export async function benchThroughput(chosen: ThroughputOptions): Promise<void> {
   const print = printer(chosen.json)
-  const cluster = await Cluster.start(chosen)
-  const { name, servers } = cluster
+  const { codec } = chosen
+  const cluster = chosen.transport === 'memory' ? undefined : await Cluster.start(chosen)
   let load: Load | undefined
   try {
-    const target = { kind: 'gcache', cluster: name, servers, codec: chosen.codec } as const
+    const target = cluster
+      ? ({ kind: 'gcache', cluster: cluster.name, servers: cluster.servers, codec } as const)
+      : ({ kind: 'embedded', ...chosen } as const)
     load = await Load.open({ ...chosen, target })
     for (const { work, ack } of WORKS) {
       if (ack === 'slaves:1' && chosen.nodes < 2) continue
@@ -42,7 +44,7 @@ export async function benchThroughput(chosen: ThroughputOptions): Promise<void> 
     }
   } finally {
     load?.close()
-    await cluster.stop()
+    await cluster?.stop()
   }
 }
 

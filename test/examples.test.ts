@@ -85,7 +85,9 @@ class Page {
   async open(blocks: readonly Block[]): Promise<void> {
     const texts = blocks.map(({ text }) => text).join('')
     const used = [...texts.matchAll(/\b74(\d\d)\b/g)].map(match => Number(match[1]))
-    this.#hundred = await freeHundred([...new Set([...used, 0, 1, 2])])
+    // A block may add 1 or 2 to a port that it names.
+    const near = used.flatMap(port => [port, port + 1, port + 2])
+    this.#hundred = await freeHundred([...new Set(near)])
     mkdirSync(join(this.folder, 'bin'), { recursive: true })
     const cli = join(root, 'dist/src/server/cli.js')
     const shim = `#!/bin/sh\nexec '${process.execPath}' '${cli}' "$@"\n`
@@ -215,6 +217,12 @@ describe.each(pages())('%s', path => {
     expect(foreign.map(({ line }) => line)).toEqual([])
     const infos = blocks.map(({ info }) => info).filter(info => info !== '')
     expect(infos.filter(info => info !== 'server')).toEqual([])
+  })
+
+  test('links to files that are there', () => {
+    const text = readFileSync(join(root, path), 'utf8').replace(/^```[\s\S]*?^```/gm, '')
+    const links = [...text.matchAll(/\]\((?!\w+:|#)([^)#]+)/g)].map(match => match[1])
+    expect(links.filter(link => !existsSync(join(root, dirname(path), link)))).toEqual([])
   })
 
   test('holds ts blocks that compile', () => {

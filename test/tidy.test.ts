@@ -329,6 +329,7 @@ describe('words', () => {
   test('an exception with its reason stands, on the line or alone above it', () => {
     expect(words("x('leader') // tidy: allow leader - NATS's own word")).toEqual([])
     expect(words("// tidy: allow leader - NATS's own word\nx('leader')")).toEqual([])
+    expect(words('closeConnections() // tidy: allow connection - Node.js calls it so')).toEqual([])
     expect(words('// tidy: allow leader, packet - a quotation\nx(leader, packet)')).toEqual([])
   })
 

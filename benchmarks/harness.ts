@@ -7,7 +7,7 @@ import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-export const CLI = fileURLToPath(new URL('../src/server/cli.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../src/server/cli.js', import.meta.url))
 const LOAD = fileURLToPath(new URL('./load.js', import.meta.url))
 const READY_MS_MAX = 20_000
 
@@ -80,6 +80,7 @@ export class Cluster {
         [
           ...[CLI, 'serve', '--cluster', this.name, '--id', id, '--ordinal', `${own}`],
           ...['--listen', this.servers[own], '--strategy', this.#options.strategy, ...members],
+          ...['--log-level', 'warn'],
         ],
         { stdio: ['ignore', 'pipe', 'inherit'] },
       ),
@@ -124,6 +125,7 @@ function lineOf(child: ChildProcess, wanted: RegExp, who: string): Promise<void>
 /** Where a load generator sends its calls. */
 export type TargetOptions =
   | { kind: 'gcache'; cluster: string; servers: readonly string[]; codec: 'bytes' | 'msgpack' }
+  | { kind: 'embedded'; nodes: number; strategy: string; codec: 'bytes' | 'msgpack' }
   | { kind: 'redis'; port: number; autoPipelining: boolean }
 
 /** What one call of a run is; redis has several ways to wait for a slave. */
