@@ -1,12 +1,11 @@
 /** The public face of `gcache`: embed a node, connect a client. Loads no other medium than TCP. */
 import { type Client, type ClientOptions, connectWith } from './client/connect.js'
-import { systemClock } from './engine/system-clock.js'
-import { GcacheError } from './errors.js'
-import { transportByAddress } from './registry.js'
+import { clientTransport, systemWorld } from './defaults.js'
 
 export { masterSlave } from '../strategies/master-slave/index.js'
 export { tcp } from '../transports/tcp.js'
-export type { Client, ClientOptions } from './client/connect.js'
+export type { Client, ClientEvents, ClientOptions } from './client/connect.js'
+export type { ClusterMember, ClusterStatus } from './client/status.js'
 export type {
   Cache,
   CallOptions,
@@ -33,16 +32,10 @@ export type { NamedStrategy, NodeOptions } from './options.js'
 
 /**
  * Connects to a cluster through any of `options.servers`, over the built-in transport of their
- * scheme. The client follows the master from then on. Rejects with CONFIG, ADDRESS_INVALID,
- * UNREACHABLE when none of the servers answers within `timeoutMs`, REFUSED for a wrong cluster.
+ * scheme, and resolves once calls can reach a serving master, which the client follows from then
+ * on. Rejects with CONFIG, ADDRESS_INVALID; with REFUSED when all servers refuse (a wrong cluster
+ * name); by its deadline with UNREACHABLE or NOT_READY.
  */
 export async function connect(options: ClientOptions): Promise<Client> {
-  const first: unknown = Array.isArray(options?.servers) ? options.servers[0] : undefined
-  if (typeof first !== 'string')
-    throw new GcacheError(
-      'CONFIG',
-      "connect needs servers: { cluster: 'shop', servers: ['tcp://127.0.0.1:7400'] }",
-    )
-  const world = { clock: systemClock, random: { next: Math.random } }
-  return await connectWith(await transportByAddress(first), options, world)
+  return await connectWith(await clientTransport(options), options, systemWorld)
 }

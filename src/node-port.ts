@@ -68,6 +68,23 @@ export class NodePort implements CachePort {
     return record === undefined ? undefined : rawEntry(record)
   }
 
+  async getValue<V>(
+    cache: string,
+    key: string,
+    timeoutMs: number,
+    decode: (bytes: Uint8Array) => V,
+  ): Promise<V | undefined> {
+    if (!this.#isLocal(cache)) return await this.#calls.getValue(cache, key, timeoutMs, decode)
+    const record = this.#store.get(cache, key, this.#engine.time())
+    if (record === undefined) return undefined
+    try {
+      return decode(Buffer.from(record.value, 'latin1'))
+    } catch (cause) {
+      if (cause instanceof GcacheError) throw cause
+      throw new GcacheError('CODEC', 'the value cannot be decoded by this codec', { cause })
+    }
+  }
+
   async has(cache: string, key: string, timeoutMs: number): Promise<boolean> {
     if (!this.#isLocal(cache)) return await this.#calls.has(cache, key, timeoutMs)
     return this.#store.has(cache, key, this.#engine.time())

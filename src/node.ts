@@ -6,10 +6,11 @@ import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'eventemitter3'
 import { createCache } from './cache/cache.js'
 import type { Cache, CodecChoice } from './contracts/cache.js'
-import type { Logger, Random } from './contracts/environment.js'
+import type { Logger } from './contracts/environment.js'
 import type { Standing, StrategyFactory, StrategyStatus } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
 import type { PeerId } from './contracts/types.js'
+import { systemWorld } from './defaults.js'
 import { Engine } from './engine/engine.js'
 import { systemClock } from './engine/system-clock.js'
 import { GcacheError } from './errors.js'
@@ -70,7 +71,6 @@ const READY_MS = 30_000
 const READY_STEP_MS = 20
 
 const SILENCE: Logger = { debug() {}, info() {}, warn() {}, error() {} }
-const CHANCE: Random = { next: Math.random }
 
 /**
  * Starts a node. Resolves once peers and clients can reach it; wait for `ready()` before the first
@@ -114,7 +114,7 @@ class EngineNode implements Node {
     this.#logger = options.logger ?? SILENCE
     const logger = this.#logger
     const store = new KeyValueStore()
-    const world = { clock: systemClock, random: CHANCE, logger }
+    const world = { ...systemWorld, logger }
     const ids = new Set(members.map(member => member.id))
     const engine: Engine = new Engine({
       ...world,

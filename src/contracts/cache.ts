@@ -127,7 +127,7 @@ export interface CachePort {
   get(cache: string, key: string, timeoutMs: number): Promise<RawEntry | undefined>
   /** get() for a typed face: `decode` sees the value's bytes, lent for the call; what it
    *  throws rejects, as CODEC. Saves a promise a get. */
-  getValue?<V>(
+  getValue<V>(
     cache: string,
     key: string,
     timeoutMs: number,

@@ -188,8 +188,8 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#localReply = reply
     if (this.#pump.running) {
       const own = Uint8Array.prototype.slice.call(frame)
-      this.#options.clock.after(0, () => this.#onClient(LOCAL_PEER, 1, own))
-    } else this.#onClient(LOCAL_PEER, 1, frame)
+      this.#options.clock.after(0, () => this.onFrame(LOCAL_PEER, 1, own))
+    } else this.onFrame(LOCAL_PEER, 1, frame)
   }
 
   /** A frame of this node's own calls, to a member. */

@@ -68,12 +68,12 @@ export interface GcacheSessionStore {
   clear(done?: Callback<void>): Promise<void>
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: the user's own class, whatever its version
+type AnyStore = abstract new (...given: any[]) => any
+
 /** The part of express-session's module that is needed. */
 export interface SessionModule {
-  // biome-ignore lint/suspicious/noExplicitAny: the user's own Store class, whatever its version
-  Store: new (
-    ...args: any[]
-  ) => any
+  Store: AnyStore
 }
 
 const OPTION_NAMES = [
@@ -98,6 +98,7 @@ interface KnownSession {
 }
 
 const DELETE_PAGE = 256
+const LIFE_MS_MAX = 2 ** 45
 
 /**
  * Makes a store for `session({ store })`:
@@ -283,8 +284,10 @@ class StoreRules {
 
   /** `session` may have no more than its cookie. */
   #lifeOf(session: SessionData): number {
-    if (typeof this.#ttlMs === 'function') return Math.ceil(this.#ttlMs(session))
-    return lifeOf(session, this.#ttlMs)
+    const lifeMs =
+      typeof this.#ttlMs === 'function' ? this.#ttlMs(session) : lifeOf(session, this.#ttlMs)
+    // A cookie may last until the year 9999; a record lives at most so long.
+    return Math.min(Math.ceil(lifeMs), LIFE_MS_MAX)
   }
 
   get #read(): { timeoutMs?: number } {

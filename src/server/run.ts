@@ -3,7 +3,8 @@
  * Client is opened for the time of one command.
  */
 import { Command, CommanderError, Option } from 'commander'
-import type { Client } from '../client/connect.js'
+import { Client } from '../client/connect.js'
+import { clientTransport, systemWorld } from '../defaults.js'
 import { GcacheError } from '../errors.js'
 import { connect } from '../index.js'
 import { DEFAULT_CLUSTER, parseDuration, parseServers } from './parse.js'
@@ -77,6 +78,32 @@ export async function withClient<T>(
 ): Promise<T> {
   const client = await connect(clientOptions(options))
   try {
+    return await work(client)
+  } finally {
+    await client.close()
+  }
+}
+
+/** How long `status` waits for a master before it shows that there is none. */
+const MASTER_MS_MAX = 1_500
+
+/** The same where a cluster without a master has something to tell as well. */
+export async function withAnyNode<T>(
+  options: ServerOptions,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const wanted = clientOptions(options)
+  const timeoutMs = Math.min(wanted.timeoutMs, MASTER_MS_MAX)
+  const client = new Client({
+    ...systemWorld,
+    ...wanted,
+    timeoutMs,
+    transport: await clientTransport(wanted),
+  })
+  try {
+    await client.open().catch((error: unknown) => {
+      if (!(error instanceof GcacheError) || error.code !== 'NOT_READY') throw error
+    })
     return await work(client)
   } finally {
     await client.close()

@@ -1,76 +1,23 @@
 /** A cluster's status as people and programs see it: one shape, one table, one verdict. */
+import type { ClusterMember, ClusterStatus } from '../client/status.js'
 import { grouped, type Paint, table } from './paint.js'
 
-/** What `status --json` prints, exactly. */
-export interface ClusterStatus {
-  cluster: string
-  strategy: string
-  profile: string
-  /** One sentence, computed by the server from its configuration. */
-  guarantee: string
-  epoch: number
-  /** Null: the node that answered knows none. */
-  master: string | null
-  members: MemberLine[]
-}
-
-export interface MemberLine {
-  id: string
-  ordinal: number
-  role: 'master' | 'slave'
-  state: string
-  offset: number
-  lag: number
-  address: string
-}
-
-/** Picks the shape out of what came over the wire; what is missing becomes empty, never a throw. */
-export function clusterStatus(fields: Record<string, unknown>): ClusterStatus {
-  const members = Array.isArray(fields.members) ? fields.members : []
-  return {
-    cluster: text(fields.cluster),
-    strategy: text(fields.strategy),
-    profile: text(fields.profile),
-    guarantee: text(fields.guarantee),
-    epoch: whole(fields.epoch),
-    master: typeof fields.master === 'string' && fields.master !== '' ? fields.master : null,
-    members: members
-      .filter(isFields)
-      .map(memberLine)
-      .sort((a, b) => a.ordinal - b.ordinal),
-  }
-}
-
-function isFields(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
-}
-
-function memberLine(fields: Record<string, unknown>): MemberLine {
-  return {
-    id: text(fields.id),
-    ordinal: whole(fields.ordinal),
-    role: fields.role === 'master' ? 'master' : 'slave',
-    state: text(fields.state),
-    offset: whole(fields.offset),
-    lag: whole(fields.lag),
-    address: text(fields.address),
-  }
-}
-
-function text(value: unknown): string {
-  return typeof value === 'string' ? value : ''
-}
-
-function whole(value: unknown): number {
-  return typeof value === 'number' && Number.isFinite(value) ? value : 0
+/** What `status --json` prints, exactly; programs rely on it. */
+export function statusJson(status: ClusterStatus): string {
+  const { cluster, strategy, profile, guarantee, epoch, master = null } = status
+  const members = status.members.map(member => {
+    const { id, ordinal, role, state, offset, lag, address } = member
+    return { id, ordinal, role, state, offset, lag, address }
+  })
+  return JSON.stringify({ cluster, strategy, profile, guarantee, epoch, master, members })
 }
 
 export type Health = 'healthy' | 'degraded' | 'no master'
 
-/** Healthy: a master, and every member online. The exit codes are 0, 1 and 2. */
+/** Healthy: a master that serves, and every other member online as well. */
 export function health(status: ClusterStatus): Health {
   const master = status.members.find(member => member.id === status.master)
-  if (master === undefined) return 'no master'
+  if (master?.state !== 'online') return 'no master'
   return status.members.every(member => member.state === 'online') ? 'healthy' : 'degraded'
 }
 
@@ -80,8 +27,14 @@ export function healthExit(status: ClusterStatus): number {
   return HEALTH_EXIT[health(status)]
 }
 
+const TITLES = [
+  ...['ID', 'ORD', 'ADDRESS', 'ROLE', 'STATE', 'OFFSET', 'LAG'],
+  ...['ENTRIES', 'MEMORY', 'CLIENTS'],
+]
+const RIGHT = [1, 5, 6, 7, 8, 9]
+
 /** The table of FIELD section 12. */
-export function statusTable(status: ClusterStatus, paint: Paint): string {
+export function statusTable(status: ClusterStatus, paint: Paint, withGuarantee = true): string {
   const verdict = health(status)
   const colour =
     verdict === 'healthy' ? paint.green : verdict === 'degraded' ? paint.yellow : paint.red
@@ -90,20 +43,35 @@ export function statusTable(status: ClusterStatus, paint: Paint): string {
     `epoch ${status.epoch}`,
     colour(verdict),
   ].join('   ')
-  const rows = status.members.map(member => [
+  const rows = status.members.map(member => rowOf(member, paint))
+  const body = table([TITLES.map(paint.dim), ...rows], RIGHT)
+  const guarantee = withGuarantee ? `guarantee: ${status.guarantee}\n` : ''
+  return `${head}\n${guarantee}${body}\n`
+}
+
+function rowOf(member: ClusterMember, paint: Paint): string[] {
+  const down = member.state === 'down'
+  const master = member.role === 'master' && !down
+  return [
     member.id,
     String(member.ordinal),
     member.address,
-    member.role === 'master' ? paint.bold('master') : member.role,
+    master ? paint.bold('master') : down ? '-' : member.role,
     stateOf(member, paint),
-    grouped(member.offset),
-    member.role === 'master' || member.state === 'down' ? '-' : grouped(member.lag),
-  ])
-  const titles = ['ID', 'ORD', 'ADDRESS', 'ROLE', 'STATE', 'OFFSET', 'LAG'].map(paint.dim)
-  return `${head}\nguarantee: ${status.guarantee}\n${table([titles, ...rows], [1, 5, 6])}\n`
+    down ? '-' : grouped(member.offset),
+    down || master ? '-' : grouped(member.lag),
+    member.entries === undefined ? '-' : grouped(member.entries),
+    member.bytes === undefined ? '-' : sizeOf(member.bytes),
+    member.clients === undefined ? '-' : grouped(member.clients),
+  ]
 }
 
-function stateOf(member: MemberLine, paint: Paint): string {
+function stateOf(member: ClusterMember, paint: Paint): string {
   if (member.state === 'online') return paint.green(member.state)
   return member.state === 'down' ? paint.red(member.state) : paint.yellow(member.state)
+}
+
+function sizeOf(bytes: number): string {
+  if (bytes < 10_000) return `${bytes} B`
+  return bytes < 10_000_000 ? `${Math.round(bytes / 1_000)} kB` : `${Math.round(bytes / 1e6)} MB`
 }

@@ -1,5 +1,6 @@
 /** `gcache del`: deletes keys; says with its exit code whether all of them were there. */
 import type { Command } from 'commander'
+import type { DeleteOptions } from '../../contracts/cache.js'
 import { addDataOptions, type DataOptions, run, writeOptions } from '../data.js'
 import { parseCount } from '../parse.js'
 import { EXIT, subcommand, withClient } from '../run.js'
@@ -22,7 +23,7 @@ export function delCommand(): Command {
 }
 
 async function del(keys: string[], options: DelOptions): Promise<number> {
-  const fields: { ifVersion?: number } = writeOptions(options)
+  const fields: DeleteOptions = writeOptions(options)
   if (options.ifVersion !== undefined)
     fields.ifVersion = parseCount(options.ifVersion, '--if-version')
   const deleted = await withClient(options, client =>

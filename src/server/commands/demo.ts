@@ -6,6 +6,9 @@ import { type Command, Option } from 'commander'
 import { parseCount } from '../parse.js'
 import { EXIT, failure, subcommand } from '../run.js'
 
+/** What shells say of a process that Ctrl-C ended. */
+const INTERRUPTED = 130
+
 export function demoCommand(): Command {
   return subcommand(
     'demo',
@@ -35,8 +38,8 @@ async function demo(options: { port: string }): Promise<number> {
   const interrupted = new Promise<number>(resolve => {
     const leave = () => {
       // Whatever still runs after a second signal is killed by the exit itself.
-      if (ended !== undefined) process.exit(130)
-      void end().then(() => resolve(130))
+      if (ended !== undefined) process.exit(INTERRUPTED)
+      void end().then(() => resolve(INTERRUPTED))
     }
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, leave)
   })
@@ -48,7 +51,8 @@ async function demo(options: { port: string }): Promise<number> {
   try {
     code = await Promise.race([course(), interrupted])
   } catch (error) {
-    code = failure(error, EXIT.no)
+    // What fails because everything is being ended is no failure.
+    code = ended === undefined ? failure(error, EXIT.no) : INTERRUPTED
   }
   await end()
   return code

@@ -8,9 +8,9 @@ import {
   failure,
   type ServerOptions,
   subcommand,
-  withClient,
+  withAnyNode,
 } from '../run.js'
-import { clusterStatus, healthExit, statusTable } from '../status-view.js'
+import { healthExit, statusJson, statusTable } from '../status-view.js'
 
 interface StatusOptions extends ServerOptions {
   json?: boolean
@@ -26,7 +26,7 @@ export function statusCommand(): Command {
     .addHelpText('after', '\nExit: 0 healthy, 1 degraded, 2 no master, or nobody answers.')
     .action(async (options: StatusOptions) => {
       try {
-        process.exitCode = await withClient(options, client =>
+        process.exitCode = await withAnyNode(options, client =>
           options.watch ? watch(client, options) : once(client, options),
         )
       } catch (error) {
@@ -36,9 +36,9 @@ export function statusCommand(): Command {
 }
 
 async function once(client: Client, options: StatusOptions): Promise<number> {
-  const status = clusterStatus(await client.status())
+  const status = await client.status()
   const text = options.json
-    ? `${JSON.stringify(status)}\n`
+    ? `${statusJson(status)}\n`
     : statusTable(status, paintFor(process.stdout))
   process.stdout.write(text)
   return healthExit(status)

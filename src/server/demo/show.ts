@@ -5,10 +5,10 @@
 import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import type { Client } from '../../client/connect.js'
+import type { ClusterStatus } from '../../client/status.js'
 import { GcacheError } from '../../errors.js'
 import { connect } from '../../index.js'
 import { oneLine } from '../run.js'
-import { type ClusterStatus, clusterStatus } from '../status-view.js'
 import { Children } from './children.js'
 import { DEMO_CLUSTER, DemoCluster } from './cluster.js'
 import { type ShopProxy, startProxy } from './proxy.js'
@@ -162,7 +162,7 @@ export class Show {
 
   async #ask(): Promise<void> {
     try {
-      this.#status = clusterStatus(await this.#client.status())
+      this.#status = await this.#client.status()
     } catch (error) {
       // Between two masters there may be nobody to ask; the table keeps its last state.
       if (!(error instanceof GcacheError)) this.#screen.tell(oneLine(error))
