@@ -37,9 +37,11 @@ export interface CallsEnv {
   readonly random: Random
   /** Deadline of a write that names none, ms. */
   readonly timeoutMs: number
-  /** As Transport.send: never calls back before it returns. */
+  /** As Transport.send. Replies may come from inside it, where the master is this process. */
   send(target: PeerId, frame: Uint8Array): SendResult
   flush(target: PeerId): void
+  /** Runs `task` at the end of the turn. Default: process.nextTick. */
+  defer?(task: () => void): void
   /** Told every 25 ms while calls are pending and none was answered for `silentMs`. */
   onSilence?(silentMs: number): void
 }
@@ -57,6 +59,7 @@ const DECIDED = new Set<ErrorCode>([
 
 export class Calls implements CachePort {
   readonly #env: CallsEnv
+  readonly #defer: (task: () => void) => void
   readonly #table = new CallTable()
   readonly #outbox: Outbox
   readonly #replies = new ReplyReader()
@@ -72,6 +75,7 @@ export class Calls implements CachePort {
   #bytes = 0
   #window: WriteWindow | undefined
   #turnOpen = false
+  #pumping = false
   #now = 0
   #soonest = Number.POSITIVE_INFINITY
   #sweepAt = Number.POSITIVE_INFINITY
@@ -86,6 +90,7 @@ export class Calls implements CachePort {
 
   constructor(env: CallsEnv) {
     this.#env = env
+    this.#defer = env.defer ?? process.nextTick
     this.#outbox = new Outbox({
       send: (target, frame) => env.send(target, frame),
       flush: target => env.flush(target),
@@ -297,7 +302,7 @@ export class Calls implements CachePort {
   #beginTurn(): void {
     this.#turnOpen = true
     this.#now = this.#env.clock.now()
-    process.nextTick(this.#endTurn)
+    this.#defer(this.#endTurn)
   }
 
   /** Writes the call into the open frame; false if it has to wait. */
@@ -364,19 +369,21 @@ export class Calls implements CachePort {
     this.#pump()
   }
 
+  /** Sends what waits, oldest first, as far as it may go. */
   #pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
     if (this.#outbox.open && !this.#turnOpen) this.#beginTurn()
-    const waiting = this.#waiting
-    let head = this.#head
-    for (; head < waiting.length; head++) {
-      const call = waiting[head]
+    while (this.#head < this.#waiting.length) {
+      const call = this.#waiting[this.#head]
       if (!call.settled && call.target === undefined && !this.#encode(call)) break
+      this.#head++
     }
-    this.#head = head
-    if (head === waiting.length) {
+    if (this.#head === this.#waiting.length) {
       this.#waiting = []
       this.#head = 0
     }
+    this.#pumping = false
   }
 
   #armSweep(due: number): void {

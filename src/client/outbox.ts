@@ -1,6 +1,6 @@
 /**
- * The frame being written for the master: commands are encoded into it as the calls are made, and it
- * leaves every 25 calls and at the end of the turn, so that both sides work at once.
+ * The frame being written for the master: commands are encoded into it as the calls are made, and
+ * it leaves every 25 calls and at the end of the turn, so that both sides work at once.
  */
 import { LIMITS } from '../config.js'
 import type { SendResult } from '../contracts/transport.js'
@@ -54,13 +54,8 @@ export class Outbox {
   /** Writes `call` into the frame; false if the outbox closed before that. `window` must be the
    *  call's own if it is a write. */
   write(call: Call, window: WriteWindow | undefined): boolean {
-    if (this.#calls.length > 0) {
-      const other =
-        call.op >= FIRST_WRITE_OP &&
-        (window !== this.#window || call.seq - this.#lowest >= LIMITS.windowWritesMax)
-      if (other || this.#slab.frameBytes + callBytesMax(call) > LIMITS.clientFrameBytesMax)
-        this.finish()
-    }
+    // Not only once: what send() answers from inside may have begun another frame.
+    while (this.#calls.length > 0 && !this.#fits(call, window)) this.finish()
     const target = this.#target
     if (target === undefined) return false
     if (this.#calls.length === 0) this.#begin(window)
@@ -85,7 +80,7 @@ export class Outbox {
     const result = this.#env.send(target, this.#slab.end())
     if (result !== 'dropped') this.#env.flush(target)
     if (result === 'sent') return
-    this.#target = undefined
+    this.route(undefined)
     if (result === 'congested') this.#env.onCongested()
     else {
       forget(calls)
@@ -100,6 +95,12 @@ export class Outbox {
     this.#calls = []
     this.#slab.cancel()
     forget(calls)
+  }
+
+  #fits(call: Call, window: WriteWindow | undefined): boolean {
+    if (this.#slab.frameBytes + callBytesMax(call) > LIMITS.clientFrameBytesMax) return false
+    if (call.op < FIRST_WRITE_OP) return true
+    return window === this.#window && call.seq - this.#lowest < LIMITS.windowWritesMax
   }
 
   #begin(window: WriteWindow | undefined): void {

@@ -125,8 +125,8 @@ export interface RawPage {
  */
 export interface CachePort {
   get(cache: string, key: string, timeoutMs: number): Promise<RawEntry | undefined>
-  /** get() for a typed face: `decode` sees the value's bytes, lent for the call. What it throws
-   *  rejects, as CODEC. */
+  /** get() for a typed face: `decode` sees the value's bytes, lent for the call; what it
+   *  throws rejects, as CODEC. Saves a promise a get. */
   getValue<V>(
     cache: string,
     key: string,

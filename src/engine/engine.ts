@@ -58,6 +58,10 @@ export interface EngineEvents {
   fatal: [error: unknown]
 }
 
+/** Frames between nodes that leave at once, so that the slave works beside the master; smaller ones
+ *  (acks, single writes) leave together at the end of the turn. */
+const FLUSH_BYTES = 1_024
+
 /** In-process client calls come from this peer. */
 export const LOCAL_PEER = '~local'
 
@@ -188,8 +192,8 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#localReply = reply
     if (this.#pump.running) {
       const own = Uint8Array.prototype.slice.call(frame)
-      this.#options.clock.after(0, () => this.#onClient(LOCAL_PEER, 1, own))
-    } else this.#onClient(LOCAL_PEER, 1, frame)
+      this.#options.clock.after(0, () => this.onFrame(LOCAL_PEER, 1, own))
+    } else this.onFrame(LOCAL_PEER, 1, frame)
   }
 
   /** A frame of this node's own calls, to a member. */
@@ -342,13 +346,7 @@ export class Engine<M = unknown> implements TransportHandler {
         this.#snapshots.delete(effect.id)
         return store.closeSnapshot(effect.id)
       case 'install':
-        if (effect.base !== undefined) {
-          this.#batch = undefined
-          this.#watches.gap()
-          log.reset(effect.at, effect.base.epoch, effect.base.crc)
-        }
-        store.install(effect.at, effect.slice, effect.base !== undefined)
-        return log.markApplied(store.applied)
+        return this.#install(effect)
       case 'become':
         return this.#become(effect.standing)
       case 'report':
@@ -376,14 +374,32 @@ export class Engine<M = unknown> implements TransportHandler {
     log.markApplied(store.applied)
   }
 
+  #install({ at, slice, base }: Extract<Effect<M>, { kind: 'install' }>): void {
+    const { log, store, transport } = this.#options
+    if (base !== undefined) {
+      this.#batch = undefined
+      this.#watches.gap()
+      log.reset(at, base.epoch, base.crc)
+    }
+    try {
+      store.install(at, slice, base !== undefined)
+    } catch (error) {
+      if (!(error instanceof GcacheError) || error.code !== 'PROTOCOL_ERROR') throw error
+      // Half a copy is no data: the link ends, and the strategy asks for another copy.
+      if (this.standing.master !== undefined) transport.disconnect(this.standing.master, error)
+    }
+    log.markApplied(store.applied)
+  }
+
   #send(peer: PeerId, message: M): void {
     if (!this.#links.isLinked(peer)) return
     if (this.#encoded?.message !== message)
       this.#encoded = { message, frame: this.#strategy.codec.encode(message) }
     const { transport } = this.#options
     const result = transport.send(peer, this.#encoded.frame)
-    if (result === 'sent') transport.flush?.(peer)
-    else if (result === 'congested') {
+    if (result === 'sent') {
+      if (this.#encoded.frame.length >= FLUSH_BYTES) transport.flush?.(peer)
+    } else if (result === 'congested') {
       const session = this.#sessions.get(peer) ?? 0
       this.#pump.feed({ kind: 'congested', peer, session })
     } else transport.disconnect(peer)

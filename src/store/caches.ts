@@ -15,9 +15,10 @@ export class NamedCache {
   entries = 0
   /** Keys, values and 64 bytes a record. */
   bytes = 0
-  /** Slots whose eviction was proposed and not yet applied; node-local, forgotten after a second. */
+  /** Slots whose end was proposed and not yet applied; node-local, forgotten after a second. */
   readonly proposed = new Set<number>()
   proposedBytes = 0
+  /** Cluster time at which the oldest of them was proposed, or earlier. */
   proposedAt = 0
 
   constructor(name: string) {

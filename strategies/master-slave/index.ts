@@ -99,7 +99,7 @@ class MasterSlave implements ReplicationStrategy<Message> {
       case 'snapshot':
         return onSnapshot(s, effects, input)
       case 'view':
-        return onView(s, input.members)
+        return onView(s, input.view, input.members)
       case 'hint':
         return onHint(s)
       case 'read':
@@ -168,10 +168,10 @@ function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; late
   const jumped = s.startedAt >= 0 && t.now - s.now > TIMES.stoppedMs
   s.now = t.now
   s.wall = t.wall
-  if (s.startedAt < 0) s.startedAt = t.now
   while (s.late.length > 0 && t.now - s.late[0][0] > LATE_KEPT_MS) s.late.shift()
   if (t.lateMs >= 1) s.late.push([t.now, t.lateMs])
   s.clock.pass(t.now, s.role === 'master' ? t.wall : undefined)
+  if (s.view === 0) return
   if (s.role === 'master') {
     if (jumped && s.peers.size > 0) doubt(s, effects)
     tickMaster(s, effects)
@@ -188,7 +188,9 @@ function doubt(s: GroupState, effects: Sink): void {
   heartbeat(s, effects)
 }
 
-function onView(s: GroupState, members: readonly Member[]): void {
+function onView(s: GroupState, view: number, members: readonly Member[]): void {
+  s.view = view
+  s.startedAt = s.now
   for (const member of members) {
     if (member.id === s.env.self) {
       s.self = member

@@ -80,6 +80,8 @@ export class GroupState {
   now = 0
   wall = 0
   startedAt = -1
+  /** Number of the view; before the first one nothing is known and nothing happens. */
+  view = 0
   /** Own loop delays of the last second: [at, lateMs]. */
   readonly late: [number, number][] = []
 
@@ -113,10 +115,12 @@ export class GroupState {
   /** The master's next as last heard, for the lag. */
   masterNext: Offset = 1
   copying: { copy: number; slices: number } | undefined
+  /** The newest copy of the followed epoch; one that is said again is a repeat. */
+  copySeen = 0
   hunt: Hunt | undefined
   probes = 0
   probeAfter = 0
-  hints = { at: 0, shortenedTo: Number.POSITIVE_INFINITY }
+  hints = { at: Number.NEGATIVE_INFINITY, shortenedTo: Number.POSITIVE_INFINITY }
   candidacy: Candidacy | undefined
   candidateAfter = 0
 
@@ -160,7 +164,7 @@ export class GroupState {
     this.masterHeardAt = this.now
     this.echo = Math.max(this.echo, time)
     this.hints.shortenedTo = Number.POSITIVE_INFINITY
-    this.clock.hear(time)
+    if (time > 0) this.clock.follow(time)
   }
 
   *linked(): Generator<Peer> {
@@ -184,7 +188,7 @@ export class GroupState {
     this.next = batch.next
     this.crc = batch.crc
     this.lastEpoch = batch.epoch
-    this.clock.hear(batch.time)
+    this.clock.raise(batch.time)
     effects.append(GROUP, batch)
     effects.commit(GROUP, batch.next)
   }

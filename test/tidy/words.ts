@@ -36,7 +36,7 @@ const RULES: readonly Rule[] = [
   {
     words: forms('connection'),
     instead: 'link',
-    except: /^(transports|benchmarks)\/|^test\/transports/,
+    except: /^(transports|benchmarks)\/|^(test|src\/testing)\/transport/,
   },
   { words: ['network partition', 'network partitions', 'split brain'], instead: 'network split' },
 ]
@@ -91,8 +91,9 @@ function checkSource(source: Source): Finding[] {
     for (const { words, instead } of rules)
       for (const word of words) {
         if (!contains(text, tokens, word)) continue
-        met.add(word)
-        if (excuses.has(word)) continue
+        const singular = word.replace(/s$/, '')
+        for (const form of [word, singular]) met.add(form)
+        if (excuses.has(word) || excuses.has(singular)) continue
         const remedy = `write ${instead}, or end the line with // tidy: allow ${word} - reason`
         found.push(finding(source, index + 1, `the word "${word}"`, remedy))
       }

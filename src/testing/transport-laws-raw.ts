@@ -1,0 +1,178 @@
+/** T9, T11 and T13 against raw bytes, for transports over stream/: strangers that misbehave. */
+import assert from 'node:assert/strict'
+import { encodeGreeting, type Hello } from '../../transports/stream/hello.js'
+import type { StreamConnection } from '../../transports/stream/layer.js'
+import { LIMITS, PROTOCOL_VERSION } from '../config.js'
+import type { LinkLoss } from '../contracts/transport.js'
+import { GcacheError } from '../errors.js'
+import { framed } from '../wire/frame.js'
+import type { Bench, BenchNode } from './transport-bench.js'
+import type { Law } from './transport-suite.js'
+
+export const RAW_LAWS: readonly Law[] = [
+  {
+    name: 'T9 a listener that accepts and says nothing is given up in bounded time',
+    async run(bench) {
+      const mute = bench.medium.layer?.('mute')
+      assert.ok(mute)
+      const address = await mute.listen(bench.medium.listen('mute'), () => {})
+      const a = await bench.started('a')
+      a.connect('mute', address)
+      const { handshakeMs } = bench.medium
+      await bench.sees('a is told', () => a.all('down').length === 1, 4 * handshakeMs)
+      assert.equal(a.all('down')[0].loss, 'timeout')
+      await mute.stop()
+    },
+  },
+  {
+    name: 'T9 a stranger that connects and says nothing is cut off in bounded time',
+    async run(bench) {
+      const a = await bench.started('a')
+      const raw = await Raw.open(bench, a)
+      const { handshakeMs } = bench.medium
+      await bench.sees('it is cut off', () => raw.loss !== undefined, 4 * handshakeMs)
+      assert.deepEqual(a.happenings, [])
+      await raw.close()
+    },
+  },
+  {
+    name: 'T11 the hello refuses another protocol version, with a reason',
+    async run(bench) {
+      const a = await bench.started('a')
+      const raw = await Raw.open(bench, a)
+      raw.write(framed(encodeGreeting({ ...raw.hello(), version: PROTOCOL_VERSION + 1 })))
+      await bench.sees('it is closed', () => raw.loss !== undefined)
+      assert.ok(raw.heard().includes('protocol version'))
+      assert.ok(String(a.warnings[0]?.reason).includes('protocol version'))
+      assert.deepEqual(a.happenings, [])
+      await raw.close()
+    },
+  },
+  {
+    name: 'T13 before the hello a length over helloBytesMax ends the connection',
+    async run(bench) {
+      const a = await bench.started('a')
+      for (const bytes of [
+        lengthOf(LIMITS.helloBytesMax + 1),
+        Buffer.alloc(4),
+        Buffer.alloc(64, 9),
+      ]) {
+        const raw = await Raw.open(bench, a)
+        raw.write(bytes)
+        await bench.sees('it is cut off', () => raw.loss !== undefined)
+        await raw.close()
+      }
+      assert.deepEqual(a.happenings, [])
+    },
+  },
+  {
+    name: 'T13 a declared frame length is judged before a byte is buffered; other links live on',
+    async run(bench) {
+      const [a, b] = await bench.pair()
+      const raw = await Raw.open(bench, a)
+      await raw.link()
+      raw.write(lengthOf(a.transport.traits.frameBytesMax + 1))
+      await bench.sees('that link is down', () => a.all('down').length === 1)
+      const [{ peer, loss, cause }] = a.all('down')
+      assert.equal(peer, 'raw')
+      assert.equal(loss, 'protocol')
+      assert.ok(cause instanceof GcacheError && cause.code === 'FRAME_TOO_BIG')
+      await bench.sees('the stranger is cut off', () => raw.loss !== undefined)
+      b.send('a', Buffer.from('x'))
+      await bench.sees('the other link lives', () => a.all('frame', 'b').length === 1)
+      await raw.close()
+    },
+  },
+  {
+    name: 'T13 a frame that the handler finds malformed ends that link alone',
+    async run(bench) {
+      const a = await bench.started('a', {
+        on(it) {
+          if (it.kind === 'frame' && it.frame[0] === 0)
+            throw new GcacheError('PROTOCOL_ERROR', 'no frame of ours')
+        },
+      })
+      const b = await bench.started('b')
+      b.connect('a', a.transport.address)
+      await bench.sees('both are up', () => a.isUp('b') && b.isUp('a'))
+      const raw = await Raw.open(bench, a)
+      // The bad frame comes in one piece with the end of the handshake.
+      await raw.link(framed(Buffer.alloc(1)), framed(Buffer.from('x')))
+      await bench.sees('that link is down', () => a.all('down').length === 1)
+      assert.equal(a.all('down')[0].peer, 'raw')
+      assert.equal(a.all('down')[0].loss, 'protocol')
+      assert.equal(a.all('frame').length, 1, 'nothing after the bad frame')
+      b.send('a', Buffer.from('x'))
+      await bench.sees('the other link lives', () => a.all('frame', 'b').length === 1)
+      await raw.close()
+    },
+  },
+]
+
+/** Four bytes that promise a frame. */
+function lengthOf(length: number): Buffer {
+  const head = Buffer.alloc(4)
+  head.writeUInt32LE(length)
+  return head
+}
+
+/** A stranger on a bare stream. */
+class Raw {
+  loss: LinkLoss | undefined
+  readonly #bench: Bench
+  readonly #target: BenchNode
+  readonly #chunks: Buffer[] = []
+  #connection: StreamConnection | undefined
+  #stop: () => Promise<void> = async () => {}
+
+  private constructor(bench: Bench, target: BenchNode) {
+    this.#bench = bench
+    this.#target = target
+  }
+
+  static async open(bench: Bench, target: BenchNode): Promise<Raw> {
+    const raw = new Raw(bench, target)
+    const layer = bench.medium.layer?.('raw')
+    assert.ok(layer, 'a medium of streams has a layer')
+    let open = false
+    raw.#stop = () => layer.stop()
+    raw.#connection = layer.dial(target.transport.address, {
+      onOpen() {
+        open = true
+      },
+      onData: chunk => raw.#chunks.push(Buffer.from(chunk)),
+      onDrain() {},
+      onClose(loss) {
+        raw.loss = loss
+      },
+    })
+    await bench.sees('the stranger is connected', () => open)
+    return raw
+  }
+
+  hello(): Hello {
+    const frameBytesMax = LIMITS.peerFrameBytesMax
+    const who = { cluster: 'suite', from: 'raw', to: this.#target.id, life: 'once', dial: 1 }
+    return { kind: 'hello', version: PROTOCOL_VERSION, frameBytesMax, ...who }
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#connection?.write(Buffer.from(bytes))
+  }
+
+  heard(): string {
+    return Buffer.concat(this.#chunks).toString('latin1')
+  }
+
+  /** Says hello and ready, and `more` in the same piece. */
+  async link(...more: Uint8Array[]): Promise<void> {
+    this.write(framed(encodeGreeting(this.hello())))
+    await this.#bench.sees('the hello is answered', () => this.#chunks.length > 0)
+    this.write(Buffer.concat([framed(encodeGreeting({ kind: 'ready' })), ...more]))
+    await this.#bench.sees('up', () => this.#target.all('up', 'raw').length === 1)
+  }
+
+  async close(): Promise<void> {
+    await this.#stop()
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The first frames of a link, before any of the engine's. The dialler says hello, the acceptor says
+ * hello or refused, the dialler says ready or refused:
+ *
+ *   u8 1 hello | u8 2 ready | u8 3 refused, then a msgpack map (wire/control.ts)
+ *
+ * `life` and `dial` tell which of two links is the later one; see stream/transport.ts.
+ */
+import { PROTOCOL_VERSION } from '../../src/config.js'
+import type { PeerId } from '../../src/contracts/types.js'
+import { GcacheError } from '../../src/errors.js'
+import { checkFields, packMessage, unpackMessage } from '../../src/wire/control.js'
+
+const HELLO = 1
+const READY = 2
+const REFUSED = 3
+
+export interface Hello {
+  kind: 'hello'
+  version: number
+  cluster: string
+  from: PeerId
+  /** Whom the speaker expects; an alias (`*...`) stands for anybody. */
+  to: PeerId
+  /** The largest frame that the speaker accepts on this link, bytes. */
+  frameBytesMax: number
+  /** New with every start of a transport. */
+  life: string
+  /** How often this life has dialled, this dial included. */
+  dial: number
+}
+
+export interface Refused {
+  kind: 'refused'
+  reason: string
+  /** Not an error: another link with the same peer goes before this one. */
+  tie: boolean
+}
+
+export type Greeting = Hello | Refused | { kind: 'ready' }
+
+export function isAlias(peer: PeerId): boolean {
+  return peer.startsWith('*')
+}
+
+export function isClient(peer: PeerId): boolean {
+  return peer.startsWith('~')
+}
+
+export function encodeGreeting(greeting: Greeting): Uint8Array {
+  if (greeting.kind === 'ready') return packMessage(READY, {})
+  const { kind, ...fields } = greeting
+  return packMessage(kind === 'hello' ? HELLO : REFUSED, fields)
+}
+
+/** PROTOCOL_ERROR for anything that is none. A hello of another version has only its `version`. */
+export function decodeGreeting(frame: Uint8Array): Greeting {
+  const kind = frame[0]
+  if (kind !== HELLO && kind !== READY && kind !== REFUSED)
+    throw new GcacheError('PROTOCOL_ERROR', `no greeting begins with byte ${kind}`)
+  const message = unpackMessage(frame)
+  if (kind === READY) return { kind: 'ready' }
+  if (kind === REFUSED) {
+    checkFields(message, { reason: 'text', tie: 'flag' })
+    return { kind: 'refused', reason: message.reason as string, tie: message.tie as boolean }
+  }
+  checkFields(message, { version: 'whole' })
+  if (message.version === PROTOCOL_VERSION)
+    checkFields(message, {
+      cluster: 'text',
+      from: 'text',
+      to: 'text',
+      frameBytesMax: 'whole',
+      life: 'text',
+      dial: 'whole',
+    })
+  return { ...message, kind: 'hello' } as Hello
+}
+
+/** Who listens to a hello: what it is checked against. */
+export interface Listener {
+  readonly self: PeerId
+  readonly cluster: string
+  readonly admit?: (peer: PeerId) => string | undefined
+}
+
+const ID = /^~?[A-Za-z0-9_-]{1,128}$/
+
+/**
+ * Why the speaker of `hello` is refused, or undefined. `expected` is whom we dialled, an alias if
+ * anybody will do.
+ */
+export function refusal(hello: Hello, own: Listener, expected: PeerId): string | undefined {
+  if (hello.version !== PROTOCOL_VERSION)
+    return `protocol version ${hello.version}, ${own.self} speaks ${PROTOCOL_VERSION}`
+  if (hello.cluster !== own.cluster)
+    return `cluster ${clip(hello.cluster)}, ${own.self} belongs to ${clip(own.cluster)}`
+  if (!ID.test(hello.from)) return `${clip(hello.from)} is no id`
+  if (hello.from === own.self) return `${own.self} has dialled itself`
+  if (!isAlias(hello.to) && hello.to !== own.self)
+    return `${clip(hello.to)} expected, ${own.self} answers here`
+  if (!isAlias(expected) && hello.from !== expected)
+    return `${expected} expected, ${hello.from} answers there`
+  return own.admit?.(hello.from)
+}
+
+/** Strangers' text, cut for messages and logs. */
+export function clip(text: string): string {
+  return JSON.stringify(text.slice(0, 80))
+}

@@ -1,0 +1,208 @@
+/**
+ * One session of a link: frames of a turn gather in a buffer, which is written at the turn's end,
+ * when it is full, or on flush(). Its queue is that buffer and what the connection has not sent:
+ *
+ *   0 ..... 1/4 ............ 1/2 ............ queueBytesMax
+ *           | writable again  | 'congested'    | 'dropped'
+ *
+ * A frame larger than the whole queue is let through alone, when nothing waits before it.
+ */
+import type { LinkLoss, SendResult } from '../../src/contracts/transport.js'
+import type { PeerId, Session } from '../../src/contracts/types.js'
+import { GcacheError } from '../../src/errors.js'
+import { FRAME_HEAD_BYTES, type FrameDecoder, writeFrameHead } from '../../src/wire/frame.js'
+import { OUT_BUFFER_BYTES, type OutBuffers } from './buffers.js'
+import type { StreamConnection, StreamEvents } from './layer.js'
+
+/** The transport, as its links see it. */
+export interface LinkOwner {
+  readonly buffers: OutBuffers
+  /** Calls link.settle() when the turn ends. */
+  wake(link: Link): void
+  frameArrived(link: Link, frame: Uint8Array): void
+  becameWritable(link: Link): void
+  /** From an event: the link is over, tell the handler. */
+  lost(link: Link, loss: LinkLoss, cause?: Error): void
+  /** From inside send(): the link is over, tell the handler later. */
+  lostLater(link: Link, loss: LinkLoss, cause?: Error): void
+}
+
+export interface LinkTerms {
+  readonly peer: PeerId
+  /** The other side's own id: differs from `peer` if that is an alias. */
+  readonly remote: PeerId
+  readonly session: Session
+  /** The other side's life and last dial, as its hello said. */
+  readonly life: string
+  readonly dial: number
+  /** The largest frame that the other side accepts. */
+  readonly sendBytesMax: number
+  readonly queueBytesMax: number
+  /** Stop reading while congested: only towards a client, since two peers could deadlock. */
+  readonly pausesReading: boolean
+}
+
+export class Link implements StreamEvents {
+  /** The handler was told that it is up, so it must hear that it is down. */
+  announced = false
+  /** In the owner's list of links to settle. */
+  awake = false
+  over = false
+  readonly terms: LinkTerms
+  readonly #owner: LinkOwner
+  readonly #connection: StreamConnection
+  readonly #decoder: FrameDecoder
+  readonly #queueBytesMax: number
+  #buffer: Buffer | undefined
+  #filled = 0
+  /** Buffers that the connection still writes from. */
+  readonly #lent: Buffer[] = []
+  /** The sender was told to pause and waits for onWritable. */
+  #waiting = false
+
+  constructor(
+    owner: LinkOwner,
+    connection: StreamConnection,
+    decoder: FrameDecoder,
+    terms: LinkTerms,
+  ) {
+    this.#owner = owner
+    this.#connection = connection
+    this.#decoder = decoder
+    this.#queueBytesMax = terms.queueBytesMax
+    this.terms = terms
+    connection.events = this
+    decoder.sink = this
+  }
+
+  send(frame: Uint8Array): SendResult {
+    const size = frame.length + FRAME_HEAD_BYTES
+    if (frame.length > this.terms.sendBytesMax) return this.#tooBig(frame.length)
+    if (!this.awake) this.#owner.wake(this)
+    if (this.#filled + this.#connection.unsentBytes + size > this.#queueBytesMax) {
+      this.flush()
+      const unsent = this.#connection.unsentBytes
+      if (unsent > 0 && unsent + size > this.#queueBytesMax) {
+        this.#wait()
+        return 'dropped'
+      }
+    }
+    if (size > OUT_BUFFER_BYTES - this.#filled) this.flush()
+    if (size > OUT_BUFFER_BYTES) this.#writeLarge(frame, size)
+    else {
+      const buffer = this.#buffer ?? this.#takeBuffer()
+      const at = this.#filled
+      writeFrameHead(buffer, at, frame.length)
+      buffer.set(frame, at + FRAME_HEAD_BYTES)
+      this.#filled = at + size
+    }
+    if ((this.#filled + this.#connection.unsentBytes) * 2 <= this.#queueBytesMax) return 'sent'
+    this.flush()
+    if (this.#connection.unsentBytes * 2 <= this.#queueBytesMax) return 'sent'
+    this.#wait()
+    return 'congested'
+  }
+
+  /** Writes what has gathered. */
+  flush(): void {
+    if (this.#filled === 0) return
+    const buffer = this.#buffer as Buffer
+    const bytes = buffer.subarray(0, this.#filled)
+    this.#filled = 0
+    if (this.#connection.write(bytes)) return
+    this.#lent.push(buffer)
+    this.#buffer = undefined
+  }
+
+  /** The turn's end: writes, and tells a waiting sender if everything went out at once. */
+  settle(): void {
+    if (this.over) return
+    this.flush()
+    if (this.#buffer !== undefined) {
+      this.#owner.buffers.give(this.#buffer)
+      this.#buffer = undefined
+    }
+    this.#tellWritable()
+  }
+
+  /** Nothing is sent or delivered any more. The connection is the caller's to end. */
+  end(): StreamConnection {
+    this.over = true
+    this.#decoder.stop()
+    this.#filled = 0
+    this.#buffer = undefined
+    return this.#connection
+  }
+
+  onFrame(frame: Uint8Array): void {
+    this.#owner.frameArrived(this, frame)
+  }
+
+  onOpen(): void {}
+
+  onData(chunk: Uint8Array): void {
+    try {
+      this.#decoder.push(chunk)
+    } catch (error) {
+      if (!isProtocolError(error)) throw error
+      if (!this.over) this.#owner.lost(this, 'protocol', error)
+    }
+  }
+
+  onDrain(): void {
+    if (this.#connection.unsentBytes === 0)
+      for (let buffer = this.#lent.pop(); buffer !== undefined; buffer = this.#lent.pop())
+        this.#owner.buffers.give(buffer)
+    this.#tellWritable()
+  }
+
+  onClose(loss: LinkLoss, cause?: Error): void {
+    this.#owner.lost(this, loss, cause)
+  }
+
+  #takeBuffer(): Buffer {
+    this.#buffer = this.#owner.buffers.take()
+    return this.#buffer
+  }
+
+  /** The frame is the caller's again after this turn, the kernel may need it longer: one copy. */
+  #writeLarge(frame: Uint8Array, size: number): void {
+    const { buffers } = this.#owner
+    const buffer = buffers.takeLarge(size)
+    writeFrameHead(buffer, 0, frame.length)
+    buffer.set(frame, FRAME_HEAD_BYTES)
+    if (this.#connection.write(buffer.subarray(0, size))) buffers.giveLarge(buffer)
+  }
+
+  #wait(): void {
+    if (this.#waiting) return
+    this.#waiting = true
+    if (this.terms.pausesReading) this.#connection.pause()
+  }
+
+  #tellWritable(): void {
+    if (!this.#waiting) return
+    if ((this.#filled + this.#connection.unsentBytes) * 4 > this.#queueBytesMax) return
+    this.#waiting = false
+    if (this.terms.pausesReading) this.#connection.resume()
+    this.#owner.becameWritable(this)
+  }
+
+  /** Sending it would end the link anyway, with less to be seen: say it here. */
+  #tooBig(length: number): SendResult {
+    const { remote, sendBytesMax } = this.terms
+    const cause = new GcacheError(
+      'FRAME_TOO_BIG',
+      `frame of ${length} bytes exceeds frameBytesMax ${sendBytesMax} of ${remote}: raise it there`,
+    )
+    this.#owner.lostLater(this, 'protocol', cause)
+    return 'dropped'
+  }
+}
+
+export function isProtocolError(error: unknown): error is GcacheError {
+  return (
+    error instanceof GcacheError &&
+    (error.code === 'PROTOCOL_ERROR' || error.code === 'FRAME_TOO_BIG')
+  )
+}

@@ -1,0 +1,194 @@
+/**
+ * Dials and arriving connections until they are links, and which of two links survives (law T10).
+ *
+ * Two nodes dial each other at once: the dial of the lower id wins. A dial counts from the moment
+ * its hello is sent, so each side can decide alone. The lower, having said hello, refuses the
+ * other's hello as a tie, and the higher then waits for the lower's. The higher, hearing the
+ * lower's hello, drops its own dial. A dial that has not said hello gives way to any that arrives.
+ *
+ * A hello while a link stands: its speaker believes the link dead, else it would not dial, so the
+ * new link replaces the old once it is ready. Unless the hello is older than the link, which shows
+ * in the speaker's count of dials: every hello carries it, the dialler's and the acceptor's.
+ */
+import { LIMITS, PROTOCOL_VERSION } from '../../src/config.js'
+import type { LinkLoss, TransportEnv } from '../../src/contracts/transport.js'
+import type { PeerId } from '../../src/contracts/types.js'
+import { Handshake, type HandshakeOwner, type Verdict } from './handshake.js'
+import { type Hello, isAlias, refusal } from './hello.js'
+import type { StreamConnection, StreamLayer } from './layer.js'
+import { type StreamLimits, sendBytesMax } from './limits.js'
+import type { Link } from './link.js'
+
+/** Accepted connections that have not finished their handshake; more are cut. SECURITY 4. */
+const STRANGERS_MAX = 256
+
+const TIE: Verdict = { accept: false, reason: 'another link goes before this one', tie: true }
+
+/** The transport, as its meetings see it. */
+export interface MeetingsOwner {
+  /** The link with whoever bears the id `remote`, under whatever name we know them. */
+  linkWith(remote: PeerId): Link | undefined
+  /** A handshake is through. */
+  linked(handshake: Handshake): void
+  /** From an event: connect() to `peer` has failed. */
+  notLinked(peer: PeerId, loss: LinkLoss, cause?: Error): void
+}
+
+export class Meetings implements HandshakeOwner {
+  readonly #owner: MeetingsOwner
+  readonly #env: TransportEnv
+  readonly #layer: StreamLayer
+  readonly #limits: StreamLimits
+  /** Tells this start from earlier ones of the same id. */
+  readonly #life: string
+  #dials = 0
+  #strangers = 0
+  readonly #unfinished = new Set<Handshake>()
+  /** By peer: the handshake that will answer connect(), the newest one. */
+  readonly #attempts = new Map<PeerId, Handshake>()
+
+  constructor(owner: MeetingsOwner, env: TransportEnv, layer: StreamLayer, limits: StreamLimits) {
+    this.#owner = owner
+    this.#env = env
+    this.#layer = layer
+    this.#limits = limits
+    const chance = Math.floor(env.random.next() * 2 ** 32)
+    this.#life = `${Math.floor(env.clock.wall()).toString(36)}-${chance.toString(36)}`
+  }
+
+  /** Throws ADDRESS_INVALID. Nothing if an attempt is under way: that one will answer. */
+  dial(peer: PeerId, address: string): void {
+    const attempt = this.#attempts.get(peer)
+    if (attempt !== undefined) {
+      attempt.wanted = true
+      return
+    }
+    const handshake = new Handshake(this, peer, LIMITS.helloBytesMax)
+    const connection = this.#layer.dial(address, handshake)
+    this.#dials++
+    this.#attempts.set(peer, handshake)
+    this.#begin(handshake, connection)
+  }
+
+  accept(connection: StreamConnection): void {
+    if (this.#strangers >= STRANGERS_MAX) {
+      connection.destroy()
+      return
+    }
+    this.#strangers++
+    const handshake = new Handshake(this, undefined, LIMITS.helloBytesMax)
+    connection.events = handshake
+    this.#begin(handshake, connection)
+  }
+
+  /** Gives up the attempt with `peer`; true if somebody waits for its answer. */
+  abandon(peer: PeerId): boolean {
+    const attempt = this.#attempts.get(peer)
+    if (attempt === undefined) return false
+    this.#end(attempt)
+    attempt.abandon()
+    return attempt.wanted
+  }
+
+  stop(): void {
+    for (const handshake of this.#unfinished) handshake.abandon()
+    this.#unfinished.clear()
+    this.#attempts.clear()
+  }
+
+  hello(handshake: Handshake): Hello {
+    const { self, cluster } = this.#env
+    const to = handshake.hello?.from ?? handshake.expected
+    return {
+      kind: 'hello',
+      version: PROTOCOL_VERSION,
+      cluster,
+      from: self,
+      to,
+      frameBytesMax: sendBytesMax(this.#limits, to),
+      life: this.#life,
+      dial: this.#dials,
+    }
+  }
+
+  judge(handshake: Handshake, hello: Hello): Verdict {
+    const reason = refusal(hello, this.#env, handshake.expected)
+    if (reason !== undefined) return { accept: false, reason, tie: false }
+    return handshake.dialled
+      ? this.#judgeAnswer(handshake, hello)
+      : this.#judgeArrival(handshake, hello)
+  }
+
+  established(handshake: Handshake): void {
+    const peer = handshake.peer as PeerId
+    const hello = handshake.hello as Hello
+    this.#end(handshake)
+    const link = this.#owner.linkWith(hello.from)
+    if (!handshake.dialled && link !== undefined && isOlder(hello, link.terms)) {
+      handshake.connection?.destroy()
+      return
+    }
+    this.abandon(peer)
+    this.#owner.linked(handshake)
+  }
+
+  failed(handshake: Handshake, loss: LinkLoss, cause?: Error): void {
+    const { peer } = handshake
+    const answers = this.#end(handshake) && handshake.wanted
+    if (!handshake.dialled && loss !== 'closed')
+      this.#env.logger.warn({ peer, loss, reason: cause?.message }, 'an arriving link was refused')
+    if (answers && peer !== undefined) this.#owner.notLinked(peer, loss, cause)
+  }
+
+  /** A dial of ours was answered well. An alias must not double a link that has a name. */
+  #judgeAnswer(handshake: Handshake, hello: Hello): Verdict {
+    const link = this.#owner.linkWith(hello.from)
+    if (!isAlias(handshake.expected) || (link === undefined && !this.#attempts.has(hello.from)))
+      return { accept: true }
+    const name = link?.terms.peer ?? hello.from
+    return { accept: false, reason: `${hello.from} is linked already, as ${name}`, tie: false }
+  }
+
+  #judgeArrival(handshake: Handshake, hello: Hello): Verdict {
+    const link = this.#owner.linkWith(hello.from)
+    if (link !== undefined && isOlder(hello, link.terms)) return TIE
+    const other = this.#attempts.get(hello.from)
+    if (other !== undefined) {
+      if (other.dialled && other.phase === 'greeting' && this.#env.self < hello.from) return TIE
+      if (other.hello !== undefined && isOlder(hello, other.hello)) return TIE
+      handshake.wanted = other.wanted
+      other.wanted = false
+      // A client that dials one node by two addresses decides itself which link it keeps.
+      if (other.dialled || other.hello?.to === hello.to) {
+        this.#end(other)
+        other.abandon()
+      }
+    }
+    this.#attempts.set(hello.from, handshake)
+    return { accept: true }
+  }
+
+  #begin(handshake: Handshake, connection: StreamConnection): void {
+    this.#unfinished.add(handshake)
+    const { clock } = this.#env
+    handshake.begin(
+      connection,
+      clock.after(this.#limits.handshakeMs, () => handshake.onTimeout()),
+    )
+  }
+
+  /** Forgets a handshake; true if it was the one to answer connect(). */
+  #end(handshake: Handshake): boolean {
+    if (!this.#unfinished.delete(handshake)) return false
+    if (!handshake.dialled) this.#strangers--
+    const { peer } = handshake
+    if (peer === undefined || this.#attempts.get(peer) !== handshake) return false
+    this.#attempts.delete(peer)
+    return true
+  }
+}
+
+/** True if `hello` was said before what made `known`, by the same life of its speaker. */
+function isOlder(hello: Hello, known: { readonly life: string; readonly dial: number }): boolean {
+  return hello.life === known.life && hello.dial <= known.dial
+}

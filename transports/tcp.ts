@@ -1,0 +1,110 @@
+/**
+ * Raw TCP, the default transport: a StreamLayer over node:net. Addresses are `tcp://host:port` and
+ * `tcp://[::1]:port`; port 0 listens on a free one. Everything above bytes stands in stream/.
+ */
+import { connect, createServer, type OnReadOpts, type Server, type Socket } from 'node:net'
+import type { Clock } from '../src/contracts/environment.js'
+import type { TransportFactory } from '../src/contracts/transport.js'
+import { assert } from '../src/core/assert.js'
+import { GcacheError } from '../src/errors.js'
+import { formatAddress, parseAddress } from './stream/address.js'
+import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer.js'
+import type { StreamOptions } from './stream/limits.js'
+import { streamTransport } from './stream/transport.js'
+import { readingInto, TcpConnection } from './tcp/connection.js'
+
+export type TcpOptions = StreamOptions
+
+/** `transport: tcp()`. */
+export function tcp(options: TcpOptions = {}): TransportFactory {
+  return env => streamTransport(env, new TcpLayer(env.clock), options)
+}
+
+/** One for all connections of a layer: reads never overlap, and chunks are borrowed. */
+const READ_BUFFER_BYTES = 65_536
+
+export class TcpLayer implements StreamLayer {
+  readonly scheme = 'tcp'
+  readonly detectsPeerLoss = true
+  readonly #clock: Clock
+  #server: Server | undefined
+  #listening: Promise<string> | undefined
+  #stopped = false
+  readonly #connections = new Set<TcpConnection>()
+  readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
+  #onEmpty: (() => void) | undefined
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  listen(address: string, accept: (connection: StreamConnection) => void): Promise<string> {
+    const listening = this.#listen(address, accept)
+    this.#listening = listening
+    return listening
+  }
+
+  dial(address: string, events: StreamEvents): StreamConnection {
+    const { host, port } = parseAddress('tcp', address)
+    if (port === 0) throw new GcacheError('ADDRESS_INVALID', 'port 0 cannot be dialled')
+    return this.#adopt(events, onread => connect({ host, port, noDelay: true, onread }))
+  }
+
+  defer(task: () => void): void {
+    process.nextTick(task)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const connection of this.#connections) if (!connection.closing) connection.destroy()
+    // What begins to listen ends by itself once it can.
+    await this.#listening?.catch(() => {})
+    const server = this.#server
+    if (server?.listening) await new Promise<void>(resolve => server.close(() => resolve()))
+    if (this.#connections.size > 0)
+      await new Promise<void>(resolve => {
+        this.#onEmpty = resolve
+      })
+  }
+
+  #listen(address: string, accept: (connection: StreamConnection) => void): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const { host, port } = parseAddress('tcp', address)
+      const server = createServer({ noDelay: true, pauseOnConnect: true }, socket => {
+        if (this.#stopped) socket.destroy()
+        else accept(this.#adopt(SILENT, onread => readingInto(socket, onread)))
+      })
+      this.#server = server
+      // Later errors, running out of descriptors say, cost an arriving connection, not the server.
+      server.on('error', cause => reject(listenError(address, cause)))
+      server.listen({ host, port }, () => {
+        if (this.#stopped) {
+          server.close(() => reject(new GcacheError('CLOSED', 'stopped before it listened')))
+          return
+        }
+        const bound = server.address()
+        assert(typeof bound === 'object' && bound !== null, 'a listening server has an address')
+        resolve(formatAddress('tcp', { host, port: bound.port }))
+      })
+    })
+  }
+
+  #adopt(events: StreamEvents, open: (onread: OnReadOpts) => Socket): TcpConnection {
+    const connection = new TcpConnection(events, this.#clock, this.#readBuffer, open)
+    this.#connections.add(connection)
+    connection.socket.once('close', () => {
+      this.#connections.delete(connection)
+      if (this.#connections.size === 0) this.#onEmpty?.()
+    })
+    return connection
+  }
+}
+
+const SILENT: StreamEvents = { onOpen() {}, onData() {}, onDrain() {}, onClose() {} }
+
+function listenError(address: string, cause: NodeJS.ErrnoException): GcacheError {
+  if (cause instanceof GcacheError) return cause
+  const code = cause.code === 'EADDRINUSE' ? 'ADDRESS_IN_USE' : 'ADDRESS_INVALID'
+  const fact = code === 'ADDRESS_IN_USE' ? 'is in use' : `cannot be bound: ${cause.message}`
+  return new GcacheError(code, `address ${address} ${fact}`, { cause })
+}
