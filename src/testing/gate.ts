@@ -166,7 +166,7 @@ class GatedHandler implements TransportHandler {
   onFrame(peer: PeerId, session: Session, frame: Uint8Array): void {
     if (this.#gate.dead) return
     if (this.#gate.holds) {
-      const own = frame.slice()
+      const own = new Uint8Array(frame)
       this.#gate.later(() => this.#to.onFrame(peer, session, own))
     } else this.#to.onFrame(peer, session, frame)
   }

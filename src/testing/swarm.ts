@@ -109,7 +109,7 @@ function baseOptions(
     workload: {
       ...CALM_WORKLOAD,
       clients: 1 + random.below(3),
-      rate: random.pick([3, 10, 20]),
+      rate: random.pick([3, 10, 30]),
       keys: random.pick([2, 10, 40]),
       valueBytesMax: random.pick([10, 100, 100, 1_000, 20_000]),
       acks: acks.length > 0 ? acks : ['insync'],
