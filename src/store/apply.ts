@@ -1,6 +1,6 @@
 /**
- * Applies the entries of a batch: conditions, lives, limits and retries are decided here and nowhere
- * else, from the state and the entry alone, so that every node decides alike.
+ * Applies the entries of a batch: conditions, lives, limits and retries are decided here and
+ * nowhere else, from the state and the entry alone, so that every node decides alike.
  */
 import type { ChangeKind, ChangeSink, Outcome, ResultSink } from '../contracts/store.js'
 import type { Batch, ClientRef, Offset } from '../contracts/types.js'
