@@ -160,8 +160,8 @@ export class Shoppers {
   }
 
   /**
-   * One request, repeated until it succeeds: whoever shops reloads the page. Nobody is paused between
-   * its tries, because what a failed one has done is known only after the next.
+   * One request, repeated until it succeeds: whoever shops reloads the page. Nobody is paused
+   * between its tries, because what a failed one has done is known only after the next.
    */
   async #insist(
     method: 'GET' | 'POST',
