@@ -9,7 +9,8 @@
  *   fencing    when `w` is acknowledged while a master of a higher epoch lacks it, each holder was
  *              disturbed towards that master between 1.5 s before the write was settled and now.
  *   dropping   a log loses `w` only after one of these has.
- *   end        the surviving log holds `w`, or builds on a promotion that is excused for losing it.
+ *   end        the surviving log holds `w`, or builds on a promotion that is excused for losing it,
+ *              or nobody who ever held it lives.
  *
  * Copying excuses because a full resync drops the slave's data first; such losses are counted.
  */
@@ -129,7 +130,7 @@ class Oracle implements AckedWrites {
     for (const write of this.#writes) {
       if (isIn(write, tip)) continue
       this.lost++
-      if (!isExcusedIn(write, tip))
+      if (!isExcusedIn(write, tip) && this.#anyHolderLives(write))
         this.#world.fail('I6', `${nameOf(write)} has vanished, and no fault excuses it`)
       if (!this.#mayLose && (write.call.reply?.copies ?? 0) >= 2)
         this.#world.fail(
@@ -137,6 +138,12 @@ class Oracle implements AckedWrites {
           `${nameOf(write)} is lost, though one fault at a time cannot do that`,
         )
     }
+  }
+
+  #anyHolderLives(write: Acked): boolean {
+    return this.#world
+      .lives()
+      .some(life => life.alive && write.entries.some(entry => life.everHeld(entry.point)))
   }
 
   #disturbed(a: Life, b: Life, from: number): boolean {

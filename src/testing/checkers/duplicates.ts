@@ -26,6 +26,8 @@ export function noWriteTwice(world: World): Duplicates {
   const all = new Map<LogPoint, Map<Offset, Applied>>()
 
   function note(life: Life, offset: Offset, outcome: Outcome, version: Offset): void {
+    // Half a copy decides nothing that anybody will ever see.
+    if (life.copying) return
     let point: LogPoint | undefined = life.tip
     while (point?.batch !== undefined && point.batch.first > offset) point = point.parent
     if (point?.batch === undefined || point.next <= offset) return
