@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { seededRandom } from '../src/core/prng.js'
+import { type SeededRandom, seededRandom } from '../src/core/prng.js'
 import type { GcacheError } from '../src/errors.js'
 import { World } from './harness/request-world.js'
 
@@ -259,78 +259,77 @@ describe('under seeds of cut links and changing masters', () => {
   })
 })
 
+/** What came of the writes of one storm. */
+class Outcomes {
+  readonly late: string[] = []
+  readonly acked = new Map<string, number>()
+  readonly rejected: string[] = []
+  readonly settled: Promise<void>[] = []
+
+  /** A write that a second effect would meet the first one's record of, and a read. */
+  ask(world: World, key: string): void {
+    const deadline = world.clock.now() + STORM_TIMEOUT_MS
+    const mark = () => {
+      if (world.clock.now() > deadline) this.late.push(key)
+    }
+    const write = world.calls.set('c', key, bytes(key), { ifAbsent: true }).then(
+      receipt => {
+        this.acked.set(key, receipt.version)
+      },
+      (error: GcacheError) => {
+        expect(error.code, key).not.toBe('ALREADY_EXISTS')
+        if (error.outcome === 'rejected') this.rejected.push(key)
+      },
+    )
+    const read = world.calls.get('c', key, STORM_TIMEOUT_MS)
+    this.settled.push(write.then(mark), read.then(mark, mark))
+  }
+
+  check(world: World, seed: number): void {
+    const wall = world.clock.wall()
+    expect(this.late, `seed ${seed}`).toEqual([])
+    expect(this.acked.size, `seed ${seed}`).toBeGreaterThan(100)
+    for (const [key, version] of this.acked)
+      expect(world.store.get('c', key, wall)?.version, key).toBe(version)
+    for (const key of this.rejected) expect(world.store.has('c', key, wall), key).toBe(false)
+  }
+}
+
+const STORM_TIMEOUT_MS = 1_500
+
 async function storm(seed: number): Promise<void> {
   const chance = seededRandom(seed * 7_919)
   const world = served({
     seed,
     nodes: ['a', 'b'],
-    timeoutMs: 1_500,
+    timeoutMs: STORM_TIMEOUT_MS,
     delayMs: random => random.below(8),
     settleMs: random => random.below(20),
   })
-  const counts = new Map<string, number>()
-  world.store.changes = undefined
-  const late: string[] = []
-  const outcomes = { ok: 0, rejected: 0, unknown: 0 }
-  const done: Promise<void>[] = []
-  const confirmed: string[] = []
-  const rejected: string[] = []
-  let routed: string | undefined = 'a'
+  const outcomes = new Outcomes()
   for (let step = 0; step < 150; step++) {
-    for (let i = chance.below(6); i > 0; i--) {
-      const key = `k${seed}-${step}-${i}`
-      const deadline = world.clock.now() + 1_500
-      const mark = () => {
-        if (world.clock.now() > deadline) late.push(key)
-      }
-      // A second effect would meet the first one's record.
-      const write = world.calls.set('c', key, bytes(key), { ifAbsent: true })
-      done.push(
-        write.then(
-          receipt => {
-            mark()
-            outcomes.ok++
-            confirmed.push(key)
-            counts.set(key, receipt.version)
-          },
-          (error: GcacheError) => {
-            mark()
-            outcomes[error.outcome ?? 'rejected']++
-            expect(error.code, `seed ${seed} ${key}`).not.toBe('ALREADY_EXISTS')
-            if (error.outcome === 'rejected') rejected.push(key)
-          },
-        ),
-      )
-      done.push(world.calls.get('c', key, 1_500).then(mark, mark))
-    }
-    const draw = chance.below(20)
-    if (draw === 0) {
-      world.cut(chance.pick(['a', 'b']))
-      if (chance.chance(0.5)) routed = undefined
-    } else if (draw === 1) {
-      routed = chance.pick(['a', 'b'])
-      world.promote(routed)
-      if (chance.chance(0.7)) world.calls.route(routed)
-    } else if (draw === 2) {
-      world.calls.route(chance.pick(['a', 'b', undefined]))
-    } else if (draw < 6) {
-      const master = [...world.nodes.values()].find(node => node.standing.serving)
-      world.calls.route(master?.id)
-    }
+    for (let i = chance.below(6); i > 0; i--) outcomes.ask(world, `k${seed}-${step}-${i}`)
+    disturb(world, chance)
     await world.pass(chance.below(10))
   }
   world.promote('a')
   world.calls.route('a')
-  await world.run(Promise.all(done))
-  expect(late, `seed ${seed}`).toEqual([])
+  await world.run(Promise.all(outcomes.settled))
+  await world.pass(STORM_TIMEOUT_MS)
   expect(world.calls.pending).toBe(0)
-  expect(outcomes.ok, `seed ${seed}`).toBeGreaterThan(100)
-  for (const key of confirmed) {
-    const record = world.store.get('c', key, world.clock.wall())
-    expect(record?.version, `seed ${seed} ${key}`).toBe(counts.get(key))
-  }
-  for (const key of rejected)
-    expect(world.store.has('c', key, world.clock.wall()), `seed ${seed} ${key}`).toBe(false)
+  outcomes.check(world, seed)
+}
+
+function disturb(world: World, chance: SeededRandom): void {
+  const draw = chance.below(20)
+  if (draw === 0) world.cut(chance.pick(['a', 'b']))
+  else if (draw === 1) {
+    const next = chance.pick(['a', 'b'])
+    world.promote(next)
+    if (chance.chance(0.7)) world.calls.route(next)
+  } else if (draw === 2) world.calls.route(chance.pick(['a', 'b', undefined]))
+  else if (draw < 6)
+    world.calls.route([...world.nodes.values()].find(node => node.standing.serving)?.id)
 }
 
 function expireWindows(world: World): void {

@@ -78,7 +78,7 @@ describe('one node', () => {
     await expect(createNode(taken)).rejects.toMatchObject({ code: 'ADDRESS_IN_USE' })
   })
 
-  test('an address of an unknown scheme is ADDRESS_INVALID, an unknown strategy CONFIG', async () => {
+  test('an unknown scheme is ADDRESS_INVALID, an unknown plug-in CONFIG', async () => {
     const members = [{ id: 'a', ordinal: 0, address: 'tpc://127.0.0.1:1' }]
     await expect(createNode(alone({ members }))).rejects.toMatchObject({ code: 'ADDRESS_INVALID' })
     await expect(createNode(alone({ strategy: 'master-slaves' }))).rejects.toMatchObject({

@@ -225,7 +225,7 @@ describe('three servers', () => {
     void watching.then(() => {
       ended = true
     })
-    // The watch is there at some moment after its process began: writes go on until it has seen one.
+    // The watch is there at some moment after its process began: writes go on until it saw one.
     for (let n = 0; !ended; n++) await gcache(['set', ...on, '--cache', 'w', `k${n}`, 'v'])
     const { code, stdout } = await watching
     expect(code).toBe(0)

@@ -1,6 +1,7 @@
 /**
  * The typed face of Node and Client: one implementation of the rules of `Cache` over a port of raw
- * bytes. A plain get or set adds a codec and two comparisons to the port, and no promise of its own.
+ * bytes. A plain get or set adds a codec and two comparisons to the port, and no promise of its
+ * own.
  */
 import { LIMITS, TIMES } from '../config.js'
 import type {
@@ -11,7 +12,6 @@ import type {
   CodecChoice,
   DeleteOptions,
   Entry,
-  RawEntry,
   RawPage,
   ScanOptions,
   SetOptions,
@@ -62,8 +62,6 @@ class PortCache<V> implements Cache<V> {
   readonly #port: CachePort
   readonly #codec: LentCodec<V>
   readonly #decode: (lent: Uint8Array) => V
-  readonly #valueOf = (raw: RawEntry | undefined): V | undefined =>
-    raw === undefined ? undefined : this.#read(raw.value)
   readonly #timeoutMs: number
   readonly #plain: SetOptions
 
@@ -79,10 +77,8 @@ class PortCache<V> implements Cache<V> {
   get(key: string, options?: CallOptions): Promise<V | undefined> {
     try {
       checkKey(key)
-      const port = this.#port
       const timeoutMs = options === undefined ? this.#timeoutMs : this.#within(options)
-      if (port.getValue !== undefined) return port.getValue(this.name, key, timeoutMs, this.#decode)
-      return port.get(this.name, key, timeoutMs).then(this.#valueOf)
+      return this.#port.getValue(this.name, key, timeoutMs, this.#decode)
     } catch (error) {
       return Promise.reject(error)
     }

@@ -1,6 +1,6 @@
 /**
- * Options are refused by name, with the nearest name that exists: a misspelt `tttlMs` must not become
- * a record that lives for ever.
+ * Options are refused by name, with the nearest name that exists: a misspelt `tttlMs` must not
+ * become a record that lives for ever.
  */
 import type { ScanOptions, SetOptions } from '../contracts/cache.js'
 import { GcacheError } from '../errors.js'

@@ -48,8 +48,8 @@ const STATUS_MS_MAX = 1_000
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 /**
- * Resolves once a serving master is routed. Rejects with CONFIG, ADDRESS_INVALID, REFUSED as soon as
- * all servers refuse; by its deadline UNREACHABLE if none answered, NOT_READY if none serves.
+ * Resolves once a serving master is routed. Rejects with CONFIG, ADDRESS_INVALID, REFUSED as soon
+ * as all servers refuse; by its deadline UNREACHABLE if none answered, NOT_READY if none serves.
  */
 export async function connectWith(
   transport: TransportFactory,

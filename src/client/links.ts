@@ -1,6 +1,6 @@
 /**
- * The client's links: one to every server it was given or has heard of, dialled again for as long as
- * the client lives. The first redial is at once, because a refusal is the fastest news.
+ * The client's links: one to every server it was given or has heard of, dialled again for as long
+ * as the client lives. The first redial is at once, because a refusal is the fastest news.
  */
 import { TIMES } from '../config.js'
 import type { Clock, Random, Timer } from '../contracts/environment.js'
@@ -78,7 +78,7 @@ export class ClientLinks {
     this.#dial(link)
   }
 
-  /** Servers that a view names and nobody dials yet; those that none names any more are forgotten. */
+  /** Dials servers that a view names and nobody dials yet; forgets those that none names now. */
   learn(view: View): void {
     const nodes = new Set<PeerId>()
     for (const link of this.#links.values()) if (link.node !== undefined) nodes.add(link.node)

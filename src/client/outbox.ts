@@ -1,6 +1,6 @@
 /**
- * The frame being written for the master: commands are encoded into it as the calls are made, and it
- * leaves every 25 calls and at the end of the turn, so that both sides work at once.
+ * The frame being written for the master: commands are encoded into it as the calls are made, and
+ * it leaves every 25 calls and at the end of the turn, so that both sides work at once.
  */
 import { LIMITS } from '../config.js'
 import type { SendResult } from '../contracts/transport.js'

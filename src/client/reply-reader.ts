@@ -1,6 +1,6 @@
 /**
- * Reply frames to settled promises, in one pass and without a closure. Values are lent to the call's
- * codec; whoever wants raw bytes gets a copy of its own.
+ * Reply frames to settled promises, in one pass and without a closure. Values are lent to the
+ * call's codec; whoever wants raw bytes gets a copy of its own.
  */
 import type { RawPage } from '../contracts/cache.js'
 import type { PeerId } from '../contracts/types.js'

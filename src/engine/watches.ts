@@ -1,7 +1,7 @@
 /**
  * Changes of the store to the clients that watch them. The events of a turn leave as one frame a
- * watch; a link that does not read loses events, never silently: its watches get 'gap' as soon as it
- * is writable again. Nothing is collected while nobody watches.
+ * watch; a link that does not read loses events, never silently: its watches get 'gap' as soon as
+ * it is writable again. Nothing is collected while nobody watches.
  */
 import { LIMITS } from '../config.js'
 import type { ChangeKind, ChangeSink, StateMachine } from '../contracts/store.js'

@@ -1,6 +1,7 @@
 /**
- * Outgoing frames, one behind the other in a large buffer that is never written twice: a frame stays
- * as it is for as long as anybody holds it, without a copy and without knowing when the turn ends.
+ * Outgoing frames, one behind the other in a large buffer that is never written twice: a frame
+ * stays as it is for as long as anybody holds it, without a copy and without knowing when the turn
+ * ends.
  */
 import { Writer } from './bytes.js'
 

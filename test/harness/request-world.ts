@@ -1,7 +1,7 @@
 /**
- * Both ends of the request path without a cluster: nodes that share one state machine and take turns
- * at being master, and a client whose links to them are queues under virtual time. Everything but
- * the strategy and the medium is the real part.
+ * Both ends of the request path without a cluster: nodes that share one state machine and take
+ * turns at being master, and a client whose links to them are queues under virtual time.
+ * Everything but the strategy and the medium is the real part.
  */
 import { Calls } from '../../src/client/calls.js'
 import type { Proposal, Standing } from '../../src/contracts/strategy.js'

@@ -18,8 +18,9 @@ export function demoCommand(): Command {
     .addHelpText(
       'after',
       `
-On a terminal: k kills the master, r restarts the dead node, q quits. Elsewhere it takes the kill by
-itself and exits 0 only if no acknowledged session write was lost. Needs express and express-session.`,
+On a terminal: k kills the master, r restarts the dead node, q quits. Elsewhere it takes the kill
+by itself and exits 0 only if no acknowledged session write was lost.
+Needs express and express-session.`,
     )
     .action(async (options: { port: string }) => {
       process.exitCode = await demo(options)

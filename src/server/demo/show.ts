@@ -1,6 +1,6 @@
 /**
- * The demo's course: start everything, let shoppers shop, and on `k` kill the master and say what it
- * cost. Where nobody watches it takes the kill by itself, once, and judges.
+ * The demo's course: start everything, let shoppers shop, and on `k` kill the master and say what
+ * it cost. Where nobody watches it takes the kill by itself, once, and judges.
  */
 import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
