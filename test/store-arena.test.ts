@@ -1,4 +1,4 @@
-/** The region's bytes against a plain Map: moved, resized and dropped records, and what it may hold. */
+/** The region's bytes against a plain Map: moved, resized and dropped records, and their bounds. */
 import { expect, test } from 'vitest'
 import { seededRandom } from '../src/core/prng.js'
 import { Region } from '../src/store/region.js'

@@ -1,6 +1,6 @@
 /**
- * Applies the entries of a batch: conditions, lives, limits and retries are decided here and nowhere
- * else, from the state and the entry alone, so that every node decides alike.
+ * Applies the entries of a batch: conditions, lives, limits and retries are decided here and
+ * nowhere else, from the state and the entry alone, so that every node decides alike.
  */
 import type { ChangeKind, ChangeSink, Outcome, ResultSink } from '../contracts/store.js'
 import type { Batch, ClientRef, Offset } from '../contracts/types.js'
@@ -152,13 +152,15 @@ export class Applier implements EntryVisitor {
     const idleMs = (flags & FLAG.idle) === 0 ? options.idleMs : reader.f64()
     let slot = region.find(source, keyAt, keyAt + keyBytes)
     let oldBytes = 0
+    let live = false
     if (slot >= 0) {
       region.use(slot)
       if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
       oldBytes = region.valueBytes(slot)
-      if (!region.expired(slot, this.#time)) this.#version = region.version(slot)
+      live = !region.expired(slot, this.#time)
     }
     if (flags !== 0) {
+      if (live) this.#version = region.version(slot)
       if ((flags & FLAG.ifAbsent) !== 0 && this.#version !== 0) return 'exists'
       if (ifVersion !== -1 && ifVersion !== this.#version)
         return this.#version === 0 ? 'missing' : 'version'
@@ -166,10 +168,9 @@ export class Applier implements EntryVisitor {
     const valueBytes = reader.left
     const recordBytes = keyBytes + RECORD_BYTES + valueBytes
     const growth = slot >= 0 ? valueBytes - oldBytes : recordBytes
-    if (recordBytes > options.maxBytes) return 'full'
-    if (options.eviction === 'none') {
-      if (slot < 0 && cache.entries >= options.maxEntries) return 'full'
-      if (growth > 0 && cache.bytes + growth > options.maxBytes) return 'full'
+    if (isFull(cache, slot < 0, recordBytes, growth)) {
+      if (live) this.#version = region.version(slot)
+      return 'full'
     }
     if (slot < 0) {
       slot = region.insert(source, keyAt, keyAt + keyBytes, valueBytes)
@@ -301,6 +302,14 @@ export class Applier implements EntryVisitor {
     const { applied, walks } = this.#state
     if (walks.size > 0) for (const walk of walks.values()) walk.touchWindow(window, applied)
   }
+}
+
+/** A record that alone exceeds maxBytes fits nowhere; eviction makes room for any other. */
+function isFull(cache: NamedCache, isNew: boolean, recordBytes: number, growth: number): boolean {
+  const { maxEntries, maxBytes, eviction } = cache.options
+  if (recordBytes > maxBytes) return true
+  if (eviction === 'lru') return false
+  return (isNew && cache.entries >= maxEntries) || (growth > 0 && cache.bytes + growth > maxBytes)
 }
 
 const NAME = new Reader()

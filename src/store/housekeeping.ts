@@ -1,7 +1,7 @@
 /**
  * What the master should propose: records past their life, victims of full caches, idle windows.
- * Expiry needs no queue: each block of slots knows the earliest time at which one of its records may end, so a
- * sweep passes over whole blocks, costs nothing a write, and a storm of touches costs nothing at all.
+ * Expiry needs no queue: each block of slots knows the earliest time at which one of its records
+ * may end. A sweep passes over whole blocks, and a storm of touches costs nothing.
  */
 import { LIMITS } from '../config.js'
 import { Writer } from '../wire/bytes.js'

@@ -23,8 +23,8 @@ const HASH = 1
 const USED = 2
 const SLOTS_MIN = 64
 
-/** Times in ms; 0: none. `expiresAt` is the smaller of `deadline` and last use + `idleMs`. Made with
- *  the first record that does not live for ever. */
+/** Times in ms; 0: none. `expiresAt` is the smaller of `deadline` and last use + `idleMs`. Made
+ *  with the first record that does not live for ever. */
 export class Lives {
   readonly expiresAt: Float64Array
   readonly deadline: Float64Array

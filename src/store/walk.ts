@@ -58,11 +58,11 @@ const SLICE_WRITER = new Writer(LIMITS.snapshotSliceBytes + 65_536)
 export class Walk {
   readonly #at: Offset
   readonly #pendingBytesMax: number
+  /** Those done are taken out, so that a cleared region is not kept for long. */
   readonly #parts: Part[] = []
   readonly #partOf = new Map<Region, Part>()
   /** Windows of S that are not sent yet, in any order. */
   readonly #windows: Set<Window>
-  #part = 0
   #pending: Held[] = []
   #pendingHead = 0
   #pendingBytes = 0
@@ -159,8 +159,8 @@ export class Walk {
   #writeRecords(out: Writer, bytesMax: number): boolean {
     let records = 0
     let slots = 0
-    for (; this.#part < this.#parts.length; this.#part++) {
-      const part = this.#parts[this.#part]
+    while (this.#parts.length > 0) {
+      const part = this.#parts[0]
       const { region, bound } = part
       let named = false
       // A cleared region holds nothing that a reader of S + n could still meet.
@@ -186,6 +186,7 @@ export class Walk {
         part.next = slot + 1
       }
       this.#partOf.delete(region)
+      this.#parts.shift()
     }
     return true
   }

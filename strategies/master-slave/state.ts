@@ -23,7 +23,9 @@ import type { Hunt } from './suspicion.js'
 
 export const GROUP = 0
 
-/** How the master feeds one slave. `1 <= acked <= next`; entries `[acked, next)` are on their way. */
+/**
+ * How the master feeds one slave. `1 <= acked <= next`; entries `[acked, next)` are on their way.
+ */
 export interface Progress {
   /** 'stream': entries follow; 'copy': slices of a snapshot, entries between them; 'lost': the link
    *  ended, what it acked still counts until it is silent for too long. */

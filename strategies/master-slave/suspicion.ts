@@ -1,6 +1,7 @@
 /**
- * When a slave believes that its master is dead. Evidence comes from its own link (refused, silent);
- * before any epoch changes all peers are asked whether they hear the master, and one yes cancels.
+ * When a slave believes that its master is dead. Evidence comes from its own link (refused,
+ * silent); before any epoch changes all peers are asked whether they hear the master, and one yes
+ * cancels.
  *
  *   fine --refused or silent--> probe --all say no--> wait 75 ms a lower ordinal --> promotion
  *    ^                            |
@@ -121,7 +122,9 @@ function pass(s: GroupState, effects: Sink, hunt: Hunt): void {
   if (lower === 0) startPromotion(s, effects)
 }
 
-/** A client does not hear the master: halves what is left to wait, never below 700 ms of silence. */
+/**
+ * A client does not hear the master: halves what is left to wait, never below 700 ms of silence.
+ */
 export function onHint(s: GroupState): void {
   if (s.role !== 'slave' || s.master === undefined) return
   const silence = s.now - s.masterHeardAt

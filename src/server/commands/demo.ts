@@ -23,7 +23,9 @@ by itself and exits 0 only if no acknowledged session write was lost.
 Needs express and express-session.`,
     )
     .action(async (options: { port: string }) => {
-      process.exitCode = await demo(options)
+      const code = await demo(options)
+      // All is told and everything of it has ended: nothing may hold the process up.
+      process.stdout.write('', () => process.exit(code))
     })
 }
 
@@ -61,13 +63,13 @@ async function demo(options: { port: string }): Promise<number> {
 
 /** One key at a time; what takes long is finished before the next. Resolves with the exit code. */
 function keys(show: {
-  kill(): Promise<void>
-  restart(): Promise<void>
+  kill(): Promise<unknown>
+  restart(): Promise<unknown>
   readonly lost: number
 }): Promise<number> {
   return new Promise((resolve, reject) => {
     let busy = false
-    const begin = (task: () => Promise<void>) => {
+    const begin = (task: () => Promise<unknown>) => {
       if (busy) return
       busy = true
       task()
