@@ -241,15 +241,16 @@ export class SimulatedClient implements TransportHandler {
     this.#o.clock.after(0, () => this.#flush())
   }
 
-  /** All calls of one instant travel in one frame a node, as a real client's turn does. */
+  /** All calls of one instant and window travel in one frame, as a real client's turn does. */
   #flush(): void {
     this.#flushing = false
     const calls = this.#outbox.filter(call => call.endedAt === undefined && !this.#dead)
     this.#outbox = []
-    for (const write of [true, false]) {
-      const some = calls.filter(call => (call.seq !== 0) === write)
-      if (some.length > 0) this.#send(some, false)
-    }
+    for (const window of new Set(calls.map(call => call.window)))
+      this.#send(
+        calls.filter(call => call.window === window),
+        false,
+      )
   }
 
   #send(calls: readonly Call[], repeat: boolean): void {
@@ -260,7 +261,8 @@ export class SimulatedClient implements TransportHandler {
     }
     OUT.reset()
     const write = calls[0].seq !== 0
-    const lowest = Math.min(...calls.map(call => call.seq), ...this.#unanswered)
+    const mine = calls[0].window === this.#window ? this.#unanswered : []
+    const lowest = Math.min(...calls.map(call => call.seq), ...mine)
     const window = write ? { id: calls[0].window, lowest } : undefined
     const at = beginRequests(OUT, window)
     for (const call of calls) {
