@@ -1,0 +1,22 @@
+/** `gcache/testing`: what proves a transport, a strategy, a cache, or an application over them. */
+export { type CacheSuiteOptions, type CacheUnderTest, cacheSuite } from './cache-suite.js'
+export type { Checker, LiveNode, World } from './checkers/checker.js'
+export { SimulatedCluster, type SimulatedClusterOptions } from './cluster.js'
+export { LinkFaults, linkFaults, withFaults } from './faults.js'
+export { type FaultRates, Nemesis, NO_FAULTS } from './nemesis.js'
+export {
+  addCheckers,
+  type SimulationEnv,
+  type SimulationResult,
+  simulate,
+} from './simulation.js'
+export { type StrategySuiteOptions, strategySuite } from './strategy-suite.js'
+export { drawOptions, type SimulationOptions, STYLES, type Style } from './swarm.js'
+export {
+  type SuiteMedium,
+  type TransportSuiteOptions,
+  transportSuite,
+} from './transport-suite.js'
+export { Violation } from './violation.js'
+export { VirtualClock } from './virtual-clock.js'
+export { CALM_WORKLOAD, Workload, type WorkloadOptions } from './workload.js'
