@@ -2,8 +2,9 @@
  * A cluster inside the load generator, on the memory transport: no sockets and no other processes,
  * so that a profile shows the engine and the strategy alone. Not comparable with the others.
  */
+import { type Client, connectWith } from '../src/client/connect.js'
 import { systemClock } from '../src/engine/system-clock.js'
-import { type Client, connect, createNode } from '../src/index.js'
+import { createNode } from '../src/index.js'
 import { MemoryNetwork } from '../transports/memory.js'
 
 export interface EmbeddedOptions {
@@ -13,7 +14,8 @@ export interface EmbeddedOptions {
 
 /** Resolves with a client once every node is ready. They end with the process. */
 export async function openEmbedded({ nodes, strategy }: EmbeddedOptions): Promise<Client> {
-  const network = new MemoryNetwork({ clock: systemClock, random: { next: Math.random } })
+  const world = { clock: systemClock, random: { next: Math.random } }
+  const network = new MemoryNetwork(world)
   const cluster = 'bench'
   const members = Array.from({ length: nodes }, (_, ordinal) => {
     const id = String.fromCharCode(97 + ordinal)
@@ -26,5 +28,5 @@ export async function openEmbedded({ nodes, strategy }: EmbeddedOptions): Promis
   )
   await Promise.all(started.map(node => node.ready()))
   const servers = members.map(({ address }) => address)
-  return connect({ cluster, servers, transport: network.transport() })
+  return connectWith(network.transport(), { cluster, servers }, world)
 }

@@ -1,4 +1,4 @@
-/** What the roof supplies to a client and a node: the machine's clock and its unguessable chance. */
+/** What the roof gives to a client and a node: the machine's clock and its unguessable chance. */
 import { randomBytes } from 'node:crypto'
 import type { ClientOptions, ClientWorld } from './client/connect.js'
 import type { TransportFactory } from './contracts/transport.js'
@@ -6,7 +6,7 @@ import { systemClock } from './engine/system-clock.js'
 import { GcacheError } from './errors.js'
 import { transportByAddress } from './registry.js'
 
-/** Chance is uniform and from the system's own source: names of clients and windows come from it. */
+/** Chance is uniform and the system's own: names of clients and windows come from it. */
 export const systemWorld: ClientWorld = {
   clock: systemClock,
   random: { next: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48 },

@@ -4,7 +4,6 @@
  * not hear of it there, so answers in process wait for the end of the running task.
  */
 import { Calls, DEFAULT_TIMEOUT_MS } from './client/calls.js'
-import type { CachePort } from './contracts/cache.js'
 import type { Clock, Random } from './contracts/environment.js'
 import type { Standing } from './contracts/strategy.js'
 import type { SendResult } from './contracts/transport.js'
@@ -60,7 +59,7 @@ export class NodeCalls {
     })
   }
 
-  get port(): CachePort {
+  get port(): Calls {
     return this.#calls
   }
 

@@ -1,7 +1,8 @@
 /**
- * The cache port of an embedded node: what this node can answer as the serving master comes straight
- * from its store; everything else is a call to the master, like a client's.
+ * The cache port of an embedded node: what this node can answer as the serving master comes from
+ * its own store at once; everything else is a call to the master, like a client's.
  */
+import type { Calls } from './client/calls.js'
 import { TIMES } from './config.js'
 import type {
   CachePort,
@@ -29,7 +30,7 @@ export interface Serving {
 export interface NodePortOptions {
   readonly engine: Serving
   readonly store: StateMachine
-  readonly calls: CachePort
+  readonly calls: Calls
   readonly clock: Clock
   /** Undefined: caches are made at their first use. */
   readonly caches: ReadonlySet<string> | undefined
@@ -44,7 +45,7 @@ const TRUST_MS = TIMES.stoppedMs / 2
 export class NodePort implements CachePort {
   readonly #engine: Serving
   readonly #store: StateMachine
-  readonly #calls: CachePort
+  readonly #calls: Calls
   readonly #clock: Clock
   readonly #caches: ReadonlySet<string> | undefined
   #askedAt = Number.NEGATIVE_INFINITY
@@ -102,7 +103,7 @@ export class NodePort implements CachePort {
     limit: number,
     timeoutMs: number,
   ): Promise<RawPage> {
-    // A cursor is one store's own: a scan that began elsewhere goes on there, or begins again there.
+    // A cursor is one store's own, and the page says whose: so all pages come the same way.
     return await this.#calls.scan(cache, prefix, cursor, limit, timeoutMs)
   }
 

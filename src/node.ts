@@ -1,6 +1,6 @@
 /**
- * createNode: from a configuration to a running node. It picks the plug-ins, makes the store and the
- * log, starts the engine, and gives the application one face: caches, status, events.
+ * createNode: from a configuration to a running node. It picks the plug-ins, makes the store and
+ * the log, starts the engine, and gives the application one face: caches, status, events.
  */
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'eventemitter3'

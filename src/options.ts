@@ -20,11 +20,11 @@ export interface NamedStrategy {
 
 /** Everything createNode takes. Only `cluster`, `id` and `members` are required. */
 export interface NodeOptions {
-  /** Name of the cluster: 1..64 of A-Z a-z 0-9 _ -. Nodes and clients of other names are refused. */
+  /** Its name: 1..64 of A-Z a-z 0-9 _ -. Nodes and clients of other clusters are refused. */
   cluster: string
   /** This node's id for all time, never an address: 1..64 of A-Z a-z 0-9 _ -. */
   id: string
-  /** All voters, this node included. The lower ordinal (0..255, unique) is tried first as master. */
+  /** All voters, this node included. The lower ordinal (0..255, unique) is tried first. */
   members: readonly Member[]
   /** Default: the built-in one for the scheme of the addresses, `tcp()`. */
   transport?: TransportFactory | string
@@ -261,7 +261,7 @@ export function check<T>(schema: z.ZodType<T>, value: unknown, whose: string): T
 
 type Issue = z.core.$ZodIssue
 
-/** An unknown name first: it explains what is missing. A union's own issues say more than it does. */
+/** An unknown name first: it explains what is missing. A union's issues say more than it does. */
 function deepest(issues: readonly Issue[]): Issue {
   const issue = issues.find(each => each.code === 'unrecognized_keys') ?? issues[0]
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue
@@ -290,7 +290,8 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 function shown(value: unknown): string {
   if (typeof value === 'string') return ` (given ${JSON.stringify(value.slice(0, 80))})`
   if (typeof value === 'number' || typeof value === 'boolean') return ` (given ${value})`
-  return ` (given ${value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`})`
+  if (value === null) return ' (given null)'
+  return Array.isArray(value) ? ' (given a list)' : ` (given a ${typeof value})`
 }
 
 /** The names that the object schema at `path` knows. */

@@ -32,7 +32,7 @@ afterAll(async () => {
 
 afterEach(async () => {
   for (const server of servers.splice(0)) {
-    server.closeAllConnections()
+    server.closeAllConnections() // tidy: allow connections - Node's own word
     await new Promise(resolve => server.close(resolve))
   }
 })
@@ -210,7 +210,7 @@ describe('the store`s methods', () => {
     expect(Buffer.from(raw!).toString()).toMatch(/^v1\{/)
   })
 
-  test('an embedded node serves as well as a client, and so does a cache of one`s own', async () => {
+  test('an embedded node serves as a client does, and so does a cache of one`s own', async () => {
     const cacheName = `s${++names}`
     const onNode = sessionStore(session, { node, cacheName })
     await onNode.set('a', data({ n: 1 }))

@@ -1,8 +1,12 @@
 /** Embedded nodes on real sockets: what createNode promises beyond the suites of its parts. */
 import { createServer } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
+import type { ReplicationStrategy, StrategyFactory } from '../src/contracts/strategy.js'
+import { systemWorld } from '../src/defaults.js'
 import { createNode, type Node } from '../src/node.js'
 import type { NodeOptions } from '../src/options.js'
+import { masterSlave } from '../strategies/master-slave/index.js'
+import { MemoryNetwork } from '../transports/memory.js'
 
 const nodes: Node[] = []
 
@@ -78,7 +82,7 @@ describe('one node', () => {
     await expect(createNode(taken)).rejects.toMatchObject({ code: 'ADDRESS_IN_USE' })
   })
 
-  test('an address of an unknown scheme is ADDRESS_INVALID, an unknown strategy CONFIG', async () => {
+  test('an unknown scheme is ADDRESS_INVALID, an unknown plug-in CONFIG', async () => {
     const members = [{ id: 'a', ordinal: 0, address: 'tpc://127.0.0.1:1' }]
     await expect(createNode(alone({ members }))).rejects.toMatchObject({ code: 'ADDRESS_INVALID' })
     await expect(createNode(alone({ strategy: 'master-slaves' }))).rejects.toMatchObject({
@@ -121,6 +125,36 @@ describe('one node', () => {
     expect(() => node.cache('c')).toThrow(expect.objectContaining({ code: 'CLOSED' }))
   })
 
+  test('a broken invariant stops the node, tells `error`, and leaves no call hanging', async () => {
+    let broken = false
+    const strategy: StrategyFactory = env => {
+      const real = masterSlave()(env) as ReplicationStrategy<unknown>
+      return {
+        name: real.name,
+        codec: real.codec,
+        keyed: real.keyed,
+        defaultAck: real.defaultAck,
+        time: group => real.time(group),
+        status: () => real.status(),
+        step(input, effects) {
+          if (broken) throw new Error('boom')
+          real.step(input, effects)
+        },
+      }
+    }
+    const node = await start(alone({ strategy }))
+    await node.ready()
+    const told = new Promise(resolve => node.on('error', resolve))
+    broken = true
+    const call = node.cache('c').set('k', 1)
+    const [error] = await Promise.all([
+      told,
+      expect(call).rejects.toMatchObject({ code: 'CLOSED' }),
+    ])
+    expect(error).toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('boom') })
+    await expect(node.ready()).rejects.toMatchObject({ code: 'CLOSED' })
+  })
+
   test('a listener that throws does not reach the engine', async () => {
     const node = await createNode(alone())
     nodes.push(node)
@@ -132,6 +166,24 @@ describe('one node', () => {
     await node.ready()
     await node.cache('c').set('k', 1)
     expect(errors).toEqual([])
+  })
+})
+
+describe('on the memory transport', () => {
+  test('nodes of one network find each other without a socket', async () => {
+    const network = new MemoryNetwork(systemWorld)
+    const members = ['a', 'b', 'c'].map((id, ordinal) => ({
+      id,
+      ordinal,
+      address: `memory://${id}`,
+    }))
+    const transport = network.transport()
+    const three = await Promise.all(
+      members.map(({ id }) => start({ cluster: 'test', id, members, transport })),
+    )
+    await Promise.all(three.map(node => node.ready()))
+    expect((await three[2].cache('c').set('k', 1)).copies).toBe(3)
+    expect(await three[1].cache('c').get('k')).toBe(1)
   })
 })
 

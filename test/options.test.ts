@@ -160,7 +160,7 @@ describe('the command line`s small languages', () => {
 })
 
 describe('options of gcache serve', () => {
-  const flags = { autoCaches: true, logLevel: 'info' }
+  const flags = { autoCaches: true, logLevel: 'info' as const }
   const noFile = () => {
     throw new Error('no file was named')
   }

@@ -107,7 +107,8 @@ export class NaiveStore {
 
   bytes(name: string): number {
     let bytes = 0
-    for (const [key, { value }] of this.cache(name).records) bytes += key.length + value.length + 64
+    for (const [key, { value }] of this.cache(name).records)
+      bytes += Buffer.byteLength(key) + value.length + 64
     return bytes
   }
 
@@ -161,8 +162,9 @@ export class NaiveStore {
       record.expiresAt = expiry(time, record.deadline, record.idleMs)
       return { outcome: 'ok', version: record.version }
     }
-    const size = command.key.length + command.value.length + 64
-    const oldSize = there ? command.key.length + there.value.length + 64 : 0
+    const keyBytes = Buffer.byteLength(command.key)
+    const size = keyBytes + command.value.length + 64
+    const oldSize = there ? keyBytes + there.value.length + 64 : 0
     const full: Result = { outcome: 'full', version: live?.version ?? 0 }
     if (size > options.maxBytes) return full
     if (options.eviction === 'none') {

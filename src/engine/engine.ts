@@ -58,6 +58,10 @@ export interface EngineEvents {
   fatal: [error: unknown]
 }
 
+/** Frames between nodes that leave at once, so that the slave works beside the master; smaller ones
+ *  (acks, single writes) leave together at the end of the turn. */
+const FLUSH_BYTES = 1_024
+
 /** In-process client calls come from this peer. */
 export const LOCAL_PEER = '~local'
 
@@ -393,8 +397,9 @@ export class Engine<M = unknown> implements TransportHandler {
       this.#encoded = { message, frame: this.#strategy.codec.encode(message) }
     const { transport } = this.#options
     const result = transport.send(peer, this.#encoded.frame)
-    if (result === 'sent') transport.flush?.(peer)
-    else if (result === 'congested') {
+    if (result === 'sent') {
+      if (this.#encoded.frame.length >= FLUSH_BYTES) transport.flush?.(peer)
+    } else if (result === 'congested') {
       const session = this.#sessions.get(peer) ?? 0
       this.#pump.feed({ kind: 'congested', peer, session })
     } else transport.disconnect(peer)

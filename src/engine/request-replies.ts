@@ -1,5 +1,5 @@
 /**
- * The replies of a turn, a frame a link: written as they become known, sent by writeOut(). A link
+ * The replies of a step, a frame a link: written as they become known, sent by writeOut(). A link
  * that does not read is told BUSY before it fills memory, and cut off when its queue is full.
  */
 import { LIMITS } from '../config.js'
@@ -20,6 +20,12 @@ export interface ReplyEnv {
 
 /** Bytes sent to a link after 'congested'; then reads are answered BUSY until it is writable. */
 const CONGESTED_BYTES_MAX = 2 ** 20
+/**
+ * Replies that leave at once, so that the client works while the rest of the turn is served. Fewer
+ * wait for the end of the turn: written one by one, small frames would stay small for ever, at 5 us
+ * a write (100 in flight, set: 130,000 a second instead of over 400,000).
+ */
+const FLUSH_REPLIES = 25
 /** Slabs kept for the next turn; more are left to the collector. */
 const SLABS_KEPT = 8
 const SMALL_SLAB_BYTES = 4_096
@@ -36,6 +42,8 @@ export class ReplyLink {
   countAt = 0
   count = 0
   epoch = 0
+  /** Replies sent since the last flush that was asked for. */
+  unflushed = 0
   /** Bytes sent since the link became congested; -1 while it is not. */
   congestedBytes = -1
 
@@ -120,7 +128,9 @@ export class Replies {
     for (const link of dirty) {
       if (link.out === undefined) continue
       this.#send(link)
-      if (!link.down) this.#env.flush(link.peer)
+      if (link.down || link.unflushed < FLUSH_REPLIES) continue
+      link.unflushed = 0
+      this.#env.flush(link.peer)
     }
   }
 
@@ -128,6 +138,7 @@ export class Replies {
     const { out, slab } = link
     if (out === undefined || slab === undefined) return
     out.patchU16(link.countAt, link.count)
+    link.unflushed += link.count
     const frame = slab.end()
     link.out = undefined
     link.slab = undefined

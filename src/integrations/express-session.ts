@@ -1,7 +1,7 @@
 /**
  * express-session's store on a Client or an embedded Node. `Store` is the application's own copy of
- * express-session, taken as an argument, so this file imports nothing of it. The middleware's habits
- * and traps stand in FIELD section 4 of the design.
+ * express-session, taken as an argument, so this file imports nothing of it. The middleware's
+ * habits and traps stand in FIELD section 4 of the design.
  */
 import type { Cache, CodecChoice } from '../contracts/cache.js'
 import type { Ack, Offset } from '../contracts/types.js'
@@ -40,8 +40,8 @@ export interface SessionStoreOptions {
   /** Before every session id. Default 'sess:'. */
   prefix?: string
   /**
-   * Life of a session whose cookie has no expiry, ms, default 86,400,000; or a function that decides
-   * every session's life. A life of 0 or less destroys the session.
+   * Life of a session whose cookie has no expiry, ms, default 86,400,000; or a function that
+   * decides every session's life. A life of 0 or less destroys the session.
    */
   ttlMs?: number | ((session: SessionData) => number)
   /** Sessions are never extended without being saved. Default false. */

@@ -8,14 +8,15 @@ export function banner(node: Node, options: NodeOptions): string {
   const paint = paintFor(process.stdout)
   const status = node.status()
   const peers = options.members.filter(member => member.id !== node.id)
+  const unsafe = paint.yellow('unsafe')
   const lines = [
     `${paint.bold(`gcache ${version()}`)}  node ${paint.bold(node.id)} of cluster ${node.cluster}`,
     `  address    ${node.address}`,
     `  peers      ${peers.map(peer => `${peer.id} ${peer.address}`).join(', ') || 'none'}`,
     `  strategy   ${status.strategy} / ${status.profile}`,
     `  guarantee  ${status.guarantee}`,
-    `  ${paint.yellow('unsafe')}     data is in memory only: it lives as long as one of the nodes does`,
-    `  ${paint.yellow('unsafe')}     no authentication and no encryption: ${reach(options)}`,
+    `  ${unsafe}     data is in memory only: it lives as long as one of the nodes does`,
+    `  ${unsafe}     no authentication and no encryption: ${reach(options)}`,
   ]
   return `${lines.join('\n')}\n`
 }
@@ -29,5 +30,6 @@ function reach(options: NodeOptions): string {
 /** `ready`, the address, then what else a script may want, as name=value. */
 export function readyLine(node: Node): string {
   const { self, master, epoch } = node.status()
-  return `ready ${node.address} id=${node.id} role=${self.role} master=${master ?? '-'} epoch=${epoch}\n`
+  const facts = `role=${self.role} master=${master ?? '-'} epoch=${epoch}`
+  return `ready ${node.address} id=${node.id} ${facts}\n`
 }

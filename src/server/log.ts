@@ -5,9 +5,7 @@
 import { pino } from 'pino'
 import type { Logger } from '../contracts/environment.js'
 import { type Paint, paintFor } from './paint.js'
-
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
+import type { LogLevel } from './serve-options.js'
 
 /** Lines are written at once, so that the last words of a dying process are there. */
 export function serverLogger(level: LogLevel): Logger {

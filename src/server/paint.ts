@@ -44,9 +44,16 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
     .join('\n')
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with it
+const COLOUR = /\u001b\[\d+m/g
+
 function widthOf(text: string): number {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with it
-  return text.replace(/\u001b\[\d+m/g, '').length
+  return text.replace(COLOUR, '').length
+}
+
+/** At most `columns` wide; a line that is cut loses its colours. */
+export function clipped(line: string, columns: number): string {
+  return widthOf(line) <= columns ? line : `${line.replace(COLOUR, '').slice(0, columns - 1)}~`
 }
 
 /** 120433 as 120_433. */

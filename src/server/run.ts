@@ -1,12 +1,12 @@
 /**
  * What all commands share: how a failure becomes one line on stderr and an exit code, and how a
- * Client is opened for the time of one command.
+ * Client is opened for the time of one command. Imports no more than a client needs: a command
+ * should answer at once.
  */
 import { Command, CommanderError, Option } from 'commander'
-import { Client } from '../client/connect.js'
+import { Client, connectWith } from '../client/connect.js'
 import { clientTransport, systemWorld } from '../defaults.js'
 import { GcacheError } from '../errors.js'
-import { connect } from '../index.js'
 import { DEFAULT_CLUSTER, parseDuration, parseServers } from './parse.js'
 
 export const EXIT = { ok: 0, no: 1, trouble: 2 } as const
@@ -76,7 +76,8 @@ export async function withClient<T>(
   options: ServerOptions,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const client = await connect(clientOptions(options))
+  const wanted = clientOptions(options)
+  const client = await connectWith(await clientTransport(wanted), wanted, systemWorld)
   try {
     return await work(client)
   } finally {

@@ -7,6 +7,9 @@ import { DEFAULT_CLUSTER, parseCache, parseCount, parseMember, withScheme } from
 
 const DEFAULT_LISTEN = 'tcp://127.0.0.1:7400'
 
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
 export interface ServeOptions {
   id?: string
   ordinal?: string
@@ -21,7 +24,7 @@ export interface ServeOptions {
   autoCaches: boolean
   insecure?: boolean
   config?: string
-  logLevel: string
+  logLevel: LogLevel
   untilStdinEnds?: boolean
 }
 

@@ -34,7 +34,7 @@ const TITLES = [
 const RIGHT = [1, 5, 6, 7, 8, 9]
 
 /** The table of FIELD section 12. */
-export function statusTable(status: ClusterStatus, paint: Paint): string {
+export function statusTable(status: ClusterStatus, paint: Paint, withGuarantee = true): string {
   const verdict = health(status)
   const colour =
     verdict === 'healthy' ? paint.green : verdict === 'degraded' ? paint.yellow : paint.red
@@ -45,7 +45,8 @@ export function statusTable(status: ClusterStatus, paint: Paint): string {
   ].join('   ')
   const rows = status.members.map(member => rowOf(member, paint))
   const body = table([TITLES.map(paint.dim), ...rows], RIGHT)
-  return `${head}\nguarantee: ${status.guarantee}\n${body}\n`
+  const guarantee = withGuarantee ? `guarantee: ${status.guarantee}\n` : ''
+  return `${head}\n${guarantee}${body}\n`
 }
 
 function rowOf(member: ClusterMember, paint: Paint): string[] {

@@ -1,6 +1,6 @@
 /**
- * Applies the entries of a batch: conditions, lives, limits and retries are decided here and nowhere
- * else, from the state and the entry alone, so that every node decides alike.
+ * Applies the entries of a batch: conditions, lives, limits and retries are decided here and
+ * nowhere else, from the state and the entry alone, so that every node decides alike.
  */
 import type { ChangeKind, ChangeSink, Outcome, ResultSink } from '../contracts/store.js'
 import type { Batch, ClientRef, Offset } from '../contracts/types.js'
@@ -9,7 +9,7 @@ import { type EntryVisitor, visitEntries } from '../wire/batch.js'
 import { Reader } from '../wire/bytes.js'
 import { FLAG, OP, readConfigure } from '../wire/command.js'
 import type { NamedCache } from './caches.js'
-import { endOfLife, PAGE_MASK, RECORD_BYTES } from './region.js'
+import { endOfLife, RECORD_BYTES } from './region.js'
 import type { State } from './state.js'
 import { FRESH, OUTCOMES, OUTSIDE, Window } from './windows.js'
 
@@ -144,95 +144,95 @@ export class Applier implements EntryVisitor {
   #set(cache: NamedCache, flags: number, offset: Offset): Outcome {
     const reader = this.#reader
     const { region, options } = cache
-    const key = reader.text16()
+    const { source } = reader
+    const keyBytes = reader.u16()
+    const keyAt = reader.skip(keyBytes)
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
     const ttlMs = (flags & FLAG.ttl) === 0 ? options.ttlMs : reader.f64()
     const idleMs = (flags & FLAG.idle) === 0 ? options.idleMs : reader.f64()
-    let slot = region.use(key)
+    let slot = region.find(source, keyAt, keyAt + keyBytes)
     let oldBytes = 0
+    let live = false
     if (slot >= 0) {
+      region.use(slot)
       if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
-      const page = region.page(slot)
-      oldBytes = page.values[slot & PAGE_MASK].length
-      if (!region.expired(slot, this.#time)) this.#version = page.versions[slot & PAGE_MASK]
+      oldBytes = region.valueBytes(slot)
+      live = !region.expired(slot, this.#time)
     }
     if (flags !== 0) {
+      if (live) this.#version = region.version(slot)
       if ((flags & FLAG.ifAbsent) !== 0 && this.#version !== 0) return 'exists'
       if (ifVersion !== -1 && ifVersion !== this.#version)
         return this.#version === 0 ? 'missing' : 'version'
     }
     const valueBytes = reader.left
-    const recordBytes = key.length + RECORD_BYTES + valueBytes
+    const recordBytes = keyBytes + RECORD_BYTES + valueBytes
     const growth = slot >= 0 ? valueBytes - oldBytes : recordBytes
-    if (recordBytes > options.maxBytes) return 'full'
-    if (options.eviction === 'none') {
-      if (slot < 0 && cache.entries >= options.maxEntries) return 'full'
-      if (growth > 0 && cache.bytes + growth > options.maxBytes) return 'full'
+    if (isFull(cache, slot < 0, recordBytes, growth)) {
+      if (live) this.#version = region.version(slot)
+      return 'full'
     }
     if (slot < 0) {
-      slot = region.insert(key)
+      slot = region.insert(source, keyAt, keyAt + keyBytes, valueBytes)
       cache.entries++
     }
     cache.bytes += growth
-    const value = reader.latin1(valueBytes)
-    const page = region.page(slot)
-    const at = slot & PAGE_MASK
-    page.values[at] = value
-    page.versions[at] = offset
-    page.changed[at] = offset
-    if (ttlMs !== 0 || idleMs !== 0 || page.lives !== undefined) {
+    region.write(slot, source, reader.at, reader.end)
+    region.stamp(slot, offset, offset)
+    if (ttlMs !== 0 || idleMs !== 0 || region.lives !== undefined) {
       const deadline = ttlMs === 0 ? 0 : this.#time + ttlMs
       region.setLife(slot, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))
     }
     this.#version = offset
-    if (this.changes !== undefined) this.changes.onChange(cache.name, 'set', key, value, offset)
+    if (this.changes !== undefined) this.#tell(cache, 'set', slot, region.value(slot), offset)
     return 'ok'
   }
 
-  /** The live record of `key`, or -1; its version is then the one at hand. */
-  #meet(cache: NamedCache, key: string): number {
-    const slot = cache.region.use(key)
+  /** The live record of a key, or -1; its version is then the one at hand. */
+  #meet(cache: NamedCache, keyStart: number, keyEnd: number): number {
+    const { region } = cache
+    const slot = region.find(this.#reader.source, keyStart, keyEnd)
     if (slot < 0) return -1
+    region.use(slot)
     if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
-    if (cache.region.expired(slot, this.#time)) return -1
-    this.#version = cache.region.page(slot).versions[slot & PAGE_MASK]
+    if (region.expired(slot, this.#time)) return -1
+    this.#version = region.version(slot)
     return slot
   }
 
   #delete(cache: NamedCache, flags: number, offset: Offset): Outcome {
     const reader = this.#reader
-    const key = reader.text16()
+    const keyAt = reader.skip(reader.u16())
+    const keyEnd = reader.at
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
-    const slot = this.#meet(cache, key)
+    const slot = this.#meet(cache, keyAt, keyEnd)
     if (slot < 0) return 'missing'
     if (ifVersion !== -1 && ifVersion !== this.#version) return 'version'
     this.#version = 0
-    this.#remove(cache, slot, key, 'delete', offset)
+    this.#remove(cache, slot, 'delete', offset)
     return 'ok'
   }
 
   #touch(cache: NamedCache, flags: number, offset: Offset): Outcome {
     const reader = this.#reader
-    const key = reader.text16()
+    const keyAt = reader.skip(reader.u16())
+    const keyEnd = reader.at
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
     const ttlMs = (flags & FLAG.ttl) === 0 ? -1 : reader.f64()
     const newIdleMs = (flags & FLAG.idle) === 0 ? -1 : reader.f64()
-    const slot = this.#meet(cache, key)
+    const slot = this.#meet(cache, keyAt, keyEnd)
     if (slot < 0) return 'missing'
     if (ifVersion !== -1 && ifVersion !== this.#version) return 'version'
     const { region } = cache
-    const page = region.page(slot)
-    const at = slot & PAGE_MASK
-    page.changed[at] = offset
-    const lives = page.lives
+    region.stamp(slot, this.#version, offset)
+    const { lives } = region
     if (lives !== undefined || ttlMs > 0 || newIdleMs > 0) {
-      const kept = lives === undefined ? 0 : lives.deadline[at]
+      const kept = lives === undefined ? 0 : lives.deadline[slot]
       const deadline = ttlMs === -1 ? kept : ttlMs === 0 ? 0 : this.#time + ttlMs
-      const idleMs = newIdleMs === -1 ? (lives === undefined ? 0 : lives.idleMs[at]) : newIdleMs
+      const idleMs = newIdleMs === -1 ? (lives === undefined ? 0 : lives.idleMs[slot]) : newIdleMs
       region.setLife(slot, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))
     }
-    if (this.changes !== undefined)
-      this.changes.onChange(cache.name, 'touch', key, undefined, this.#version)
+    if (this.changes !== undefined) this.#tell(cache, 'touch', slot, undefined, this.#version)
     return 'ok'
   }
 
@@ -242,24 +242,34 @@ export class Applier implements EntryVisitor {
     const { caches } = this.#state
     const cache = caches.byName.get(utf8(reader.source, nameAt, nameBytes))
     if (cache === undefined) return 'missing'
-    const key = reader.text16()
-    const changed = reader.f64()
-    const slot = cache.region.peek(key)
+    const keyAt = reader.skip(reader.u16())
+    const slot = cache.region.find(reader.source, keyAt, reader.at)
     if (slot < 0) return 'missing'
     if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
-    if (cache.region.page(slot).changed[slot & PAGE_MASK] !== changed) return 'missing'
-    this.#remove(cache, slot, key, op === OP.expire ? 'expire' : 'evict', offset)
+    if (cache.region.changed(slot) !== reader.f64()) return 'missing'
+    this.#remove(cache, slot, op === OP.expire ? 'expire' : 'evict', offset)
     return 'ok'
   }
 
-  #remove(cache: NamedCache, slot: number, key: string, kind: ChangeKind, offset: Offset): void {
-    const bytes = key.length + cache.region.page(slot).values[slot & PAGE_MASK].length
-    if (cache.proposed.size > 0 && cache.proposed.delete(slot))
-      cache.proposedBytes -= bytes + RECORD_BYTES
-    cache.region.remove(slot)
+  #remove(cache: NamedCache, slot: number, kind: ChangeKind, offset: Offset): void {
+    const { region } = cache
+    if (this.changes !== undefined) this.#tell(cache, kind, slot, undefined, offset)
+    const bytes = region.keyBytes(slot) + region.valueBytes(slot) + RECORD_BYTES
+    if (cache.proposed.size > 0 && cache.proposed.delete(slot)) cache.proposedBytes -= bytes
+    region.remove(slot)
     cache.entries--
-    cache.bytes -= bytes + RECORD_BYTES
-    if (this.changes !== undefined) this.changes.onChange(cache.name, kind, key, undefined, offset)
+    cache.bytes -= bytes
+  }
+
+  #tell(
+    cache: NamedCache,
+    kind: ChangeKind,
+    slot: number,
+    value: string | undefined,
+    version: Offset,
+  ): void {
+    if (this.changes !== undefined)
+      this.changes.onChange(cache.name, kind, cache.region.key(slot), value, version)
   }
 
   #clear(cache: NamedCache, offset: Offset): Outcome {
@@ -292,6 +302,14 @@ export class Applier implements EntryVisitor {
     const { applied, walks } = this.#state
     if (walks.size > 0) for (const walk of walks.values()) walk.touchWindow(window, applied)
   }
+}
+
+/** A record that alone exceeds maxBytes fits nowhere; eviction makes room for any other. */
+function isFull(cache: NamedCache, isNew: boolean, recordBytes: number, growth: number): boolean {
+  const { maxEntries, maxBytes, eviction } = cache.options
+  if (recordBytes > maxBytes) return true
+  if (eviction === 'lru') return false
+  return (isNew && cache.entries >= maxEntries) || (growth > 0 && cache.bytes + growth > maxBytes)
 }
 
 const NAME = new Reader()

@@ -3,7 +3,6 @@
  * added up. Equal logs give equal digests; slots and the order of use are left out.
  */
 import { Writer } from '../wire/bytes.js'
-import { PAGE_SLOTS } from './region.js'
 import { writeCacheItem, writeRecordItem, writeWindowItem } from './slice.js'
 import type { State } from './state.js'
 
@@ -16,14 +15,13 @@ export function digestOf(state: State): string {
     writeCacheItem(out, cache)
     sum.add(out.view())
     const { region } = cache
-    for (const [n, page] of region.pages.entries())
-      for (let at = 0; at < PAGE_SLOTS; at++) {
-        if (page.keys[at] === undefined) continue
-        out.reset()
-        out.text8(cache.name)
-        writeRecordItem(out, region, n * PAGE_SLOTS + at)
-        sum.add(out.view())
-      }
+    for (let slot = 0; slot < region.bound; slot++) {
+      if (!region.holds(slot)) continue
+      out.reset()
+      out.text8(cache.name)
+      writeRecordItem(out, region, slot)
+      sum.add(out.view())
+    }
   }
   for (const window of state.windows.values()) {
     out.reset()

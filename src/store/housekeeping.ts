@@ -1,19 +1,19 @@
 /**
  * What the master should propose: records past their life, victims of full caches, idle windows.
- * Expiry needs no queue: each page knows the earliest time at which one of its records may end, so a
- * sweep passes over whole pages, costs nothing a write, and a storm of touches costs nothing at all.
+ * Expiry needs no queue: each block of slots knows the earliest time at which one of its records
+ * may end. A sweep passes over whole blocks, and a storm of touches costs nothing.
  */
 import { LIMITS } from '../config.js'
 import { Writer } from '../wire/bytes.js'
-import { OP, writeCloseWindow, writeExpire } from '../wire/command.js'
+import { OP, writeCloseWindow } from '../wire/command.js'
 import type { NamedCache } from './caches.js'
-import { PAGE_MASK, PAGE_SHIFT, PAGE_SLOTS, type Page, RECORD_BYTES } from './region.js'
+import { BLOCK_MASK, BLOCK_SLOTS, RECORD_BYTES } from './region.js'
 import type { State } from './state.js'
 
 /** What was proposed may come again after it: its entry was lost, or waits. */
 const PROPOSE_AGAIN_MS = 1_000
-/** Pages that one call looks at; 4,096 hold a million records, and one costs a few nanoseconds. */
-const PAGES_PER_CALL = 4_096
+/** Blocks that one call looks at; 4,096 hold a million records, and one costs a few nanoseconds. */
+const BLOCKS_PER_CALL = 4_096
 /** Proposed and not yet removed, for one cache; more wait. */
 const UNDER_WAY_MAX = 10_000
 
@@ -46,53 +46,47 @@ export class Housekeeping {
 
   #expire(time: number, limit: number, commands: Uint8Array[]): void {
     const { list } = this.#state.caches
-    let pages = 0
-    for (let caches = 0; caches <= list.length && pages < PAGES_PER_CALL; caches++) {
+    let blocks = 0
+    for (let caches = 0; caches <= list.length && blocks < BLOCKS_PER_CALL; caches++) {
       if (this.#cache >= list.length) this.#cache = 0
       const cache = list[this.#cache]
       if (cache === undefined) return
       const { region } = cache
-      for (; this.#slot < region.bound && pages < PAGES_PER_CALL; pages++) {
-        const page = region.pages[this.#slot >> PAGE_SHIFT]
-        if (page.soonest <= time && !this.#expirePage(cache, page, time, limit, commands)) return
-        this.#slot = (this.#slot | PAGE_MASK) + 1
+      for (; this.#slot < region.bound && blocks < BLOCKS_PER_CALL; blocks++) {
+        const due = region.soonestIn(this.#slot) <= time
+        if (due && !this.#expireBlock(cache, time, limit, commands)) return
+        this.#slot = (this.#slot | BLOCK_MASK) + 1
       }
       if (this.#slot < region.bound) return
       this.#slot = 0
       this.#cache++
-      pages++
+      blocks++
     }
   }
 
-  /** From `#slot` to the page's end. False if the limit came first; the sweep stays there. */
-  #expirePage(
-    cache: NamedCache,
-    page: Page,
-    time: number,
-    limit: number,
-    commands: Uint8Array[],
-  ): boolean {
-    const lives = page.lives
+  /** The block of `#slot`, from there on. False if the limit came first; the sweep stays there. */
+  #expireBlock(cache: NamedCache, time: number, limit: number, commands: Uint8Array[]): boolean {
+    const { region } = cache
+    const { lives } = region
     let soonest = Number.POSITIVE_INFINITY
-    const from = this.#slot & PAGE_MASK
-    for (let at = 0; at < PAGE_SLOTS && lives !== undefined; at++) {
-      let expiresAt = lives.expiresAt[at]
-      const key = page.keys[at]
-      if (expiresAt === 0 || key === undefined) continue
+    const first = this.#slot & ~BLOCK_MASK
+    const end = Math.min(region.bound, first + BLOCK_SLOTS)
+    for (let slot = first; slot < end && lives !== undefined; slot++) {
+      let expiresAt = lives.expiresAt[slot]
+      if (expiresAt === 0) continue
       if (expiresAt <= time) {
-        const slot = (this.#slot & ~PAGE_MASK) | at
-        if (at >= from && !cache.proposed.has(slot)) {
+        if (slot >= this.#slot && !cache.proposed.has(slot)) {
           if (commands.length >= limit || cache.proposed.size >= UNDER_WAY_MAX) {
             this.#slot = slot
             return false
           }
-          this.#push(commands, OP.expire, cache, slot, key)
+          this.#push(commands, OP.expire, cache, slot)
         }
         expiresAt = cache.proposedAt + PROPOSE_AGAIN_MS
       }
       if (expiresAt < soonest) soonest = expiresAt
     }
-    page.soonest = soonest
+    region.setSoonestIn(first, soonest)
     return true
   }
 
@@ -101,15 +95,13 @@ export class Housekeeping {
     if (eviction !== 'lru') return
     if (cache.entries <= maxEntries && cache.bytes <= maxBytes) return
     const { region, proposed } = cache
-    const keys = region.leastUsed()
     while (commands.length < limit && proposed.size < UNDER_WAY_MAX) {
       const entries = cache.entries - proposed.size
       const bytes = cache.bytes - cache.proposedBytes
       if (entries <= maxEntries && bytes <= maxBytes) return
-      const next = keys.next()
-      if (next.done) return
-      const slot = region.peek(next.value)
-      if (!proposed.has(slot)) this.#push(commands, OP.evict, cache, slot, next.value)
+      const slot = region.leastUsed(proposed)
+      if (slot < 0) return
+      this.#push(commands, OP.evict, cache, slot)
     }
   }
 
@@ -134,14 +126,19 @@ export class Housekeeping {
     op: typeof OP.expire | typeof OP.evict,
     cache: NamedCache,
     slot: number,
-    key: string,
   ): void {
-    const page = cache.region.page(slot)
-    const at = slot & PAGE_MASK
+    const { region } = cache
+    const out = this.#out
     cache.proposed.add(slot)
-    cache.proposedBytes += key.length + page.values[at].length + RECORD_BYTES
-    this.#out.reset()
-    writeExpire(this.#out, op, cache.name, key, page.changed[at])
-    commands.push(this.#out.copy())
+    cache.proposedBytes += region.keyBytes(slot) + region.valueBytes(slot) + RECORD_BYTES
+    // As writeExpire() does, but with the key's bytes as they came: they may be no UTF-8.
+    out.reset()
+    out.u8(op)
+    out.u8(0)
+    out.text8(cache.name)
+    out.u16(region.keyBytes(slot))
+    region.writeKey(out, slot)
+    out.f64(region.changed(slot))
+    commands.push(out.copy())
   }
 }

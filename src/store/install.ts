@@ -4,7 +4,6 @@
  */
 import type { Offset } from '../contracts/types.js'
 import { Reader } from '../wire/bytes.js'
-import { PAGE_MASK } from './region.js'
 import { ITEM, RecordItem, readCacheItem, readWindowItem, SLICE_VERSION } from './slice.js'
 import type { State } from './state.js'
 
@@ -53,15 +52,13 @@ export class Installer {
     const { region } = cache
     const item = this.#record
     item.read(reader, this.#at)
-    if (region.peek(item.key) >= 0) reader.fail('a record came twice')
-    const slot = region.insert(item.key)
-    const page = region.page(slot)
-    const at = slot & PAGE_MASK
-    page.values[at] = item.value
-    page.versions[at] = item.version
-    page.changed[at] = item.changed
+    const { source } = reader
+    const { keyStart, keyEnd, valueStart, valueEnd } = item
+    if (region.find(source, keyStart, keyEnd) >= 0) reader.fail('a record came twice')
+    const slot = region.insert(source, keyStart, keyEnd, valueEnd - valueStart)
+    region.write(slot, source, valueStart, valueEnd)
+    region.stamp(slot, item.version, item.changed)
     region.setLife(slot, item.deadline, item.idleMs, item.expiresAt)
-    item.value = ''
   }
 
   #installWindow(reader: Reader): void {

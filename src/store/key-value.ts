@@ -17,7 +17,6 @@ import { Applier } from './apply.js'
 import { digestOf } from './digest.js'
 import { Housekeeping } from './housekeeping.js'
 import { Installer } from './install.js'
-import { PAGE_MASK, PAGE_SHIFT, type Page } from './region.js'
 import { State } from './state.js'
 import { type Slice, Walk } from './walk.js'
 
@@ -64,17 +63,16 @@ export class KeyValueStore implements StateMachine {
     const named = this.#state.caches.byName.get(cache)
     if (named === undefined) return undefined
     const { region } = named
-    const slot = region.use(key)
-    if (slot < 0) return undefined
-    const page = region.pages[slot >> PAGE_SHIFT]
-    const record = recordOf(page, slot & PAGE_MASK)
-    return record.expiresAt !== 0 && record.expiresAt <= time ? undefined : record
+    const slot = region.findText(key)
+    if (slot < 0 || region.expired(slot, time)) return undefined
+    region.use(slot)
+    return region.record(slot)
   }
 
   has(cache: string, key: string, time: number): boolean {
     const region = this.#state.caches.byName.get(cache)?.region
     if (region === undefined) return false
-    const slot = region.peek(key)
+    const slot = region.findText(key)
     return slot >= 0 && !region.expired(slot, time)
   }
 
@@ -83,9 +81,12 @@ export class KeyValueStore implements StateMachine {
     const region = this.#state.caches.byName.get(cache)?.region
     if (region === undefined) return 0
     let count = region.size
-    for (const { lives } of region.pages)
-      if (lives !== undefined)
-        for (const expiresAt of lives.expiresAt) if (expiresAt !== 0 && expiresAt <= time) count--
+    const { lives, bound } = region
+    if (lives === undefined) return count
+    for (let slot = 0; slot < bound; slot++) {
+      const expiresAt = lives.expiresAt[slot]
+      if (expiresAt !== 0 && expiresAt <= time) count--
+    }
     return count
   }
 
@@ -96,12 +97,12 @@ export class KeyValueStore implements StateMachine {
     if (region === undefined || limit < 1) return { keys, records, cursor: 0 }
     let slot = cursor
     for (const end = slot + SCAN_SLOTS_MAX; slot < region.bound && slot < end; slot++) {
-      const page = region.pages[slot >> PAGE_SHIFT]
-      const key = page.keys[slot & PAGE_MASK]
-      if (key === undefined || !key.startsWith(prefix) || region.expired(slot, time)) continue
+      if (!region.holds(slot) || region.expired(slot, time)) continue
+      const key = region.key(slot)
+      if (!key.startsWith(prefix)) continue
       if (keys.length === limit) break
       keys.push(key)
-      records.push(recordOf(page, slot & PAGE_MASK))
+      records.push(region.record(slot))
     }
     return { keys, records, cursor: slot < region.bound ? slot : 0 }
   }
@@ -159,14 +160,5 @@ export class KeyValueStore implements StateMachine {
       bytes += cache.bytes
     }
     return { entries, bytes, windows: this.#state.windows.size }
-  }
-}
-
-function recordOf(page: Page, at: number): StoredRecord {
-  const { lives } = page
-  return {
-    value: page.values[at],
-    version: page.versions[at],
-    expiresAt: lives === undefined ? 0 : lives.expiresAt[at],
   }
 }

@@ -16,7 +16,7 @@ import type { CacheOptions } from '../contracts/store.js'
 import type { Offset } from '../contracts/types.js'
 import type { Reader, Writer } from '../wire/bytes.js'
 import type { NamedCache } from './caches.js'
-import { PAGE_MASK, type Region } from './region.js'
+import type { Region } from './region.js'
 import { FRESH, OUTCOMES, Window } from './windows.js'
 
 export const SLICE_VERSION = 1
@@ -45,25 +45,23 @@ export function writeIntoItem(out: Writer, name: string): void {
 }
 
 export function writeRecordItem(out: Writer, region: Region, slot: number): void {
-  const page = region.page(slot)
-  const at = slot & PAGE_MASK
-  const value = page.values[at]
-  const lives = page.lives
+  const { lives } = region
   const mortal =
     lives !== undefined &&
-    (lives.expiresAt[at] !== 0 || lives.deadline[at] !== 0 || lives.idleMs[at] !== 0)
+    (lives.expiresAt[slot] !== 0 || lives.deadline[slot] !== 0 || lives.idleMs[slot] !== 0)
   out.u8(ITEM.record)
-  out.text16(page.keys[at] as string)
+  out.u16(region.keyBytes(slot))
+  region.writeKey(out, slot)
   out.u8(mortal ? 1 : 0)
-  out.f64(page.versions[at])
-  out.f64(page.changed[at])
+  out.f64(region.version(slot))
+  out.f64(region.changed(slot))
   if (mortal) {
-    out.f64(lives.expiresAt[at])
-    out.f64(lives.deadline[at])
-    out.f64(lives.idleMs[at])
+    out.f64(lives.expiresAt[slot])
+    out.f64(lives.deadline[slot])
+    out.f64(lives.idleMs[slot])
   }
-  out.u32(value.length)
-  out.latin1(value)
+  out.u32(region.valueBytes(slot))
+  region.writeValue(out, slot)
 }
 
 export function writeWindowItem(out: Writer, window: Window): void {
@@ -113,10 +111,12 @@ export function readCacheItem(reader: Reader): CacheItem {
   return { name, options, entries: reader.whole(), bytes: reader.whole() }
 }
 
-/** What a record item tells; one object, reused for each. */
+/** What a record item tells, as places in the slice; one object, reused for each. */
 export class RecordItem {
-  key = ''
-  value = ''
+  keyStart = 0
+  keyEnd = 0
+  valueStart = 0
+  valueEnd = 0
   version: Offset = 0
   changed: Offset = 0
   expiresAt = 0
@@ -125,8 +125,10 @@ export class RecordItem {
 
   /** `at`: the snapshot's S; everything in it is older. */
   read(reader: Reader, at: Offset): void {
-    this.key = reader.text16()
-    if (this.key === '') reader.fail('a record without a key')
+    const keyBytes = reader.u16()
+    if (keyBytes === 0) reader.fail('a record without a key')
+    this.keyStart = reader.skip(keyBytes)
+    this.keyEnd = reader.at
     const mortal = reader.u8()
     if (mortal > 1) reader.fail(`unknown life ${mortal}`)
     this.version = reader.whole()
@@ -136,7 +138,9 @@ export class RecordItem {
     this.expiresAt = mortal === 1 ? readTime(reader) : 0
     this.deadline = mortal === 1 ? readTime(reader) : 0
     this.idleMs = mortal === 1 ? readTime(reader) : 0
-    this.value = reader.latin1(reader.u32())
+    const valueBytes = reader.u32()
+    this.valueStart = reader.skip(valueBytes)
+    this.valueEnd = reader.at
   }
 }
 

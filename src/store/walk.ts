@@ -11,7 +11,7 @@ import type { SnapshotState } from '../contracts/strategy.js'
 import type { Offset } from '../contracts/types.js'
 import { Writer } from '../wire/bytes.js'
 import type { Caches, NamedCache } from './caches.js'
-import { PAGE_MASK, PAGE_SHIFT, PAGE_SLOTS, type Region } from './region.js'
+import { BLOCK_MASK, BLOCK_SLOTS, type Region } from './region.js'
 import {
   RECORD_ITEM_BYTES,
   SLICE_VERSION,
@@ -58,11 +58,11 @@ const SLICE_WRITER = new Writer(LIMITS.snapshotSliceBytes + 65_536)
 export class Walk {
   readonly #at: Offset
   readonly #pendingBytesMax: number
+  /** Those done are taken out, so that a cleared region is not kept for long. */
   readonly #parts: Part[] = []
   readonly #partOf = new Map<Region, Part>()
   /** Windows of S that are not sent yet, in any order. */
   readonly #windows: Set<Window>
-  #part = 0
   #pending: Held[] = []
   #pendingHead = 0
   #pendingBytes = 0
@@ -89,7 +89,7 @@ export class Walk {
     const part = this.#partOf.get(region)
     if (part === undefined || slot < part.next || slot >= part.bound || this.#overflow) return
     const bit = 1 << (slot & 7)
-    if (region.page(slot).changed[slot & PAGE_MASK] >= this.#at) return
+    if (region.changed(slot) >= this.#at) return
     if ((part.held[slot >> 3] & bit) !== 0) return
     part.held[slot >> 3] |= bit
     this.#hold(applied, part.cache.name, out => writeRecordItem(out, region, slot))
@@ -159,26 +159,23 @@ export class Walk {
   #writeRecords(out: Writer, bytesMax: number): boolean {
     let records = 0
     let slots = 0
-    for (; this.#part < this.#parts.length; this.#part++) {
-      const part = this.#parts[this.#part]
+    while (this.#parts.length > 0) {
+      const part = this.#parts[0]
       const { region, bound } = part
       let named = false
       // A cleared region holds nothing that a reader of S + n could still meet.
       if (part.cache.region !== region) part.next = bound
       while (part.next < bound) {
         const slot = part.next
-        const page = region.pages[slot >> PAGE_SHIFT]
-        if (page.used === 0) {
-          part.next = Math.min(bound, (slot | PAGE_MASK) + 1)
-          slots += PAGE_SLOTS / 16
+        if (region.usedIn(slot) === 0) {
+          part.next = Math.min(bound, (slot | BLOCK_MASK) + 1)
+          slots += BLOCK_SLOTS / 16
           continue
         }
         if (++slots > SLOTS_PER_SLICE_MAX) return false
-        const at = slot & PAGE_MASK
-        const key = page.keys[at]
-        const walked = key !== undefined && page.changed[at] < this.#at
+        const walked = region.holds(slot) && region.changed(slot) < this.#at
         if (walked && (part.held[slot >> 3] & (1 << (slot & 7))) === 0) {
-          const bytes = RECORD_ITEM_BYTES + key.length * 3 + page.values[at].length
+          const bytes = RECORD_ITEM_BYTES + region.keyBytes(slot) + region.valueBytes(slot)
           if (records === RECORDS_PER_SLICE_MAX) return false
           if (out.length > 1 && out.length + bytes > bytesMax) return false
           if (!named) writeIntoItem(out, part.cache.name)
@@ -189,6 +186,7 @@ export class Walk {
         part.next = slot + 1
       }
       this.#partOf.delete(region)
+      this.#parts.shift()
     }
     return true
   }

@@ -11,6 +11,8 @@ export const FRAME_HEAD_BYTES = 4
 /** A buffer above this is given back as soon as its frame was delivered: idle links hold little. */
 const HELD_BYTES_KEPT = 16_384
 const HELD_BYTES_MIN = 256
+/** A frame that arrives slowly holds at most so many times its bytes. */
+const GROWTH = 4
 
 export interface FrameSink {
   /** `frame` is borrowed for the call. */
@@ -70,19 +72,23 @@ export class FrameDecoder {
     if (this.#stopped) return
     const end = chunk.length
     let at = 0
-    let whole = false
+    let whole = Number.POSITIVE_INFINITY
+    let done = false
     try {
       if (this.#filled > 0) at = this.#complete(chunk)
       while (end - at >= FRAME_HEAD_BYTES && !this.#stopped) {
         const next = at + FRAME_HEAD_BYTES + this.#judged(chunk, at)
-        if (next > end) break
+        if (next > end) {
+          whole = next - at
+          break
+        }
         this.sink.onFrame(chunk.subarray(at + FRAME_HEAD_BYTES, next))
         at = next
       }
-      if (at < end && !this.#stopped) this.#hold(chunk, at, end)
-      whole = true
+      if (at < end && !this.#stopped) this.#hold(chunk, at, end, whole)
+      done = true
     } finally {
-      if (!whole) this.stop()
+      if (!done) this.stop()
     }
   }
 
@@ -104,7 +110,7 @@ export class FrameDecoder {
     let at = 0
     if (this.#filled < FRAME_HEAD_BYTES) {
       at = Math.min(FRAME_HEAD_BYTES - this.#filled, chunk.length)
-      this.#hold(chunk, 0, at)
+      this.#hold(chunk, 0, at, HELD_BYTES_MIN)
       if (this.#filled < FRAME_HEAD_BYTES) return at
     }
     const held = this.#held as Buffer
@@ -119,13 +125,13 @@ export class FrameDecoder {
     return at + taken
   }
 
-  /** Appends `chunk[from, to)` to the held bytes, which double when full, up to `whole`. */
-  #hold(chunk: Uint8Array, from: number, to: number, whole = Number.POSITIVE_INFINITY): void {
+  /** Appends `chunk[from, to)` to the held bytes, which grow fourfold when full, up to `whole`. */
+  #hold(chunk: Uint8Array, from: number, to: number, whole: number): void {
     const needed = this.#filled + to - from
     let held = this.#held
     if (held === undefined || held.length < needed) {
-      const doubled = Math.max(HELD_BYTES_MIN, needed, 2 * (held?.length ?? 0))
-      const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(doubled, whole)))
+      const grown = Math.max(HELD_BYTES_MIN, GROWTH * needed)
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(grown, whole)))
       held?.copy(larger, 0, 0, this.#filled)
       held = larger
       this.#held = larger

@@ -170,8 +170,8 @@ function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; late
   s.wall = t.wall
   while (s.late.length > 0 && t.now - s.late[0][0] > LATE_KEPT_MS) s.late.shift()
   if (t.lateMs >= 1) s.late.push([t.now, t.lateMs])
-  if (s.view === 0) return
   s.clock.pass(t.now, s.role === 'master' ? t.wall : undefined)
+  if (s.view === 0) return
   if (s.role === 'master') {
     if (jumped && s.peers.size > 0) doubt(s, effects)
     tickMaster(s, effects)

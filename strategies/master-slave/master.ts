@@ -10,7 +10,7 @@ import { encodeBatch, entryBytesMax } from '../../src/wire/batch.js'
 import { advanceCopy, stopCopy } from './copy.js'
 import { catchUp, replicate } from './feed.js'
 import { maintainInSync, noteAck } from './in-sync.js'
-import type { Message } from './messages.js'
+import { type Message, NO_COPY } from './messages.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 
 /** Room that a frame must leave for the head of an append. */
@@ -38,7 +38,8 @@ export function propose(s: GroupState, effects: Sink, proposals: readonly Propos
     for (let i = from; i < to; i++) answerLater(s, effects, admitted[i], batch.first + i - from)
     from = to
   }
-  if (s.peers.size === 0) s.waiting?.settle(s, effects)
+  // Nobody will ack what only this log has to hold.
+  if (!hasInSync(s)) s.waiting?.settle(s, effects)
 }
 
 /** Refuses what cannot be placed: an ack level that is out of reach, or too much unacknowledged. */
@@ -74,6 +75,11 @@ export function liveSlaves(s: GroupState): number {
   for (const peer of s.peers.values())
     if (peer.progress !== undefined && s.now - peer.heardAt <= s.settings.suspectAfterMs) live++
   return live
+}
+
+function hasInSync(s: GroupState): boolean {
+  for (const { progress } of s.peers.values()) if (progress?.inSync) return true
+  return false
 }
 
 /** In-sync logs of which nothing says that they are dead. */
@@ -149,8 +155,11 @@ export function heartbeat(s: GroupState, effects: Sink): void {
   s.heartbeatAt = s.now
   s.heartbeatNext = s.next
   const { epoch, next } = s
-  const message: Message = { type: 'heartbeat', epoch, next, time: s.clock.time }
-  for (const peer of s.linked()) effects.send(peer.id, message)
+  for (const { id, progress } of s.linked()) {
+    const sent = progress?.next ?? 0
+    const slices = progress?.state === 'copy' ? progress.slices : NO_COPY
+    effects.send(id, { type: 'heartbeat', epoch, next, time: s.clock.time, sent, slices })
+  }
 }
 
 /** Master no longer: what waits is rejected, copies stop. The caller says whom to follow. */

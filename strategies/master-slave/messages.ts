@@ -29,6 +29,9 @@ export interface StateMessage {
   next: Offset
 }
 
+/** In a heartbeat's `slices`: no copy is under way to you. `sent` 0: you are not being fed. */
+export const NO_COPY = 0xffff_ffff
+
 /** What a log is, for finding the common point. */
 export interface LogFacts {
   data: DataState
@@ -41,7 +44,7 @@ export interface LogFacts {
 export type Message =
   | { type: 'append'; epoch: Epoch; previous: Epoch; time: number; batches: readonly Batch[] }
   | { type: 'append-ack'; epoch: Epoch; next: Offset; durable: Offset; echo: number }
-  | { type: 'heartbeat'; epoch: Epoch; next: Offset; time: number }
+  | { type: 'heartbeat'; epoch: Epoch; next: Offset; time: number; sent: Offset; slices: number }
   | StateMessage
   | { type: 'probe'; epoch: Epoch; nonce: number }
   | { type: 'probe-reply'; epoch: Epoch; nonce: number; hears: boolean }
@@ -137,6 +140,8 @@ export function messageCodec(): MessageCodec<Message> {
           writeEpoch(out, message.epoch)
           out.f64(message.next)
           out.f64(message.time)
+          out.f64(message.sent)
+          out.u32(message.slices)
           return out.view()
         case 'pull-reply':
           out.u8(KIND.pull)
@@ -182,7 +187,14 @@ function readFixed(reader: Reader, kind: number): Message {
         echo: reader.f64(),
       }
     case KIND.heartbeat:
-      return { type: 'heartbeat', epoch, next: reader.whole(), time: reader.f64() }
+      return {
+        type: 'heartbeat',
+        epoch,
+        next: reader.whole(),
+        time: reader.f64(),
+        sent: reader.whole(),
+        slices: reader.u32(),
+      }
     case KIND.pull:
       return { type: 'pull-reply', epoch, batches: readBatches(reader) }
     default: {

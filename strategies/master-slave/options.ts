@@ -1,4 +1,6 @@
-/** What `masterSlave()` accepts; every time in ms. Defaults and their reasons stand in config.ts. */
+/**
+ * What `masterSlave()` accepts; every time in ms. Defaults and their reasons stand in config.ts.
+ */
 
 import { TIMES } from '../../src/config.js'
 import type { Ack } from '../../src/contracts/types.js'

@@ -213,7 +213,7 @@ export function bootstrap(s: GroupState, effects: Sink): void {
   const time = Math.max(0, Math.floor(s.wall)).toString(16).padStart(12, '0')
   s.history = time + s.hex(32)
   s.data = 'ready'
-  s.clock.hear(s.wall)
+  s.clock.raise(s.wall)
   const epoch = mintEpoch(s.seen, s.self.ordinal, s.env.incarnation)
   s.promise(effects, epoch)
   becomeMaster(s, effects, {

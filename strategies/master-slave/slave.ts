@@ -6,13 +6,15 @@ import type { Epoch } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
 import { stepDown } from './master.js'
-import type { DataState, Message } from './messages.js'
+import { type DataState, type Message, NO_COPY } from './messages.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
 
 /** A sync without an answer is said again after it. */
 const SYNC_AGAIN_MS = 500
+/** After a gap was seen, the next one is believed only after it: repeats must not multiply. */
+const GAP_AGAIN_MS = 200
 
 /** True if `epoch` is the one followed, from its master; answers `fenced` to a lower one. */
 export function isCurrent(s: GroupState, effects: Sink, peer: Peer, epoch: Epoch): boolean {
@@ -47,6 +49,7 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
   s.copying = undefined
   s.promise(effects, epoch)
   s.epoch = epoch
+  s.copySeen = 0
   s.master = peer.id
   s.candidateAfter = 0
   s.heard(0)
@@ -126,30 +129,45 @@ export function onHeartbeat(s: GroupState, effects: Sink, peer: Peer, m: Of<'hea
   if (!isCurrent(s, effects, peer, m.epoch)) return
   s.heard(m.time)
   s.masterNext = m.next
-  if (s.synced) acknowledge(s, effects)
-  else if (s.copying === undefined && s.now - s.syncSentAt > SYNC_AGAIN_MS) requestSync(s, effects)
+  const asked = s.now - s.syncSentAt
+  if (s.synced ? isBehindSent(s, m) && asked > GAP_AGAIN_MS : asked > SYNC_AGAIN_MS)
+    requestSync(s, effects)
+  else if (s.synced) acknowledge(s, effects)
+}
+
+/**
+ * Frames of a link arrive in order, so what the master had sent when it sent this heartbeat should
+ * be here. If not, something was lost below the law of the transport, and nobody else would tell.
+ */
+function isBehindSent(s: GroupState, m: Of<'heartbeat'>): boolean {
+  if (s.copying !== undefined) return m.slices !== s.copying.slices
+  return m.sent > s.next || m.sent === 0 || m.slices !== NO_COPY
 }
 
 /** Cumulative: everything below `next` is in this log. */
 export function acknowledge(s: GroupState, effects: Sink): void {
   if (s.master === undefined) return
   const durable = s.env.durability === 'memory' ? s.next : s.log.durable
-  const { epoch, next, echo } = s
+  const { epoch, echo } = s
+  // Half a copy is no copy: its ack only asks for more.
+  const next = s.copying === undefined ? s.next : 1
   effects.send(s.master, { type: 'append-ack', epoch, next, durable, echo })
 }
 
 /** A copy begins: the old state goes, and until the end this node neither promises nor leads. */
 export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-begin'>): void {
-  if (!isCurrent(s, effects, peer, m.epoch)) return
+  if (!isCurrent(s, effects, peer, m.epoch) || m.copy <= s.copySeen) return
   if (s.data === 'ready' && (m.diverged > 0 || s.history !== m.history)) {
     const entries = s.history === m.history ? m.diverged : s.next - 1
     const { history } = s
     effects.report('divergence', { entries, history, into: m.history, master: peer.id })
   }
-  s.history = m.history
+  if (s.history !== '' && s.history !== m.history) s.clock.replace(m.time)
   s.distrust = false
+  s.history = m.history
   hold(s, effects, 'copying')
   s.copying = { copy: m.copy, slices: 0 }
+  s.copySeen = m.copy
   s.synced = true
   s.heard(m.time)
   const epoch = m.starts.at(-1)?.epoch

@@ -23,7 +23,9 @@ import type { Hunt } from './suspicion.js'
 
 export const GROUP = 0
 
-/** How the master feeds one slave. `1 <= acked <= next`; entries `[acked, next)` are on their way. */
+/**
+ * How the master feeds one slave. `1 <= acked <= next`; entries `[acked, next)` are on their way.
+ */
 export interface Progress {
   /** 'stream': entries follow; 'copy': slices of a snapshot, entries between them; 'lost': the link
    *  ended, what it acked still counts until it is silent for too long. */
@@ -115,10 +117,12 @@ export class GroupState {
   /** The master's next as last heard, for the lag. */
   masterNext: Offset = 1
   copying: { copy: number; slices: number } | undefined
+  /** The newest copy of the followed epoch; one that is said again is a repeat. */
+  copySeen = 0
   hunt: Hunt | undefined
   probes = 0
   probeAfter = 0
-  hints = { at: 0, shortenedTo: Number.POSITIVE_INFINITY }
+  hints = { at: Number.NEGATIVE_INFINITY, shortenedTo: Number.POSITIVE_INFINITY }
   candidacy: Candidacy | undefined
   candidateAfter = 0
 
@@ -162,7 +166,7 @@ export class GroupState {
     this.masterHeardAt = this.now
     this.echo = Math.max(this.echo, time)
     this.hints.shortenedTo = Number.POSITIVE_INFINITY
-    this.clock.hear(time)
+    if (time > 0) this.clock.follow(time)
   }
 
   *linked(): Generator<Peer> {
@@ -186,7 +190,7 @@ export class GroupState {
     this.next = batch.next
     this.crc = batch.crc
     this.lastEpoch = batch.epoch
-    this.clock.hear(batch.time)
+    this.clock.raise(batch.time)
     effects.append(GROUP, batch)
     effects.commit(GROUP, batch.next)
   }

@@ -1,4 +1,6 @@
-/** What a node tells about itself and the others, and the guarantee that follows from the numbers. */
+/**
+ * What a node tells about itself and the others, and the guarantee that follows from the numbers.
+ */
 import type { MemberStatus, StrategyStatus } from '../../src/contracts/strategy.js'
 import type { GroupState, Peer } from './state.js'
 

@@ -1,6 +1,7 @@
 /**
- * When a slave believes that its master is dead. Evidence comes from its own link (refused, silent);
- * before any epoch changes all peers are asked whether they hear the master, and one yes cancels.
+ * When a slave believes that its master is dead. Evidence comes from its own link (refused,
+ * silent); before any epoch changes all peers are asked whether they hear the master, and one yes
+ * cancels.
  *
  *   fine --refused or silent--> probe --all say no--> wait 75 ms a lower ordinal --> promotion
  *    ^                            |
@@ -44,15 +45,16 @@ export function isSuspicious(s: GroupState): boolean {
   if (s.master === undefined) return true
   const peer = s.peers.get(s.master)
   if (peer === undefined || (peer.gone && peer.session === 0)) return true
-  return s.now - s.masterHeardAt > Math.min(silenceLimit(s), s.hints.shortenedTo)
+  return s.now - s.masterHeardAt > silenceLimit(s)
 }
 
-/** Silence that is suspicious: the setting, stretched by the node's own event-loop delay. */
+/** Silence that is suspicious: the setting, or less by hints, stretched by the node's own delay. */
 function silenceLimit(s: GroupState): number {
   const { suspectAfterMs } = s.settings
   let late = 0
   for (const [, lateMs] of s.late) late = Math.max(late, lateMs)
-  return Math.min(suspectAfterMs * STRETCH_MAX, suspectAfterMs + late)
+  const limit = Math.min(suspectAfterMs, s.hints.shortenedTo)
+  return Math.min(limit * STRETCH_MAX, limit + late)
 }
 
 function probe(s: GroupState, effects: Sink): void {
@@ -120,13 +122,15 @@ function pass(s: GroupState, effects: Sink, hunt: Hunt): void {
   if (lower === 0) startPromotion(s, effects)
 }
 
-/** A client does not hear the master: halves what is left to wait, never below 700 ms of silence. */
+/**
+ * A client does not hear the master: halves what is left to wait, never below 700 ms of silence.
+ */
 export function onHint(s: GroupState): void {
   if (s.role !== 'slave' || s.master === undefined) return
   const silence = s.now - s.masterHeardAt
   if (silence < 2 * s.settings.heartbeatMs || s.now - s.hints.at < HINT_EVERY_MS) return
   s.hints.at = s.now
-  const limit = Math.min(silenceLimit(s), s.hints.shortenedTo)
+  const limit = Math.min(s.settings.suspectAfterMs, s.hints.shortenedTo)
   const half = silence + (limit - silence) / 2
   s.hints.shortenedTo = Math.min(limit, Math.max(TIMES.hintSilenceMsMin, half))
 }

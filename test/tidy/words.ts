@@ -36,7 +36,7 @@ const RULES: readonly Rule[] = [
   {
     words: forms('connection'),
     instead: 'link',
-    except: /^(transports|benchmarks)\/|^test\/transports/,
+    except: /^(transports|benchmarks)\/|^(test|src\/testing)\/transport/,
   },
   { words: ['network partition', 'network partitions', 'split brain'], instead: 'network split' },
 ]

@@ -49,6 +49,7 @@ const DATAGRAM_BYTES_MAX = 65_536
 /** Departed and not yet taken by the receiver; a receiver that pauses stops the sender by this. */
 const WINDOW_BYTES = 262_144
 const EARLY_MAX = 1_024
+const GONE = 0xdd
 /** A loose frame that comes again comes up to so many latencies later. */
 const REPLAY_LATENCIES = 20
 
@@ -201,6 +202,8 @@ export class Line {
     else {
       this.#travellingBytes -= datagram.bytes.length
       this.#to.arrived(datagram.bytes)
+      // Frames are borrowed for the call; who keeps one shall notice it here, not on sockets.
+      datagram.bytes.fill(GONE)
     }
   }
 

@@ -167,10 +167,11 @@ export class Link implements StreamEvents {
 
   /** The frame is the caller's again after this turn, the kernel may need it longer: one copy. */
   #writeLarge(frame: Uint8Array, size: number): void {
-    const bytes = Buffer.allocUnsafeSlow(size)
-    writeFrameHead(bytes, 0, frame.length)
-    bytes.set(frame, FRAME_HEAD_BYTES)
-    this.#connection.write(bytes)
+    const { buffers } = this.#owner
+    const buffer = buffers.takeLarge(size)
+    writeFrameHead(buffer, 0, frame.length)
+    buffer.set(frame, FRAME_HEAD_BYTES)
+    if (this.#connection.write(buffer.subarray(0, size))) buffers.giveLarge(buffer)
   }
 
   #wait(): void {

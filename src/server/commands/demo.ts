@@ -6,6 +6,9 @@ import { type Command, Option } from 'commander'
 import { parseCount } from '../parse.js'
 import { EXIT, failure, subcommand } from '../run.js'
 
+/** What shells say of a process that Ctrl-C ended. */
+const INTERRUPTED = 130
+
 export function demoCommand(): Command {
   return subcommand(
     'demo',
@@ -15,11 +18,14 @@ export function demoCommand(): Command {
     .addHelpText(
       'after',
       `
-On a terminal: k kills the master, r restarts the dead node, q quits. Elsewhere it takes the kill by
-itself and exits 0 only if no acknowledged session write was lost. Needs express and express-session.`,
+On a terminal: k kills the master, r restarts the dead node, q quits. Elsewhere it takes the kill
+by itself and exits 0 only if no acknowledged session write was lost.
+Needs express and express-session.`,
     )
     .action(async (options: { port: string }) => {
-      process.exitCode = await demo(options)
+      const code = await demo(options)
+      // All is told and everything of it has ended: nothing may hold the process up.
+      process.stdout.write('', () => process.exit(code))
     })
 }
 
@@ -35,8 +41,8 @@ async function demo(options: { port: string }): Promise<number> {
   const interrupted = new Promise<number>(resolve => {
     const leave = () => {
       // Whatever still runs after a second signal is killed by the exit itself.
-      if (ended !== undefined) process.exit(130)
-      void end().then(() => resolve(130))
+      if (ended !== undefined) process.exit(INTERRUPTED)
+      void end().then(() => resolve(INTERRUPTED))
     }
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, leave)
   })
@@ -48,7 +54,8 @@ async function demo(options: { port: string }): Promise<number> {
   try {
     code = await Promise.race([course(), interrupted])
   } catch (error) {
-    code = failure(error, EXIT.no)
+    // What fails because everything is being ended is no failure.
+    code = ended === undefined ? failure(error, EXIT.no) : INTERRUPTED
   }
   await end()
   return code
@@ -56,13 +63,13 @@ async function demo(options: { port: string }): Promise<number> {
 
 /** One key at a time; what takes long is finished before the next. Resolves with the exit code. */
 function keys(show: {
-  kill(): Promise<void>
-  restart(): Promise<void>
+  kill(): Promise<unknown>
+  restart(): Promise<unknown>
   readonly lost: number
 }): Promise<number> {
   return new Promise((resolve, reject) => {
     let busy = false
-    const begin = (task: () => Promise<void>) => {
+    const begin = (task: () => Promise<unknown>) => {
       if (busy) return
       busy = true
       task()

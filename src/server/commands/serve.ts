@@ -4,13 +4,13 @@
  */
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
+import type { Logger } from '../../contracts/environment.js'
 import { GcacheError } from '../../errors.js'
-import { createNode, type Node } from '../../node.js'
+import type { Node } from '../../node.js'
 import type { NodeOptions } from '../../options.js'
 import { banner, readyLine } from '../banner.js'
-import { LOG_LEVELS, type LogLevel, serverLogger } from '../log.js'
 import { EXIT, failure, subcommand } from '../run.js'
-import { nodeOptions, type ServeOptions } from '../serve-options.js'
+import { LOG_LEVELS, nodeOptions, type ServeOptions } from '../serve-options.js'
 
 /** Trouble that is not the operator's own mistake, such as a port in use. */
 const TROUBLE = 1
@@ -72,7 +72,12 @@ function readConfig(file: string): Record<string, unknown> {
 }
 
 async function serve(options: NodeOptions, flags: ServeOptions): Promise<void> {
-  const logger = serverLogger(flags.logLevel as LogLevel)
+  // Only a server needs them, and they take as long to load as a client command to run.
+  const [{ createNode }, { serverLogger }] = await Promise.all([
+    import('../../node.js'),
+    import('../log.js'),
+  ])
+  const logger = serverLogger(flags.logLevel)
   const node = await createNode({ ...options, logger })
   process.stdout.write(banner(node, options))
   const ended = untilEnded(node, flags.untilStdinEnds === true)
@@ -81,7 +86,7 @@ async function serve(options: NodeOptions, flags: ServeOptions): Promise<void> {
 }
 
 /** Waits as long as it takes: a node alone may wait for its peers for hours. */
-async function announce(node: Node, logger: ReturnType<typeof serverLogger>): Promise<void> {
+async function announce(node: Node, logger: Logger): Promise<void> {
   for (;;) {
     try {
       await node.ready({ timeoutMs: NOT_READY_EVERY_MS })

@@ -18,8 +18,8 @@ export function watchCommand(): Command {
     .addHelpText(
       'after',
       `
-Piped, each change is a line of JSON: {kind, key, version, value}. Kind 'gap' says that changes may be
-missing from there (a failover, a lost link). Ends by Ctrl-C, exit 0; 2 trouble.`,
+Piped, each change is a line of JSON: {kind, key, version, value}. Kind 'gap' says that changes may
+be missing from there (a failover, a lost link). Ends by Ctrl-C, exit 0; 2 trouble.`,
     )
     .action((prefix: string, options: WatchCommandOptions) => run(() => watch(prefix, options)))
 }

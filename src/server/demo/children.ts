@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { GcacheError } from '../../errors.js'
 
 const START_MS_MAX = 15_000
@@ -23,6 +24,7 @@ export interface Child {
 
 export class Children {
   readonly #children = new Set<ChildProcess>()
+  #ended = false
   readonly #killAll = () => {
     for (const child of this.#children) child.kill('SIGKILL')
   }
@@ -33,8 +35,9 @@ export class Children {
 
   /** Starts `gcache ARGS --until-stdin-ends`; `secrets` go by environment, not by argv. */
   start(name: string, args: readonly string[], secrets: Record<string, string> = {}): Child {
-    const cli = new URL('../cli.js', import.meta.url)
-    const child = spawn(process.execPath, [cli.pathname, ...args, '--until-stdin-ends'], {
+    if (this.#ended) throw new GcacheError('CLOSED', 'the demo has ended')
+    const cli = fileURLToPath(new URL('../cli.js', import.meta.url))
+    const child = spawn(process.execPath, [cli, ...args, '--until-stdin-ends'], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...secrets },
     })
@@ -63,6 +66,7 @@ export class Children {
 
   /** Asks all to close, then kills who has not within `graceMs`. */
   async end(graceMs = 2_000): Promise<void> {
+    this.#ended = true
     const left = [...this.#children]
     const gone = left.map(child => new Promise(resolve => child.once('exit', resolve)))
     for (const child of left) child.kill('SIGTERM')

@@ -28,7 +28,7 @@ export async function startProxy(targets: readonly string[], port: number): Prom
       new Promise(resolve => {
         agent.destroy()
         server.close(() => resolve())
-        server.closeAllConnections()
+        server.closeAllConnections() // tidy: allow connections - Node's own word
       }),
   }
 }

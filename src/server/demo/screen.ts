@@ -3,7 +3,7 @@
  * elsewhere one line an event, so that a log tells the same story.
  */
 import type { ClusterStatus } from '../../client/status.js'
-import { grouped, type Paint, paintFor } from '../paint.js'
+import { clipped, grouped, type Paint, paintFor } from '../paint.js'
 import { statusTable } from '../status-view.js'
 import type { Counts } from './shoppers.js'
 
@@ -56,7 +56,8 @@ export class Screen {
   /** The cluster as it is now, for a log. */
   table(): void {
     const { status } = this.#state()
-    if (!this.live && status !== undefined) process.stdout.write(statusTable(status, this.#paint))
+    if (!this.live && status !== undefined)
+      process.stdout.write(statusTable(status, this.#paint, false))
   }
 
   #draw(): void {
@@ -76,10 +77,11 @@ export class Screen {
       `${paint.bold('k')} kill the master (SIGKILL)   ${paint.bold('r')} restart the dead node   ` +
         `${paint.bold('q')} quit`,
       '',
-      ...this.#events,
-    ]
+    ].flatMap(line => line.split('\n'))
+    const { columns = 80, rows = 24 } = process.stdout
+    const room = Math.max(1, rows - lines.length - 1)
+    const shown = [...lines, ...this.#events.slice(-room)].map(line => clipped(line, columns))
     // Home, then each line to its end, then the rest of the screen: no flicker.
-    const text = lines.join('\n').split('\n').join('\u001b[K\n')
-    process.stdout.write(`\u001b[H${text}\u001b[K\n\u001b[J`)
+    process.stdout.write(`\u001b[H${shown.join('\u001b[K\n')}\u001b[K\n\u001b[J`)
   }
 }

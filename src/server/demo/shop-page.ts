@@ -16,8 +16,8 @@ footer { color: #666; font-size: .85rem; margin-top: 3rem }
 <h1>The shop</h1>
 ${session.user === undefined ? loginForm() : shelves(session.user, session.cart ?? [])}
 <footer>Served by shop instance ${escaped(instance)}; reload to see the other one. Session
-${escaped(sessionId.slice(0, 8))}... lives in the cluster. Kill the master (k in the demo's terminal)
-and reload: you are still logged in.</footer>
+${escaped(sessionId.slice(0, 8))}... lives in the cluster. Kill the master (k in the demo's
+terminal) and reload: you are still logged in.</footer>
 </body></html>
 `
 }
@@ -31,7 +31,8 @@ function loginForm(): string {
 function shelves(user: string, cart: readonly string[]): string {
   const buttons = GOODS.map(
     item => `<form method="post" action="/cart">
-<input type="hidden" name="line" value="${item} #${cart.length + 1}"><button>+ ${item}</button></form>`,
+<input type="hidden" name="line" value="${item} #${cart.length + 1}">
+<button>+ ${item}</button></form>`,
   ).join('\n')
   const lines = cart.map(line => `<li>${escaped(line)}</li>`).join('')
   return `<p>Logged in as <b>${escaped(user)}</b>.

@@ -81,7 +81,7 @@ export async function startShop(options: ShopOptions): Promise<Shop> {
   return {
     url: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
     close: async () => {
-      server.closeAllConnections()
+      server.closeAllConnections() // tidy: allow connections - Node's own word
       await new Promise(resolve => server.close(resolve))
       await client.close()
     },
@@ -130,7 +130,7 @@ function addRoutes(app: Express, instance: string): void {
   })
 }
 
-/** Saved before it is answered: what the visitor sees acknowledged, the cluster has acknowledged. */
+/** Saved before it is answered: what a visitor sees acknowledged, the cluster has acknowledged. */
 function saved(req: Request): Promise<void> {
   return promised(done => req.session.save(done))
 }

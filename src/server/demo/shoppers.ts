@@ -6,7 +6,7 @@ import { performance } from 'node:perf_hooks'
 
 /** One login and what was acknowledged for it since. */
 interface Basket {
-  readonly cookie: string
+  cookie: string
   readonly user: string
   readonly lines: string[]
   /** Its logout was acknowledged: it must stay dead. */
@@ -17,7 +17,7 @@ interface Basket {
 export interface Books {
   /** Sessions read back, the logged-out ones among them. */
   sessions: number
-  /** Acknowledged writes that were looked for: logins, cart lines, logouts. */
+  /** Acknowledged writes that were looked for: logins, cart lines; of a dead one, its logout. */
   writes: number
   lost: number
 }
@@ -49,6 +49,8 @@ export class Shoppers {
   #writes = 0
   #logins = 0
   #retiredLost = 0
+  /** A fault of the shoppers themselves. */
+  #trouble: unknown
   #paused: Promise<void> | undefined
   #resume: () => void = () => {}
   #busy = 0
@@ -70,7 +72,12 @@ export class Shoppers {
   }
 
   start(): void {
-    for (let i = 1; i <= SHOPPERS; i++) this.#loops.push(this.#shop(i))
+    for (let i = 1; i <= SHOPPERS; i++) {
+      const loop = this.#shop(i).catch((error: unknown) => {
+        this.#trouble ??= error
+      })
+      this.#loops.push(loop)
+    }
   }
 
   /** Resolves with the time (performance.now) of the first acknowledged write begun after now. */
@@ -86,6 +93,7 @@ export class Shoppers {
 
   /** Lets every shopper finish what it does, reads ALL back, then lets them go on. */
   async readBack(): Promise<Books> {
+    if (this.#trouble !== undefined) throw this.#trouble
     this.#paused = new Promise(resolve => {
       this.#resume = resolve
     })
@@ -98,7 +106,7 @@ export class Shoppers {
     await Promise.all(
       Array.from({ length: READERS }, async () => {
         for (let basket = queue.pop(); basket !== undefined; basket = queue.pop()) {
-          books.writes += 1 + basket.lines.length + (basket.ended ? 1 : 0)
+          books.writes += basket.ended ? 1 : 1 + basket.lines.length
           books.lost += await this.#lostOf(basket)
         }
       }),
@@ -124,14 +132,18 @@ export class Shoppers {
   }
 
   async #visit(user: string, visit: number): Promise<void> {
-    const login = await this.#insist('POST', '/login', '', { user })
-    const cookie = cookieOf(login)
-    const basket: Basket = { cookie, user, lines: [], ended: false }
-    this.#baskets.push(basket)
+    const basket: Basket = { cookie: '', user, lines: [], ended: false }
+    await this.#insist('POST', '/login', '', { user }, answer => {
+      basket.cookie = cookieOf(answer)
+      this.#baskets.push(basket)
+    })
+    const { cookie } = basket
     this.#logins++
     for (let n = 1; n <= LINES_A_BASKET; n++) {
       const line = `${user}/${visit}/${n}`
-      await this.#insist('POST', '/cart', cookie, { line }, () => basket.lines.push(line))
+      await this.#insist('POST', '/cart', cookie, { line }, () => {
+        basket.lines.push(line)
+      })
       if (n % 4 === 0) await this.#insist('GET', '/', cookie)
     }
     // Every third one logs out; the others leave, and their sessions must live on.
@@ -147,27 +159,31 @@ export class Shoppers {
     await this.#insist('POST', '/logout', basket.cookie)
   }
 
-  /** One request, repeated until it succeeds: whoever shops reloads the page. */
+  /**
+   * One request, repeated until it succeeds: whoever shops reloads the page. Nobody is paused
+   * between its tries, because what a failed one has done is known only after the next.
+   */
   async #insist(
     method: 'GET' | 'POST',
     path: string,
     cookie: string,
     form?: Record<string, string>,
-    booked?: () => void,
-  ): Promise<Response> {
-    for (let pauseMs = PAUSE_MS; ; pauseMs = RETRY_MS) {
-      await this.#pause(pauseMs)
-      this.#busy++
-      try {
+    booked?: (answer: Response) => void,
+  ): Promise<void> {
+    await this.#pause(PAUSE_MS)
+    this.#busy++
+    try {
+      for (;;) {
         const answer = await this.#once(method, path, cookie, form)
         if (answer !== undefined) {
-          booked?.()
-          return answer
+          booked?.(answer)
+          return
         }
-      } finally {
-        this.#busy--
-        if (this.#busy === 0) this.#idle()
+        await delay(RETRY_MS, this.#abort.signal)
       }
+    } finally {
+      this.#busy--
+      if (this.#busy === 0) this.#idle()
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * The demo's course: start everything, let shoppers shop, and on `k` kill the master and say what it
- * cost. Where nobody watches it takes the kill by itself, once, and judges.
+ * The demo's course: start everything, let shoppers shop, and on `k` kill the master and say what
+ * it cost. Where nobody watches it takes the kill by itself, once, and judges.
  */
 import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
@@ -80,12 +80,12 @@ export class Show {
     this.#screen.tell(`the shop is open at ${this.#proxy.url}; 8 shoppers log in and fill carts`)
   }
 
-  /** Kills the master and tells what it cost. */
-  async kill(): Promise<void> {
+  /** Kills the master and tells what it cost; false if there was none to kill fairly. */
+  async kill(): Promise<boolean> {
     const victim = this.#status?.master
-    if (typeof victim !== 'string' || this.#cluster.dead.length > 0) {
+    if (victim === undefined || this.#cluster.dead.length > 0) {
       this.#screen.tell('one node is down already: press r first, three are needed for a fair kill')
-      return
+      return false
     }
     const failedBefore = this.#shoppers.counts.failed
     const writesBefore = this.#shoppers.counts.acknowledgedWrites
@@ -107,6 +107,7 @@ export class Show {
     const books = await this.#readBack()
     this.#screen.tell(`${failed} requests failed, ${books.lost} acknowledged session writes lost`)
     this.#screen.table()
+    return true
   }
 
   /** Starts the dead node again and waits until it has copied everything. */
@@ -129,8 +130,9 @@ export class Show {
   /** The whole course without a person. Exit code 0 only if nothing was lost. */
   async alone(): Promise<number> {
     await sleep(BEFORE_KILL_MS)
+    await this.#until(() => this.#status?.master !== undefined, 'a master to kill')
     this.#screen.table()
-    await this.kill()
+    if (!(await this.kill())) return 1
     await this.restart()
     await this.#readBack()
     this.#screen.tell(this.#lost === 0 ? 'nothing was lost' : `LOST: ${this.#lost} writes`)
@@ -147,7 +149,7 @@ export class Show {
   }
 
   async #readBack(): Promise<Books> {
-    const books = await this.#shoppers.readBack()
+    const books = await within(this.#shoppers.readBack(), 'all sessions to be read back')
     this.#lost = Math.max(this.#lost, books.lost)
     this.#screen.tell(
       `read back ${books.sessions} sessions: ${books.writes} acknowledged writes looked for, ` +
