@@ -1,5 +1,5 @@
 /**
- * Calls to the serving master: the calls of a turn leave as frames of 25, are asked again where no
+ * Calls to the serving master: the calls of a turn leave in a few frames, are asked again where no
  * answer came and nothing can go wrong by it, and settle before their deadlines.
  *
  *   submitted -> waiting <-> in flight -> answered | timed out | closed
@@ -92,6 +92,7 @@ export class Calls implements CachePort {
     this.#env = env
     this.#defer = env.defer ?? process.nextTick
     this.#outbox = new Outbox({
+      pending: () => this.#table.count,
       send: (target, frame) => env.send(target, frame),
       flush: target => env.flush(target),
       onCongested: () => {
