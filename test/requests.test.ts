@@ -167,7 +167,7 @@ beforeEach(() => {
 })
 
 describe('a frame of requests', () => {
-  it('is answered by one frame, flushed at once', () => {
+  it('is answered by one frame, which 25 replies send at once', () => {
     const replies = master.ask([open, set('k', 'v'), get('k'), get('none'), plain(OP.size)])
     expect(replies).toMatchObject([
       { id: 1, status: STATUS.written, copies: 3 },
@@ -176,6 +176,8 @@ describe('a frame of requests', () => {
       { id: 4, status: STATUS.absent },
       { id: 5, status: STATUS.number, number: 1 },
     ])
+    expect(master.flushes).toBe(0)
+    master.ask(Array.from({ length: 25 }, () => get('k')))
     expect(master.flushes).toBe(1)
   })
 
