@@ -134,6 +134,33 @@ describe('calls', () => {
     expect(world.clock.now() - started).toBeLessThan(60)
   })
 
+  it('that every master surely refused end as rejected', async () => {
+    const world = served()
+    world.node().standing = { ...world.node().standing, role: 'slave' }
+    const write = world.calls.set('c', 'k', bytes('1'), { timeoutMs: 300 })
+    const error = await world.run(failure(write))
+    expect(error).toMatchObject({ code: 'TIMEOUT', outcome: 'rejected' })
+    expect(error.message).toContain('NOT_MASTER')
+  })
+
+  it('believe only the node that they were sent to last', async () => {
+    const world = served({ nodes: ['a', 'b'] })
+    await world.run(world.calls.set('c', 'k', bytes('1'), {}))
+    const replies: Uint8Array[] = []
+    world.node('a').sendToClient = (_peer, frame) => {
+      replies.push(Uint8Array.prototype.slice.call(frame))
+      return 'sent'
+    }
+    world.node('b').onFrame = () => undefined
+    const read = failure(world.calls.get('c', 'k', 100))
+    await world.pass(5)
+    world.promote('b')
+    world.calls.route('b')
+    expect(replies).toHaveLength(1)
+    world.calls.onReply('a', replies[0])
+    expect((await world.run(read)).code).toBe('TIMEOUT')
+  })
+
   it('under an expired window are sent once more if they surely did nothing', async () => {
     const world = served()
     await world.run(world.calls.set('c', 'k', bytes('0'), {}))
