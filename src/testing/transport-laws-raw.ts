@@ -36,6 +36,25 @@ export const RAW_LAWS: readonly Law[] = [
     },
   },
   {
+    name: 'T10 a dial that arrives late does not replace a newer link, a newer one does',
+    async run(bench) {
+      const a = await bench.started('a')
+      const older = await Raw.open(bench, a)
+      const newer = await Raw.open(bench, a)
+      const newest = await Raw.open(bench, a)
+      await newer.link({ dial: 6 })
+      older.write(framed(encodeGreeting(older.hello({ dial: 5 }))))
+      await bench.sees('the older is turned away', () => older.loss !== undefined)
+      assert.ok(older.heard().includes('goes before'))
+      assert.deepEqual(a.all('down'), [])
+      await newest.link({ dial: 7 }, 2)
+      await bench.sees('the newer is cut off', () => newer.loss !== undefined)
+      const kinds = a.happenings.map(it => it.kind)
+      assert.deepEqual(kinds, ['up', 'down', 'up'])
+      for (const raw of [older, newer, newest]) await raw.close()
+    },
+  },
+  {
     name: 'T11 the hello refuses another protocol version, with a reason',
     async run(bench) {
       const a = await bench.started('a')
@@ -97,7 +116,7 @@ export const RAW_LAWS: readonly Law[] = [
       await bench.sees('both are up', () => a.isUp('b') && b.isUp('a'))
       const raw = await Raw.open(bench, a)
       // The bad frame comes in one piece with the end of the handshake.
-      await raw.link(framed(Buffer.alloc(1)), framed(Buffer.from('x')))
+      await raw.link({}, 1, framed(Buffer.alloc(1)), framed(Buffer.from('x')))
       await bench.sees('that link is down', () => a.all('down').length === 1)
       assert.equal(a.all('down')[0].peer, 'raw')
       assert.equal(a.all('down')[0].loss, 'protocol')
@@ -150,10 +169,10 @@ class Raw {
     return raw
   }
 
-  hello(): Hello {
+  hello(fields: Partial<Hello> = {}): Hello {
     const frameBytesMax = LIMITS.peerFrameBytesMax
     const who = { cluster: 'suite', from: 'raw', to: this.#target.id, life: 'once', dial: 1 }
-    return { kind: 'hello', version: PROTOCOL_VERSION, frameBytesMax, ...who }
+    return { kind: 'hello', version: PROTOCOL_VERSION, frameBytesMax, ...who, ...fields }
   }
 
   write(bytes: Uint8Array): void {
@@ -164,12 +183,12 @@ class Raw {
     return Buffer.concat(this.#chunks).toString('latin1')
   }
 
-  /** Says hello and ready, and `more` in the same piece. */
-  async link(...more: Uint8Array[]): Promise<void> {
-    this.write(framed(encodeGreeting(this.hello())))
+  /** Says hello and ready, and `more` in the same piece; the target is then up for the nth time. */
+  async link(fields: Partial<Hello> = {}, ups = 1, ...more: Uint8Array[]): Promise<void> {
+    this.write(framed(encodeGreeting(this.hello(fields))))
     await this.#bench.sees('the hello is answered', () => this.#chunks.length > 0)
     this.write(Buffer.concat([framed(encodeGreeting({ kind: 'ready' })), ...more]))
-    await this.#bench.sees('up', () => this.#target.all('up', 'raw').length === 1)
+    await this.#bench.sees('up', () => this.#target.all('up', 'raw').length === ups)
   }
 
   async close(): Promise<void> {

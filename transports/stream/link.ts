@@ -145,7 +145,7 @@ export class Link implements StreamEvents {
       this.#decoder.push(chunk)
     } catch (error) {
       if (!isProtocolError(error)) throw error
-      if (!this.over) this.#owner.lost(this, 'protocol', error)
+      this.#owner.lost(this, 'protocol', error)
     }
   }
 

@@ -142,13 +142,11 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   lost(link: Link, loss: LinkLoss, cause?: Error): void {
-    this.#remove(link)
-    this.#tellDown(link, loss, cause)
+    if (this.#remove(link)) this.#tellDown(link, loss, cause)
   }
 
   lostLater(link: Link, loss: LinkLoss, cause?: Error): void {
-    this.#remove(link)
-    this.#later(() => this.#tellDown(link, loss, cause))
+    if (this.#remove(link)) this.#later(() => this.#tellDown(link, loss, cause))
   }
 
   // What meetings tell.
@@ -196,16 +194,17 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     return link
   }
 
-  #remove(link: Link): void {
-    if (link.over) return
+  /** True if it was there: the handler must then hear that it is down, once. */
+  #remove(link: Link): boolean {
+    if (link.over) return false
     link.end().destroy()
     this.#links.delete(link.terms.peer)
     if (link.terms.peer !== link.terms.remote) this.#aliased.delete(link.terms.remote)
+    return true
   }
 
   #tellDown(link: Link, loss: LinkLoss, cause?: Error): void {
     if (!link.announced || this.#stopping !== undefined) return
-    link.announced = false
     this.#handler?.onLinkDown(link.terms.peer, link.terms.session, loss, cause)
   }
 
