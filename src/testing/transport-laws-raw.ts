@@ -1,7 +1,7 @@
 /** T9, T11 and T13 against raw bytes, for transports over stream/: strangers that misbehave. */
 import assert from 'node:assert/strict'
 import { encodeGreeting, type Hello } from '../../transports/stream/hello.js'
-import type { StreamConnection } from '../../transports/stream/layer.js'
+import type { StreamLayer } from '../../transports/stream/layer.js'
 import { LIMITS, PROTOCOL_VERSION } from '../config.js'
 import type { LinkLoss } from '../contracts/transport.js'
 import { GcacheError } from '../errors.js'
@@ -55,20 +55,29 @@ export const RAW_LAWS: readonly Law[] = [
     },
   },
   {
-    name: 'T11 the hello refuses another protocol version, with a reason',
+    name: 'T11 the acceptor itself refuses another version, cluster, peer or a bad id',
     async run(bench) {
       const a = await bench.started('a')
-      const raw = await Raw.open(bench, a)
-      raw.write(framed(encodeGreeting({ ...raw.hello(), version: PROTOCOL_VERSION + 1 })))
-      await bench.sees('it is closed', () => raw.loss !== undefined)
-      assert.ok(raw.heard().includes('protocol version'))
-      assert.ok(String(a.warnings[0]?.reason).includes('protocol version'))
+      const wrong: [Partial<Hello>, string][] = [
+        [{ version: PROTOCOL_VERSION + 1 }, 'protocol version'],
+        [{ cluster: 'other' }, 'cluster'],
+        [{ to: 'other' }, 'expected'],
+        [{ from: 'a b' }, 'is no id'],
+        [{ from: 'a' }, 'itself'],
+      ]
+      for (const [fields, reason] of wrong) {
+        const raw = await Raw.open(bench, a)
+        raw.write(framed(encodeGreeting(raw.hello(fields))))
+        await bench.sees('it is closed', () => raw.loss !== undefined)
+        assert.ok(raw.heard().includes(reason), `${raw.heard()} says ${reason}`)
+        assert.ok(String(a.warnings.at(-1)?.reason).includes(reason))
+        await raw.close()
+      }
       assert.deepEqual(a.happenings, [])
-      await raw.close()
     },
   },
   {
-    name: 'T13 before the hello a length over helloBytesMax ends the connection',
+    name: 'T13 before the hello a length over helloBytesMax ends the stream',
     async run(bench) {
       const a = await bench.started('a')
       for (const bytes of [
@@ -141,7 +150,7 @@ class Raw {
   readonly #bench: Bench
   readonly #target: BenchNode
   readonly #chunks: Buffer[] = []
-  #connection: StreamConnection | undefined
+  #stream: ReturnType<StreamLayer['dial']> | undefined
   #stop: () => Promise<void> = async () => {}
 
   private constructor(bench: Bench, target: BenchNode) {
@@ -155,7 +164,7 @@ class Raw {
     assert.ok(layer, 'a medium of streams has a layer')
     let open = false
     raw.#stop = () => layer.stop()
-    raw.#connection = layer.dial(target.transport.address, {
+    raw.#stream = layer.dial(target.transport.address, {
       onOpen() {
         open = true
       },
@@ -176,7 +185,7 @@ class Raw {
   }
 
   write(bytes: Uint8Array): void {
-    this.#connection?.write(Buffer.from(bytes))
+    this.#stream?.write(Buffer.from(bytes))
   }
 
   heard(): string {
