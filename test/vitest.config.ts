@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-/** Two workers: the cap of 10 minutes is stated for 2 cores. Every test names its own longer limit. */
+/** Two workers: the cap of 10 minutes is stated for 2 cores. A test names its own longer limit. */
 export default defineConfig({
   test: {
     root: new URL('.', import.meta.url).pathname,

@@ -115,6 +115,8 @@ export interface RawPage {
   readonly keys: readonly string[]
   readonly values: readonly Uint8Array[]
   readonly cursor: number
+  /** Epoch number of the master that answered: a cursor means nothing to another one. */
+  readonly epoch: number
 }
 
 /**
@@ -123,6 +125,14 @@ export interface RawPage {
  */
 export interface CachePort {
   get(cache: string, key: string, timeoutMs: number): Promise<RawEntry | undefined>
+  /** get() for a typed face: `decode` sees the value's bytes, lent for the call; what it
+   *  throws rejects, as CODEC. Saves a promise a get. */
+  getValue<V>(
+    cache: string,
+    key: string,
+    timeoutMs: number,
+    decode: (bytes: Uint8Array) => V,
+  ): Promise<V | undefined>
   has(cache: string, key: string, timeoutMs: number): Promise<boolean>
   size(cache: string, timeoutMs: number): Promise<number>
   scan(

@@ -66,7 +66,7 @@ export interface ChangeSink {
   ): void
 }
 
-/** A record as readers see it. `value` holds one byte a char (latin1), all servers treat it as opaque. */
+/** A record as readers see it. `value` holds one byte a char (latin1), opaque to every server. */
 export interface StoredRecord {
   readonly value: string
   readonly version: Offset
@@ -123,7 +123,7 @@ export interface StateMachine {
   closeSnapshot(id: number): void
   /** `first`: drop the old state; applied becomes `at`. Throws PROTOCOL_ERROR on a bad slice. */
   install(at: Offset, slice: Uint8Array, first: boolean): void
-  /** Order-independent hash of all records, windows and options; 16 hex digits. Walks everything. */
+  /** Order-independent hash of all records, windows and options: 16 hex digits. Walks them all. */
   digest(): string
   stats(): { entries: number; bytes: number; windows: number }
 }

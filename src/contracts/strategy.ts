@@ -76,6 +76,12 @@ export interface Standing {
   readonly serving: boolean
 }
 
+/** What a log that begins in the middle continues. */
+export interface LogBase {
+  readonly epoch: Epoch | undefined
+  readonly crc: number
+}
+
 /** Filled during step(), executed in order after it. */
 export interface Effects<M> {
   /** Barrier: held at the set durability before later effects run. */
@@ -104,8 +110,9 @@ export interface Effects<M> {
   readSnapshot(group: GroupId, id: number, bytesMax: number): void
   /** Stops the walk, frees what is pending. */
   closeSnapshot(group: GroupId, id: number): void
-  /** `first`: drop the old state and log; the log then begins at `at`, continuing `crc`. */
-  install(group: GroupId, at: Offset, slice: Uint8Array, first: boolean, crc: number): void
+  /** With `base`, the first of a copy: drop the old state and log; the log is then empty at `at`
+   *  and continues the base. */
+  install(group: GroupId, at: Offset, slice: Uint8Array, base?: LogBase): void
   /** Tells engine and application. */
   become(group: GroupId, standing: Standing): void
   /** Something the operator or application should know: 'divergence', 'failover', 'lag' ... */

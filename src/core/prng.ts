@@ -1,4 +1,4 @@
-/** A seeded generator (xoshiro128**, Blackman and Vigna 2018): fast, and the same on every machine. */
+/** A seeded generator (xoshiro128**, Blackman and Vigna 2018): fast, the same on every machine. */
 import type { Random } from '../contracts/environment.js'
 
 export interface SeededRandom extends Random {

@@ -67,26 +67,39 @@ export function encodeBatch(
   return { epoch, first, next: first + to - from, time, crc, bytes }
 }
 
-/** 16 hex digits as 8 bytes. */
+/** 16 hex digits as two u32, the higher half first. */
 export function writeIncarnation(out: Writer, incarnation: string): void {
-  for (let i = 0; i < 16; i += 2) out.u8(Number.parseInt(incarnation.slice(i, i + 2), 16))
+  if (incarnation !== lastEpoch.incarnation) remember({ number: 0, incarnation })
+  out.u32(lastHigh)
+  out.u32(lastLow)
 }
 
+/** Epochs repeat in nearly every frame, so the last one is kept together with its parsed halves. */
 let lastEpoch: Epoch = { number: 0, incarnation: '0'.repeat(16) }
+let lastHigh = 0
+let lastLow = 0
+
+function remember(epoch: Epoch): void {
+  lastEpoch = epoch
+  lastHigh = Number.parseInt(epoch.incarnation.slice(0, 8), 16)
+  lastLow = Number.parseInt(epoch.incarnation.slice(8), 16)
+}
 
 /** f64 number and 8 bytes; equal epochs that follow each other share one object. */
 export function readEpoch(reader: Reader): Epoch {
   const number = reader.whole()
-  let incarnation = ''
-  for (let i = 0; i < 8; i++) incarnation += reader.u8().toString(16).padStart(2, '0')
-  if (lastEpoch.number !== number || lastEpoch.incarnation !== incarnation)
-    lastEpoch = { number, incarnation }
+  const high = reader.u32()
+  const low = reader.u32()
+  if (lastEpoch.number !== number || lastHigh !== high || lastLow !== low) {
+    const digits = (half: number) => half.toString(16).padStart(8, '0')
+    remember({ number, incarnation: digits(high) + digits(low) })
+  }
   return lastEpoch
 }
 
 /**
- * Reads a batch from `bytes`, which become its own: the caller passes a copy. The whole structure is
- * walked, so that apply() can trust it; the crc is compared by whoever knows the previous one.
+ * Reads a batch from `bytes`, which become its own: the caller passes a copy. All of it is walked,
+ * so that apply() can trust it; the crc is compared by whoever knows the previous one.
  */
 export function decodeBatch(bytes: Uint8Array): Batch {
   const reader = new Reader(bytes)

@@ -27,6 +27,11 @@ export class Writer {
     return this.#bytes.subarray(0, this.length)
   }
 
+  /** The bytes from `start` on; they stay as they are until reset(). */
+  viewFrom(start: number): Uint8Array {
+    return this.#bytes.subarray(start, this.length)
+  }
+
   /** The written bytes as the caller's own. */
   copy(): Uint8Array {
     const own = Buffer.allocUnsafeSlow(this.length)
@@ -145,6 +150,7 @@ export class Writer {
 
 /** Reads what a Writer wrote. Every overrun is a PROTOCOL_ERROR with the position. */
 export class Reader {
+  #source: Uint8Array | undefined
   #bytes: Buffer = Buffer.alloc(0)
   #data: DataView = new DataView(new ArrayBuffer(0))
   at = 0
@@ -156,10 +162,14 @@ export class Reader {
 
   /** Begins to read `source[start, end)`; positions count from the start of `source`. */
   open(source: Uint8Array, start = 0, end: number = source.length): this {
-    this.#bytes = Buffer.isBuffer(source)
-      ? source
-      : Buffer.from(source.buffer, source.byteOffset, source.byteLength)
-    this.#data = new DataView(source.buffer, source.byteOffset, source.byteLength)
+    // The entries of a batch are opened one by one in the same bytes: views are made once.
+    if (source !== this.#source) {
+      this.#source = source
+      this.#bytes = Buffer.isBuffer(source)
+        ? source
+        : Buffer.from(source.buffer, source.byteOffset, source.byteLength)
+      this.#data = new DataView(source.buffer, source.byteOffset, source.byteLength)
+    }
     this.at = start
     this.end = end
     return this

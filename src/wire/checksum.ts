@@ -1,4 +1,4 @@
-/** The chain checksum of logs: CRC-32 by zlib, because a loop in JavaScript costs ten times as much. */
+/** The chain checksum of logs: CRC-32 by zlib, as a loop in JavaScript costs ten times as much. */
 import { crc32 } from 'node:zlib'
 
 /** CRC-32 of `bytes`, continuing `seed` (0 to begin). */

@@ -1,0 +1,27 @@
+/** `npm run bench -- [throughput | failover | peers | report] [options]`; throughput by itself. */
+import { main as failover } from './failover.js'
+import { main as peers } from './peers.js'
+import { main as report } from './report.js'
+import { main as throughput } from './throughput.js'
+
+const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
+  throughput,
+  failover,
+  peers,
+  report,
+}
+
+const [first, ...rest] = process.argv.slice(2)
+const named = first !== undefined && !first.startsWith('-')
+const bench = BENCHES[named ? first : 'throughput']
+
+if (bench === undefined) {
+  console.error(`unknown benchmark ${first}: one of ${Object.keys(BENCHES).join(', ')}`)
+  process.exit(2)
+}
+try {
+  await bench(named ? rest : process.argv.slice(2))
+} catch (error) {
+  console.error((error as Error).message)
+  process.exitCode = 1
+}

@@ -1,0 +1,314 @@
+/**
+ * The typed face of Node and Client: one implementation of the rules of `Cache` over a port of raw
+ * bytes. A plain get or set adds a codec and two comparisons to the port, and no promise of its
+ * own.
+ */
+import { LIMITS, TIMES } from '../config.js'
+import type {
+  Cache,
+  CachePort,
+  CallOptions,
+  ChangeEvent,
+  CodecChoice,
+  DeleteOptions,
+  Entry,
+  RawPage,
+  ScanOptions,
+  SetOptions,
+  TouchOptions,
+  WatchOptions,
+  WriteOptions,
+  WriteReceipt,
+} from '../contracts/cache.js'
+import { GcacheError } from '../errors.js'
+import { codecOf, type LentCodec } from './codec.js'
+import { checkOptions, KNOWN, pageSize } from './options.js'
+import { WatchIterator } from './watch-iterator.js'
+
+export interface CacheFaceOptions<V> {
+  /** Default 'msgpack'. */
+  codec?: CodecChoice<V>
+  /** Deadline of calls that name none, ms. Default 5,000. */
+  timeoutMs?: number
+}
+
+/** A string of this many UTF-16 units fits LIMITS.keyBytesMax whatever it holds. */
+const SHORT_KEY_MAX = Math.floor(LIMITS.keyBytesMax / 3)
+/** Calls of a many-method that are under way at once. */
+const MANY_CALLS = 512
+const MANY_BYTES = 8 * 2 ** 20
+/** Times that a scan begins again because another master answered. */
+const SCAN_RESTARTS_MAX = 8
+
+/** `name`: 1..64 bytes. Throws LIMIT for another name, CONFIG for unknown options. */
+export function createCache<V>(
+  port: CachePort,
+  name: string,
+  options: CacheFaceOptions<V> = {},
+): Cache<V> {
+  checkOptions(options, KNOWN.cache)
+  if (typeof name !== 'string') throw new GcacheError('CONFIG', 'a cache name is a string')
+  const bytes = Buffer.byteLength(name)
+  if (bytes === 0 || bytes > LIMITS.cacheNameBytesMax)
+    throw new GcacheError(
+      'LIMIT',
+      `cache name of ${bytes} bytes is not within 1..${LIMITS.cacheNameBytesMax}`,
+    )
+  return new PortCache<V>(port, name, codecOf(options.codec), options.timeoutMs)
+}
+
+class PortCache<V> implements Cache<V> {
+  readonly name: string
+  readonly #port: CachePort
+  readonly #codec: LentCodec<V>
+  readonly #decode: (lent: Uint8Array) => V
+  readonly #timeoutMs: number
+  readonly #plain: SetOptions
+
+  constructor(port: CachePort, name: string, codec: LentCodec<V>, timeoutMs: number | undefined) {
+    this.name = name
+    this.#port = port
+    this.#codec = codec
+    this.#decode = lent => codec.decode(lent)
+    this.#timeoutMs = timeoutMs ?? TIMES.timeoutMs
+    this.#plain = { timeoutMs: this.#timeoutMs }
+  }
+
+  get(key: string, options?: CallOptions): Promise<V | undefined> {
+    try {
+      checkKey(key)
+      const timeoutMs = options === undefined ? this.#timeoutMs : this.#within(options)
+      return this.#port.getValue(this.name, key, timeoutMs, this.#decode)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async getEntry(key: string, options?: CallOptions): Promise<Entry<V> | undefined> {
+    checkKey(key)
+    const raw = await this.#port.get(this.name, key, this.#within(options))
+    if (raw === undefined) return undefined
+    const expiresAt = raw.expiresAt === 0 ? undefined : raw.expiresAt
+    return { value: this.#read(raw.value), version: raw.version, expiresAt }
+  }
+
+  has(key: string, options?: CallOptions): Promise<boolean> {
+    try {
+      checkKey(key)
+      return this.#port.has(this.name, key, this.#within(options))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async getMany(keys: readonly string[], options?: CallOptions): Promise<(V | undefined)[]> {
+    for (const key of keys) checkKey(key)
+    return this.#many(keys, key => this.get(key, options))
+  }
+
+  set(key: string, value: V, options?: SetOptions): Promise<WriteReceipt> {
+    try {
+      checkKey(key)
+      const chosen = options === undefined ? this.#plain : this.#chosen(options, KNOWN.set)
+      return this.#port.set(this.name, key, this.#write(value), chosen)
+    } catch (error) {
+      return Promise.reject(refused(error))
+    }
+  }
+
+  async setMany(
+    pairs: Iterable<readonly [string, V]>,
+    options?: SetOptions,
+  ): Promise<WriteReceipt[]> {
+    const list = [...pairs]
+    for (const [key] of list) checkKey(key)
+    if (options !== undefined) checkOptions(options, KNOWN.set)
+    const encoded = list.map(([key, value]) => [key, this.#write(value)] as const)
+    const chosen = { ...this.#plain, ...options }
+    return this.#many(
+      encoded,
+      ([key, bytes]) => this.#port.set(this.name, key, bytes, chosen),
+      ([, bytes]) => bytes.length,
+    )
+  }
+
+  delete(key: string, options?: DeleteOptions): Promise<boolean> {
+    return this.#found(key, options, KNOWN.delete, chosen =>
+      this.#port.delete(this.name, key, chosen),
+    )
+  }
+
+  async deleteMany(keys: readonly string[], options?: DeleteOptions): Promise<boolean[]> {
+    for (const key of keys) checkKey(key)
+    return this.#many(keys, key => this.delete(key, options))
+  }
+
+  touch(key: string, options?: TouchOptions): Promise<boolean> {
+    return this.#found(key, options, KNOWN.touch, chosen =>
+      this.#port.touch(this.name, key, chosen),
+    )
+  }
+
+  async clear(options: WriteOptions = {}): Promise<WriteReceipt> {
+    return this.#port.clear(this.name, this.#chosen(options, KNOWN.write))
+  }
+
+  async size(options?: CallOptions): Promise<number> {
+    return this.#port.size(this.name, this.#within(options))
+  }
+
+  async *keys(options: ScanOptions = {}): AsyncGenerator<string, undefined> {
+    for await (const page of this.#pages(options)) yield* page.keys
+  }
+
+  async *entries(options: ScanOptions = {}): AsyncGenerator<[string, V], undefined> {
+    for await (const { keys, values } of this.#pages(options))
+      for (let i = 0; i < keys.length; i++) yield [keys[i], this.#read(values[i])]
+  }
+
+  watch(options: WatchOptions = {}): AsyncIterableIterator<ChangeEvent<V>> {
+    checkOptions(options, KNOWN.watch)
+    const iterator = new WatchIterator<V>(options.signal)
+    const prefix = options.prefix ?? ''
+    return iterator.start(push =>
+      this.#port.watch(this.name, prefix, event => {
+        let typed: ChangeEvent<V>
+        try {
+          typed = this.#event(event)
+        } catch (error) {
+          iterator.fail(error)
+          return
+        }
+        push(typed)
+      }),
+    )
+  }
+
+  /** Pages of a scan, the next one asked for while this one is used. */
+  async *#pages(options: ScanOptions): AsyncGenerator<RawPage, undefined> {
+    checkOptions(options, KNOWN.scan)
+    const timeoutMs = options.timeoutMs ?? this.#timeoutMs
+    const ask = (cursor: number): Promise<RawPage> => {
+      const prefix = options.prefix ?? ''
+      const page = this.#port.scan(this.name, prefix, cursor, pageSize(options), timeoutMs)
+      // It may fail while nobody waits for it: the loop below meets the failure if it goes on.
+      page.catch(() => {})
+      return page
+    }
+    let restarts = 0
+    let epoch: number | undefined
+    let coming = ask(0)
+    for (;;) {
+      const page = await coming
+      epoch ??= page.epoch
+      if (page.epoch !== epoch) {
+        if (++restarts > SCAN_RESTARTS_MAX)
+          throw new GcacheError('NOT_READY', 'the master changed too often for a scan')
+        epoch = undefined
+        coming = ask(0)
+        continue
+      }
+      if (page.cursor !== 0) coming = ask(page.cursor)
+      yield page
+      if (page.cursor === 0) return undefined
+    }
+  }
+
+  #within(options: CallOptions | undefined): number {
+    if (options === undefined) return this.#timeoutMs
+    checkOptions(options, KNOWN.call)
+    return options.timeoutMs ?? this.#timeoutMs
+  }
+
+  #chosen(options: WriteOptions, known: Readonly<Record<string, string>>): WriteOptions {
+    checkOptions(options, known)
+    return options.timeoutMs === undefined ? { ...options, timeoutMs: this.#timeoutMs } : options
+  }
+
+  #write(value: V): Uint8Array {
+    if (value === undefined)
+      throw new GcacheError('CODEC', 'undefined is no value: delete the key instead', {
+        outcome: 'rejected',
+      })
+    try {
+      return this.#codec.encode(value)
+    } catch (cause) {
+      throw codecError('encoded', cause)
+    }
+  }
+
+  #read(lent: Uint8Array): V {
+    try {
+      return this.#decode(lent)
+    } catch (cause) {
+      throw codecError('decoded', cause)
+    }
+  }
+
+  #event(event: ChangeEvent<Uint8Array>): ChangeEvent<V> {
+    const { kind, key, value, version } = event
+    return { kind, key, value: value === undefined ? undefined : this.#read(value), version }
+  }
+
+  /** NOT_FOUND becomes false. */
+  async #found(
+    key: string,
+    options: WriteOptions | undefined,
+    known: Readonly<Record<string, string>>,
+    ask: (chosen: WriteOptions) => Promise<WriteReceipt>,
+  ): Promise<boolean> {
+    try {
+      checkKey(key)
+      await ask(options === undefined ? this.#plain : this.#chosen(options, known))
+      return true
+    } catch (error) {
+      if (error instanceof GcacheError && error.code === 'NOT_FOUND') return false
+      throw refused(error)
+    }
+  }
+
+  /** One call an item, a bounded number at once; the first failure once those under way have
+   *  settled: what was not asked for by then never is. */
+  async #many<T, R>(
+    items: readonly T[],
+    ask: (item: T) => Promise<R>,
+    bytesOf?: (item: T) => number,
+  ): Promise<R[]> {
+    const results: R[] = []
+    for (let from = 0; from < items.length; ) {
+      const calls: Promise<R>[] = []
+      let bytes = 0
+      while (from < items.length && calls.length < MANY_CALLS && bytes < MANY_BYTES) {
+        bytes += bytesOf?.(items[from]) ?? 0
+        calls.push(ask(items[from++]))
+      }
+      const settled = await Promise.allSettled(calls)
+      for (const one of settled) {
+        if (one.status === 'rejected') throw one.reason
+        results.push(one.value)
+      }
+    }
+    return results
+  }
+}
+
+function checkKey(key: string): void {
+  if (typeof key !== 'string')
+    throw new GcacheError('CONFIG', `a key is a string, not a ${typeof key}`)
+  if (key.length !== 0 && key.length <= SHORT_KEY_MAX) return
+  const bytes = Buffer.byteLength(key)
+  if (bytes === 0 || bytes > LIMITS.keyBytesMax)
+    throw new GcacheError('LIMIT', `key of ${bytes} bytes is not within 1..${LIMITS.keyBytesMax}`)
+}
+
+function codecError(what: string, cause: unknown): GcacheError {
+  if (cause instanceof GcacheError && cause.code === 'CODEC') return cause
+  const outcome = what === 'encoded' ? 'rejected' : undefined
+  return new GcacheError('CODEC', `the value cannot be ${what} by this codec`, { cause, outcome })
+}
+
+/** A write that this side refused surely did not happen. */
+function refused(error: unknown): unknown {
+  if (!(error instanceof GcacheError) || error.outcome !== undefined) return error
+  return new GcacheError(error.code, error.message, { cause: error.cause, outcome: 'rejected' })
+}

@@ -1,0 +1,89 @@
+/**
+ * Options are refused by name, with the nearest name that exists: a misspelt `tttlMs` must not
+ * become a record that lives for ever.
+ */
+import type { ScanOptions, SetOptions } from '../contracts/cache.js'
+import { suggestion } from '../core/suggest.js'
+import { GcacheError } from '../errors.js'
+
+type Kind = 'ms' | 'life' | 'version' | 'flag' | 'ack' | 'text' | 'page' | 'any'
+
+const LIFE_MS_MAX = 2 ** 45
+const TIMEOUT_MS_MAX = 2 ** 31 - 1
+export const SCAN_PAGE_DEFAULT = 256
+const SCAN_PAGE_MAX = 1_000
+
+const CALL: Record<string, Kind> = { timeoutMs: 'ms' }
+const WRITE: Record<string, Kind> = { ...CALL, ack: 'ack' }
+export const KNOWN = {
+  call: CALL,
+  write: WRITE,
+  set: { ...WRITE, ttlMs: 'life', idleMs: 'life', ifVersion: 'version', ifAbsent: 'flag' },
+  delete: { ...WRITE, ifVersion: 'version' },
+  touch: { ...WRITE, ttlMs: 'life' },
+  scan: { ...CALL, prefix: 'text', pageSize: 'page' },
+  watch: { prefix: 'text', signal: 'any' },
+  cache: { ...CALL, codec: 'any' },
+} as const satisfies Record<string, Record<string, Kind>>
+
+/** Throws CONFIG for a name that `known` lacks or a value of the wrong kind, LIMIT for a number out
+ *  of its range. */
+export function checkOptions(options: object, known: Readonly<Record<string, string>>): void {
+  for (const name in options) {
+    const value = (options as Record<string, unknown>)[name]
+    if (value === undefined) continue
+    const kind = Object.hasOwn(known, name) ? known[name] : undefined
+    if (kind === undefined) throw unknownOption(name, Object.keys(known))
+    checkValue(name, value, kind as Kind)
+  }
+  const { ifVersion, ifAbsent } = options as SetOptions
+  if (ifAbsent && ifVersion !== undefined)
+    throw new GcacheError('CONFIG', 'ifVersion and ifAbsent exclude each other')
+}
+
+function checkValue(name: string, value: unknown, kind: Kind): void {
+  switch (kind) {
+    case 'ms':
+      number(name, value, 1, TIMEOUT_MS_MAX, false)
+      return
+    case 'life':
+      number(name, value, 0, LIFE_MS_MAX, true)
+      return
+    case 'version':
+      number(name, value, 0, Number.MAX_SAFE_INTEGER, true)
+      return
+    case 'page':
+      number(name, value, 1, SCAN_PAGE_MAX, true)
+      return
+    case 'flag':
+      if (typeof value !== 'boolean') throw wrongKind(name, value, 'true or false')
+      return
+    case 'text':
+    case 'ack':
+      if (typeof value !== 'string') throw wrongKind(name, value, 'a string')
+      return
+    case 'any':
+      return
+  }
+}
+
+function number(name: string, value: unknown, min: number, max: number, whole: boolean): void {
+  if (typeof value !== 'number' || Number.isNaN(value) || (whole && !Number.isInteger(value)))
+    throw wrongKind(name, value, whole ? 'a whole number' : 'a number')
+  if (value < min || value > max)
+    throw new GcacheError('LIMIT', `${name} ${value} is not within ${min}..${max}`)
+}
+
+function wrongKind(name: string, value: unknown, wanted: string): GcacheError {
+  return new GcacheError('CONFIG', `option ${name} must be ${wanted}, not a ${typeof value}`)
+}
+
+/** CONFIG, naming the nearest of `names` if one is near. */
+export function unknownOption(name: string, names: readonly string[]): GcacheError {
+  return new GcacheError('CONFIG', `unknown option ${name}: ${suggestion(name, names)}`)
+}
+
+/** Records that a scan page asks for. */
+export function pageSize(options: ScanOptions): number {
+  return options.pageSize ?? SCAN_PAGE_DEFAULT
+}

@@ -1,0 +1,454 @@
+/**
+ * Calls to the serving master: the calls of a turn leave in a few frames, are asked again where no
+ * answer came and nothing can go wrong by it, and settle before their deadlines.
+ *
+ *   submitted -> waiting <-> in flight -> answered | timed out | closed
+ *                   ^-- target down, next route, NOT_MASTER, NOT_READY, BUSY
+ *
+ * A write keeps its window and number however often it is sent, so it has one effect (PROTOCOL 10).
+ */
+import { LIMITS, TIMES } from '../config.js'
+import type {
+  CachePort,
+  ChangeEvent,
+  DeleteOptions,
+  RawEntry,
+  RawPage,
+  SetOptions,
+  TouchOptions,
+  WriteOptions,
+  WriteReceipt,
+} from '../contracts/cache.js'
+import type { Clock, Random, Timer } from '../contracts/environment.js'
+import type { SendResult } from '../contracts/transport.js'
+import type { PeerId } from '../contracts/types.js'
+import { type ErrorCode, GcacheError } from '../errors.js'
+import { FIRST_WRITE_OP, OP } from '../wire/command.js'
+import { ackCode } from '../wire/requests.js'
+import { Call, type ReadValue } from './call.js'
+import { CallTable } from './call-table.js'
+import { ClientWatches } from './client-watches.js'
+import { Outbox } from './outbox.js'
+import { ReplyReader } from './reply-reader.js'
+import { WriteWindow } from './write-window.js'
+
+export interface CallsEnv {
+  readonly clock: Clock
+  readonly random: Random
+  /** Deadline of a write that names none, ms. */
+  readonly timeoutMs: number
+  /** As Transport.send. Replies may come from inside it, where the master is this process. */
+  send(target: PeerId, frame: Uint8Array): SendResult
+  flush(target: PeerId): void
+  /** Runs `task` at the end of the turn. Default: process.nextTick. */
+  defer?(task: () => void): void
+  /** Told every 25 ms while calls are pending and none was answered for `silentMs`. */
+  onSilence?(silentMs: number): void
+}
+
+const SWEEP_MS = 25
+const BACKOFF_MS_MIN = 20
+const BACKOFF_MS_MORE = 30
+/** Codes that apply decided: final, and the same however often the write was sent. */
+const DECIDED = new Set<ErrorCode>([
+  'ALREADY_EXISTS',
+  'VERSION_MISMATCH',
+  'NOT_FOUND',
+  'CACHE_FULL',
+])
+
+export class Calls implements CachePort {
+  readonly #env: CallsEnv
+  readonly #defer: (task: () => void) => void
+  readonly #table = new CallTable()
+  readonly #outbox: Outbox
+  readonly #replies = new ReplyReader()
+  readonly #watches: ClientWatches
+  readonly #endTurn = (): void => {
+    this.#turnOpen = false
+    this.#outbox.finish()
+  }
+  #target: PeerId | undefined
+  /** Calls without a target, oldest first, from #head on. */
+  #waiting: Call[] = []
+  #head = 0
+  #bytes = 0
+  #window: WriteWindow | undefined
+  #turnOpen = false
+  #pumping = false
+  #now = 0
+  #soonest = Number.POSITIVE_INFINITY
+  #sweepAt = Number.POSITIVE_INFINITY
+  #sweepTimer: Timer | undefined
+  #backoff: Timer | undefined
+  #backoffCode: ErrorCode | undefined
+  #congested = false
+  #answers = 0
+  #answersSeen = 0
+  #silentSince = 0
+  #closed = false
+
+  constructor(env: CallsEnv) {
+    this.#env = env
+    this.#defer = env.defer ?? process.nextTick
+    this.#outbox = new Outbox({
+      pending: () => this.#table.count,
+      send: (target, frame) => env.send(target, frame),
+      flush: target => env.flush(target),
+      onCongested: () => {
+        this.#congested = true
+      },
+      onDropped: calls => {
+        for (const call of calls) this.#bounce(call, 'BUSY')
+      },
+    })
+    this.#watches = new ClientWatches((target, frame) => env.send(target, frame))
+  }
+
+  /** Calls without an answer. */
+  get pending(): number {
+    return this.#table.count
+  }
+
+  get(cache: string, key: string, timeoutMs: number): Promise<RawEntry | undefined> {
+    const call = new Call(OP.get, 0, cache, key)
+    return this.#submit(call, timeoutMs) as Promise<RawEntry | undefined>
+  }
+
+  getValue<V>(
+    cache: string,
+    key: string,
+    timeoutMs: number,
+    decode: (bytes: Uint8Array) => V,
+  ): Promise<V | undefined> {
+    const call = new Call(OP.get, 0, cache, key)
+    call.decode = decode as ReadValue
+    return this.#submit(call, timeoutMs) as Promise<V | undefined>
+  }
+
+  has(cache: string, key: string, timeoutMs: number): Promise<boolean> {
+    return this.#submit(new Call(OP.has, 0, cache, key), timeoutMs) as Promise<boolean>
+  }
+
+  size(cache: string, timeoutMs: number): Promise<number> {
+    return this.#submit(new Call(OP.size, 0, cache, ''), timeoutMs) as Promise<number>
+  }
+
+  scan(
+    cache: string,
+    prefix: string,
+    cursor: number,
+    limit: number,
+    timeoutMs: number,
+  ): Promise<RawPage> {
+    const call = new Call(OP.scan, 0, cache, prefix)
+    call.cursor = cursor
+    call.limit = limit
+    return this.#submit(call, timeoutMs) as Promise<RawPage>
+  }
+
+  /** `value` must not change before the promise settles: it may be sent again. */
+  set(cache: string, key: string, value: Uint8Array, options: SetOptions): Promise<WriteReceipt> {
+    const call = new Call(OP.set, ackCode(options.ack), cache, key)
+    call.value = value
+    if (value.length > LIMITS.valueBytesMax) {
+      const text = `value of ${value.length} bytes exceeds ${LIMITS.valueBytesMax}`
+      return this.#refuse(call, 'LIMIT', text)
+    }
+    return this.#submitWrite(call, options)
+  }
+
+  delete(cache: string, key: string, options: DeleteOptions): Promise<WriteReceipt> {
+    return this.#submitWrite(new Call(OP.delete, ackCode(options.ack), cache, key), options)
+  }
+
+  touch(cache: string, key: string, options: TouchOptions): Promise<WriteReceipt> {
+    return this.#submitWrite(new Call(OP.touch, ackCode(options.ack), cache, key), options)
+  }
+
+  clear(cache: string, options: WriteOptions): Promise<WriteReceipt> {
+    return this.#submitWrite(new Call(OP.clear, ackCode(options.ack), cache, ''), options)
+  }
+
+  watch(cache: string, prefix: string, sink: (event: ChangeEvent<Uint8Array>) => void): () => void {
+    if (this.#closed) throw new GcacheError('CLOSED', 'the client was closed')
+    return this.#watches.watch(cache, prefix, sink)
+  }
+
+  /** The master that serves now; undefined while none is known: calls wait. What is in flight
+   *  elsewhere is asked again here, oldest first. */
+  route(target: PeerId | undefined): void {
+    if (this.#closed) return
+    if (target !== this.#target) {
+      this.#outbox.route(undefined)
+      this.#target = target
+      this.#congested = false
+      this.#watches.route(target)
+      if (target !== undefined)
+        for (const call of this.#table.all()) if (call.target !== target) call.target = undefined
+    }
+    if (target !== undefined) this.#endBackoff()
+    this.#reopen()
+  }
+
+  /** Its link is gone: what was in flight there waits for the next route. */
+  onTargetDown(target: PeerId): void {
+    if (target === this.#target) {
+      this.#outbox.route(undefined)
+      this.#target = undefined
+      this.#congested = false
+      this.#watches.route(undefined)
+    }
+    for (const call of this.#table.all()) if (call.target === target) call.target = undefined
+    this.#reopen()
+  }
+
+  onWritable(target: PeerId): void {
+    if (target !== this.#target) return
+    this.#congested = false
+    this.#reopen()
+  }
+
+  /** A frame of kind reply. Throws PROTOCOL_ERROR for what is none: the caller ends the link. */
+  onReply(target: PeerId, frame: Uint8Array): void {
+    this.#answers++
+    this.#replies.read(this, target, frame)
+    if (this.#waiting.length > 0) this.#pump()
+  }
+
+  /** A frame of kind event. */
+  onEvent(target: PeerId, frame: Uint8Array): void {
+    this.#watches.onEvent(target, frame)
+  }
+
+  /** Rejects every pending call with CLOSED. Idempotent. */
+  close(): void {
+    this.#closed = true
+    this.#outbox.route(undefined)
+    this.#watches.close()
+    this.#sweepTimer?.cancel()
+    this.#backoff?.cancel()
+    for (const call of this.#table.all()) this.#fail(call, 'CLOSED', 'the client was closed')
+    this.#waiting = []
+    this.#head = 0
+  }
+
+  /** For the reader of replies: the pending call `id` if it is in flight at `target`. */
+  inFlight(id: number, target: PeerId): Call | undefined {
+    const call = this.#table.get(id)
+    return call !== undefined && call.target === target ? call : undefined
+  }
+
+  /** For the reader of replies: `call` has its answer, and is settled by who calls this. */
+  remove(call: Call): void {
+    this.#table.remove(call)
+    this.#bytes -= call.value.length
+    call.settled = true
+    if (call.window !== undefined) call.window.answer(call.seq)
+  }
+
+  /** For the reader of replies: the call got an error. */
+  onError(call: Call, code: ErrorCode, surely: boolean, message: string): void {
+    if (surely && call.unsure > 0) call.unsure--
+    if (code === 'NOT_MASTER' || code === 'NOT_READY' || code === 'BUSY') {
+      this.#bounce(call, code)
+      return
+    }
+    if (code === 'CLIENT_EXPIRED' && call.window !== undefined) {
+      call.window.expired = true
+      if (call.unsure === 0 && call.op !== OP.openWindow) {
+        // It was sent only once and surely did nothing: it may be another window's write.
+        call.window.answer(call.seq)
+        call.window = undefined
+        this.#bounce(call, code)
+        return
+      }
+    }
+    if (call.op === OP.openWindow && call.window !== undefined) call.window.expired = true
+    this.#fail(call, code, message)
+  }
+
+  #submitWrite(call: Call, options: SetOptions): Promise<WriteReceipt> {
+    call.options = options
+    const timeoutMs = options.timeoutMs ?? this.#env.timeoutMs
+    return this.#submit(call, timeoutMs) as Promise<WriteReceipt>
+  }
+
+  #submit(call: Call, timeoutMs: number): Promise<unknown> {
+    if (this.#closed) return this.#refuse(call, 'CLOSED', 'the client was closed')
+    const bytes = this.#bytes + call.value.length
+    if (this.#table.full || (bytes > LIMITS.callQueueBytesMax && call.value.length > 0))
+      return this.#refuse(call, 'BUSY', `${this.pending} calls, ${bytes} bytes are unanswered`)
+    if (!this.#turnOpen) this.#beginTurn()
+    this.#add(call, timeoutMs)
+    if (this.#waiting.length > 0 || !this.#encode(call)) this.#waiting.push(call)
+    return call.promise
+  }
+
+  #add(call: Call, timeoutMs: number): void {
+    const due = this.#now + timeoutMs - Math.min(SWEEP_MS, timeoutMs * 0.1)
+    call.due = due
+    if (due < this.#soonest) this.#soonest = due
+    if (due < this.#sweepAt) this.#armSweep(due)
+    this.#table.add(call)
+    this.#bytes += call.value.length
+  }
+
+  #refuse<T>(call: Call, code: ErrorCode, message: string): Promise<T> {
+    const outcome = call.op >= FIRST_WRITE_OP ? 'rejected' : undefined
+    call.reject(new GcacheError(code, message, { outcome }))
+    return call.promise as Promise<T>
+  }
+
+  #beginTurn(): void {
+    this.#turnOpen = true
+    this.#now = this.#env.clock.now()
+    this.#defer(this.#endTurn)
+  }
+
+  /** Writes the call into the open frame; false if it has to wait. */
+  #encode(call: Call): boolean {
+    const outbox = this.#outbox
+    if (!outbox.open) return false
+    if (call.op >= FIRST_WRITE_OP && call.window === undefined) {
+      const window = this.#openWindow()
+      if (window.full || !outbox.open) return false
+      window.usedAt = this.#now
+      call.window = window
+      call.seq = window.take()
+    }
+    return outbox.write(call, call.window ?? this.#window)
+  }
+
+  /** The window of new writes. A new one is opened by a write of its own, ahead of them. */
+  #openWindow(): WriteWindow {
+    const current = this.#window
+    if (current !== undefined && !current.expired)
+      if (this.#now - current.usedAt < LIMITS.windowIdleMs / 2) return current
+    const window = new WriteWindow(this.#env.random)
+    this.#window = window
+    const call = new Call(OP.openWindow, 0, '', '')
+    call.promise.catch(() => {})
+    call.window = window
+    call.seq = window.take()
+    this.#add(call, this.#env.timeoutMs)
+    this.#encode(call)
+    return window
+  }
+
+  /** Asked again after a pause, or at once on the next route. All calls pause, to keep order. */
+  #bounce(call: Call, code: ErrorCode): void {
+    call.target = undefined
+    this.#backoffCode = code
+    if (this.#backoff !== undefined) return
+    this.#outbox.route(undefined)
+    const delayMs = BACKOFF_MS_MIN + this.#env.random.next() * BACKOFF_MS_MORE
+    this.#backoff = this.#env.clock.after(delayMs, () => {
+      this.#endBackoff()
+      this.#reopen()
+    })
+  }
+
+  #endBackoff(): void {
+    this.#backoff?.cancel()
+    this.#backoff = undefined
+  }
+
+  /** Something about the route changed: sends what waits, if it may. */
+  #reopen(): void {
+    if (this.#closed) return
+    const open = this.#backoff === undefined && !this.#congested
+    this.#outbox.route(open ? this.#target : undefined)
+    this.#watches.retry()
+    const waiting = this.#table.all().filter(call => call.target === undefined)
+    // A window must be open before its writes come, though it was asked for after the first.
+    this.#waiting = [
+      ...waiting.filter(call => call.op === OP.openWindow),
+      ...waiting.filter(call => call.op !== OP.openWindow),
+    ]
+    this.#head = 0
+    this.#pump()
+  }
+
+  /** Sends what waits, oldest first, as far as it may go. */
+  #pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    if (this.#outbox.open && !this.#turnOpen) this.#beginTurn()
+    while (this.#head < this.#waiting.length) {
+      const call = this.#waiting[this.#head]
+      if (!call.settled && call.target === undefined && !this.#encode(call)) break
+      this.#head++
+    }
+    if (this.#head === this.#waiting.length) {
+      this.#waiting = []
+      this.#head = 0
+    }
+    this.#pumping = false
+  }
+
+  #armSweep(due: number): void {
+    const idle = this.#sweepAt === Number.POSITIVE_INFINITY
+    if (idle) this.#silentSince = this.#now
+    const at = Math.min(due, this.#now + SWEEP_MS)
+    if (at >= this.#sweepAt) return
+    this.#sweepAt = at
+    this.#sweepTimer?.cancel()
+    this.#sweepTimer = this.#env.clock.after(Math.max(0, at - this.#now), () => this.#sweep())
+  }
+
+  #sweep(): void {
+    this.#sweepAt = Number.POSITIVE_INFINITY
+    this.#sweepTimer = undefined
+    const now = this.#env.clock.now()
+    this.#now = now
+    if (now >= this.#soonest) this.#settleOverdue(now)
+    if (this.#table.count === 0) {
+      this.#soonest = Number.POSITIVE_INFINITY
+      return
+    }
+    const silentSince = this.#silentSince
+    const answered = this.#answers !== this.#answersSeen
+    this.#answersSeen = this.#answers
+    this.#armSweep(this.#soonest)
+    this.#silentSince = answered ? now : silentSince
+    if (!answered) this.#env.onSilence?.(now - silentSince)
+  }
+
+  #settleOverdue(now: number): void {
+    let soonest = Number.POSITIVE_INFINITY
+    for (const call of this.#table.all()) {
+      if (call.due <= now) {
+        if (call.op === OP.openWindow && call.window !== undefined) call.window.expired = true
+        this.#fail(call, 'TIMEOUT', this.#timeoutText(call))
+      } else if (call.due < soonest) soonest = call.due
+    }
+    this.#soonest = soonest
+    if (this.#waiting.length > 0) this.#pump()
+  }
+
+  #timeoutText(call: Call): string {
+    const where =
+      call.target !== undefined
+        ? `sent to ${call.target}, no answer`
+        : this.#target === undefined
+          ? 'no serving master is known'
+          : `waiting (${this.#backoffCode ?? 'its window is full'})`
+    return `${call.op >= FIRST_WRITE_OP ? 'write' : 'read'} not settled in time: ${where}`
+  }
+
+  /** Ends a pending call. A write that may have been executed says so. */
+  #fail(call: Call, code: ErrorCode, message: string): void {
+    this.remove(call)
+    const outcome =
+      call.op < FIRST_WRITE_OP
+        ? undefined
+        : call.unsure > 0 && !DECIDED.has(code)
+          ? 'unknown'
+          : 'rejected'
+    call.reject(new GcacheError(code, message, { outcome }))
+  }
+}
+
+/** The deadline of calls that name none, ms. */
+export const DEFAULT_TIMEOUT_MS = TIMES.timeoutMs

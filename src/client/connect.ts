@@ -1,0 +1,248 @@
+/**
+ * Servers in, Client out. The light client holds no data and no protocol of its own: it dials the
+ * servers it was given and those they name, follows the master, and is a port beneath `Cache`.
+ */
+import { EventEmitter } from 'eventemitter3'
+import { type CacheFaceOptions, createCache } from '../cache/cache.js'
+import { unknownOption } from '../cache/options.js'
+import { TIMES } from '../config.js'
+import type { Cache } from '../contracts/cache.js'
+import type { Clock, Logger, Random } from '../contracts/environment.js'
+import type { Transport, TransportFactory } from '../contracts/transport.js'
+import type { PeerId } from '../contracts/types.js'
+import { GcacheError } from '../errors.js'
+import { Calls } from './calls.js'
+import type { ServerLink } from './links.js'
+import { type Failover, type LinkChange, Routing } from './routing.js'
+import type { ClusterStatus } from './status.js'
+
+export interface ClientOptions {
+  /** The cluster's name; a node of another one refuses. */
+  cluster: string
+  /** Addresses such as `tcp://127.0.0.1:7400`; one that answers is enough. */
+  servers: readonly string[]
+  /** Default: the built-in transport of the servers' scheme. */
+  transport?: TransportFactory
+  /** Of connect() and of every call that names none, ms. Default 5,000. */
+  timeoutMs?: number
+  clock?: Clock
+  /** Uniform and unguessable: names of clients and windows come from it. */
+  random?: Random
+  logger?: Logger
+}
+
+/** The world that the roof supplies where the options do not. */
+export interface ClientWorld {
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export interface ClientEvents {
+  /** Calls go to another node now. */
+  failover: [failover: Failover]
+  link: [change: LinkChange]
+}
+
+const OPTION_NAMES = ['cluster', 'servers', 'transport', 'timeoutMs', 'clock', 'random', 'logger']
+const STATUS_MS_MAX = 1_000
+const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+/**
+ * Resolves once a serving master is routed. Rejects with CONFIG, ADDRESS_INVALID, REFUSED as soon
+ * as all servers refuse; by its deadline UNREACHABLE if none answered, NOT_READY if none serves.
+ */
+export async function connectWith(
+  transport: TransportFactory,
+  options: ClientOptions,
+  world: ClientWorld,
+): Promise<Client> {
+  checkOptions(options)
+  const client = new Client({ transport, ...world, ...defined(options) })
+  try {
+    await client.open()
+  } catch (error) {
+    await client.close()
+    throw error
+  }
+  return client
+}
+
+type WholeOptions = ClientOptions & ClientWorld & { readonly transport: TransportFactory }
+
+export class Client {
+  /** This client's name on the servers, `~` and 16 hex digits; new for each. */
+  readonly id: PeerId
+  readonly #options: WholeOptions
+  readonly #events = new EventEmitter<ClientEvents>()
+  readonly #transport: Transport
+  readonly #calls: Calls
+  readonly #routing: Routing
+  readonly #timeoutMs: number
+  #onOpen: ((error?: GcacheError) => void) | undefined
+  #closed = false
+
+  constructor(options: WholeOptions) {
+    this.#options = options
+    const { clock, random, cluster, logger = SILENT } = options
+    this.#timeoutMs = options.timeoutMs ?? TIMES.timeoutMs
+    this.id = `~${hex(random, 16)}`
+    const transport = options.transport({ self: this.id, cluster, clock, random, logger })
+    this.#transport = transport
+    this.#calls = new Calls({
+      clock,
+      random,
+      timeoutMs: this.#timeoutMs,
+      send: (target, frame) => transport.send(target, frame),
+      flush: target => transport.flush?.(target),
+      onSilence: silentMs => this.#routing.onSilence(silentMs),
+    })
+    this.#routing = new Routing({
+      transport,
+      clock,
+      random,
+      logger,
+      calls: this.#calls,
+      onRoute: () => this.#onOpen?.(),
+      onLink: change => {
+        this.#emit('link', change)
+        this.#judgeRefusals()
+      },
+      onFailover: failover => this.#emit('failover', failover),
+    })
+  }
+
+  /** The node that calls go to; undefined while no serving master is known. */
+  get master(): PeerId | undefined {
+    return this.#routing.master?.node
+  }
+
+  /** Calls without an answer. */
+  get pending(): number {
+    return this.#calls.pending
+  }
+
+  /** The named cache. Values become bytes by `codec`, which all its users must share. */
+  cache<V>(name: string, options: CacheFaceOptions<V> = {}): Cache<V> {
+    const timeoutMs = options.timeoutMs ?? this.#timeoutMs
+    return createCache<V>(this.#calls, name, { ...options, timeoutMs })
+  }
+
+  /** What every node says of itself; who does not answer within 1 s is 'down'. UNREACHABLE if none
+   *  answers. */
+  status(): Promise<ClusterStatus> {
+    if (this.#closed) return Promise.reject(new GcacheError('CLOSED', 'the client was closed'))
+    const timeoutMs = Math.min(STATUS_MS_MAX, this.#timeoutMs)
+    return this.#routing.asks.ask(this.#options.cluster, timeoutMs)
+  }
+
+  on<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {
+    this.#events.on(event, listener as never)
+    return this
+  }
+
+  off<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {
+    this.#events.off(event, listener as never)
+    return this
+  }
+
+  /** Pending calls reject with CLOSED; resolves when nothing of it is open. Idempotent. */
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true
+      this.#onOpen?.(new GcacheError('CLOSED', 'the client was closed'))
+      this.#calls.close()
+      this.#routing.stop()
+    }
+    await this.#transport.stop()
+  }
+
+  /** For connectWith(): dials, and waits for a route. */
+  async open(): Promise<void> {
+    const { clock, servers } = this.#options
+    await this.#transport.start(this.#routing)
+    await new Promise<void>((resolve, reject) => {
+      const timer = clock.after(this.#timeoutMs, () => this.#onOpen?.(this.#whyNot()))
+      this.#onOpen = error => {
+        this.#onOpen = undefined
+        timer.cancel()
+        if (error === undefined) resolve()
+        else reject(error)
+      }
+      try {
+        for (const address of new Set(servers)) this.#routing.links.add(address, true)
+      } catch (error) {
+        this.#onOpen(asGcacheError(error))
+      }
+    })
+  }
+
+  /** All given servers said no: waiting longer helps nobody. */
+  #judgeRefusals(): void {
+    if (this.#onOpen === undefined) return
+    const given = [...this.#routing.links].filter(link => link.given)
+    if (given.every(link => link.refused)) this.#onOpen(this.#whyNot())
+  }
+
+  #whyNot(): GcacheError {
+    const links = [...this.#routing.links]
+    const given = links.filter(link => link.given)
+    const each = links.map(link => `${link.address}: ${reasonOf(link)}`).join('; ')
+    if (given.every(link => link.refused))
+      return new GcacheError('REFUSED', `all servers refused: ${each}`)
+    if (links.every(link => link.session === 0))
+      return new GcacheError(
+        'UNREACHABLE',
+        `no server answered within ${this.#timeoutMs} ms: ${each}`,
+      )
+    return new GcacheError('NOT_READY', `no master serves after ${this.#timeoutMs} ms: ${each}`)
+  }
+
+  /** A listener that throws is the application's trouble, and ends nothing here. */
+  #emit<E extends keyof ClientEvents>(event: E, ...args: ClientEvents[E]): void {
+    try {
+      this.#events.emit(event, ...(args as never))
+    } catch (error) {
+      this.#options.logger?.error({ error: String(error) }, `a listener of ${event} threw`)
+    }
+  }
+}
+
+function checkOptions(options: ClientOptions): void {
+  if (typeof options !== 'object' || options === null)
+    throw new GcacheError('CONFIG', 'connect() takes { cluster, servers }')
+  for (const name of Object.keys(options))
+    if (!OPTION_NAMES.includes(name)) throw unknownOption(name, OPTION_NAMES)
+  const { cluster, servers, timeoutMs } = options
+  if (typeof cluster !== 'string' || cluster === '')
+    throw new GcacheError('CONFIG', "option cluster is missing: the cluster's name")
+  if (!Array.isArray(servers) || servers.length === 0)
+    throw new GcacheError('CONFIG', 'option servers is missing: at least one address')
+  for (const address of servers)
+    if (typeof address !== 'string' || address === '')
+      throw new GcacheError('CONFIG', 'option servers holds something that is no address')
+  if (timeoutMs !== undefined && !(timeoutMs >= 1 && timeoutMs < 2 ** 31))
+    throw new GcacheError('CONFIG', `option timeoutMs ${timeoutMs} is not within 1..2^31`)
+}
+
+function defined(options: ClientOptions): ClientOptions {
+  const entries = Object.entries(options).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as unknown as ClientOptions
+}
+
+function reasonOf(link: ServerLink): string {
+  if (link.session === 0) return link.reason
+  const view = link.view
+  if (view === undefined) return 'answered, but said nothing'
+  return view.master === '' ? 'knows no master' : `says ${view.master} is master`
+}
+
+function asGcacheError(error: unknown): GcacheError {
+  if (error instanceof GcacheError) return error
+  return new GcacheError('ADDRESS_INVALID', String(error), { cause: error })
+}
+
+function hex(random: Random, digits: number): string {
+  let text = ''
+  for (let i = 0; i < digits; i++) text += Math.floor(random.next() * 16).toString(16)
+  return text
+}

@@ -1,0 +1,143 @@
+/**
+ * The client's links: one to every server it was given or has heard of, dialled again for as long
+ * as the client lives. The first redial is at once, because a refusal is the fastest news.
+ */
+import { TIMES } from '../config.js'
+import type { Clock, Random, Timer } from '../contracts/environment.js'
+import type { LinkLoss, Transport } from '../contracts/transport.js'
+import type { PeerId, Session } from '../contracts/types.js'
+import type { Control } from '../wire/control.js'
+
+export type View = Extract<Control, { type: 'view' }>
+
+/** Servers that views may add to the given ones. */
+const LEARNED_MAX = 256
+
+/** A server by its address. `peer` stands for whoever answers there. */
+export interface ServerLink {
+  readonly peer: PeerId
+  readonly address: string
+  /** Given by the user, or learned from a view. */
+  readonly given: boolean
+  /** 0: not linked. */
+  session: Session
+  /** Who answered there last. */
+  node: PeerId | undefined
+  /** What it said on this session. */
+  view: View | undefined
+  /** At least one attempt has ended. */
+  tried: boolean
+  failures: number
+  /** Why it is not linked. */
+  reason: string
+  refused: boolean
+  timer: Timer | undefined
+}
+
+export interface ClientLinksEnv {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export class ClientLinks {
+  readonly #env: ClientLinksEnv
+  readonly #links = new Map<PeerId, ServerLink>()
+  #stopped = false
+
+  constructor(env: ClientLinksEnv) {
+    this.#env = env
+  }
+
+  [Symbol.iterator](): IterableIterator<ServerLink> {
+    return this.#links.values()
+  }
+
+  get(peer: PeerId): ServerLink | undefined {
+    return this.#links.get(peer)
+  }
+
+  /** Dials `address` from now on. Throws what the transport throws for a bad address. */
+  add(address: string, given: boolean): void {
+    const peer = `*${address}`
+    if (this.#links.has(peer)) return
+    const link: ServerLink = {
+      peer,
+      address,
+      given,
+      session: 0,
+      node: undefined,
+      view: undefined,
+      tried: false,
+      failures: 0,
+      reason: 'no answer',
+      refused: false,
+      timer: undefined,
+    }
+    this.#links.set(peer, link)
+    this.#dial(link)
+  }
+
+  /** Dials servers that a view names and nobody dials yet; forgets those that none names now. */
+  learn(view: View): void {
+    const nodes = new Set<PeerId>()
+    for (const link of this.#links.values()) if (link.node !== undefined) nodes.add(link.node)
+    for (const { id, address } of view.members.slice(0, LEARNED_MAX))
+      if (address !== '' && !nodes.has(id)) this.#addLearned(address)
+    const named = new Set(view.members.map(member => member.address))
+    for (const link of this.#links.values())
+      if (!link.given && link.session === 0 && !named.has(link.address)) {
+        link.timer?.cancel()
+        this.#links.delete(link.peer)
+      }
+  }
+
+  onUp(link: ServerLink, session: Session): void {
+    link.session = session
+    link.tried = true
+    link.refused = false
+    link.view = undefined
+    link.timer?.cancel()
+    link.timer = undefined
+  }
+
+  /** Session 0: a dial that failed. Dials again later; at once if the lost link had worked. */
+  onDown(link: ServerLink, session: Session, loss: LinkLoss, cause: Error | undefined): void {
+    const worked = session !== 0 && link.view !== undefined
+    link.session = 0
+    link.view = undefined
+    link.tried = true
+    link.reason = cause === undefined ? loss : cause.message
+    link.refused = (cause as { code?: string } | undefined)?.code === 'REFUSED'
+    if (worked) link.failures = 0
+    const delayMs = worked ? 0 : this.#backOff(link.failures++)
+    link.timer?.cancel()
+    link.timer = this.#env.clock.after(delayMs, () => {
+      link.timer = undefined
+      this.#dial(link)
+    })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    for (const link of this.#links.values()) link.timer?.cancel()
+  }
+
+  #addLearned(address: string): void {
+    try {
+      this.add(address, false)
+    } catch {
+      // A view only tells where to look; an address that cannot be dialled is nowhere.
+      this.#links.delete(`*${address}`)
+    }
+  }
+
+  #backOff(failures: number): number {
+    const ceiling = Math.min(TIMES.redialMsMax, TIMES.redialMsMin * 2 ** Math.min(failures, 10))
+    return ceiling * (0.5 + this.#env.random.next() / 2)
+  }
+
+  #dial(link: ServerLink): void {
+    if (!this.#stopped && link.session === 0) this.#env.transport.connect(link.peer, link.address)
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Reply frames to settled promises, in one pass and without a closure. Values are lent to the
+ * call's codec; whoever wants raw bytes gets a copy of its own.
+ */
+import type { RawPage } from '../contracts/cache.js'
+import type { PeerId } from '../contracts/types.js'
+import { type ErrorCode, errorCode, GcacheError } from '../errors.js'
+import { Reader } from '../wire/bytes.js'
+import { OP } from '../wire/command.js'
+import { FRAME, STATUS } from '../wire/requests.js'
+import { type Call, rawEntry } from './call.js'
+
+/** What the reader needs of the pending calls. */
+export interface ReplyTable {
+  inFlight(id: number, target: PeerId): Call | undefined
+  remove(call: Call): void
+  onError(call: Call, code: ErrorCode, surely: boolean, message: string): void
+}
+
+export class ReplyReader {
+  readonly #reader = new Reader()
+
+  /** Throws PROTOCOL_ERROR for what is no reply frame. Replies to calls that `table` does not know
+   *  are passed over. */
+  read(table: ReplyTable, target: PeerId, frame: Uint8Array): void {
+    const reader = this.#reader.open(frame)
+    if (reader.u8() !== FRAME.reply) reader.fail('no reply frame')
+    const epoch = reader.f64()
+    const count = reader.u16()
+    for (let i = 0; i < count; i++) {
+      const id = reader.u32()
+      const status = reader.u8()
+      this.#settle(table, table.inFlight(id, target), status, epoch)
+    }
+    reader.finish()
+  }
+
+  #settle(table: ReplyTable, call: Call | undefined, status: number, epoch: number): void {
+    const reader = this.#reader
+    switch (status) {
+      case STATUS.value: {
+        const version = reader.f64()
+        const expiresAt = reader.f64()
+        const length = reader.u32()
+        if (call !== undefined) {
+          table.remove(call)
+          this.#value(call, version, expiresAt, length)
+        } else reader.skip(length)
+        return
+      }
+      case STATUS.written: {
+        const offset = reader.f64()
+        const version = reader.f64()
+        const copies = reader.u8()
+        const durableCopies = reader.u8()
+        if (call === undefined) return
+        table.remove(call)
+        call.resolve({ version, epoch, offset, copies, durableCopies })
+        return
+      }
+      case STATUS.absent:
+        if (call === undefined) return
+        table.remove(call)
+        call.resolve(undefined)
+        return
+      case STATUS.number: {
+        const number = reader.f64()
+        if (call === undefined) return
+        table.remove(call)
+        call.resolve(call.op === OP.has ? number !== 0 : number)
+        return
+      }
+      case STATUS.page: {
+        const page = this.#page(epoch)
+        if (call === undefined) return
+        table.remove(call)
+        call.resolve(page)
+        return
+      }
+      case STATUS.error: {
+        const code = errorCode(reader.text8())
+        const surely = reader.u8() !== 0
+        const message = reader.text16()
+        if (call !== undefined) table.onError(call, code, surely, message)
+        return
+      }
+      default:
+        reader.fail(`unknown status ${status}`)
+    }
+  }
+
+  #value(call: Call, version: number, expiresAt: number, length: number): void {
+    const decode = call.decode
+    if (decode === undefined) {
+      call.resolve(rawEntry(this.#own(length), version, expiresAt))
+      return
+    }
+    const bytes = this.#reader.view(length)
+    try {
+      call.resolve(decode(bytes))
+    } catch (cause) {
+      call.reject(cause instanceof GcacheError ? cause : codecError(cause))
+    }
+  }
+
+  #own(length: number): Uint8Array {
+    const bytes = Buffer.allocUnsafe(length)
+    bytes.set(this.#reader.view(length))
+    return bytes
+  }
+
+  #page(epoch: number): RawPage {
+    const reader = this.#reader
+    const cursor = reader.f64()
+    const count = reader.u16()
+    const keys: string[] = []
+    const values: Uint8Array[] = []
+    for (let i = 0; i < count; i++) {
+      keys.push(reader.text16())
+      reader.skip(16)
+      values.push(this.#own(reader.u32()))
+    }
+    return { keys, values, cursor, epoch }
+  }
+}
+
+function codecError(cause: unknown): GcacheError {
+  return new GcacheError('CODEC', 'the value cannot be decoded by this codec', { cause })
+}

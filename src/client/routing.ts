@@ -1,0 +1,186 @@
+/**
+ * Follows the master: hears the views of all linked nodes, and sends the calls to the one of the
+ * highest epoch that says of itself that it serves. What a node says of another only tells where to
+ * look.
+ */
+import type { Clock, Logger, Random } from '../contracts/environment.js'
+import type { LinkLoss, Transport, TransportHandler } from '../contracts/transport.js'
+import type { PeerId, Session } from '../contracts/types.js'
+import { GcacheError } from '../errors.js'
+import { decodeControl, encodeControl } from '../wire/control.js'
+import { FRAME } from '../wire/requests.js'
+import type { Calls } from './calls.js'
+import { ClientLinks, type ServerLink, type View } from './links.js'
+import { StatusAsks } from './status.js'
+
+export interface Failover {
+  readonly from: PeerId
+  readonly to: PeerId
+  readonly epoch: number
+  /** Between the loss of the former route and this one, ms. */
+  readonly pausedMs: number
+}
+
+export interface LinkChange {
+  readonly address: string
+  readonly node: PeerId | undefined
+  readonly up: boolean
+  /** Why it is down. */
+  readonly reason: string | undefined
+}
+
+export interface RoutingEnv {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly calls: Calls
+  onRoute(): void
+  onLink(change: LinkChange): void
+  onFailover(failover: Failover): void
+}
+
+/** Unanswered calls become evidence for the other nodes (PROTOCOL 7). */
+const HINT_AFTER_MS = 400
+const HINT_EVERY_MS = 200
+/** A master of a lower epoch than one we followed is believed only after this: it may be a deposed
+ *  one that does not know yet. */
+const LOWER_EPOCH_AFTER_MS = 1_000
+
+export class Routing implements TransportHandler {
+  readonly links: ClientLinks
+  readonly asks: StatusAsks
+  readonly #env: RoutingEnv
+  #routed: ServerLink | undefined
+  #master: { node: PeerId; epoch: number } | undefined
+  #highest = 0
+  #lostAt = 0
+  #hintAt = Number.NEGATIVE_INFINITY
+  #stopped = false
+
+  constructor(env: RoutingEnv) {
+    this.#env = env
+    this.links = new ClientLinks(env)
+    this.asks = new StatusAsks(env, this.links)
+    this.#lostAt = env.clock.now()
+  }
+
+  /** The serving master that calls go to; undefined: none is known. */
+  get master(): { node: PeerId; epoch: number } | undefined {
+    return this.#routed === undefined ? undefined : this.#master
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.links.stop()
+    this.asks.stop()
+  }
+
+  onLinkUp(peer: PeerId, session: Session): void {
+    const link = this.links.get(peer)
+    if (link === undefined) return
+    this.links.onUp(link, session)
+    this.asks.onLink(link)
+  }
+
+  onLinkDown(peer: PeerId, session: Session, loss: LinkLoss, cause?: Error): void {
+    const link = this.links.get(peer)
+    if (link === undefined || this.#stopped) return
+    const wasUp = session !== 0
+    this.links.onDown(link, session, loss, cause)
+    this.asks.onLink(link)
+    if (wasUp) this.#env.calls.onTargetDown(peer)
+    this.#choose()
+    const { address, node, reason } = link
+    this.#env.onLink({ address, node, up: false, reason })
+  }
+
+  onWritable(peer: PeerId): void {
+    this.#env.calls.onWritable(peer)
+  }
+
+  onFrame(peer: PeerId, _session: Session, frame: Uint8Array): void {
+    const kind = frame[0]
+    if (kind === FRAME.reply) this.#env.calls.onReply(peer, frame)
+    else if (kind === FRAME.event) this.#env.calls.onEvent(peer, frame)
+    else if (kind === FRAME.control) this.#onControl(peer, frame)
+    else throw new GcacheError('PROTOCOL_ERROR', `a node sent a frame of kind ${kind}`)
+  }
+
+  /** Calls are unanswered for `silentMs`: tells the other nodes, who judge for themselves. */
+  onSilence(silentMs: number): void {
+    if (this.#routed === undefined) this.#choose()
+    if (silentMs < HINT_AFTER_MS) return
+    const now = this.#env.clock.now()
+    if (now - this.#hintAt < HINT_EVERY_MS) return
+    this.#hintAt = now
+    const hint = encodeControl({ type: 'hint', epoch: this.#highest })
+    for (const link of this.links)
+      if (link.session !== 0 && link !== this.#routed) this.#env.transport.send(link.peer, hint)
+  }
+
+  #onControl(peer: PeerId, frame: Uint8Array): void {
+    const link = this.links.get(peer)
+    const message = decodeControl(frame)
+    if (link === undefined) return
+    switch (message.type) {
+      case 'view':
+        this.#onView(link, message)
+        return
+      case 'farewell':
+        link.view = undefined
+        this.#choose()
+        return
+      case 'status-reply':
+        this.asks.onReply(link, message.id, message.status)
+        return
+      default:
+        throw new GcacheError('PROTOCOL_ERROR', `a node sent ${message.type}`)
+    }
+  }
+
+  #onView(link: ServerLink, view: View): void {
+    const first = link.view === undefined
+    link.view = view
+    link.node = view.node
+    link.failures = 0
+    this.links.learn(view)
+    this.#choose()
+    if (first)
+      this.#env.onLink({ address: link.address, node: view.node, up: true, reason: undefined })
+  }
+
+  #choose(): void {
+    let best = serves(this.#routed) ? this.#routed : undefined
+    for (const link of this.links) if (serves(link) && epochOf(link) > epochOf(best)) best = link
+    const now = this.#env.clock.now()
+    if (best !== undefined && epochOf(best) < this.#highest && best !== this.#routed)
+      if (this.#routed !== undefined || now - this.#lostAt < LOWER_EPOCH_AFTER_MS) best = undefined
+    const view = best?.view
+    if (best === this.#routed && this.#master?.epoch === view?.epoch) return
+    if (this.#routed !== undefined) this.#lostAt = now
+    this.#routed = best
+    if (best === undefined || view === undefined) {
+      this.#env.calls.route(undefined)
+      return
+    }
+    const former = this.#master
+    this.#master = { node: view.node, epoch: view.epoch }
+    this.#highest = Math.max(this.#highest, view.epoch)
+    this.#env.calls.route(best.peer)
+    this.#env.onRoute()
+    if (former === undefined || former.node === view.node) return
+    const { node: to, epoch } = view
+    this.#env.onFailover({ from: former.node, to, epoch, pausedMs: now - this.#lostAt })
+  }
+}
+
+/** Only what a node says of itself counts. */
+function serves(link: ServerLink | undefined): link is ServerLink & { view: View } {
+  const view = link?.view
+  return link?.session !== 0 && view !== undefined && view.serving && view.node === view.master
+}
+
+function epochOf(link: ServerLink | undefined): number {
+  return link?.view?.epoch ?? -1
+}

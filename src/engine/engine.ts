@@ -1,0 +1,448 @@
+/**
+ * The engine: carries inputs from a transport, clients and the clock to a strategy, and its effects
+ * to the log, the state machine and the transport. It knows no protocol: who leads and what is
+ * copied is the strategy's; how bytes travel is the transport's.
+ */
+import { EventEmitter } from 'eventemitter3'
+import { TIMES } from '../config.js'
+import type { Clock, Logger, Random, Timer } from '../contracts/environment.js'
+import type { CacheOptions, LogStore, StateMachine } from '../contracts/store.js'
+import type {
+  Input,
+  ReplicationStrategy,
+  Standing,
+  StrategyFactory,
+  StrategyStatus,
+} from '../contracts/strategy.js'
+import type { LinkLoss, SendResult, Transport, TransportHandler } from '../contracts/transport.js'
+import type { Batch, Member, PeerId, Session } from '../contracts/types.js'
+import { NO_EPOCH } from '../core/epochs.js'
+import { GcacheError } from '../errors.js'
+import { type Control, decodeControl, encodeControl } from '../wire/control.js'
+import { FRAME } from '../wire/requests.js'
+import type { Effect } from './effect-queue.js'
+import { Housekeeping } from './housekeeping.js'
+import { Links } from './links.js'
+import { Pump } from './pump.js'
+import { Requests } from './requests.js'
+import { Watches } from './watches.js'
+
+export interface EngineOptions<M> {
+  readonly self: PeerId
+  readonly cluster: string
+  readonly incarnation: string
+  /** All voters, this node included. */
+  readonly members: readonly Member[]
+  readonly transport: Transport
+  readonly strategy: StrategyFactory<M>
+  readonly log: LogStore
+  readonly store: StateMachine
+  readonly durability: 'memory' | 'os' | 'fsync'
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly caches: Readonly<Record<string, CacheOptions>>
+  readonly autoCaches: boolean
+  /** Replies and events on a link with a member: answers to this node's own calls. */
+  readonly onClientFrame?: (peer: PeerId, session: Session, frame: Uint8Array) => void
+  /** One line an input and an effect. */
+  readonly onTrace?: (line: string) => void
+}
+
+export interface EngineEvents {
+  standing: [standing: Standing]
+  report: [event: string, fields: Record<string, unknown>]
+  'link-up': [peer: PeerId]
+  'link-down': [peer: PeerId, loss: LinkLoss]
+  /** A congested link takes frames again. */
+  writable: [peer: PeerId]
+  /** A broken invariant: the engine has stopped. */
+  fatal: [error: unknown]
+}
+
+/** Frames between nodes that leave at once, so that the slave works beside the master; smaller ones
+ *  (acks, single writes) leave together at the end of the turn. */
+const FLUSH_BYTES = 1_024
+
+/** In-process client calls come from this peer. */
+export const LOCAL_PEER = '~local'
+
+export class Engine<M = unknown> implements TransportHandler {
+  readonly events = new EventEmitter<EngineEvents>()
+  standing: Standing = { role: 'slave', epoch: NO_EPOCH, master: undefined, serving: false }
+  readonly #options: EngineOptions<M>
+  readonly #strategy: ReplicationStrategy<M>
+  readonly #pump: Pump<M>
+  readonly #links: Links
+  readonly #requests: Requests
+  readonly #watches: Watches
+  readonly #housekeeping: Housekeeping
+  readonly #clients = new Map<PeerId, Session>()
+  readonly #sessions = new Map<PeerId, Session>()
+  readonly #snapshots = new Set<number>()
+  #timer: Timer | undefined
+  #startedAt = 0
+  #stopped = false
+  #batch: Batch | undefined
+  #encoded: { message: M; frame: Uint8Array } | undefined
+  #localReply: ((frame: Uint8Array) => void) | undefined
+
+  constructor(options: EngineOptions<M>) {
+    this.#options = options
+    const { self, incarnation, random, transport, log, durability, clock, store } = options
+    this.#strategy = options.strategy({
+      self,
+      incarnation,
+      random,
+      frameBytesMax: transport.traits.frameBytesMax,
+      durability,
+      log: () => log,
+    })
+    this.#pump = new Pump<M>({
+      clock,
+      strategy: this.#strategy,
+      tickMs: TIMES.tickMs,
+      execute: effect => this.#execute(effect),
+      finish: () => this.#finish(),
+      onTrace: options.onTrace,
+    })
+    const others = options.members.filter(member => member.id !== self)
+    this.#links = new Links({ transport, clock, random }, others)
+    const send = (peer: PeerId, frame: Uint8Array) => this.#sendClient(peer, frame)
+    const flush = (peer: PeerId) => transport.flush?.(peer)
+    this.#requests = new Requests({
+      store,
+      defaultAck: this.#strategy.defaultAck,
+      keyed: this.#strategy.keyed,
+      autoCaches: options.autoCaches,
+      caches: new Map(Object.entries(options.caches)),
+      propose: proposals => this.feed({ kind: 'propose', proposals }),
+      standing: () => this.standing,
+      time: () => this.time(),
+      send,
+      flush,
+      disconnect: (peer, cause) => transport.disconnect(peer, cause),
+    })
+    this.#watches = new Watches({ store, send })
+    this.#housekeeping = new Housekeeping({
+      store,
+      clock,
+      caches: options.caches,
+      time: () => this.time(),
+      propose: proposals => this.feed({ kind: 'propose', proposals }),
+    })
+  }
+
+  /** Resolves once peers can reach this node; rejects with ADDRESS_IN_USE or ADDRESS_INVALID, and
+   *  is then stopped. */
+  async start(): Promise<void> {
+    this.#startedAt = this.#options.clock.now()
+    // start() binds before it returns: dialling already is harmless, and a simulation never waits
+    // for a promise.
+    const started = this.#options.transport.start(this)
+    this.feed({ kind: 'view', view: 1, members: this.#options.members })
+    this.#tick()
+    this.#links.start()
+    try {
+      await started
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  /** Ends all links and timers; resolves when nothing of it is open. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#timer?.cancel()
+    this.#links.stop()
+    await this.#options.transport.stop()
+  }
+
+  get address(): string {
+    return this.#options.transport.address
+  }
+
+  /** Links with clients. */
+  get clients(): number {
+    return this.#clients.size
+  }
+
+  status(): StrategyStatus {
+    return this.#strategy.status()
+  }
+
+  /** Cluster time in ms. */
+  time(): number {
+    return this.#strategy.time(0)
+  }
+
+  get defaultAck() {
+    return this.#strategy.defaultAck
+  }
+
+  feed(input: Input<M>): void {
+    if (this.#stopped) return
+    try {
+      this.#pump.feed(input)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** A frame of an in-process client. Replies come by `reply`, also from inside this call; their
+   *  frame is lent for the call. */
+  request(frame: Uint8Array, reply: (frame: Uint8Array) => void): void {
+    this.#localReply = reply
+    if (this.#pump.running) {
+      const own = Uint8Array.prototype.slice.call(frame)
+      this.#options.clock.after(0, () => this.onFrame(LOCAL_PEER, 1, own))
+    } else this.onFrame(LOCAL_PEER, 1, frame)
+  }
+
+  /** A frame of this node's own calls, to a member. */
+  sendTo(peer: PeerId, frame: Uint8Array): SendResult {
+    return this.#links.isLinked(peer) ? this.#options.transport.send(peer, frame) : 'dropped'
+  }
+
+  flush(peer: PeerId): void {
+    this.#options.transport.flush?.(peer)
+  }
+
+  onLinkUp(peer: PeerId, session: Session): void {
+    if (this.#stopped) return
+    this.#sessions.set(peer, session)
+    if (this.#links.isMember(peer)) {
+      this.#links.onUp(peer, session)
+      this.feed({ kind: 'link-up', peer, session })
+    } else {
+      this.#clients.set(peer, session)
+      this.#options.transport.send(peer, this.#viewFrame())
+    }
+    this.events.emit('link-up', peer)
+  }
+
+  onLinkDown(peer: PeerId, session: Session, loss: LinkLoss, cause?: Error): void {
+    if (this.#stopped) return
+    if (session !== 0 && this.#sessions.get(peer) === session) this.#sessions.delete(peer)
+    this.#requests.onLinkDown(peer, session)
+    this.#watches.onLinkDown(peer, session)
+    if (this.#clients.get(peer) === session) this.#clients.delete(peer)
+    if (!this.#links.isMember(peer)) return
+    // A handshake that was answered with a reason came from a living process: no evidence.
+    const refusedByName = cause instanceof GcacheError && cause.code === 'REFUSED'
+    const seen = refusedByName ? 'protocol' : loss
+    if (refusedByName) this.#options.logger.warn({ peer, reason: cause.message }, 'refused')
+    this.#links.onDown(peer, session)
+    this.feed({ kind: 'link-down', peer, session, loss: seen })
+    if (session !== 0) this.events.emit('link-down', peer, loss)
+  }
+
+  onFrame(peer: PeerId, session: Session, frame: Uint8Array): void {
+    if (this.#stopped) return
+    const kind = frame[0]
+    if (kind >= FRAME.strategyFirst) {
+      if (!this.#links.isMember(peer))
+        throw new GcacheError('PROTOCOL_ERROR', 'a client sent a frame between nodes')
+      const message = this.#strategy.codec.decode(frame)
+      this.feed({ kind: 'message', peer, session, message })
+    } else if (kind === FRAME.request) this.#onClient(peer, session, frame)
+    else if (kind === FRAME.control) this.#onControl(peer, session, frame)
+    else if (this.#links.isMember(peer)) this.#options.onClientFrame?.(peer, session, frame)
+    else throw new GcacheError('PROTOCOL_ERROR', `a client sent a frame of kind ${kind}`)
+  }
+
+  onWritable(peer: PeerId, session: Session): void {
+    if (this.#stopped) return
+    if (this.#links.isMember(peer)) this.feed({ kind: 'writable', peer, session })
+    this.#requests.onWritable(peer, session)
+    this.#watches.onWritable(peer, session)
+    this.events.emit('writable', peer)
+  }
+
+  #onClient(peer: PeerId, session: Session, frame: Uint8Array): void {
+    if (this.#stopped) return
+    // Lets time in first: a node that was stopped must know before it answers.
+    this.#guard(() => this.#pump.tick())
+    this.#requests.onFrame(peer, session, frame)
+  }
+
+  #onControl(peer: PeerId, session: Session, frame: Uint8Array): void {
+    const message = decodeControl(frame)
+    switch (message.type) {
+      case 'status':
+        this.#sendClient(peer, encodeControl(this.#statusReply(message.id)))
+        return
+      case 'watch':
+      case 'unwatch':
+        return this.#watches.onControl(peer, session, message)
+      case 'hint':
+        return this.feed({ kind: 'hint', identity: peer })
+      default:
+        if (!this.#links.isMember(peer))
+          throw new GcacheError('PROTOCOL_ERROR', `a client sent ${message.type}`)
+        this.#options.onClientFrame?.(peer, session, frame)
+    }
+  }
+
+  #statusReply(id: number): Control {
+    const { entries, bytes, windows } = this.#options.store.stats()
+    const { clock } = this.#options
+    const upMs = Math.floor(clock.now() - this.#startedAt)
+    const extra = { entries, bytes, windows, clients: this.#clients.size, upMs }
+    const status = { cluster: this.#options.cluster, ...this.status(), extra }
+    return { type: 'status-reply', id, status: status as unknown as Record<string, unknown> }
+  }
+
+  #tick(): void {
+    if (this.#stopped) return
+    this.#guard(() => this.#pump.tick())
+    this.#timer = this.#options.clock.after(TIMES.tickMs, () => this.#tick())
+  }
+
+  #guard(task: () => void): void {
+    try {
+      task()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#options.logger.error({ error: String(error) }, 'the engine stops')
+    this.stop().catch(() => undefined)
+    this.events.emit('fatal', error)
+  }
+
+  /** After a run: what it earned goes out, and what the master owes its store is proposed. */
+  #finish(): void {
+    this.#encoded = undefined
+    this.#requests.finish()
+    this.#watches.finish()
+    if (this.standing.role === 'master' && this.standing.serving) this.#housekeeping.run()
+  }
+
+  #execute(effect: Effect<M>): void {
+    const { log, store, transport } = this.#options
+    switch (effect.kind) {
+      case 'append':
+        log.append(effect.batch)
+        this.#batch = effect.batch
+        return
+      case 'commit':
+        return this.#commit(effect.next)
+      case 'send':
+        return this.#send(effect.peer, effect.message)
+      case 'settle':
+        return this.#requests.settle(effect.id, effect.receipt)
+      case 'reject':
+        return this.#requests.reject(effect.id, effect.code, effect.surely)
+      case 'broadcast':
+        this.#links.broadcast(this.#strategy.codec.encode(effect.message))
+        return
+      case 'truncate':
+        return log.truncate(effect.from)
+      case 'persist':
+        return // memory forgets its promises together with its data
+      case 'openSnapshot':
+        this.#snapshots.add(effect.id)
+        return store.openSnapshot(effect.id)
+      case 'readSnapshot':
+        return this.#readSnapshot(effect.group, effect.id, effect.bytesMax)
+      case 'closeSnapshot':
+        this.#snapshots.delete(effect.id)
+        return store.closeSnapshot(effect.id)
+      case 'install':
+        return this.#install(effect)
+      case 'become':
+        return this.#become(effect.standing)
+      case 'report':
+        this.#options.logger.info(effect.fields, effect.event)
+        this.events.emit('report', effect.event, effect.fields)
+        return
+      case 'disconnect':
+        return transport.disconnect(effect.peer)
+      case 'serve':
+        return
+    }
+  }
+
+  #commit(next: number): void {
+    const { log, store } = this.#options
+    const sink = this.standing.role === 'master' ? this.#requests : undefined
+    const newest = this.#batch
+    if (newest !== undefined && newest.first === store.applied && newest.next === next)
+      store.apply(newest, sink)
+    while (store.applied < next) {
+      const batches = log.read(store.applied, 2 ** 20) ?? []
+      if (batches.length === 0) throw new GcacheError('INTERNAL', 'committed entries are not there')
+      for (const batch of batches) if (batch.next <= next) store.apply(batch, sink)
+    }
+    log.markApplied(store.applied)
+  }
+
+  #install({ at, slice, base }: Extract<Effect<M>, { kind: 'install' }>): void {
+    const { log, store, transport } = this.#options
+    if (base !== undefined) {
+      this.#batch = undefined
+      this.#watches.gap()
+      log.reset(at, base.epoch, base.crc)
+    }
+    try {
+      store.install(at, slice, base !== undefined)
+    } catch (error) {
+      if (!(error instanceof GcacheError) || error.code !== 'PROTOCOL_ERROR') throw error
+      // Half a copy is no data: the link ends, and the strategy asks for another copy.
+      if (this.standing.master !== undefined) transport.disconnect(this.standing.master, error)
+    }
+    log.markApplied(store.applied)
+  }
+
+  #send(peer: PeerId, message: M): void {
+    if (!this.#links.isLinked(peer)) return
+    if (this.#encoded?.message !== message)
+      this.#encoded = { message, frame: this.#strategy.codec.encode(message) }
+    const { transport } = this.#options
+    const result = transport.send(peer, this.#encoded.frame)
+    if (result === 'sent') {
+      if (this.#encoded.frame.length >= FLUSH_BYTES) transport.flush?.(peer)
+    } else if (result === 'congested') {
+      const session = this.#sessions.get(peer) ?? 0
+      this.#pump.feed({ kind: 'congested', peer, session })
+    } else transport.disconnect(peer)
+  }
+
+  #sendClient(peer: PeerId, frame: Uint8Array): SendResult {
+    if (peer !== LOCAL_PEER) return this.#options.transport.send(peer, frame)
+    this.#localReply?.(frame)
+    return 'sent'
+  }
+
+  #readSnapshot(group: number, id: number, bytesMax: number): void {
+    // In a turn of its own, so that a copy never holds up the calls of clients.
+    this.#options.clock.after(0, () => {
+      if (this.#stopped || !this.#snapshots.has(id)) return
+      const { slice, next, state } = this.#options.store.readSnapshot(id, bytesMax)
+      this.feed({ kind: 'snapshot', group, id, next, slice, state })
+    })
+  }
+
+  #become(standing: Standing): void {
+    this.standing = standing
+    this.#housekeeping.restart()
+    const frame = this.#viewFrame()
+    for (const peer of this.#clients.keys()) {
+      this.#options.transport.send(peer, frame)
+      this.#options.transport.flush?.(peer)
+    }
+    this.events.emit('standing', standing)
+  }
+
+  #viewFrame(): Uint8Array {
+    const { self, members } = this.#options
+    const { master, epoch, serving } = this.standing
+    const view = { node: self, master: master ?? '', epoch: epoch.number, serving }
+    const list = members.map(({ id, ordinal, address }) => ({ id, ordinal, address }))
+    return encodeControl({ type: 'view', ...view, members: list })
+  }
+}

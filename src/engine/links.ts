@@ -1,0 +1,93 @@
+/**
+ * The peer table: which members are linked, and redials of those that are not. The first redial
+ * after a loss is at once, because a refusal is the fast evidence of a death; then they back off.
+ */
+import { TIMES } from '../config.js'
+import type { Clock, Random, Timer } from '../contracts/environment.js'
+import type { SendResult, Transport } from '../contracts/transport.js'
+import type { Member, PeerId, Session } from '../contracts/types.js'
+
+interface Link {
+  readonly member: Member
+  session: Session
+  failures: number
+  timer: Timer | undefined
+}
+
+export interface LinksEnv {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export class Links {
+  readonly #env: LinksEnv
+  readonly #links = new Map<PeerId, Link>()
+  #stopped = false
+
+  constructor(env: LinksEnv, members: readonly Member[]) {
+    this.#env = env
+    for (const member of members)
+      this.#links.set(member.id, { member, session: 0, failures: 0, timer: undefined })
+  }
+
+  start(): void {
+    for (const link of this.#links.values()) this.#dial(link)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    for (const link of this.#links.values()) link.timer?.cancel()
+  }
+
+  isMember(peer: PeerId): boolean {
+    return this.#links.has(peer)
+  }
+
+  isLinked(peer: PeerId): boolean {
+    return (this.#links.get(peer)?.session ?? 0) !== 0
+  }
+
+  onUp(peer: PeerId, session: Session): void {
+    const link = this.#links.get(peer)
+    if (link === undefined) return
+    link.session = session
+    link.failures = 0
+    link.timer?.cancel()
+    link.timer = undefined
+  }
+
+  /** Session 0: a dial that failed. */
+  onDown(peer: PeerId, session: Session): void {
+    const link = this.#links.get(peer)
+    if (link === undefined || (session !== 0 && link.session !== session)) return
+    if (session !== 0) link.session = 0
+    if (link.session !== 0 || link.timer !== undefined || this.#stopped) return
+    const delayMs = session !== 0 ? 0 : this.#backOff(link.failures++)
+    link.timer = this.#env.clock.after(delayMs, () => {
+      link.timer = undefined
+      this.#dial(link)
+    })
+  }
+
+  /** To every linked member; the worst answer. */
+  broadcast(frame: Uint8Array): SendResult {
+    let worst: SendResult = 'sent'
+    for (const [id, link] of this.#links) {
+      if (link.session === 0) continue
+      const result = this.#env.transport.send(id, frame)
+      if (result !== 'sent') worst = result
+    }
+    return worst
+  }
+
+  #backOff(failures: number): number {
+    const ceiling = Math.min(TIMES.redialMsMax, TIMES.redialMsMin * 2 ** Math.min(failures, 10))
+    return ceiling * (0.5 + this.#env.random.next() / 2)
+  }
+
+  #dial(link: Link): void {
+    if (this.#stopped || link.session !== 0) return
+    this.#env.transport.connect(link.member.id, link.member.address)
+  }
+}

@@ -1,0 +1,381 @@
+/**
+ * A client's batch in, one batch of replies out. Reads are answered from the store, the writes of a
+ * frame become one `propose`, and what the step settles at once leaves with the reads in one frame:
+ * nothing waits for the end of the turn.
+ *
+ *   frame -> read ------------------------------> reply
+ *         -> write -> propose -> settle | reject -> reply     (now, or in a later turn)
+ */
+import { LIMITS } from '../config.js'
+import type { Outcome, ResultSink, StateMachine } from '../contracts/store.js'
+import type { Proposal, Standing } from '../contracts/strategy.js'
+import type { Ack, ClientRef, Offset, PeerId, Receipt, Session } from '../contracts/types.js'
+import { ERROR_CODES, type ErrorCode, errorCode, GcacheError } from '../errors.js'
+import { Reader } from '../wire/bytes.js'
+import { checkCommand, FIRST_WRITE_OP, OP } from '../wire/command.js'
+import {
+  ackOf,
+  FRAME,
+  writeAbsent,
+  writeError,
+  writeNumber,
+  writeValue,
+  writeWritten,
+} from '../wire/requests.js'
+import { CacheNames, PendingKeys } from './request-keys.js'
+import { readPage, writePage } from './request-pages.js'
+import { Replies, type ReplyEnv, type ReplyLink } from './request-replies.js'
+import { RecentResults, WaitingWrites } from './request-writes.js'
+
+export interface RequestsEnv extends ReplyEnv {
+  readonly store: StateMachine
+  /** The ack of a write that names none. */
+  readonly defaultAck: Ack
+  /** True if the strategy wants proposals with their key. */
+  readonly keyed: boolean
+  /** False refuses caches that `caches` does not name. */
+  readonly autoCaches: boolean
+  readonly caches: { has(name: string): boolean }
+  /** Runs steps to completion; settle() and reject() may be called before it returns. The array and
+   *  its proposals are lent for the call. */
+  propose(proposals: readonly Proposal[]): void
+  standing(): Standing
+  /** Cluster time in ms. */
+  time(): number
+}
+
+const REPLY_BYTES_MAX = 64
+const ERROR_BYTES_MAX = 512
+const NO_BYTES = new Uint8Array(0)
+
+const OUTCOME_CODES: Record<Exclude<Outcome, 'ok'>, ErrorCode> = {
+  exists: 'ALREADY_EXISTS',
+  version: 'VERSION_MISMATCH',
+  missing: 'NOT_FOUND',
+  full: 'CACHE_FULL',
+  expired: 'CLIENT_EXPIRED',
+}
+
+/** Filled anew for each propose: proposals are lent for the step only. */
+class PooledProposal implements Proposal {
+  id = 0
+  key: string | undefined = undefined
+  ack: Ack = 'none'
+  client: ClientRef | null = null
+  seq = 0
+  bytes: Uint8Array = NO_BYTES
+  start = 0
+  end = 0
+}
+
+export class Requests implements ResultSink {
+  readonly #env: RequestsEnv
+  readonly #replies: Replies
+  readonly #waiting = new WaitingWrites()
+  readonly #results = new RecentResults()
+  /** Settled before they were applied: receipts by offset. */
+  readonly #late = new Map<Offset, { id: number; receipt: Receipt }>()
+  readonly #reader = new Reader()
+  readonly #names = new CacheNames()
+  readonly #pending = new PendingKeys()
+  readonly #pool: PooledProposal[] = []
+  #batch: PooledProposal[] = []
+  /** The last window seen, so that frames share one object and its id. */
+  #window: ClientRef = { id: '', lowest: 0 }
+  #standing: Standing
+  #time = 0
+  #inFrame = false
+
+  constructor(env: RequestsEnv) {
+    this.#env = env
+    this.#replies = new Replies(env)
+    this.#standing = env.standing()
+  }
+
+  /** Writes that wait for their answer. */
+  get waiting(): number {
+    return this.#waiting.count
+  }
+
+  /** A frame of kind request. Throws PROTOCOL_ERROR for what is none: the caller ends the link.
+   *  `frame` is lent for the call. */
+  onFrame(peer: PeerId, session: Session, frame: Uint8Array): void {
+    const link = this.#replies.link(peer, session)
+    this.#inFrame = true
+    try {
+      this.#standing = this.#env.standing()
+      this.#time = this.#env.time()
+      this.#readFrame(link, frame)
+      this.#propose()
+    } finally {
+      this.#inFrame = false
+      if (this.#batch.length > 0) this.#discard()
+    }
+    this.finish()
+  }
+
+  /** Its replies are forgotten; its writes go on. */
+  onLinkDown(peer: PeerId, session: Session): void {
+    this.#replies.onLinkDown(peer, session)
+  }
+
+  onWritable(peer: PeerId, session: Session): void {
+    this.#replies.onWritable(peer, session)
+  }
+
+  /** What apply decided, in the order of offsets. */
+  onResult(offset: Offset, outcome: Outcome, version: Offset): void {
+    this.#results.onResult(offset, outcome, version)
+    if (this.#late.size === 0) return
+    const late = this.#late.get(offset)
+    if (late === undefined) return
+    this.#late.delete(offset)
+    this.settle(late.id, late.receipt)
+  }
+
+  /** The strategy answers a proposal. Ids that are not ours are passed over. */
+  settle(id: number, receipt: Receipt): void {
+    const link = this.#waiting.link(id)
+    if (link === undefined) return
+    const offset = receipt.offset
+    if (!this.#results.has(offset)) {
+      if (offset >= this.#env.store.applied) this.#late.set(offset, { id, receipt })
+      // Its result was pushed out by newer ones; a retry of the same write brings it back.
+      else this.reject(id, 'BUSY', false)
+      return
+    }
+    const call = this.#waiting.remove(id)
+    if (link.down) return
+    const outcome = this.#results.outcome(offset)
+    const epoch = receipt.epoch.number
+    if (outcome !== 'ok') {
+      this.#refuse(link, call, OUTCOME_CODES[outcome], true, epoch)
+      return
+    }
+    const out = this.#replies.reply(link, epoch, REPLY_BYTES_MAX)
+    const version = this.#results.version(offset)
+    writeWritten(out, call, offset, version, receipt.copies, receipt.durableCopies)
+  }
+
+  /** The strategy refuses a proposal; `surely`: it is in no log and will not be. */
+  reject(id: number, code: string, surely: boolean): void {
+    const link = this.#waiting.link(id)
+    if (link === undefined) return
+    const call = this.#waiting.remove(id)
+    if (link.down) return
+    this.#refuse(link, call, errorCode(code), surely, this.#standing.epoch.number)
+  }
+
+  /** After the effects of a step: sends what became known. */
+  finish(): void {
+    if (this.#inFrame) return
+    if (this.#late.size > 0) this.#giveUpSkipped()
+    this.#replies.writeOut()
+  }
+
+  /** A snapshot may carry the state past an offset without a result for it. */
+  #giveUpSkipped(): void {
+    const applied = this.#env.store.applied
+    for (const [offset, late] of this.#late) {
+      if (offset >= applied) continue
+      this.#late.delete(offset)
+      this.reject(late.id, 'BUSY', false)
+    }
+  }
+
+  #readFrame(link: ReplyLink, frame: Uint8Array): void {
+    const reader = this.#reader.open(frame)
+    if (reader.u8() !== FRAME.request) reader.fail('no request frame')
+    let window: ClientRef | null = null
+    if (reader.u8() !== 0) {
+      const id = reader.latin1(16)
+      const lowest = reader.whole()
+      const last = this.#window
+      if (last.id !== id) this.#window = { id, lowest }
+      else if (last.lowest !== lowest) this.#window = { id: last.id, lowest }
+      window = this.#window
+    }
+    const count = reader.u16()
+    if (count > LIMITS.requestsPerFrameMax)
+      reader.fail(`${count} requests exceed ${LIMITS.requestsPerFrameMax}`)
+    for (let i = 0; i < count; i++) {
+      const call = reader.u32()
+      const ack = reader.u8()
+      const delta = reader.u16()
+      const length = reader.u32()
+      const start = reader.skip(length)
+      const end = reader.at
+      const frameEnd = reader.end
+      reader.at = start
+      reader.end = end
+      const op = reader.u8()
+      if (op < FIRST_WRITE_OP) this.#read(link, call, op)
+      else this.#write(link, call, op, window, delta, ack, frame, start, end)
+      reader.at = end
+      reader.end = frameEnd
+    }
+    reader.finish()
+  }
+
+  /** The reader stands behind the op of a read. */
+  #read(link: ReplyLink, call: number, op: number): void {
+    const reader = this.#reader
+    reader.u8()
+    const nameBytes = reader.u8()
+    const nameAt = reader.skip(nameBytes)
+    const keyBytes = reader.u16()
+    const keyAt = reader.skip(keyBytes)
+    let cursor = 0
+    let limit = 0
+    if (op === OP.scan) {
+      cursor = reader.whole()
+      limit = reader.u16()
+    } else if (op !== OP.get && op !== OP.has && op !== OP.size)
+      reader.fail(`unknown operation ${op}`)
+    reader.finish()
+    const exact = op === OP.get || op === OP.has
+    if (
+      (nameBytes - 1) >>> 0 >= LIMITS.cacheNameBytesMax ||
+      keyBytes > LIMITS.keyBytesMax ||
+      (exact && keyBytes === 0)
+    ) {
+      this.#refuse(link, call, 'LIMIT', true)
+      return
+    }
+    const cache = this.#names.read(reader, nameAt, nameBytes)
+    const refusal = this.#refusal(cache)
+    if (refusal !== undefined || link.full) {
+      this.#refuse(link, call, refusal ?? 'BUSY', true)
+      return
+    }
+    if (this.#batch.length > 0)
+      if (!exact || this.#pending.mayHold(this.#batch, reader.source, keyAt, keyBytes))
+        this.#propose()
+    reader.at = keyAt
+    const key = reader.utf8(keyBytes)
+    const epoch = this.#standing.epoch.number
+    const store = this.#env.store
+    if (op === OP.get) {
+      const record = store.get(cache, key, this.#time)
+      if (record === undefined) writeAbsent(this.#replies.reply(link, epoch, REPLY_BYTES_MAX), call)
+      else {
+        const value = record.value
+        const out = this.#replies.reply(link, epoch, REPLY_BYTES_MAX + value.length)
+        writeValue(out, call, record.version, record.expiresAt, value)
+      }
+    } else if (op === OP.scan) {
+      const page = readPage(store, cache, key, cursor, limit, this.#time)
+      writePage(this.#replies.reply(link, epoch, page.bytes), call, page.page)
+    } else {
+      const number =
+        op === OP.size ? store.size(cache, this.#time) : Number(store.has(cache, key, this.#time))
+      writeNumber(this.#replies.reply(link, epoch, REPLY_BYTES_MAX), call, number)
+    }
+  }
+
+  #write(
+    link: ReplyLink,
+    call: number,
+    op: number,
+    window: ClientRef | null,
+    delta: number,
+    ackByte: number,
+    frame: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const reader = this.#reader
+    const ack = ackOf(ackByte, reader) ?? this.#env.defaultAck
+    if (delta >= LIMITS.windowWritesMax) reader.fail(`write ${delta} beyond its window`)
+    if (!this.#withinLimits(link, call, frame, start, end)) return
+    reader.u8()
+    const nameBytes = reader.u8()
+    const nameAt = reader.skip(nameBytes)
+    const refusal = this.#refusal(
+      this.#env.autoCaches || op === OP.openWindow
+        ? undefined
+        : this.#names.read(reader, nameAt, nameBytes),
+    )
+    if (refusal !== undefined) {
+      this.#refuse(link, call, refusal, true)
+      return
+    }
+    const id = this.#waiting.add(link, call)
+    if (id === 0) {
+      this.#refuse(link, call, 'BUSY', true)
+      return
+    }
+    const at = this.#batch.length
+    if (at === this.#pool.length) this.#pool.push(new PooledProposal())
+    const proposal = this.#pool[at]
+    proposal.id = id
+    proposal.ack = ack
+    proposal.client = window
+    proposal.seq = window === null ? 0 : window.lowest + delta
+    proposal.bytes = frame
+    proposal.start = start
+    proposal.end = end
+    if (this.#env.keyed) {
+      reader.at = nameAt + nameBytes
+      proposal.key = reader.text16()
+    }
+    this.#batch.push(proposal)
+  }
+
+  /** Answers LIMIT for that call alone; a PROTOCOL_ERROR goes through. */
+  #withinLimits(
+    link: ReplyLink,
+    call: number,
+    frame: Uint8Array,
+    start: number,
+    end: number,
+  ): boolean {
+    try {
+      checkCommand(frame, start, end, LIMITS)
+      return true
+    } catch (error) {
+      if (!(error instanceof GcacheError) || error.code !== 'LIMIT') throw error
+      this.#refuse(link, call, 'LIMIT', true, undefined, error.message)
+      return false
+    }
+  }
+
+  /** Why nothing may be asked of `cache` here and now. */
+  #refusal(cache: string | undefined): ErrorCode | undefined {
+    const standing = this.#standing
+    if (standing.role !== 'master') return 'NOT_MASTER'
+    if (!standing.serving) return 'NOT_READY'
+    if (cache === undefined || this.#env.autoCaches || this.#env.caches.has(cache)) return undefined
+    return 'NO_SUCH_CACHE'
+  }
+
+  #refuse(
+    link: ReplyLink,
+    call: number,
+    code: ErrorCode,
+    surely: boolean,
+    epoch: number = this.#standing.epoch.number,
+    message: string = ERROR_CODES[code].when,
+  ): void {
+    writeError(this.#replies.reply(link, epoch, ERROR_BYTES_MAX), call, code, surely, message)
+  }
+
+  /** Proposes what the frame holds so far. */
+  #propose(): void {
+    const batch = this.#batch
+    if (batch.length === 0) return
+    this.#batch = []
+    this.#pending.clear()
+    this.#env.propose(batch)
+    // The pool must not hold on to frames.
+    for (const proposal of batch) proposal.bytes = NO_BYTES
+    this.#standing = this.#env.standing()
+  }
+
+  /** A frame that broke off half-way: what it had not proposed yet never is. */
+  #discard(): void {
+    for (const proposal of this.#batch) this.#waiting.remove(proposal.id)
+    this.#batch = []
+    this.#pending.clear()
+  }
+}

@@ -1,0 +1,41 @@
+/** The public face of `gcache`: embed a node, connect a client. Loads no other medium than TCP. */
+import { type Client, type ClientOptions, connectWith } from './client/connect.js'
+import { clientTransport, systemWorld } from './defaults.js'
+
+export { masterSlave } from '../strategies/master-slave/index.js'
+export { tcp } from '../transports/tcp.js'
+export type { Client, ClientEvents, ClientOptions } from './client/connect.js'
+export type { ClusterMember, ClusterStatus } from './client/status.js'
+export type {
+  Cache,
+  CallOptions,
+  ChangeEvent,
+  CodecChoice,
+  DeleteOptions,
+  Entry,
+  ScanOptions,
+  SetOptions,
+  TouchOptions,
+  ValueCodec,
+  WatchOptions,
+  WriteOptions,
+  WriteReceipt,
+} from './contracts/cache.js'
+export type { Logger } from './contracts/environment.js'
+export type { CacheOptions } from './contracts/store.js'
+export type { MemberStatus, StrategyFactory, StrategyStatus } from './contracts/strategy.js'
+export type { TransportFactory } from './contracts/transport.js'
+export type { Ack, Member } from './contracts/types.js'
+export { type ErrorCode, GcacheError, type GcacheErrorOptions } from './errors.js'
+export { createNode, type Node, type NodeEvents, type NodeStatus, type RoleEvent } from './node.js'
+export type { NamedStrategy, NodeOptions } from './options.js'
+
+/**
+ * Connects to a cluster through any of `options.servers`, over the built-in transport of their
+ * scheme, and resolves once calls can reach a serving master, which the client follows from then
+ * on. Rejects with CONFIG, ADDRESS_INVALID; with REFUSED when all servers refuse (a wrong cluster
+ * name); by its deadline with UNREACHABLE or NOT_READY.
+ */
+export async function connect(options: ClientOptions): Promise<Client> {
+  return await connectWith(await clientTransport(options), options, systemWorld)
+}

@@ -1,0 +1,103 @@
+/**
+ * The embedded node's own calls: a client's Calls whose target is the master, this node itself in
+ * process or another over the peer link. The engine may answer from inside a request; Calls must
+ * not hear of it there, so answers in process wait for the end of the running task.
+ */
+import { Calls, DEFAULT_TIMEOUT_MS } from './client/calls.js'
+import type { Clock, Random } from './contracts/environment.js'
+import type { Standing } from './contracts/strategy.js'
+import type { SendResult } from './contracts/transport.js'
+import type { PeerId } from './contracts/types.js'
+import { FRAME } from './wire/requests.js'
+
+/** What it needs of the engine. */
+export interface CallEngine {
+  request(frame: Uint8Array, reply: (frame: Uint8Array) => void): void
+  sendTo(peer: PeerId, frame: Uint8Array): SendResult
+  flush(peer: PeerId): void
+}
+
+export interface NodeCallsOptions {
+  readonly self: PeerId
+  readonly engine: CallEngine
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export class NodeCalls {
+  readonly #self: PeerId
+  readonly #engine: CallEngine
+  readonly #calls: Calls
+  #answers: Uint8Array[] = []
+  #master: PeerId | undefined
+  readonly #reply = (frame: Uint8Array): void => {
+    // Lent for this call only.
+    if (this.#answers.push(Buffer.from(frame)) === 1) process.nextTick(this.#deliver)
+  }
+  readonly #deliver = (): void => {
+    const answers = this.#answers
+    this.#answers = []
+    for (const frame of answers) this.#take(this.#self, frame)
+  }
+
+  constructor(options: NodeCallsOptions) {
+    this.#self = options.self
+    this.#engine = options.engine
+    this.#calls = new Calls({
+      clock: options.clock,
+      random: options.random,
+      timeoutMs: DEFAULT_TIMEOUT_MS,
+      send: (target, frame) => this.#send(target, frame),
+      flush: target => {
+        if (target !== this.#self) this.#engine.flush(target)
+      },
+    })
+  }
+
+  get port(): Calls {
+    return this.#calls
+  }
+
+  /** The engine's word on who leads. Another master that does not serve yet says so itself. */
+  onStanding(standing: Standing): void {
+    const { role, serving, master } = standing
+    this.#master = role === 'master' ? (serving ? this.#self : undefined) : master
+    this.#calls.route(this.#master)
+  }
+
+  onLinkUp(peer: PeerId): void {
+    if (peer === this.#master) this.#calls.route(peer)
+  }
+
+  /** A link that was congested takes frames again. */
+  onWritable(peer: PeerId): void {
+    this.#calls.onWritable(peer)
+  }
+
+  onLinkDown(peer: PeerId): void {
+    this.#calls.onTargetDown(peer)
+  }
+
+  /** A reply or an event from a member. Throws PROTOCOL_ERROR, which ends that link. */
+  onFrame(peer: PeerId, frame: Uint8Array): void {
+    this.#take(peer, frame)
+  }
+
+  /** Every pending call is rejected with CLOSED. */
+  close(): void {
+    this.#calls.close()
+  }
+
+  #take(peer: PeerId, frame: Uint8Array): void {
+    if (frame[0] === FRAME.reply) this.#calls.onReply(peer, frame)
+    else if (frame[0] === FRAME.event) this.#calls.onEvent(peer, frame)
+  }
+
+  #send(target: PeerId, frame: Uint8Array): SendResult {
+    if (target === this.#self) {
+      this.#engine.request(frame, this.#reply)
+      return 'sent'
+    }
+    return this.#engine.sendTo(target, frame)
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The cache port of an embedded node: what this node can answer as the serving master comes from
+ * its own store at once; everything else is a call to the master, like a client's.
+ */
+import type { Calls } from './client/calls.js'
+import { TIMES } from './config.js'
+import type {
+  CachePort,
+  ChangeEvent,
+  DeleteOptions,
+  RawEntry,
+  RawPage,
+  SetOptions,
+  TouchOptions,
+  WriteOptions,
+  WriteReceipt,
+} from './contracts/cache.js'
+import type { Clock } from './contracts/environment.js'
+import type { StateMachine, StoredRecord } from './contracts/store.js'
+import type { Standing } from './contracts/strategy.js'
+import { GcacheError } from './errors.js'
+
+/** What the port sees of its engine. */
+export interface Serving {
+  readonly standing: Standing
+  /** Cluster time in ms. */
+  time(): number
+}
+
+export interface NodePortOptions {
+  readonly engine: Serving
+  readonly store: StateMachine
+  readonly calls: Calls
+  readonly clock: Clock
+  /** Undefined: caches are made at their first use. */
+  readonly caches: ReadonlySet<string> | undefined
+}
+
+/**
+ * A process that was stopped may hold a standing that is no longer true; a call through the engine
+ * lets time in first. So a read that follows a silence takes the longer way.
+ */
+const TRUST_MS = TIMES.stoppedMs / 2
+
+export class NodePort implements CachePort {
+  readonly #engine: Serving
+  readonly #store: StateMachine
+  readonly #calls: Calls
+  readonly #clock: Clock
+  readonly #caches: ReadonlySet<string> | undefined
+  #askedAt = Number.NEGATIVE_INFINITY
+  #closed = false
+
+  constructor(options: NodePortOptions) {
+    this.#engine = options.engine
+    this.#store = options.store
+    this.#calls = options.calls
+    this.#clock = options.clock
+    this.#caches = options.caches
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  async get(cache: string, key: string, timeoutMs: number): Promise<RawEntry | undefined> {
+    if (!this.#isLocal(cache)) return await this.#calls.get(cache, key, timeoutMs)
+    const record = this.#store.get(cache, key, this.#engine.time())
+    return record === undefined ? undefined : rawEntry(record)
+  }
+
+  async getValue<V>(
+    cache: string,
+    key: string,
+    timeoutMs: number,
+    decode: (bytes: Uint8Array) => V,
+  ): Promise<V | undefined> {
+    if (!this.#isLocal(cache)) return await this.#calls.getValue(cache, key, timeoutMs, decode)
+    const record = this.#store.get(cache, key, this.#engine.time())
+    if (record === undefined) return undefined
+    try {
+      return decode(Buffer.from(record.value, 'latin1'))
+    } catch (cause) {
+      if (cause instanceof GcacheError) throw cause
+      throw new GcacheError('CODEC', 'the value cannot be decoded by this codec', { cause })
+    }
+  }
+
+  async has(cache: string, key: string, timeoutMs: number): Promise<boolean> {
+    if (!this.#isLocal(cache)) return await this.#calls.has(cache, key, timeoutMs)
+    return this.#store.has(cache, key, this.#engine.time())
+  }
+
+  async size(cache: string, timeoutMs: number): Promise<number> {
+    if (!this.#isLocal(cache)) return await this.#calls.size(cache, timeoutMs)
+    return this.#store.size(cache, this.#engine.time())
+  }
+
+  async scan(
+    cache: string,
+    prefix: string,
+    cursor: number,
+    limit: number,
+    timeoutMs: number,
+  ): Promise<RawPage> {
+    // A cursor is one store's own, and the page says whose: so all pages come the same way.
+    return await this.#calls.scan(cache, prefix, cursor, limit, timeoutMs)
+  }
+
+  set(cache: string, key: string, value: Uint8Array, options: SetOptions): Promise<WriteReceipt> {
+    return this.#calls.set(cache, key, value, options)
+  }
+
+  delete(cache: string, key: string, options: DeleteOptions): Promise<WriteReceipt> {
+    return this.#calls.delete(cache, key, options)
+  }
+
+  touch(cache: string, key: string, options: TouchOptions): Promise<WriteReceipt> {
+    return this.#calls.touch(cache, key, options)
+  }
+
+  clear(cache: string, options: WriteOptions): Promise<WriteReceipt> {
+    return this.#calls.clear(cache, options)
+  }
+
+  watch(cache: string, prefix: string, sink: (event: ChangeEvent<Uint8Array>) => void): () => void {
+    return this.#calls.watch(cache, prefix, sink)
+  }
+
+  /** May this store answer now? Rejects what no node would answer. */
+  #isLocal(cache: string): boolean {
+    if (this.#closed) throw new GcacheError('CLOSED', 'the node is closed')
+    const { role, serving } = this.#engine.standing
+    const now = this.#clock.now()
+    const fresh = now - this.#askedAt < TRUST_MS
+    this.#askedAt = now
+    if (role !== 'master' || !serving || !fresh) return false
+    if (this.#caches !== undefined && !this.#caches.has(cache))
+      throw new GcacheError('NO_SUCH_CACHE', `no configuration names the cache ${cache}`)
+    return true
+  }
+}
+
+function rawEntry(record: StoredRecord): RawEntry {
+  const { value, version, expiresAt } = record
+  return { value: Buffer.from(value, 'latin1'), version, expiresAt }
+}

@@ -1,0 +1,264 @@
+/**
+ * createNode: from a configuration to a running node. It picks the plug-ins, makes the store and
+ * the log, starts the engine, and gives the application one face: caches, status, events.
+ */
+import { randomBytes } from 'node:crypto'
+import { EventEmitter } from 'eventemitter3'
+import { createCache } from './cache/cache.js'
+import type { Cache, CodecChoice } from './contracts/cache.js'
+import type { Logger } from './contracts/environment.js'
+import type { Standing, StrategyFactory, StrategyStatus } from './contracts/strategy.js'
+import type { TransportFactory } from './contracts/transport.js'
+import type { PeerId } from './contracts/types.js'
+import { systemWorld } from './defaults.js'
+import { Engine } from './engine/engine.js'
+import { systemClock } from './engine/system-clock.js'
+import { GcacheError } from './errors.js'
+import { NodeCalls } from './node-calls.js'
+import { NodePort } from './node-port.js'
+import { type FullNodeOptions, type NodeOptions, parseNodeOptions } from './options.js'
+import { strategyByName, transportByAddress, transportByName } from './registry.js'
+import { KeyValueStore } from './store/key-value.js'
+import { MemoryLog } from './store/memory-log.js'
+
+export type { NodeOptions } from './options.js'
+
+/** What node.status() tells: the strategy's view of the cluster, and the cluster's name. */
+export interface NodeStatus extends StrategyStatus {
+  readonly cluster: string
+}
+
+/** What 'role' tells. `serving`: this node answers reads and writes as master. */
+export interface RoleEvent {
+  readonly role: 'master' | 'slave'
+  readonly epoch: number
+  readonly master: PeerId | undefined
+  readonly serving: boolean
+}
+
+/**
+ * 'error' comes once, when the node stops because an invariant broke; nothing throws if nobody
+ * listens. 'failover', 'divergence', 'lag' and others are the strategy's reports, with its fields.
+ */
+export interface NodeEvents {
+  role: [event: RoleEvent]
+  error: [error: GcacheError]
+  failover: [fields: Record<string, unknown>]
+  divergence: [fields: Record<string, unknown>]
+  lag: [fields: Record<string, unknown>]
+}
+
+export interface Node {
+  readonly id: PeerId
+  readonly cluster: string
+  /** What peers and clients dial, the real port included. */
+  readonly address: string
+  /**
+   * Resolves once this node has joined: it serves as master, or is a slave that has caught up.
+   * Rejects with NOT_READY after `timeoutMs` (default 30,000) and with CLOSED.
+   */
+  ready(options?: { timeoutMs?: number }): Promise<void>
+  /** The cache `name`: the same face as a Client's. Default codec 'msgpack'. */
+  cache<V = unknown>(name: string, options?: { codec?: CodecChoice<V> }): Cache<V>
+  status(): NodeStatus
+  on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this
+  off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this
+  /** Ends links and pending calls (CLOSED); resolves when nothing is open. Idempotent. */
+  close(): Promise<void>
+}
+
+const READY_MS = 30_000
+const READY_STEP_MS = 20
+
+const SILENCE: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+/**
+ * Starts a node. Resolves once peers and clients can reach it; wait for `ready()` before the first
+ * call. Rejects with CONFIG (a wrong option, by name), ADDRESS_IN_USE or ADDRESS_INVALID.
+ */
+export async function createNode(options: NodeOptions): Promise<Node> {
+  const full = parseNodeOptions(options)
+  const [transport, strategy] = await Promise.all([transportOf(full), strategyOf(full)])
+  const node = new EngineNode(full, transport, strategy)
+  await node.start()
+  return node
+}
+
+async function transportOf(options: FullNodeOptions): Promise<TransportFactory> {
+  const { transport } = options
+  if (typeof transport === 'function') return transport
+  if (transport !== undefined) return await transportByName(transport)
+  return await transportByAddress(options.listen)
+}
+
+async function strategyOf(options: FullNodeOptions): Promise<StrategyFactory> {
+  const { strategy } = options
+  return typeof strategy === 'function' ? strategy : await strategyByName(strategy)
+}
+
+class EngineNode implements Node {
+  readonly id: PeerId
+  readonly cluster: string
+  readonly #engine: Engine
+  readonly #calls: NodeCalls
+  readonly #port: NodePort
+  readonly #logger: Logger
+  readonly #events = new EventEmitter<NodeEvents>()
+  #closed: Promise<void> | undefined
+  #address = ''
+
+  constructor(options: FullNodeOptions, transport: TransportFactory, strategy: StrategyFactory) {
+    const { id, cluster, members, caches, autoCaches } = options
+    this.id = id
+    this.cluster = cluster
+    this.#logger = options.logger ?? SILENCE
+    const logger = this.#logger
+    const store = new KeyValueStore()
+    const world = { ...systemWorld, logger }
+    const ids = new Set(members.map(member => member.id))
+    const engine: Engine = new Engine({
+      ...world,
+      self: id,
+      cluster,
+      incarnation: randomBytes(8).toString('hex'),
+      members,
+      transport: transport({
+        ...world,
+        self: id,
+        cluster,
+        listen: options.listen,
+        admit: peer => admit(peer, ids),
+      }),
+      strategy,
+      log: new MemoryLog(),
+      store,
+      durability: options.durability,
+      caches,
+      autoCaches,
+      onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),
+    })
+    this.#engine = engine
+    this.#calls = new NodeCalls({ ...world, self: id, engine })
+    this.#port = new NodePort({
+      engine,
+      store,
+      calls: this.#calls.port,
+      clock: systemClock,
+      caches: autoCaches ? undefined : new Set(Object.keys(caches)),
+    })
+  }
+
+  get address(): string {
+    return this.#address
+  }
+
+  async start(): Promise<void> {
+    const { events } = this.#engine
+    events.on('standing', standing => this.#onStanding(standing))
+    events.on('report', (event, fields) => this.#emit(event as 'failover', fields))
+    events.on('link-up', peer => this.#calls.onLinkUp(peer))
+    events.on('link-down', peer => this.#calls.onLinkDown(peer))
+    events.on('writable', peer => this.#calls.onWritable(peer))
+    events.on('fatal', error => this.#onFatal(error))
+    try {
+      await this.#engine.start()
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+    this.#address = this.#engine.address
+  }
+
+  async ready(options: { timeoutMs?: number } = {}): Promise<void> {
+    const timeoutMs = options.timeoutMs ?? READY_MS
+    const until = systemClock.now() + timeoutMs
+    while (!this.#isReady()) {
+      this.#assertOpen()
+      const leftMs = until - systemClock.now()
+      if (leftMs <= 0) throw this.#notReady(timeoutMs)
+      await new Promise<void>(resolve => {
+        systemClock.after(Math.min(READY_STEP_MS, leftMs), resolve)
+      })
+    }
+    this.#assertOpen()
+  }
+
+  cache<V = unknown>(name: string, options: { codec?: CodecChoice<V> } = {}): Cache<V> {
+    this.#assertOpen()
+    return createCache<V>(this.#port, name, options)
+  }
+
+  status(): NodeStatus {
+    return { cluster: this.cluster, ...this.#engine.status() }
+  }
+
+  on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this {
+    this.#events.on(event, listener as never)
+    return this
+  }
+
+  off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this {
+    this.#events.off(event, listener as never)
+    return this
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    this.#port.close()
+    this.#calls.close()
+    await this.#engine.stop()
+  }
+
+  #isReady(): boolean {
+    const { role, serving, master } = this.#engine.standing
+    if (role === 'master') return serving
+    return master !== undefined && this.#engine.status().self.state === 'online'
+  }
+
+  #notReady(timeoutMs: number): GcacheError {
+    const { self, master, members } = this.#engine.status()
+    const down = members.filter(member => member.state === 'down').map(member => member.id)
+    return new GcacheError(
+      'NOT_READY',
+      `node ${this.id} is not ready after ${timeoutMs} ms: it is ${self.state}, ` +
+        `master ${master ?? 'unknown'}, unreachable ${down.join(', ') || 'nobody'}`,
+    )
+  }
+
+  #assertOpen(): void {
+    if (this.#closed !== undefined)
+      throw new GcacheError('CLOSED', `node ${this.id} is closed`, { outcome: 'rejected' })
+  }
+
+  #onStanding(standing: Standing): void {
+    this.#calls.onStanding(standing)
+    const { role, epoch, master, serving } = standing
+    this.#emit('role', { role, epoch: epoch.number, master, serving })
+  }
+
+  #onFatal(cause: unknown): void {
+    const text = cause instanceof Error ? cause.message : String(cause)
+    const error = new GcacheError('INTERNAL', `node ${this.id} stopped: ${text}`, { cause })
+    void this.close()
+    this.#emit('error', error)
+  }
+
+  /** A listener's own error must not reach the engine, whose step it would break. */
+  #emit<E extends keyof NodeEvents>(event: E, ...args: NodeEvents[E]): void {
+    try {
+      this.#events.emit(event, ...(args as never))
+    } catch (error) {
+      this.#logger.error({ event, error: String(error) }, 'a listener threw')
+    }
+  }
+}
+
+/** Clients may come; of the others only members. */
+function admit(peer: PeerId, members: ReadonlySet<PeerId>): string | undefined {
+  if (peer.startsWith('~') || members.has(peer)) return undefined
+  return `${peer} is no member of this cluster`
+}

@@ -1,0 +1,312 @@
+/**
+ * What createNode accepts, judged strictly: every unknown option is refused by its name, at every
+ * level, with a suggestion; every rule that options have with one another is one clear line.
+ */
+import { z } from 'zod'
+import { CACHE_DEFAULTS, LIMITS } from './config.js'
+import type { Logger } from './contracts/environment.js'
+import type { CacheOptions } from './contracts/store.js'
+import type { StrategyFactory } from './contracts/strategy.js'
+import type { TransportFactory } from './contracts/transport.js'
+import type { Member } from './contracts/types.js'
+import { suggestion } from './core/suggest.js'
+import { GcacheError } from './errors.js'
+
+/** A built-in strategy by its name, with its options: what a JSON file can say. */
+export interface NamedStrategy {
+  name: string
+  [option: string]: unknown
+}
+
+/** Everything createNode takes. Only `cluster`, `id` and `members` are required. */
+export interface NodeOptions {
+  /** Its name: 1..64 of A-Z a-z 0-9 _ -. Nodes and clients of other clusters are refused. */
+  cluster: string
+  /** This node's id for all time, never an address: 1..64 of A-Z a-z 0-9 _ -. */
+  id: string
+  /** All voters, this node included. The lower ordinal (0..255, unique) is tried first. */
+  members: readonly Member[]
+  /** Default: the built-in one for the scheme of the addresses, `tcp()`. */
+  transport?: TransportFactory | string
+  /** Default `masterSlave()`. A name, or a name with options, picks a built-in. */
+  strategy?: StrategyFactory | string | NamedStrategy
+  /** Caches by name; what is left out of one comes from config.ts's CACHE_DEFAULTS. */
+  caches?: Record<string, Partial<CacheOptions>>
+  /** A cache that `caches` does not name is made at its first use. Default true. */
+  autoCaches?: boolean
+  /** Only 'memory' in this version. */
+  durability?: 'memory'
+  /** Where to listen, if not at this member's address: behind a NAT, in a container. */
+  listen?: string
+  /** Allow to listen beyond loopback, although this version has no authentication. */
+  insecure?: boolean
+  /** Any object with debug, info, warn, error(fields, text), such as pino. Default: silence. */
+  logger?: Logger
+}
+
+/** NodeOptions with every default filled in. */
+export interface FullNodeOptions {
+  cluster: string
+  id: string
+  self: Member
+  members: readonly Member[]
+  transport: TransportFactory | string | undefined
+  strategy: StrategyFactory | NamedStrategy
+  caches: Record<string, CacheOptions>
+  autoCaches: boolean
+  durability: 'memory'
+  listen: string
+  insecure: boolean
+  logger: Logger | undefined
+}
+
+const ID = /^[A-Za-z0-9_-]{1,64}$/
+const ID_RULE = 'must be 1 to 64 of A-Z a-z 0-9 _ -'
+const id = z.string().regex(ID, ID_RULE)
+const count = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER)
+const ms = z
+  .number()
+  .int()
+  .min(0)
+  .max(2 ** 45)
+
+const cacheSchema = z.strictObject({
+  maxEntries: count.optional(),
+  maxBytes: count.optional(),
+  ttlMs: ms.optional(),
+  idleMs: ms.optional(),
+  eviction: z.enum(['lru', 'none']).optional(),
+})
+
+const memberSchema = z.strictObject({
+  id,
+  ordinal: z.number().int().min(0).max(255),
+  address: z.string().min(1),
+})
+
+const aFunction = (what: string) =>
+  z.custom<unknown>(value => typeof value === 'function', `must be ${what}`)
+
+const loggerSchema = z.custom<Logger>(
+  value =>
+    typeof value === 'object' &&
+    value !== null &&
+    ['debug', 'info', 'warn', 'error'].every(
+      level => typeof (value as Record<string, unknown>)[level] === 'function',
+    ),
+  'must have the functions debug, info, warn and error',
+)
+
+const nodeSchema = z.strictObject({
+  cluster: id,
+  id,
+  members: z.array(memberSchema),
+  transport: z.union([z.string(), aFunction('what tcp() returns')]).optional(),
+  strategy: z
+    .union([
+      z.string(),
+      z.looseObject({ name: z.string() }),
+      aFunction('what masterSlave() returns'),
+    ])
+    .optional(),
+  caches: z.record(z.string(), cacheSchema).optional(),
+  autoCaches: z.boolean().optional(),
+  durability: z.string().optional(),
+  listen: z.string().min(1).optional(),
+  insecure: z.boolean().optional(),
+  logger: loggerSchema.optional(),
+})
+
+/** Options of the design that this version does not have, with what to do instead. */
+const LATER: Record<string, string> = {
+  dataDir: 'data lives in memory, on every node: leave it out',
+  auth: 'listen on loopback or a network of your own',
+  tls: 'listen on loopback or a network of your own',
+  discovery: 'name the members',
+}
+
+/**
+ * Judges `options` and fills in the defaults. Throws CONFIG with one line: the option's place, what
+ * is wrong with it and what to do.
+ */
+export function parseNodeOptions(options: unknown): FullNodeOptions {
+  refuseLater(options)
+  const checked = check(nodeSchema, options, 'createNode') as NodeOptions
+  if (checked.durability !== undefined && checked.durability !== 'memory')
+    throw config(
+      `durability ${JSON.stringify(checked.durability)} is not in this version: ` +
+        "leave it out, or say 'memory'",
+    )
+  const self = checkMembers(checked)
+  const listen = checked.listen ?? self.address
+  const insecure = checked.insecure ?? false
+  checkListen(listen, insecure)
+  const strategy = checked.strategy ?? 'master-slave'
+  return {
+    cluster: checked.cluster,
+    id: checked.id,
+    self,
+    members: checked.members.map(member => ({ ...member })),
+    transport: checked.transport,
+    strategy: typeof strategy === 'string' ? { name: strategy } : strategy,
+    caches: fillCaches(checked.caches ?? {}),
+    autoCaches: checked.autoCaches ?? true,
+    durability: 'memory',
+    listen,
+    insecure,
+    logger: checked.logger,
+  }
+}
+
+function config(text: string): GcacheError {
+  return new GcacheError('CONFIG', text)
+}
+
+function refuseLater(options: unknown): void {
+  if (typeof options !== 'object' || options === null) return
+  for (const [name, remedy] of Object.entries(LATER))
+    if ((options as Record<string, unknown>)[name] !== undefined)
+      throw config(`option ${name} is not in this version: ${remedy}`)
+}
+
+function fillCaches(caches: Record<string, Partial<CacheOptions>>): Record<string, CacheOptions> {
+  const full: Record<string, CacheOptions> = {}
+  for (const [name, options] of Object.entries(caches)) {
+    const bytes = Buffer.byteLength(name)
+    if (bytes < 1 || bytes > LIMITS.cacheNameBytesMax)
+      throw config(
+        `cache name ${JSON.stringify(name)} has ${bytes} bytes: ` +
+          `choose one of 1 to ${LIMITS.cacheNameBytesMax}`,
+      )
+    full[name] = { ...CACHE_DEFAULTS, ...withoutUndefined(options) }
+  }
+  return full
+}
+
+function withoutUndefined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(pair => pair[1] !== undefined)) as T
+}
+
+function checkMembers(options: NodeOptions): Member {
+  if (options.members.length === 0)
+    throw config('members is empty: name at least this node, with id, ordinal and address')
+  const ids = new Map<string, Member>()
+  const ordinals = new Map<number, Member>()
+  for (const member of options.members) {
+    if (ids.has(member.id))
+      throw config(`members has ${member.id} twice: an id names one node for all time`)
+    const other = ordinals.get(member.ordinal)
+    if (other !== undefined)
+      throw config(
+        `members ${other.id} and ${member.id} both have ordinal ${member.ordinal}: ` +
+          'give each its own',
+      )
+    ids.set(member.id, member)
+    ordinals.set(member.ordinal, member)
+  }
+  const self = ids.get(options.id)
+  if (self === undefined)
+    throw config(
+      `members (${[...ids.keys()].join(', ')}) lacks this node's own id ${options.id}: ` +
+        'add it with its ordinal and address',
+    )
+  return self
+}
+
+/**
+ * Plaintext without credentials is for loopback only (SECURITY section 4). An address that is no
+ * URL with a host, such as the memory transport's, is its transport's own matter.
+ */
+function checkListen(listen: string, insecure: boolean): void {
+  if (insecure) return
+  const host = hostOf(listen)
+  if (host === undefined || isLoopback(host)) return
+  throw config(
+    `listening on ${listen} is refused: this version has no authentication, so anyone who ` +
+      'reaches the port could read and write; use a loopback address, or say insecure: true',
+  )
+}
+
+/** The host of `scheme://host:port`; undefined for anything else. */
+export function hostOf(address: string): string | undefined {
+  const match = /^(?:tcp|ws|wss|tls):\/\/(\[[^\]]*\]|[^:/]*)/.exec(address)
+  return match?.[1].replace(/^\[|\]$/g, '')
+}
+
+/** 127.0.0.0/8, ::1 and localhost. */
+export function isLoopback(host: string): boolean {
+  return /^127(\.\d{1,3}){3}$/.test(host) || host === '::1' || host === 'localhost'
+}
+
+/** The value if `schema` accepts it; else CONFIG with the first thing that is wrong. */
+export function check<T>(schema: z.ZodType<T>, value: unknown, whose: string): T {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const issue = deepest(result.error.issues)
+  const place = placeOf(issue.path)
+  if (issue.code === 'unrecognized_keys') {
+    const known = keysAt(schema, issue.path)
+    const name = issue.keys[0]
+    const where = place === '' ? `of ${whose}` : `in ${place}`
+    throw config(`unknown option ${name} ${where}: ${suggestion(name, known)}`)
+  }
+  const given = valueAt(value, issue.path)
+  if (given === undefined && place !== '') throw config(`option ${place} is missing`)
+  throw config(
+    place === ''
+      ? `the options of ${whose} must be an object`
+      : `option ${place}: ${issue.message}${shown(given)}`,
+  )
+}
+
+type Issue = z.core.$ZodIssue
+
+/** An unknown name first: it explains what is missing. A union's issues say more than it does. */
+function deepest(issues: readonly Issue[]): Issue {
+  const issue = issues.find(each => each.code === 'unrecognized_keys') ?? issues[0]
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue
+  const last = issue.errors[issue.errors.length - 1][0]
+  return { ...last, path: [...issue.path, ...last.path] }
+}
+
+function placeOf(path: readonly PropertyKey[]): string {
+  let place = ''
+  for (const step of path) {
+    if (typeof step === 'number') place += `[${step}]`
+    else place += place === '' ? String(step) : `.${String(step)}`
+  }
+  return place
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let at = value
+  for (const step of path) {
+    if (typeof at !== 'object' || at === null) return undefined
+    at = (at as Record<PropertyKey, unknown>)[step]
+  }
+  return at
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return ` (given ${JSON.stringify(value.slice(0, 80))})`
+  if (typeof value === 'number' || typeof value === 'boolean') return ` (given ${value})`
+  if (value === null) return ' (given null)'
+  return Array.isArray(value) ? ' (given a list)' : ` (given a ${typeof value})`
+}
+
+/** The names that the object schema at `path` knows. */
+function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let at: unknown = schema
+  for (const step of path) {
+    at = bare(at)
+    if (at instanceof z.ZodObject) at = at.shape[step as string]
+    else if (at instanceof z.ZodArray) at = at.element
+    else if (at instanceof z.ZodRecord) at = at.valueType
+  }
+  at = bare(at)
+  return at instanceof z.ZodObject ? Object.keys(at.shape) : []
+}
+
+function bare(schema: unknown): unknown {
+  return schema instanceof z.ZodOptional ? schema.unwrap() : schema
+}

@@ -1,0 +1,35 @@
+/** What a server says first: who it is, where, what it promises, and which defaults are unsafe. */
+import type { Node } from '../node.js'
+import type { NodeOptions } from '../options.js'
+import { paintFor } from './paint.js'
+import { version } from './version.js'
+
+export function banner(node: Node, options: NodeOptions): string {
+  const paint = paintFor(process.stdout)
+  const status = node.status()
+  const peers = options.members.filter(member => member.id !== node.id)
+  const unsafe = paint.yellow('unsafe')
+  const lines = [
+    `${paint.bold(`gcache ${version()}`)}  node ${paint.bold(node.id)} of cluster ${node.cluster}`,
+    `  address    ${node.address}`,
+    `  peers      ${peers.map(peer => `${peer.id} ${peer.address}`).join(', ') || 'none'}`,
+    `  strategy   ${status.strategy} / ${status.profile}`,
+    `  guarantee  ${status.guarantee}`,
+    `  ${unsafe}     data is in memory only: it lives as long as one of the nodes does`,
+    `  ${unsafe}     no authentication and no encryption: ${reach(options)}`,
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function reach(options: NodeOptions): string {
+  return options.insecure
+    ? 'whoever reaches the port may read and write (--insecure)'
+    : 'only this machine may connect'
+}
+
+/** `ready`, the address, then what else a script may want, as name=value. */
+export function readyLine(node: Node): string {
+  const { self, master, epoch } = node.status()
+  const facts = `role=${self.role} master=${master ?? '-'} epoch=${epoch}`
+  return `ready ${node.address} id=${node.id} ${facts}\n`
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+/**
+ * The command `gcache`: argv in, exit code out. Each command is a file of commands/; this one only
+ * gathers them and sees to what all processes need.
+ */
+import { Command } from 'commander'
+import { delCommand } from './commands/del.js'
+import { demoCommand, demoShopCommand } from './commands/demo.js'
+import { getCommand } from './commands/get.js'
+import { scanCommand } from './commands/scan.js'
+import { serveCommand } from './commands/serve.js'
+import { setCommand } from './commands/set.js'
+import { statusCommand } from './commands/status.js'
+import { touchCommand } from './commands/touch.js'
+import { watchCommand } from './commands/watch.js'
+import { failure } from './run.js'
+import { version } from './version.js'
+
+function program(): Command {
+  const gcache = new Command('gcache')
+    .description('Replicated in-memory state: writes go to a master, slaves hold copies.')
+    .version(version())
+    .exitOverride()
+    .showHelpAfterError('(gcache --help, or gcache COMMAND --help)')
+  for (const command of [
+    serveCommand(),
+    statusCommand(),
+    getCommand(),
+    setCommand(),
+    delCommand(),
+    touchCommand(),
+    scanCommand(),
+    watchCommand(),
+    demoCommand(),
+  ])
+    gcache.addCommand(command)
+  gcache.addCommand(demoShopCommand(), { hidden: true })
+  return gcache
+}
+
+// `gcache scan | head -1` closes our stdout: nobody reads on, so there is nothing left to do.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit()
+  throw error
+})
+
+program()
+  .parseAsync()
+  .catch((error: unknown) => {
+    process.exitCode = failure(error)
+  })

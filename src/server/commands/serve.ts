@@ -1,0 +1,128 @@
+/**
+ * `gcache serve`: one node of a cluster as a process. Prints who it is and what it promises, then a
+ * line beginning `ready` once it serves; a signal closes it cleanly.
+ */
+import { readFileSync } from 'node:fs'
+import { type Command, Option } from 'commander'
+import type { Logger } from '../../contracts/environment.js'
+import { GcacheError } from '../../errors.js'
+import type { Node } from '../../node.js'
+import type { NodeOptions } from '../../options.js'
+import { banner, readyLine } from '../banner.js'
+import { EXIT, failure, subcommand } from '../run.js'
+import { LOG_LEVELS, nodeOptions, type ServeOptions } from '../serve-options.js'
+
+/** Trouble that is not the operator's own mistake, such as a port in use. */
+const TROUBLE = 1
+/** After a signal: whatever has not closed by then is left behind. */
+const CLOSE_MS_MAX = 5_000
+const NOT_READY_EVERY_MS = 30_000
+
+const repeated = (text: string, before: string[] | undefined) => [...(before ?? []), text]
+
+export function serveCommand(): Command {
+  return subcommand('serve', 'run one node of a cluster')
+    .option('--id <id>', "this node's id, for all time: A-Z a-z 0-9 _ -")
+    .option('--ordinal <n>', 'its place in the order of succession, 0 to 255; lower goes first')
+    .option('--listen <address>', 'where to listen (default: tcp://127.0.0.1:7400)')
+    .option('--advertise <address>', 'what others dial, if not the listen address')
+    .option('--member <member>', 'another voter, ID=ORDINAL@ADDRESS; repeat for each', repeated)
+    .option('--cluster <name>', 'name of the cluster (default: gcache)')
+    .option('--strategy <name>', 'who copies what to whom (default: master-slave)')
+    .option('--profile <name>', "the strategy's profile (default: ordinal)")
+    .option('--durability <level>', 'memory, the only level of this version')
+    .option('--cache <cache>', 'NAME or NAME:OPTION=VALUE,...; repeat for each', repeated)
+    .option('--no-auto-caches', 'refuse caches that no --cache names')
+    .option('--insecure', 'allow to listen beyond loopback, without any authentication')
+    .option('--config <file>', "JSON with createNode's options; what stands here wins over it")
+    .addOption(
+      new Option('--log-level <level>', 'what goes to stderr').choices(LOG_LEVELS).default('info'),
+    )
+    .addOption(new Option('--until-stdin-ends', 'close when stdin ends').hideHelp())
+    .addHelpText('after', HELP)
+    .action(async (options: ServeOptions) => {
+      try {
+        await serve(nodeOptions(options, readConfig), options)
+      } catch (error) {
+        process.exitCode = failure(error, TROUBLE)
+      }
+    })
+}
+
+const HELP = `
+Options of a cache: ttl=30m (default life), idle=10m (life without use), max-entries=100000,
+max-bytes=64m, eviction=lru|none (none: a full cache answers CACHE_FULL).
+Not in this version: --data-dir, --http, --secret-file, --tls-*.
+Three nodes on one machine:
+  gcache serve --id a --ordinal 0 --listen tcp://127.0.0.1:7400 \\
+    --member b=1@tcp://127.0.0.1:7401 --member c=2@tcp://127.0.0.1:7402
+  ... and the same for b and c.
+Exit: 0 closed by a signal, 1 trouble such as a port in use, 2 wrong options.`
+
+/** The object in a JSON file, or a CONFIG error that names the file. */
+function readConfig(file: string): Record<string, unknown> {
+  try {
+    const value = JSON.parse(readFileSync(file, 'utf8')) as unknown
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>
+  } catch (cause) {
+    throw new GcacheError('CONFIG', `--config ${file}: ${(cause as Error).message}`, { cause })
+  }
+  throw new GcacheError('CONFIG', `--config ${file}: must hold one JSON object`)
+}
+
+async function serve(options: NodeOptions, flags: ServeOptions): Promise<void> {
+  // Only a server needs them, and they take as long to load as a client command to run.
+  const [{ createNode }, { serverLogger }] = await Promise.all([
+    import('../../node.js'),
+    import('../log.js'),
+  ])
+  const logger = serverLogger(flags.logLevel)
+  const node = await createNode({ ...options, logger })
+  process.stdout.write(banner(node, options))
+  const ended = untilEnded(node, flags.untilStdinEnds === true)
+  await Promise.race([ended, announce(node, logger)])
+  process.exitCode = await ended
+}
+
+/** Waits as long as it takes: a node alone may wait for its peers for hours. */
+async function announce(node: Node, logger: Logger): Promise<void> {
+  for (;;) {
+    try {
+      await node.ready({ timeoutMs: NOT_READY_EVERY_MS })
+      process.stdout.write(readyLine(node))
+      return
+    } catch (error) {
+      if (!(error instanceof GcacheError) || error.code !== 'NOT_READY') return
+      logger.warn({ node: node.id }, error.message)
+    }
+  }
+}
+
+/** Resolves with the exit code once a signal, the end of stdin or a fatal error has closed it. */
+function untilEnded(node: Node, untilStdinEnds: boolean): Promise<number> {
+  return new Promise(resolve => {
+    let closing = false
+    const close = (code: number) => {
+      // A second signal is an order: leave at once.
+      if (closing) process.exit(1)
+      closing = true
+      const late = setTimeout(() => process.exit(code), CLOSE_MS_MAX)
+      late.unref()
+      void node.close().then(() => {
+        if (untilStdinEnds) process.stdin.destroy()
+        resolve(code)
+      })
+    }
+    process.on('SIGTERM', () => close(EXIT.ok))
+    process.on('SIGINT', () => close(EXIT.ok))
+    node.on('error', error => {
+      process.exitCode = failure(error, TROUBLE)
+      if (!closing) close(TROUBLE)
+    })
+    if (!untilStdinEnds) return
+    process.stdin.on('end', () => closing || close(EXIT.ok))
+    process.stdin.on('error', () => closing || close(EXIT.ok))
+    process.stdin.resume()
+  })
+}

@@ -1,0 +1,84 @@
+/** Three nodes as processes on loopback: started, killed with SIGKILL, started again. */
+import { createServer } from 'node:net'
+import type { Member } from '../../contracts/types.js'
+import type { Child, Children } from './children.js'
+
+export const DEMO_CLUSTER = 'demo'
+const IDS = ['a', 'b', 'c']
+
+export class DemoCluster {
+  readonly members: readonly Member[]
+  readonly #children: Children
+  readonly #nodes = new Map<string, Child>()
+
+  constructor(children: Children, members: readonly Member[]) {
+    this.#children = children
+    this.members = members
+  }
+
+  /** Picks free ports and starts the nodes; resolves once all three are ready. */
+  static async start(children: Children): Promise<DemoCluster> {
+    const ports = await freePorts(IDS.length)
+    const members = IDS.map((id, ordinal) => ({
+      id,
+      ordinal,
+      address: `tcp://127.0.0.1:${ports[ordinal]}`,
+    }))
+    const cluster = new DemoCluster(children, members)
+    await Promise.all(members.map(member => cluster.#launch(member).ready()))
+    return cluster
+  }
+
+  get servers(): string[] {
+    return this.members.map(member => member.address)
+  }
+
+  /** The ids whose processes are gone. */
+  get dead(): string[] {
+    return this.members.map(member => member.id).filter(id => !this.#nodes.get(id)?.alive)
+  }
+
+  /** SIGKILL: no farewell, no flush. Returns its process id; resolves once it is gone. */
+  async kill(id: string): Promise<number> {
+    const node = this.#nodes.get(id)!
+    node.kill('SIGKILL')
+    await node.exited
+    return node.pid
+  }
+
+  /** Starts `id` again, empty, as any memory-only node starts; resolves once it is ready. */
+  async restart(id: string): Promise<void> {
+    await this.#launch(this.members.find(member => member.id === id)!).ready()
+  }
+
+  #launch(self: Member): Child {
+    const others = this.members
+      .filter(member => member.id !== self.id)
+      .flatMap(member => ['--member', `${member.id}=${member.ordinal}@${member.address}`])
+    const child = this.#children.start(`node ${self.id}`, [
+      'serve',
+      ...['--cluster', DEMO_CLUSTER, '--id', self.id, '--ordinal', String(self.ordinal)],
+      ...['--listen', self.address, ...others, '--log-level', 'warn'],
+    ])
+    this.#nodes.set(self.id, child)
+    return child
+  }
+}
+
+/** Ports that were free a moment ago: members must know one another's before they start. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer())
+  const ports = await Promise.all(
+    servers.map(
+      server =>
+        new Promise<number>((resolve, reject) => {
+          server.once('error', reject)
+          server.listen(0, '127.0.0.1', () => {
+            resolve((server.address() as { port: number }).port)
+          })
+        }),
+    ),
+  )
+  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))))
+  return ports
+}

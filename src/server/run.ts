@@ -1,0 +1,112 @@
+/**
+ * What all commands share: how a failure becomes one line on stderr and an exit code, and how a
+ * Client is opened for the time of one command. Imports no more than a client needs: a command
+ * should answer at once.
+ */
+import { Command, CommanderError, Option } from 'commander'
+import { Client, connectWith } from '../client/connect.js'
+import { clientTransport, systemWorld } from '../defaults.js'
+import { GcacheError } from '../errors.js'
+import { DEFAULT_CLUSTER, parseDuration, parseServers } from './parse.js'
+
+export const EXIT = { ok: 0, no: 1, trouble: 2 } as const
+
+/** Codes of the caller's own mistakes: exit 2 everywhere. */
+const USAGE_CODES = new Set(['CONFIG', 'ADDRESS_INVALID'])
+
+/** A subcommand whose own usage errors come back as exceptions. */
+export function subcommand(name: string, summary: string): Command {
+  return new Command(name).description(summary).exitOverride()
+}
+
+/** Prints one line and says the exit code; `trouble` is what is not the caller's own mistake. */
+export function failure(error: unknown, trouble: number = EXIT.trouble): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.trouble
+  process.stderr.write(`gcache: ${oneLine(error)}\n`)
+  return error instanceof GcacheError && USAGE_CODES.has(error.code) ? EXIT.trouble : trouble
+}
+
+/** The message, with its code where it has one; a foreign error keeps its name. */
+export function oneLine(error: unknown): string {
+  const text =
+    error instanceof GcacheError
+      ? `${error.message} (${error.code})`
+      : error instanceof Error
+        ? `${error.name}: ${error.message}`
+        : String(error)
+  return text.replace(/\s*\n\s*/g, ' ')
+}
+
+export interface ServerOptions {
+  server: string[]
+  cluster: string
+  timeout: string
+}
+
+const collect = (text: string, before: string[] | undefined) => [...(before ?? []), text]
+
+/** --server, --cluster and --timeout, with their environment variables. */
+export function addServerOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--server <addresses>', 'servers to ask, ADDR[,ADDR]; any one will do')
+        .env('GCACHE_SERVER')
+        .argParser(collect)
+        .default(undefined, 'tcp://127.0.0.1:7400'),
+    )
+    .addOption(
+      new Option('--cluster <name>', 'name of the cluster')
+        .env('GCACHE_CLUSTER')
+        .default(DEFAULT_CLUSTER),
+    )
+    .option('--timeout <duration>', 'every call settles within it', '5s')
+}
+
+/** The options of --server, checked. */
+export function clientOptions(options: ServerOptions) {
+  return {
+    cluster: options.cluster,
+    servers: parseServers(options.server ?? ['tcp://127.0.0.1:7400']),
+    timeoutMs: parseDuration(options.timeout, '--timeout'),
+  }
+}
+
+/** Opens a Client, lets `work` use it, closes it whatever happens. */
+export async function withClient<T>(
+  options: ServerOptions,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const wanted = clientOptions(options)
+  const client = await connectWith(await clientTransport(wanted), wanted, systemWorld)
+  try {
+    return await work(client)
+  } finally {
+    await client.close()
+  }
+}
+
+/** How long `status` waits for a master before it shows that there is none. */
+const MASTER_MS_MAX = 1_500
+
+/** The same where a cluster without a master has something to tell as well. */
+export async function withAnyNode<T>(
+  options: ServerOptions,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const wanted = clientOptions(options)
+  const timeoutMs = Math.min(wanted.timeoutMs, MASTER_MS_MAX)
+  const client = new Client({
+    ...systemWorld,
+    ...wanted,
+    timeoutMs,
+    transport: await clientTransport(wanted),
+  })
+  try {
+    await client.open().catch((error: unknown) => {
+      if (!(error instanceof GcacheError) || error.code !== 'NOT_READY') throw error
+    })
+    return await work(client)
+  } finally {
+    await client.close()
+  }
+}

@@ -1,0 +1,102 @@
+/** From `gcache serve`'s flags and its file to createNode's options; flags win over the file. */
+import type { CacheOptions } from '../contracts/store.js'
+import type { Member } from '../contracts/types.js'
+import { GcacheError } from '../errors.js'
+import type { NamedStrategy, NodeOptions } from '../options.js'
+import { DEFAULT_CLUSTER, parseCache, parseCount, parseMember, withScheme } from './parse.js'
+
+const DEFAULT_LISTEN = 'tcp://127.0.0.1:7400'
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+export interface ServeOptions {
+  id?: string
+  ordinal?: string
+  listen?: string
+  advertise?: string
+  member?: string[]
+  cluster?: string
+  strategy?: string
+  profile?: string
+  durability?: string
+  cache?: string[]
+  autoCaches: boolean
+  insecure?: boolean
+  config?: string
+  logLevel: LogLevel
+  untilStdinEnds?: boolean
+}
+
+/**
+ * `readFile` gives the object of --config. Nothing is judged twice: createNode refuses what is
+ * wrong in the result, the file's unknown keys included.
+ */
+export function nodeOptions(
+  flags: ServeOptions,
+  readFile: (file: string) => Record<string, unknown>,
+): NodeOptions {
+  const file = flags.config === undefined ? {} : readFile(flags.config)
+  const id = flags.id ?? (file.id as string | undefined)
+  if (id === undefined)
+    throw new GcacheError('CONFIG', 'which node is this? give --id, such as --id a')
+  const options: Record<string, unknown> = { cluster: DEFAULT_CLUSTER, ...file, id }
+  if (flags.cluster !== undefined) options.cluster = flags.cluster
+  if (flags.listen !== undefined) options.listen = withScheme(flags.listen)
+  if (flags.durability !== undefined) options.durability = flags.durability
+  if (!flags.autoCaches) options.autoCaches = false
+  if (flags.insecure) options.insecure = true
+  const strategy = strategyOf(flags, file.strategy)
+  if (strategy !== undefined) options.strategy = strategy
+  options.members = membersOf(id, flags, file.members)
+  const caches = (flags.cache ?? []).map(parseCache)
+  if (caches.length > 0) options.caches = mergeCaches(file.caches, caches)
+  return options as unknown as NodeOptions
+}
+
+function strategyOf(flags: ServeOptions, fromFile: unknown): unknown {
+  if (flags.strategy === undefined && flags.profile === undefined) return fromFile
+  const named: NamedStrategy =
+    flags.strategy === undefined && typeof fromFile === 'object' && fromFile !== null
+      ? { ...(fromFile as NamedStrategy) }
+      : { name: flags.strategy ?? (typeof fromFile === 'string' ? fromFile : 'master-slave') }
+  if (flags.profile !== undefined) named.profile = flags.profile
+  return named
+}
+
+/** The file's members, each --member over its namesake, and this node itself. */
+function membersOf(id: string, flags: ServeOptions, fromFile: unknown): unknown {
+  if (fromFile !== undefined && !Array.isArray(fromFile)) return fromFile
+  const named = (flags.member ?? []).map(parseMember)
+  const members = ((fromFile ?? []) as Member[]).filter(
+    member => !named.some(other => other.id === member?.id),
+  )
+  members.push(...named)
+  const at = members.findIndex(member => member?.id === id)
+  const known = at < 0 ? undefined : members[at]
+  if (known === undefined && flags.ordinal === undefined && members.length > 0)
+    throw new GcacheError(
+      'CONFIG',
+      `the members (${members.map(member => member?.id).join(', ')}) lack this node itself: ` +
+        `add --ordinal N and --listen ADDRESS, or --member ${id}=N@ADDRESS`,
+    )
+  const self: Member = {
+    id,
+    ordinal:
+      flags.ordinal === undefined ? (known?.ordinal ?? 0) : parseCount(flags.ordinal, '--ordinal'),
+    address: withScheme(flags.advertise ?? known?.address ?? flags.listen ?? DEFAULT_LISTEN),
+  }
+  if (at < 0) members.push(self)
+  else members[at] = self
+  return members.sort((a, b) => a?.ordinal - b?.ordinal)
+}
+
+function mergeCaches(
+  fromFile: unknown,
+  caches: [string, Partial<CacheOptions>][],
+): Record<string, unknown> {
+  const merged: Record<string, unknown> = { ...(fromFile as Record<string, unknown> | undefined) }
+  for (const [name, options] of caches)
+    merged[name] = { ...(merged[name] as object | undefined), ...options }
+  return merged
+}

@@ -1,0 +1,175 @@
+/**
+ * I6: an acknowledged write is lost only where the injected faults excuse it. The rule, for a write
+ * `w` acknowledged to its client, whoever holds it, and profile ordinal:
+ *
+ *   promotion  when a node takes over with a log without `w`, no live node whose data includes `w`
+ *              was within its reach: each was dead, copying, or disturbed (cut, clogged, reset,
+ *              paused, stalled, just started) towards it within the last 1.5 s. Or an earlier such
+ *              promotion, on which this log builds, had lost `w` already.
+ *   fencing    when `w` is acknowledged while a master of a higher epoch lacks it, each holder was
+ *              disturbed towards that master between 1.5 s before the write was settled and now.
+ *   dropping   a log loses `w` only after one of these has.
+ *   end        the surviving log holds `w`, or builds on a promotion that is excused for losing it,
+ *              or nobody who ever held it lives.
+ *
+ * Copying excuses because a full resync drops the slave's data first; such losses are counted.
+ */
+import type { Epoch } from '../../contracts/types.js'
+import { compareEpochs } from '../../core/epochs.js'
+import type { Life } from '../life.js'
+import { contains, epochName, type LogPoint, type WrittenEntry } from '../lineage.js'
+import type { Call } from '../simulated-client.js'
+import type { Checker, World } from './checker.js'
+
+/** Suspicion is older; the promises of one candidacy are all taken within this. */
+export const CANDIDACY_MS = 1_500
+
+interface Acked {
+  readonly call: Call
+  readonly entries: readonly WrittenEntry[]
+  /** Promotions that may lack it. */
+  readonly excused: Promotion[]
+}
+
+interface Promotion {
+  readonly life: Life
+  readonly epoch: Epoch
+  readonly at: number
+  /** Its first batch. */
+  readonly point: LogPoint
+}
+
+export interface AckedWrites extends Checker {
+  readonly acked: number
+  /** Acknowledged writes that did not survive, each excused. */
+  readonly lost: number
+}
+
+/** `mayLose`: false where the scenario leaves no excuse at all for writes with two copies. */
+export function ackedWritesSurvive(world: World, mayLose: boolean): AckedWrites {
+  return new Oracle(world, mayLose)
+}
+
+class Oracle implements AckedWrites {
+  readonly name = 'acknowledged writes survive'
+  acked = 0
+  lost = 0
+  readonly #world: World
+  readonly #mayLose: boolean
+  readonly #writes: Acked[] = []
+  readonly #promotions = new Map<Life, Promotion>()
+  readonly #settledAt = new Map<string, number>()
+
+  constructor(world: World, mayLose: boolean) {
+    this.#world = world
+    this.#mayLose = mayLose
+  }
+
+  onSettle(_life: Life, _id: number, receipt: { epoch: Epoch; offset: number }): void {
+    const key = `${receipt.epoch.number}:${receipt.offset}`
+    if (!this.#settledAt.has(key)) this.#settledAt.set(key, this.#world.now())
+  }
+
+  onPromotion(life: Life, epoch: Epoch, before: LogPoint): void {
+    const now = this.#world.now()
+    const promotion: Promotion = { life, epoch, at: now, point: life.tip }
+    this.#promotions.set(life, promotion)
+    for (const write of this.#writes) {
+      if (isIn(write, before) || isExcusedIn(write, before)) continue
+      for (const other of this.#world.lives()) {
+        if (other === life || !other.alive || !holds(other, write)) continue
+        if (this.#disturbed(other, life, now - CANDIDACY_MS)) continue
+        this.#world.fail(
+          'I6',
+          `${life} took over as ${epochName(epoch)} without ${nameOf(write)}, which ${other} held within reach`,
+        )
+      }
+      write.excused.push(promotion)
+    }
+  }
+
+  onCallEnd(call: Call): void {
+    const { reply } = call
+    if (call.seq === 0 || reply?.kind !== 'written' || call.ack === 'none') return
+    if (call.outcome !== 'ok') return
+    const entries = this.#world.lineage.entriesOf(call.window, call.seq)
+    const write: Acked = { call, entries, excused: [] }
+    this.acked++
+    this.#writes.push(write)
+    const settledAt = this.#settledAt.get(`${reply.epoch}:${reply.offset}`) ?? this.#world.now()
+    for (const promotion of this.#promotions.values())
+      this.#checkFencing(write, promotion, settledAt)
+  }
+
+  #checkFencing(write: Acked, promotion: Promotion, settledAt: number): void {
+    const { life, epoch } = promotion
+    if (!life.alive || life.leads === undefined || isIn(write, life.tip)) return
+    if (write.entries.some(entry => compareEpochs(entryEpoch(entry), epoch) > 0)) return
+    for (const other of this.#world.lives()) {
+      if (other === life || !other.alive || !holds(other, write)) continue
+      if (this.#disturbed(other, life, settledAt - CANDIDACY_MS)) continue
+      this.#world.fail(
+        'I6',
+        `${nameOf(write)} was acknowledged with a copy on ${other}, within reach of ${life}, master of the higher ${epochName(epoch)} that lacks it`,
+      )
+    }
+    write.excused.push(promotion)
+  }
+
+  onDrop(life: Life, before: LogPoint): void {
+    for (const write of this.#writes) {
+      if (write.excused.length > 0 || isIn(write, life.tip) || !isIn(write, before)) continue
+      this.#world.fail('I6', `${life} dropped ${nameOf(write)}, which no promotion had lost`)
+    }
+  }
+
+  onQuiet(core: readonly string[]): void {
+    const last = this.#world.live().find(node => core.includes(node.life.node))
+    if (last === undefined) return
+    const { tip } = last.life
+    for (const write of this.#writes) {
+      if (isIn(write, tip)) continue
+      this.lost++
+      if (!isExcusedIn(write, tip) && this.#anyHolderLives(write))
+        this.#world.fail('I6', `${nameOf(write)} has vanished, and no fault excuses it`)
+      if (!this.#mayLose && (write.call.reply?.copies ?? 0) >= 2)
+        this.#world.fail(
+          'I6',
+          `${nameOf(write)} is lost, though one fault at a time cannot do that`,
+        )
+    }
+  }
+
+  #anyHolderLives(write: Acked): boolean {
+    return this.#world
+      .lives()
+      .some(life => life.alive && write.entries.some(entry => life.everHeld(entry.point)))
+  }
+
+  #disturbed(a: Life, b: Life, from: number): boolean {
+    return this.#world.disturbances.disturbed(a.node, b.node, from, this.#world.now())
+  }
+}
+
+function isIn(write: Acked, tip: LogPoint): boolean {
+  return write.entries.some(entry => contains(tip, entry.point))
+}
+
+function isExcusedIn(write: Acked, tip: LogPoint): boolean {
+  return write.excused.some(promotion => contains(tip, promotion.point))
+}
+
+function holds(life: Life, write: Acked): boolean {
+  return write.entries.some(entry => life.holds(entry.point))
+}
+
+function entryEpoch(entry: WrittenEntry): Epoch {
+  return (entry.point.batch as NonNullable<LogPoint['batch']>).epoch
+}
+
+function nameOf(write: Acked): string {
+  const { call } = write
+  const copies = call.reply?.copies
+  const offset = write.entries[0]?.offset
+  return `${call.kind} ${call.client}#${call.seq} at ${offset} (ack ${call.ack ?? 'default'}, ${copies} copies)`
+}

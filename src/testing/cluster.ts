@@ -1,0 +1,352 @@
+/**
+ * N nodes on a simulated network under virtual time, with everything that may befall them: crashes,
+ * pauses, splits, bad clocks. Every fault is written into the disturbances, every fact reaches the
+ * checkers, and nothing here waits for a promise, so a seed replays bit for bit.
+ */
+
+import { MemoryNetwork } from '../../transports/memory.js'
+import { LIMITS } from '../config.js'
+import type { Logger } from '../contracts/environment.js'
+import type { CacheOptions } from '../contracts/store.js'
+import type { Standing, StrategyFactory } from '../contracts/strategy.js'
+import type { Member, PeerId } from '../contracts/types.js'
+import { compareEpochs } from '../core/epochs.js'
+import type { SeededRandom } from '../core/prng.js'
+import type { Checker, World } from './checkers/checker.js'
+import { Disturbances, HARMLESS_STOP_MS } from './disturbances.js'
+import type { NodeClockOptions } from './gate.js'
+import type { Life } from './life.js'
+import { Lineage, type LogPoint } from './lineage.js'
+import type { Call } from './simulated-client.js'
+import { type NodeHooks, SimulatedNode } from './simulated-node.js'
+import { Violation } from './violation.js'
+import { VirtualClock } from './virtual-clock.js'
+
+export interface SimulatedClusterOptions {
+  /** 1..26; node ids are a, b, c ... and ordinals 0, 1, 2 ... */
+  nodes: number
+  random: SeededRandom
+  strategy: StrategyFactory
+  caches?: Readonly<Record<string, CacheOptions>>
+  backlogBytesMax?: number
+  backlogEntriesMax?: number
+  /** Bytes of one slice of a copy. */
+  sliceBytesMax?: number
+  /** Bytes that first touch may hold. */
+  snapshotPendingBytesMax?: number
+  /** How likely a frame of an ended session is heard again (law S4); 0 unless told. */
+  staleChance?: number
+  /** In the order of the nodes. */
+  clocks?: readonly NodeClockOptions[]
+  onTrace?: (node: PeerId, line: string) => void
+}
+
+const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+const TICK_MS = 100
+export const CLUSTER = 'simulation'
+
+export class SimulatedCluster implements World {
+  readonly clock = new VirtualClock()
+  readonly random: SeededRandom
+  readonly network: MemoryNetwork
+  readonly lineage = new Lineage()
+  readonly disturbances = new Disturbances()
+  readonly members: readonly Member[]
+  readonly checkers: Checker[] = []
+  /** The first broken law; run() throws it. */
+  violation: Violation | undefined
+  /** Of all that happened, in order: equal for equal seeds. */
+  traceHash = 0
+  events = 0
+  readonly #nodes: SimulatedNode[]
+  readonly #lives: Life[] = []
+  readonly #resumes = new Map<PeerId, (end: number) => void>()
+  readonly #cuts = new Map<string, (end: number) => void>()
+
+  constructor(options: SimulatedClusterOptions) {
+    this.random = options.random
+    const { clock } = this
+    this.network = new MemoryNetwork({ clock, random: options.random.fork() })
+    this.members = Array.from({ length: options.nodes }, (_, ordinal) => {
+      const id = String.fromCharCode(97 + ordinal)
+      return { id, ordinal, address: `memory://${id}` }
+    })
+    const env = {
+      cluster: CLUSTER,
+      clock,
+      random: options.random,
+      members: this.members,
+      transport: this.network.transport(),
+      strategy: options.strategy,
+      caches: options.caches ?? {},
+      backlogBytesMax: options.backlogBytesMax ?? LIMITS.backlogBytesMax,
+      backlogEntriesMax: options.backlogEntriesMax ?? LIMITS.backlogEntriesMax,
+      sliceBytesMax: options.sliceBytesMax ?? LIMITS.snapshotSliceBytes,
+      snapshotPendingBytesMax: options.snapshotPendingBytesMax ?? LIMITS.snapshotPendingBytesMax,
+      staleChance: options.staleChance ?? 0,
+      logger: SILENT,
+      root: this.lineage.root,
+      hooks: (life: Life) => this.#hooks(life),
+      onTrace: options.onTrace,
+    }
+    this.#nodes = this.members.map(
+      (member, i) => new SimulatedNode(env, member, options.clocks?.[i] ?? {}),
+    )
+    this.#tick()
+  }
+
+  get nodes(): number {
+    return this.#nodes.length
+  }
+
+  now(): number {
+    return this.clock.now()
+  }
+
+  live(): readonly SimulatedNode[] {
+    return this.#nodes.filter(node => node.running)
+  }
+
+  lives(): readonly Life[] {
+    return this.#lives
+  }
+
+  node(id: PeerId): SimulatedNode {
+    const node = this.#nodes.find(one => one.id === id)
+    if (node === undefined) throw new RangeError(`no node ${id}`)
+    return node
+  }
+
+  fail(law: string, fact: string): never {
+    this.violation ??= new Violation(law, fact, this.now())
+    throw this.violation
+  }
+
+  /** Lets `ms` of virtual time pass. Throws the first violation. */
+  run(ms: number): void {
+    const until = this.now() + ms
+    while (this.violation === undefined && this.clock.step(until)) this.events++
+    if (this.violation !== undefined) throw this.violation
+    this.clock.advance(until - this.now())
+  }
+
+  /** As run(), until `condition` holds; false if it did not within `msMax`. */
+  runUntil(condition: () => boolean, msMax: number): boolean {
+    const until = this.now() + msMax
+    while (!condition()) {
+      if (this.now() >= until) return false
+      this.run(Math.min(10, until - this.now()))
+    }
+    return true
+  }
+
+  start(id: PeerId): void {
+    const node = this.node(id)
+    if (node.running) return
+    this.disturbances.at(id, this.now())(this.now())
+    node.start()
+  }
+
+  startAll(): void {
+    for (const { id } of this.members) this.start(id)
+  }
+
+  /** The process dies, its memory with it. 'power': nobody is told; 'kill': links are reset. */
+  crash(id: PeerId, how: 'kill' | 'power' = 'kill'): void {
+    const node = this.node(id)
+    if (!node.running) return
+    this.#resumes.delete(id)
+    node.end()
+    if (how === 'kill') this.network.crash(id)
+    else this.network.blackout(id)
+    const { life } = node
+    life.notePeak()
+    life.endedAt = this.now()
+    life.leads = undefined
+    for (const checker of this.checkers) checker.onEnd?.(life)
+  }
+
+  /** SIGSTOP. Its links stay up and its frames wait. */
+  pause(id: PeerId): void {
+    const node = this.node(id)
+    if (!node.awake) return
+    node.pause()
+    this.#resumes.set(id, this.disturbances.at(id, this.now()))
+  }
+
+  resume(id: PeerId): void {
+    const node = this.node(id)
+    if (!node.paused) return
+    this.#resumes.get(id)?.(this.now())
+    this.#resumes.delete(id)
+    node.resume()
+  }
+
+  /** The event loop of `id` is busy for `ms`. */
+  stall(id: PeerId, ms: number): void {
+    const node = this.node(id)
+    if (!node.awake) return
+    const { life } = node
+    node.pause()
+    const end = ms > HARMLESS_STOP_MS ? this.disturbances.at(id, this.now()) : undefined
+    this.clock.after(ms, () => {
+      end?.(this.now())
+      if (life.alive && !this.#resumes.has(id)) node.resume()
+    })
+  }
+
+  /** No frame passes from `a` to `b`; nor back, unless `oneWay`. */
+  cut(a: PeerId, b: PeerId, oneWay = false): void {
+    const key = a < b ? `${a}|${b}` : `${b}|${a}`
+    if (!this.#cuts.has(key)) this.#cuts.set(key, this.disturbances.between(a, b, this.now()))
+    this.network.cut(a, b, { oneWay })
+  }
+
+  mend(a: PeerId, b: PeerId): void {
+    const key = a < b ? `${a}|${b}` : `${b}|${a}`
+    this.#cuts.get(key)?.(this.now())
+    this.#cuts.delete(key)
+    this.network.mend(a, b)
+  }
+
+  mendAll(): void {
+    for (const end of this.#cuts.values()) end(this.now())
+    this.#cuts.clear()
+    this.network.mendAll()
+  }
+
+  /** Every node of `side` loses every other. */
+  split(side: readonly PeerId[], oneWay = false): void {
+    for (const { id } of this.members)
+      if (!side.includes(id)) for (const other of side) this.cut(other, id, oneWay)
+  }
+
+  reset(a: PeerId, b: PeerId): void {
+    this.disturbances.between(a, b, this.now())(this.now())
+    this.network.reset(a, b)
+  }
+
+  clog(a: PeerId, b: PeerId, ms: number): void {
+    this.disturbances.between(a, b, this.now())(this.now() + ms)
+    this.network.clog(a, b, ms)
+  }
+
+  /** The serving master of the highest epoch, if any. */
+  master(): SimulatedNode | undefined {
+    let best: SimulatedNode | undefined
+    for (const node of this.live()) {
+      const { role, serving, epoch } = node.engine.standing
+      if (role !== 'master' || !serving || node.paused) continue
+      if (best === undefined || compareEpochs(epoch, best.engine.standing.epoch) > 0) best = node
+    }
+    return best
+  }
+
+  /** True if all that run have one log, one state, and a serving master. */
+  converged(ids: readonly PeerId[]): boolean {
+    const nodes = this.live().filter(node => ids.includes(node.id))
+    const tip = nodes[0]?.life.tip
+    return (
+      nodes.length > 0 &&
+      nodes.every(({ life }) => life.tip === tip && !life.copying) &&
+      nodes.some(node => node.engine.standing.role === 'master' && node.engine.standing.serving)
+    )
+  }
+
+  /** True if every node says of itself that it is in order. */
+  settled(): boolean {
+    return this.live().every(node => node.status().self.state === 'online' && !node.life.copying)
+  }
+
+  /** A client's call is over. */
+  callEnded(call: Call): void {
+    for (const life of this.#lives) if (life.alive) this.#refresh(life)
+    this.mix(call.reply?.offset ?? 1)
+    this.mix(call.reply?.version ?? 1)
+    for (const checker of this.checkers) checker.onCallEnd?.(call)
+  }
+
+  mix(value: number): void {
+    this.traceHash = Math.imul(this.traceHash ^ value, 0x01000193) >>> 0
+  }
+
+  #tick(): void {
+    this.clock.after(TICK_MS, () => {
+      for (const checker of this.checkers) checker.onTick?.()
+      this.#tick()
+    })
+  }
+
+  #hooks(life: Life): NodeHooks {
+    this.#lives.push(life)
+    for (const checker of this.checkers) checker.onStart?.(life)
+    const { checkers } = this
+    let promoted: Standing['epoch'] | undefined
+    return {
+      onInput: (kind, ids) => {
+        this.#refresh(life)
+        this.mix(kind.length * 31 + life.ordinal)
+        this.mix(Math.round(this.now() * 1_000))
+        if (ids === undefined) return
+        const real = ids.filter(id => id >= 0)
+        for (const checker of checkers) checker.onPropose?.(life, real)
+      },
+      onStepped: () => {},
+      onEffect: name => this.mix(name.length),
+      onPersist: epoch => {
+        for (const checker of checkers) checker.onPersist?.(life, epoch)
+      },
+      onSettle: (id, receipt) => {
+        this.mix(receipt.offset)
+        for (const checker of checkers) checker.onSettle?.(life, id, receipt)
+      },
+      onReject: (id, code) => {
+        for (const checker of checkers) checker.onReject?.(life, id, code)
+      },
+      onBecome: standing => {
+        this.mix(standing.epoch.number)
+        for (const checker of checkers) checker.onBecome?.(life, standing)
+        life.standing = standing
+        life.leads = standing.role === 'master' ? standing.epoch : undefined
+      },
+      onAppend: batch => {
+        const before = life.tip
+        this.mix(batch.crc)
+        life.tip = this.lineage.extend(before, batch)
+        for (const checker of checkers) checker.onAppend?.(life, batch, before)
+        const leads = life.leads
+        if (leads === undefined || compareEpochs(batch.epoch, leads) !== 0) return
+        if (promoted !== undefined && compareEpochs(promoted, leads) === 0) return
+        promoted = leads
+        for (const checker of checkers) checker.onPromotion?.(life, leads, before)
+      },
+      onTruncate: from => this.#shrink(life, this.lineage.ancestorAt(life.tip, from), `${from}`),
+      onReset: (at, crc) => {
+        this.#shrink(life, this.lineage.find(at, crc), `${at}`)
+        life.copying = at > 1
+      },
+      onResult: (offset, outcome, version) => {
+        for (const checker of checkers) checker.onResult?.(life, offset, outcome, version)
+      },
+      onFatal: error => {
+        if (this.violation === undefined)
+          this.violation = new Violation('INTERNAL', `${life} stopped: ${error}`, this.now())
+      },
+    }
+  }
+
+  #shrink(life: Life, to: LogPoint | undefined, where: string): void {
+    if (to === undefined) this.fail('I2', `${life} cut its log at ${where}, which no log had`)
+    const before = life.tip
+    life.notePeak()
+    life.tip = to
+    // What it was still copying was never whole, so nothing can be missed.
+    if (life.copying) return
+    for (const checker of this.checkers) checker.onDrop?.(life, before)
+  }
+
+  /** A copy that is complete counts from now on. */
+  #refresh(life: Life): void {
+    if (life.copying && this.node(life.node).status().self.state !== 'syncing') life.copying = false
+  }
+}

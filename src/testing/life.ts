@@ -1,0 +1,52 @@
+/**
+ * One life of a node as the checkers see it: what its log holds (as a point in the lineage), what
+ * it believes to be, when it ran. A memory-only node that restarts is a new life without data.
+ */
+import type { Standing } from '../contracts/strategy.js'
+import type { Epoch, PeerId } from '../contracts/types.js'
+import { contains, type LogPoint } from './lineage.js'
+
+export class Life {
+  /** Undefined while it runs. */
+  endedAt: number | undefined
+  tip: LogPoint
+  /** A full copy is under way: what the log seems to hold is not there yet. */
+  copying = false
+  standing: Standing | undefined
+  /** The epoch it leads, from `become` until it steps down. */
+  leads: Epoch | undefined
+  /** Logs that it held whole, before it lost their ends. */
+  readonly peaks: LogPoint[] = []
+
+  constructor(
+    readonly node: PeerId,
+    readonly ordinal: number,
+    readonly incarnation: string,
+    readonly startedAt: number,
+    root: LogPoint,
+  ) {
+    this.tip = root
+  }
+
+  get alive(): boolean {
+    return this.endedAt === undefined
+  }
+
+  /** True if its data now includes everything up to `point`. */
+  holds(point: LogPoint): boolean {
+    return !this.copying && contains(this.tip, point)
+  }
+
+  everHeld(point: LogPoint): boolean {
+    return this.holds(point) || this.peaks.some(peak => contains(peak, point))
+  }
+
+  /** Before the log shrinks or the life ends. */
+  notePeak(): void {
+    if (!this.copying && this.tip.parent !== undefined) this.peaks.push(this.tip)
+  }
+
+  toString(): string {
+    return `${this.node}/${this.incarnation.slice(0, 4)}`
+  }
+}

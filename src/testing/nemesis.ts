@@ -1,0 +1,182 @@
+/**
+ * The one who breaks things: draws faults at the rates of a seed, keeps count, and can stop. Faults
+ * of one kind alone are as important as all at once, because only there the oracle excuses nothing.
+ */
+import type { PeerId } from '../contracts/types.js'
+import type { SeededRandom } from '../core/prng.js'
+import type { SimulatedCluster } from './cluster.js'
+import type { Workload } from './workload.js'
+
+/** Mean events a second, each 0 where the fault is off. */
+export interface FaultRates {
+  crash: number
+  /** Of crashes: as if the power had gone. */
+  powerShare: number
+  restart: number
+  /** Never a crash before all have the same log and a second has passed. */
+  oneAtATime: boolean
+  pause: number
+  resume: number
+  stall: number
+  stallMsMax: number
+  split: number
+  oneWayShare: number
+  heal: number
+  cut: number
+  reset: number
+  clog: number
+  clogMsMax: number
+  clockJump: number
+  clockJumpMsMax: number
+  hint: number
+}
+
+export const NO_FAULTS: FaultRates = {
+  crash: 0,
+  powerShare: 0,
+  restart: 0,
+  oneAtATime: false,
+  pause: 0,
+  resume: 0,
+  stall: 0,
+  stallMsMax: 500,
+  split: 0,
+  oneWayShare: 0,
+  heal: 0,
+  cut: 0,
+  reset: 0,
+  clog: 0,
+  clogMsMax: 0,
+  clockJump: 0,
+  clockJumpMsMax: 0,
+  hint: 0,
+}
+
+const EVERY_MS = 50
+
+export class Nemesis {
+  readonly counts: Record<string, number> = {}
+  readonly #cluster: SimulatedCluster
+  readonly #workload: Workload
+  readonly #rates: FaultRates
+  readonly #random: SeededRandom
+  #running = true
+  #convergedAt = 0
+
+  constructor(cluster: SimulatedCluster, workload: Workload, rates: FaultRates) {
+    this.#cluster = cluster
+    this.#workload = workload
+    this.#rates = rates
+    this.#random = cluster.random.fork()
+    this.#schedule()
+  }
+
+  /** No more faults; what is broken stays so. */
+  stop(): void {
+    this.#running = false
+  }
+
+  #schedule(): void {
+    this.#cluster.clock.after(EVERY_MS, () => {
+      if (!this.#running) return
+      this.#strike()
+      this.#schedule()
+    })
+  }
+
+  #happens(rate: number): boolean {
+    return rate > 0 && this.#random.chance((rate * EVERY_MS) / 1_000)
+  }
+
+  #count(fault: string): void {
+    this.counts[fault] = (this.counts[fault] ?? 0) + 1
+  }
+
+  #strike(): void {
+    const rates = this.#rates
+    this.#processes(rates)
+    this.#links(rates)
+    if (this.#happens(rates.clockJump)) {
+      const ms = (this.#random.next() * 2 - 1) * rates.clockJumpMsMax
+      this.#cluster.node(this.#anyone()).jumpWall(ms)
+      this.#count('clockJump')
+    }
+    if (this.#happens(rates.hint)) {
+      const clients = this.#workload.clients
+      if (clients.length > 0) this.#random.pick(clients).hint(this.#anyone())
+      this.#count('hint')
+    }
+  }
+
+  #processes(rates: FaultRates): void {
+    const cluster = this.#cluster
+    const random = this.#random
+    const down = cluster.members.filter(({ id }) => !cluster.node(id).running)
+    if (down.length > 0 && this.#happens(rates.restart)) {
+      cluster.start(random.pick(down).id)
+      this.#count('restart')
+    }
+    if (this.#happens(rates.crash) && this.#mayCrash()) {
+      const id = this.#victim()
+      cluster.crash(id, random.chance(rates.powerShare) ? 'power' : 'kill')
+      this.#count('crash')
+    }
+    if (this.#happens(rates.pause)) {
+      cluster.pause(this.#victim())
+      this.#count('pause')
+    }
+    if (this.#happens(rates.resume))
+      for (const node of cluster.live()) if (node.paused) cluster.resume(node.id)
+    if (this.#happens(rates.stall)) {
+      cluster.stall(this.#anyone(), 50 + random.next() * (rates.stallMsMax - 50))
+      this.#count('stall')
+    }
+  }
+
+  #links(rates: FaultRates): void {
+    const cluster = this.#cluster
+    const random = this.#random
+    const ids = cluster.members.map(({ id }) => id)
+    if (ids.length < 2) return
+    if (this.#happens(rates.split)) {
+      const side = random.chance(0.5) ? [this.#victim()] : ids.filter(() => random.chance(0.5))
+      cluster.split(side, random.chance(rates.oneWayShare))
+      this.#count('split')
+    }
+    if (this.#happens(rates.heal)) cluster.mendAll()
+    const a = random.pick(ids)
+    const b = random.pick(ids.filter(id => id !== a))
+    if (this.#happens(rates.cut)) {
+      cluster.cut(a, b, random.chance(rates.oneWayShare))
+      this.#count('cut')
+    }
+    if (this.#happens(rates.reset)) {
+      cluster.reset(a, b)
+      this.#count('reset')
+    }
+    if (this.#happens(rates.clog)) {
+      cluster.clog(a, b, random.next() * rates.clogMsMax)
+      this.#count('clog')
+    }
+  }
+
+  /** One at a time: everybody up, equal, for a whole second. */
+  #mayCrash(): boolean {
+    const cluster = this.#cluster
+    if (!this.#rates.oneAtATime) return true
+    const ids = cluster.members.map(({ id }) => id)
+    const whole = cluster.live().length === ids.length && cluster.settled()
+    if (!whole) this.#convergedAt = cluster.now()
+    return whole && cluster.now() - this.#convergedAt > 1_000
+  }
+
+  /** The master as often as all others together: it is where things go wrong. */
+  #victim(): PeerId {
+    const master = this.#cluster.master()
+    return master !== undefined && this.#random.chance(0.5) ? master.id : this.#anyone()
+  }
+
+  #anyone(): PeerId {
+    return this.#random.pick(this.#cluster.members).id
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * Windows into a node: a log, a state machine and a strategy that behave as those they wrap and tell
+ * a watcher what passed. Checkers see facts, never what a node says about itself.
+ */
+import type {
+  CacheOptions,
+  ChangeSink,
+  LogStore,
+  LogView,
+  Outcome,
+  ResultSink,
+  ScanPage,
+  StateMachine,
+  StoredRecord,
+} from '../contracts/store.js'
+import type {
+  Effects,
+  Input,
+  LogBase,
+  ReplicationStrategy,
+  Standing,
+  StrategyEnv,
+  StrategyFactory,
+} from '../contracts/strategy.js'
+import type { Batch, Epoch, GroupId, Offset, PeerId, Receipt } from '../contracts/types.js'
+
+export interface LogWatcher {
+  onAppend(batch: Batch): void
+  onTruncate(from: Offset): void
+  onReset(at: Offset, crc: number): void
+}
+
+export class ObservedLog implements LogStore {
+  readonly #inner: LogStore
+  readonly #watcher: LogWatcher
+
+  constructor(inner: LogStore, watcher: LogWatcher) {
+    this.#inner = inner
+    this.#watcher = watcher
+  }
+
+  get first(): Offset {
+    return this.#inner.first
+  }
+
+  get next(): Offset {
+    return this.#inner.next
+  }
+
+  get durable(): Offset {
+    return this.#inner.durable
+  }
+
+  get applied(): Offset {
+    return this.#inner.applied
+  }
+
+  get last(): LogView['last'] {
+    return this.#inner.last
+  }
+
+  epochBefore(at: Offset): Epoch | undefined {
+    return this.#inner.epochBefore(at)
+  }
+
+  read(from: Offset, bytesMax: number): readonly Batch[] | undefined {
+    return this.#inner.read(from, bytesMax)
+  }
+
+  append(batch: Batch): void {
+    this.#inner.append(batch)
+    this.#watcher.onAppend(batch)
+  }
+
+  truncate(from: Offset): void {
+    this.#inner.truncate(from)
+    this.#watcher.onTruncate(from)
+  }
+
+  reset(at: Offset, epoch: Epoch | undefined, crc: number): void {
+    this.#inner.reset(at, epoch, crc)
+    this.#watcher.onReset(at, crc)
+  }
+
+  markApplied(next: Offset): void {
+    this.#inner.markApplied(next)
+  }
+}
+
+export interface StoreWatcher {
+  onResult(offset: Offset, outcome: Outcome, version: Offset): void
+}
+
+export class ObservedStore implements StateMachine {
+  readonly #inner: StateMachine
+  readonly #watcher: StoreWatcher
+  readonly #sliceBytesMax: number
+
+  /** Small slices make long copies, during which much may happen. */
+  constructor(inner: StateMachine, watcher: StoreWatcher, sliceBytesMax: number) {
+    this.#inner = inner
+    this.#watcher = watcher
+    this.#sliceBytesMax = sliceBytesMax
+  }
+
+  get applied(): Offset {
+    return this.#inner.applied
+  }
+
+  get changes(): ChangeSink | undefined {
+    return this.#inner.changes
+  }
+
+  set changes(sink: ChangeSink | undefined) {
+    this.#inner.changes = sink
+  }
+
+  apply(batch: Batch, results?: ResultSink): void {
+    this.#inner.apply(batch, {
+      onResult: (offset, outcome, version) => {
+        this.#watcher.onResult(offset, outcome, version)
+        results?.onResult(offset, outcome, version)
+      },
+    })
+  }
+
+  get(cache: string, key: string, time: number): StoredRecord | undefined {
+    return this.#inner.get(cache, key, time)
+  }
+
+  has(cache: string, key: string, time: number): boolean {
+    return this.#inner.has(cache, key, time)
+  }
+
+  size(cache: string, time: number): number {
+    return this.#inner.size(cache, time)
+  }
+
+  scan(cache: string, prefix: string, cursor: number, limit: number, time: number): ScanPage {
+    return this.#inner.scan(cache, prefix, cursor, limit, time)
+  }
+
+  caches(): ReadonlyMap<string, CacheOptions> {
+    return this.#inner.caches()
+  }
+
+  housekeeping(time: number, limit: number): readonly Uint8Array[] {
+    return this.#inner.housekeeping(time, limit)
+  }
+
+  openSnapshot(id: number): void {
+    this.#inner.openSnapshot(id)
+  }
+
+  readSnapshot(id: number, bytesMax: number): ReturnType<StateMachine['readSnapshot']> {
+    return this.#inner.readSnapshot(id, Math.min(bytesMax, this.#sliceBytesMax))
+  }
+
+  closeSnapshot(id: number): void {
+    this.#inner.closeSnapshot(id)
+  }
+
+  install(at: Offset, slice: Uint8Array, first: boolean): void {
+    this.#inner.install(at, slice, first)
+  }
+
+  digest(): string {
+    return this.#inner.digest()
+  }
+
+  stats(): { entries: number; bytes: number; windows: number } {
+    return this.#inner.stats()
+  }
+}
+
+export interface StrategyWatcher {
+  /** Before the step. */
+  onInput(input: Input<unknown>): void
+  /** After the step and before its effects are carried out. */
+  onStepped(): void
+  onPersist(promised: Epoch): void
+  onSettle(id: number, receipt: Receipt): void
+  onReject(id: number, code: string, surely: boolean): void
+  onBecome(standing: Standing): void
+  /** What a step did, by name: for laws that say "nothing". */
+  onEffect(name: string): void
+}
+
+/** `factory`, watched: `watch` is asked for a watcher at each start of a node. */
+export function observeStrategy<M>(
+  factory: StrategyFactory<M>,
+  watch: (strategy: ReplicationStrategy<M>) => StrategyWatcher,
+): StrategyFactory<M> {
+  return (env: StrategyEnv) => {
+    const inner = factory(env)
+    const watcher = watch(inner)
+    const effects = new ObservedEffects<M>(watcher)
+    return {
+      name: inner.name,
+      codec: inner.codec,
+      keyed: inner.keyed,
+      defaultAck: inner.defaultAck,
+      step(input, to) {
+        watcher.onInput(input)
+        effects.to = to
+        inner.step(input, effects)
+        watcher.onStepped()
+      },
+      time: group => inner.time(group),
+      status: () => inner.status(),
+    }
+  }
+}
+
+class ObservedEffects<M> implements Effects<M> {
+  to!: Effects<M>
+  readonly #watcher: StrategyWatcher
+
+  constructor(watcher: StrategyWatcher) {
+    this.#watcher = watcher
+  }
+
+  append(group: GroupId, batch: Batch): void {
+    this.#watcher.onEffect('append')
+    this.to.append(group, batch)
+  }
+
+  truncate(group: GroupId, from: Offset): void {
+    this.#watcher.onEffect('truncate')
+    this.to.truncate(group, from)
+  }
+
+  persist(group: GroupId, promised: Epoch): void {
+    this.#watcher.onEffect('persist')
+    this.#watcher.onPersist(promised)
+    this.to.persist(group, promised)
+  }
+
+  commit(group: GroupId, next: Offset): void {
+    this.#watcher.onEffect('commit')
+    this.to.commit(group, next)
+  }
+
+  send(peer: PeerId, message: M): void {
+    this.to.send(peer, message)
+  }
+
+  broadcast(message: M): void {
+    this.to.broadcast(message)
+  }
+
+  settle(id: number, receipt: Receipt): void {
+    this.#watcher.onSettle(id, receipt)
+    this.to.settle(id, receipt)
+  }
+
+  reject(id: number, code: string, surely: boolean): void {
+    this.#watcher.onReject(id, code, surely)
+    this.to.reject(id, code, surely)
+  }
+
+  serve(id: number, group: GroupId, next: Offset): void {
+    this.to.serve(id, group, next)
+  }
+
+  openSnapshot(group: GroupId, id: number): void {
+    this.to.openSnapshot(group, id)
+  }
+
+  readSnapshot(group: GroupId, id: number, bytesMax: number): void {
+    this.to.readSnapshot(group, id, bytesMax)
+  }
+
+  closeSnapshot(group: GroupId, id: number): void {
+    this.to.closeSnapshot(group, id)
+  }
+
+  install(group: GroupId, at: Offset, slice: Uint8Array, base?: LogBase): void {
+    this.#watcher.onEffect('install')
+    this.to.install(group, at, slice, base)
+  }
+
+  become(group: GroupId, standing: Standing): void {
+    this.#watcher.onEffect('become')
+    this.#watcher.onBecome(standing)
+    this.to.become(group, standing)
+  }
+
+  report(event: string, fields: Record<string, unknown>): void {
+    this.to.report(event, fields)
+  }
+
+  disconnect(peer: PeerId, code: string): void {
+    this.to.disconnect(peer, code)
+  }
+}

@@ -1,0 +1,434 @@
+/**
+ * A client small enough to be believed: it speaks the request frames of src/wire over the simulated
+ * network, has a window, repeats a write under the same number to whoever is master, and gives up at
+ * its deadline. No promise anywhere, so a history is exactly what happened, in order.
+ */
+
+import { TIMES } from '../config.js'
+import type { Clock, Random, Timer } from '../contracts/environment.js'
+import type { Transport, TransportHandler } from '../contracts/transport.js'
+import type { Ack, PeerId, Session } from '../contracts/types.js'
+import { Reader, Writer } from '../wire/bytes.js'
+import {
+  OP,
+  type SetFields,
+  writeDelete,
+  writePlain,
+  writeSet,
+  writeTouch,
+} from '../wire/command.js'
+import { decodeControl, encodeControl } from '../wire/control.js'
+import {
+  ackCode,
+  beginRequest,
+  beginRequests,
+  endRequest,
+  FRAME,
+  STATUS,
+} from '../wire/requests.js'
+
+export type CallKind = 'open' | 'get' | 'set' | 'delete' | 'touch' | 'clear'
+
+export interface Reply {
+  readonly from: PeerId
+  readonly epoch: number
+  readonly at: number
+  readonly kind: 'written' | 'value' | 'absent' | 'error'
+  readonly offset: number
+  readonly version: number
+  readonly copies: number
+  readonly expiresAt: number
+  readonly code: string
+  /** Of an error: surely not done. */
+  readonly surely: boolean
+}
+
+export interface CallPlan extends SetFields {
+  readonly kind: CallKind
+  readonly cache: string
+  readonly key: string
+  readonly ack?: Ack
+  readonly value?: Uint8Array
+}
+
+/** One call, from its start to its end. */
+export interface Call extends CallPlan {
+  readonly client: PeerId
+  /** The window it was written under, '' for reads. */
+  readonly window: string
+  readonly seq: number
+  readonly startedAt: number
+  attempts: number
+  endedAt: number | undefined
+  outcome: 'open' | 'ok' | 'rejected' | 'unknown'
+  reply: Reply | undefined
+  /** Some attempt may have been carried out: only a receipt can settle it surely. */
+  doubt: boolean
+}
+
+export interface SimulatedClientOptions {
+  self: PeerId
+  servers: readonly { id: PeerId; address: string }[]
+  transport: Transport
+  clock: Clock
+  random: Random
+  /** A call without an answer goes to the next node after it, ms. */
+  attemptMs?: number
+  timeoutMs?: number
+  /** How likely an answered write is said again, to see the same answer. */
+  repeatChance?: number
+  onEnd?(call: Call): void
+  /** An answered write was answered again. */
+  onRepeat?(call: Call, again: Reply): void
+}
+
+interface Server {
+  readonly id: PeerId
+  readonly address: string
+  session: Session
+  master: PeerId
+  epoch: number
+  serving: boolean
+}
+
+interface Attempt {
+  readonly call: Call
+  readonly server: Server
+  readonly repeat: boolean
+  open: boolean
+  timer: Timer | undefined
+}
+
+const RETRY_MS = 40
+const REDIAL_MS = 100
+/** Later answers to older attempts are not understood any more. */
+const ATTEMPTS_KEPT = 2_000
+const OUT = new Writer(4_096)
+
+export class SimulatedClient implements TransportHandler {
+  readonly #o: SimulatedClientOptions
+  readonly #servers = new Map<PeerId, Server>()
+  readonly #attempts = new Map<number, Attempt>()
+  readonly #open = new Map<Call, Timer>()
+  readonly #unanswered = new Set<number>()
+  #outbox: Call[] = []
+  #window = ''
+  #windowOpen = false
+  #opening: Call | undefined
+  #seq = 0
+  #nextId = 1
+  #turn = 0
+  #dead = false
+  #flushing = false
+
+  constructor(options: SimulatedClientOptions) {
+    this.#o = options
+    for (const { id, address } of options.servers)
+      this.#servers.set(id, { id, address, session: 0, master: '', epoch: 0, serving: false })
+    void options.transport.start(this)
+    for (const server of this.#servers.values()) this.#dial(server)
+    this.#openWindow()
+  }
+
+  get id(): PeerId {
+    return this.#o.self
+  }
+
+  /** Calls without an end. */
+  get inFlight(): number {
+    return this.#open.size
+  }
+
+  /** Undefined while there is no window to write under. */
+  start(plan: CallPlan): Call | undefined {
+    const write = plan.kind !== 'get'
+    if (this.#dead || (write && (!this.#windowOpen || this.#unanswered.size > 200)))
+      return undefined
+    const call = this.#makeCall(plan, write ? ++this.#seq : 0)
+    this.#begin(call)
+    return call
+  }
+
+  /** The process dies: nobody will ever hear how its calls ended. */
+  crash(): void {
+    this.#dead = true
+    for (const call of [...this.#open.keys()]) this.#end(call, 'unknown', undefined)
+    void this.#o.transport.stop()
+  }
+
+  /** Tells `node` that the master does not answer. */
+  hint(node: PeerId): void {
+    const server = this.#servers.get(node)
+    if (this.#dead || server === undefined || server.session === 0) return
+    this.#o.transport.send(node, encodeControl({ type: 'hint', epoch: server.epoch }))
+  }
+
+  onLinkUp(peer: PeerId, session: Session): void {
+    const server = this.#servers.get(peer)
+    if (server !== undefined) server.session = session
+  }
+
+  onLinkDown(peer: PeerId, session: Session): void {
+    const server = this.#servers.get(peer)
+    if (server === undefined || this.#dead) return
+    if (session !== 0 && session !== server.session) return
+    server.session = 0
+    server.serving = false
+    server.master = ''
+    this.#o.clock.after(REDIAL_MS, () => this.#dial(server))
+    for (const attempt of this.#attempts.values())
+      if (attempt.server === server && attempt.open) this.#again(attempt)
+  }
+
+  onFrame(peer: PeerId, _session: Session, frame: Uint8Array): void {
+    const server = this.#servers.get(peer)
+    if (server === undefined || this.#dead) return
+    if (frame[0] === FRAME.reply) this.#onReplies(server, frame)
+    else if (frame[0] === FRAME.control) {
+      const control = decodeControl(frame)
+      if (control.type !== 'view') return
+      server.master = control.master
+      server.epoch = control.epoch
+      server.serving = control.serving
+    }
+  }
+
+  onWritable(): void {}
+
+  #dial(server: Server): void {
+    if (!this.#dead && server.session === 0) this.#o.transport.connect(server.id, server.address)
+  }
+
+  #openWindow(): void {
+    let id = ''
+    for (let i = 0; i < 16; i++) id += String.fromCharCode(Math.floor(this.#o.random.next() * 256))
+    this.#window = id
+    this.#windowOpen = false
+    this.#seq = 0
+    this.#unanswered.clear()
+    this.#opening = this.#makeCall({ kind: 'open', cache: '', key: '' }, ++this.#seq)
+    this.#begin(this.#opening)
+  }
+
+  #makeCall(plan: CallPlan, seq: number): Call {
+    return {
+      ...plan,
+      client: this.#o.self,
+      window: seq === 0 ? '' : this.#window,
+      seq,
+      startedAt: this.#o.clock.now(),
+      attempts: 0,
+      endedAt: undefined,
+      outcome: 'open',
+      reply: undefined,
+      doubt: false,
+    }
+  }
+
+  #begin(call: Call): void {
+    if (call.seq !== 0) this.#unanswered.add(call.seq)
+    const deadline = this.#o.clock.after(this.#o.timeoutMs ?? TIMES.timeoutMs, () =>
+      this.#end(call, call.doubt ? 'unknown' : 'rejected', undefined),
+    )
+    this.#open.set(call, deadline)
+    this.#queue(call)
+  }
+
+  #queue(call: Call): void {
+    this.#outbox.push(call)
+    if (this.#flushing) return
+    this.#flushing = true
+    this.#o.clock.after(0, () => this.#flush())
+  }
+
+  /** All calls of one instant and window travel in one frame, as a real client's turn does. */
+  #flush(): void {
+    this.#flushing = false
+    const calls = this.#outbox.filter(call => call.endedAt === undefined && !this.#dead)
+    this.#outbox = []
+    for (const window of new Set(calls.map(call => call.window)))
+      this.#send(
+        calls.filter(call => call.window === window),
+        false,
+      )
+  }
+
+  #send(calls: readonly Call[], repeat: boolean): void {
+    const server = this.#target(calls[0].attempts)
+    if (server === undefined) {
+      for (const call of calls) if (!repeat) this.#retryLater(call)
+      return
+    }
+    OUT.reset()
+    const write = calls[0].seq !== 0
+    const mine = calls[0].window === this.#window ? this.#unanswered : []
+    const lowest = Math.min(...calls.map(call => call.seq), ...mine)
+    const window = write ? { id: calls[0].window, lowest } : undefined
+    const at = beginRequests(OUT, window)
+    for (const call of calls) {
+      const id = this.#nextId++
+      const start = beginRequest(OUT, id, ackCode(call.ack), write ? call.seq - lowest : 0)
+      writeCommand(OUT, call)
+      endRequest(OUT, start)
+      call.attempts++
+      const attempt: Attempt = { call, server, repeat, open: true, timer: undefined }
+      this.#attempts.set(id, attempt)
+      attempt.timer = this.#o.clock.after(this.#o.attemptMs ?? 900, () => {
+        if (attempt.open) this.#again(attempt)
+      })
+    }
+    for (const id of this.#attempts.keys()) {
+      if (this.#attempts.size <= ATTEMPTS_KEPT) break
+      this.#attempts.delete(id)
+    }
+    OUT.patchU16(at, calls.length)
+    if (this.#o.transport.send(server.id, OUT.copy()) === 'dropped') return
+    for (const call of calls) if (write) call.doubt = true
+  }
+
+  /** The serving master of the highest epoch it knows, else whoever is linked, in turn. */
+  #target(attempts: number): Server | undefined {
+    let best: Server | undefined
+    const linked: Server[] = []
+    for (const server of this.#servers.values()) {
+      if (server.session === 0) continue
+      linked.push(server)
+      if (server.serving && server.master === server.id)
+        if (best === undefined || server.epoch > best.epoch) best = server
+    }
+    if (best !== undefined && attempts % 4 !== 3) return best
+    return linked.length === 0 ? undefined : linked[this.#turn++ % linked.length]
+  }
+
+  /** An attempt is over without an answer that settles its call. */
+  #again(attempt: Attempt): void {
+    attempt.open = false
+    if (attempt.call.endedAt !== undefined || this.#dead) return
+    const others = [...this.#servers.values()].filter(s => s !== attempt.server && s.session !== 0)
+    if (others.length > 0) this.hint(others[this.#turn++ % others.length].id)
+    this.#retryLater(attempt.call)
+  }
+
+  #retryLater(call: Call): void {
+    this.#o.clock.after(RETRY_MS, () => {
+      if (call.endedAt === undefined && !this.#dead) this.#queue(call)
+    })
+  }
+
+  #onReplies(server: Server, frame: Uint8Array): void {
+    const reader = new Reader(frame)
+    reader.u8()
+    const epoch = reader.f64()
+    for (let count = reader.u16(); count > 0; count--) {
+      const id = reader.u32()
+      const reply = readReply(reader, server.id, epoch, this.#o.clock.now())
+      const attempt = this.#attempts.get(id)
+      if (attempt === undefined || attempt.server !== server) continue
+      this.#attempts.delete(id)
+      const wasOpen = attempt.open
+      attempt.open = false
+      attempt.timer?.cancel()
+      this.#onReply(attempt, reply, wasOpen)
+    }
+    reader.finish()
+  }
+
+  #onReply(attempt: Attempt, reply: Reply, wasOpen: boolean): void {
+    const { call } = attempt
+    if (call.endedAt !== undefined) {
+      if (call.outcome === 'ok') this.#o.onRepeat?.(call, reply)
+      return
+    }
+    if (reply.kind !== 'error') return this.#end(call, 'ok', reply)
+    switch (reply.code) {
+      case 'NOT_MASTER':
+      case 'NOT_READY':
+      case 'BUSY':
+      case 'NOT_ENOUGH_COPIES':
+        if (wasOpen) this.#retryLater(call)
+        return
+      case 'ACK_TIMEOUT':
+        if (wasOpen && this.#o.random.next() < 0.5) this.#retryLater(call)
+        else this.#end(call, 'unknown', reply)
+        return
+      default:
+        this.#end(call, reply.surely ? 'rejected' : 'unknown', reply)
+        if (reply.code === 'CLIENT_EXPIRED' && call.window === this.#window) this.#openWindow()
+    }
+  }
+
+  #end(call: Call, outcome: 'ok' | 'rejected' | 'unknown', reply: Reply | undefined): void {
+    call.endedAt = this.#o.clock.now()
+    call.outcome = outcome
+    call.reply = reply
+    this.#open.get(call)?.cancel()
+    this.#open.delete(call)
+    if (call.seq !== 0 && call.window === this.#window) {
+      if (call === this.#opening) {
+        this.#opening = undefined
+        if (outcome === 'ok') this.#windowOpen = true
+        else if (!this.#dead) this.#o.clock.after(RETRY_MS, () => this.#openWindow())
+      }
+      if (outcome === 'ok' && this.#o.random.next() < (this.#o.repeatChance ?? 0)) {
+        const delayMs = this.#o.random.next() * 1_500
+        this.#o.clock.after(delayMs, () => this.#repeat(call))
+      } else this.#unanswered.delete(call.seq)
+    }
+    this.#o.onEnd?.(call)
+  }
+
+  #repeat(call: Call): void {
+    if (this.#dead || call.window !== this.#window) return
+    this.#send([call], true)
+    this.#unanswered.delete(call.seq)
+  }
+}
+
+function writeCommand(out: Writer, call: Call): void {
+  switch (call.kind) {
+    case 'set':
+      return writeSet(out, call.cache, call.key, call.value ?? new Uint8Array(0), call)
+    case 'delete':
+      return writeDelete(out, call.cache, call.key, call)
+    case 'touch':
+      return writeTouch(out, call.cache, call.key, call)
+    case 'clear':
+      return writePlain(out, OP.clear, call.cache, '')
+    case 'open':
+      return writePlain(out, OP.openWindow, '', '')
+    case 'get':
+      return writePlain(out, OP.get, call.cache, call.key)
+  }
+}
+
+function readReply(reader: Reader, from: PeerId, epoch: number, at: number): Reply {
+  let kind: Reply['kind'] = 'absent'
+  let [offset, version, copies, expiresAt, code, surely] = [0, 0, 0, 0, '', false]
+  const status = reader.u8()
+  switch (status) {
+    case STATUS.written:
+      kind = 'written'
+      offset = reader.f64()
+      version = reader.f64()
+      copies = reader.u8()
+      reader.u8()
+      break
+    case STATUS.value:
+      kind = 'value'
+      version = reader.f64()
+      expiresAt = reader.f64()
+      reader.skip(reader.u32())
+      break
+    case STATUS.absent:
+      break
+    case STATUS.error:
+      kind = 'error'
+      code = reader.text8()
+      surely = reader.u8() === 1
+      reader.text16()
+      break
+    default:
+      reader.fail(`unknown status ${status}`)
+  }
+  return { from, epoch, at, kind, offset, version, copies, expiresAt, code, surely }
+}

@@ -1,0 +1,188 @@
+/**
+ * One node of a simulated cluster: a place with an id, an address and a clock, in which process
+ * lives begin and end. Each life is a whole production engine with a memory log and a store.
+ */
+import type { Logger } from '../contracts/environment.js'
+import type { CacheOptions } from '../contracts/store.js'
+import type { StrategyFactory } from '../contracts/strategy.js'
+import type { TransportFactory } from '../contracts/transport.js'
+import type { Member } from '../contracts/types.js'
+import type { SeededRandom } from '../core/prng.js'
+import { Engine } from '../engine/engine.js'
+import { KeyValueStore } from '../store/key-value.js'
+import { MemoryLog } from '../store/memory-log.js'
+import type { LiveNode } from './checkers/checker.js'
+import { Gate, GatedTransport, NodeClock, type NodeClockOptions } from './gate.js'
+import { Life } from './life.js'
+import type { LogPoint } from './lineage.js'
+import { ObservedLog, ObservedStore, observeStrategy, type StrategyWatcher } from './observed.js'
+import type { VirtualClock } from './virtual-clock.js'
+
+export interface NodeHooks extends Omit<StrategyWatcher, 'onInput'> {
+  onInput(kind: string, ids: readonly number[] | undefined): void
+  onAppend: ConstructorParameters<typeof ObservedLog>[1]['onAppend']
+  onTruncate: ConstructorParameters<typeof ObservedLog>[1]['onTruncate']
+  onReset: ConstructorParameters<typeof ObservedLog>[1]['onReset']
+  onResult: ConstructorParameters<typeof ObservedStore>[1]['onResult']
+  onFatal(error: unknown): void
+}
+
+export interface NodeEnv {
+  readonly cluster: string
+  readonly clock: VirtualClock
+  readonly random: SeededRandom
+  readonly members: readonly Member[]
+  readonly transport: TransportFactory
+  readonly strategy: StrategyFactory
+  readonly caches: Readonly<Record<string, CacheOptions>>
+  readonly backlogBytesMax: number
+  readonly backlogEntriesMax: number
+  readonly sliceBytesMax: number
+  readonly snapshotPendingBytesMax: number
+  /** How likely a frame of an ended session is heard again. */
+  readonly staleChance: number
+  readonly logger: Logger
+  readonly root: LogPoint
+  hooks(life: Life): NodeHooks
+  onTrace?: ((node: string, line: string) => void) | undefined
+}
+
+export class SimulatedNode implements LiveNode {
+  readonly member: Member
+  /** Of the running life, or of the last one. */
+  life!: Life
+  engine!: Engine
+  running = false
+  paused = false
+  readonly #env: NodeEnv
+  readonly #clockOptions: NodeClockOptions
+  #wallJumpedMs = 0
+  #gate = new Gate()
+  #clock: NodeClock | undefined
+  #log!: MemoryLog
+  #store!: KeyValueStore
+
+  constructor(env: NodeEnv, member: Member, clock: NodeClockOptions) {
+    this.#env = env
+    this.member = member
+    this.#clockOptions = clock
+  }
+
+  get id(): string {
+    return this.member.id
+  }
+
+  /** A process starts here, without data. */
+  start(): void {
+    const env = this.#env
+    const { random } = env
+    let incarnation = ''
+    while (incarnation.length < 16) incarnation += random.below(16).toString(16)
+    this.life = new Life(this.id, this.member.ordinal, incarnation, env.clock.now(), env.root)
+    const hooks = env.hooks(this.life)
+    this.#gate = new Gate()
+    if (env.staleChance > 0)
+      this.#gate.stale = { chance: env.staleChance, random: env.random.fork() }
+    const wallOffsetMs = (this.#clockOptions.wallOffsetMs ?? 0) + this.#wallJumpedMs
+    this.#clock = new NodeClock(env.clock, this.#gate, { ...this.#clockOptions, wallOffsetMs })
+    this.#log = new MemoryLog(env)
+    this.#store = new KeyValueStore(env)
+    this.running = true
+    this.paused = false
+    this.engine = this.#makeEngine(incarnation, hooks)
+    this.engine.events.on('fatal', error => hooks.onFatal(error))
+    void this.engine.start()
+  }
+
+  #makeEngine(incarnation: string, hooks: NodeHooks): Engine {
+    const env = this.#env
+    const { id } = this
+    const clock = this.#clock as NodeClock
+    const { cluster, logger, members, caches } = env
+    const transport = env.transport({
+      self: id,
+      cluster,
+      listen: this.member.address,
+      clock,
+      random: env.random.fork(),
+      logger,
+    })
+    const strategy = observeStrategy(env.strategy, () => ({
+      ...hooks,
+      onInput: input =>
+        hooks.onInput(
+          input.kind,
+          input.kind === 'propose' ? input.proposals.map(one => one.id) : undefined,
+        ),
+    }))
+    const { onTrace } = env
+    return new Engine({
+      self: id,
+      cluster,
+      incarnation,
+      members,
+      transport: new GatedTransport(transport, this.#gate),
+      strategy,
+      log: new ObservedLog(this.#log, hooks),
+      store: new ObservedStore(this.#store, hooks, env.sliceBytesMax),
+      durability: 'memory',
+      clock,
+      random: env.random.fork(),
+      logger,
+      caches,
+      autoCaches: true,
+      ...(onTrace === undefined ? {} : { onTrace: line => onTrace(id, line) }),
+    })
+  }
+
+  /** The process is gone at once; the caller tells the network. */
+  end(): void {
+    this.running = false
+    this.paused = false
+    this.#gate.die()
+    void this.engine.stop()
+  }
+
+  pause(): void {
+    this.paused = true
+    this.#gate.shut = true
+  }
+
+  resume(): void {
+    this.paused = false
+    this.#gate.open()
+  }
+
+  jumpWall(ms: number): void {
+    this.#wallJumpedMs += ms
+    this.#clock?.jumpWall(ms)
+  }
+
+  get awake(): boolean {
+    return this.running && !this.paused
+  }
+
+  digest(): string {
+    return this.#store.digest()
+  }
+
+  applied(): number {
+    return this.#store.applied
+  }
+
+  status() {
+    return this.engine.status()
+  }
+
+  clusterTime(): number {
+    return this.engine.time()
+  }
+
+  backlog(): { bytes: number; entries: number } {
+    return { bytes: this.#log.bytes, entries: this.#log.next - this.#log.first }
+  }
+
+  version(cache: string, key: string): number | undefined {
+    return this.#store.get(cache, key, 0)?.version
+  }
+}

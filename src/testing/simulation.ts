@@ -1,0 +1,181 @@
+/**
+ * One seed, run: safety first, where faults never stop and no law may break; then liveness, where a
+ * core is chosen, its faults stop, all others are gone for good, and it must agree and serve.
+ */
+import type { StrategyFactory } from '../contracts/strategy.js'
+import { seededRandom } from '../core/prng.js'
+import { ackedWritesSurvive } from './checkers/acked-writes.js'
+import { buffersAreBounded } from './checkers/bounds.js'
+import { digestsAgree } from './checkers/digests.js'
+import { noWriteTwice } from './checkers/duplicates.js'
+import { oneMasterPerEpoch, promisesNeverFall } from './checkers/epochs.js'
+import { nothingExpiresEarly } from './checkers/expiry.js'
+import { failovers } from './checkers/failovers.js'
+import { prefixesAgree } from './checkers/prefixes.js'
+import { receiptsAreHonest } from './checkers/receipts.js'
+import { everyProposalEnds } from './checkers/settlements.js'
+import { SimulatedCluster } from './cluster.js'
+import { Nemesis } from './nemesis.js'
+import type { Call } from './simulated-client.js'
+import type { SimulationOptions } from './swarm.js'
+import { Violation } from './violation.js'
+import { Workload } from './workload.js'
+
+export interface SimulationResult {
+  readonly violation: Violation | undefined
+  readonly faults: Readonly<Record<string, number>>
+  readonly events: number
+  readonly failovers: number
+  readonly calls: number
+  readonly acked: number
+  readonly lost: number
+  readonly traceHash: number
+  readonly simulatedMs: number
+}
+
+export interface SimulationEnv {
+  readonly strategy: StrategyFactory
+  /** In-sync logs below which `insync` is refused, by the number of nodes. */
+  inSyncMin(nodes: number): number
+  readonly ackTimeoutMs: number
+  readonly onTrace?: (atMs: number, node: string, line: string) => void
+  /** Ends the run after so much virtual time, without the second phase: for replay checks. */
+  readonly stopAfterMs?: number
+}
+
+const WARM_UP_MS = 3_000
+const LIVENESS_MS = 20_000
+/** I18; a core without any data must first wait 5 s for those who might have some. */
+const SERVE_WITHIN_MS = 5_000
+const BOOTSTRAP_MS = 6_000
+const QUIET_MS = 7_000
+
+/** All laws, over one cluster. */
+export function addCheckers(
+  cluster: SimulatedCluster,
+  env: SimulationEnv,
+  options: Pick<
+    SimulationOptions,
+    'mayLose' | 'steadyAfterMs' | 'backlogBytesMax' | 'backlogEntriesMax'
+  >,
+) {
+  const acked = ackedWritesSurvive(cluster, options.mayLose)
+  const promotions = failovers(cluster, options.steadyAfterMs)
+  cluster.checkers.push(
+    oneMasterPerEpoch(cluster),
+    prefixesAgree(cluster),
+    promisesNeverFall(cluster),
+    digestsAgree(cluster),
+    noWriteTwice(cluster),
+    nothingExpiresEarly(cluster),
+    receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes)),
+    everyProposalEnds(cluster, env.ackTimeoutMs),
+    promotions,
+    acked,
+    buffersAreBounded(cluster, {
+      backlogBytesMax: options.backlogBytesMax,
+      backlogEntriesMax: options.backlogEntriesMax,
+      batchBytesMax: 2 ** 20,
+      batchEntriesMax: 2_000,
+    }),
+  )
+  return { acked, promotions }
+}
+
+export function simulate(options: SimulationOptions, env: SimulationEnv): SimulationResult {
+  const random = seededRandom(options.seed + 0x5eed)
+  const cluster: SimulatedCluster = new SimulatedCluster({
+    ...options,
+    random,
+    strategy: env.strategy,
+    ...(env.onTrace === undefined
+      ? {}
+      : { onTrace: (node, line) => env.onTrace?.(cluster.now(), node, line) }),
+  })
+  const { acked, promotions } = addCheckers(cluster, env, options)
+  setNetwork(cluster, options)
+  const workload = new Workload(cluster, options.workload)
+  let nemesis: Nemesis | undefined
+  let violation: Violation | undefined
+  try {
+    cluster.startAll()
+    const untilMs = env.stopAfterMs ?? Number.POSITIVE_INFINITY
+    cluster.run(Math.min(WARM_UP_MS, untilMs))
+    nemesis = new Nemesis(cluster, workload, options.faults)
+    const safetyMs = Math.min(options.seconds * 1_000 - LIVENESS_MS, untilMs) - WARM_UP_MS
+    cluster.run(Math.max(0, safetyMs))
+    nemesis.stop()
+    if (env.stopAfterMs === undefined) live(cluster, workload, options)
+  } catch (error) {
+    violation =
+      error instanceof Violation ? error : new Violation('INTERNAL', String(error), cluster.now())
+  }
+  return {
+    violation,
+    faults: nemesis?.counts ?? {},
+    events: cluster.events,
+    failovers: promotions.count,
+    calls: workload.calls,
+    acked: acked.acked,
+    lost: acked.lost,
+    traceHash: cluster.traceHash,
+    simulatedMs: cluster.now(),
+  }
+}
+
+function setNetwork(cluster: SimulatedCluster, { network }: SimulationOptions): void {
+  const { loss, duplicate, reorder, bytesPerMs } = network
+  const suspendLaw = loss > 0 || duplicate > 0 || reorder > 0
+  cluster.network.setFaults({
+    ...network,
+    bytesPerMs: bytesPerMs === 0 ? Number.POSITIVE_INFINITY : bytesPerMs,
+    suspendLaw,
+  })
+  if (suspendLaw || bytesPerMs > 0) cluster.disturbances.everywhere = true
+}
+
+/** The second phase. */
+function live(cluster: SimulatedCluster, workload: Workload, options: SimulationOptions): void {
+  const random = cluster.random
+  const { latencyMsMin, latencyMsMax } = options.network
+  const calm = { loss: 0, duplicate: 0, reorder: 0, suspendLaw: false }
+  cluster.network.setFaults({
+    ...calm,
+    latencyMsMin,
+    latencyMsMax,
+    bytesPerMs: Number.POSITIVE_INFINITY,
+  })
+  cluster.mendAll()
+  for (const checker of cluster.checkers) checker.onHeal?.()
+  const ids = cluster.members.map(({ id }) => id)
+  const core: string[] = []
+  while (core.length < options.core) core.push(...ids.splice(random.below(ids.length), 1))
+  for (const id of ids) cluster.crash(id)
+  for (const id of core) {
+    cluster.resume(id)
+    cluster.start(id)
+  }
+  const hadData = cluster.live().some(({ life }) => life.tip.parent !== undefined && !life.copying)
+  const withinMs = SERVE_WITHIN_MS + (hadData ? 0 : BOOTSTRAP_MS)
+  if (!cluster.runUntil(attempts(cluster, workload), withinMs))
+    cluster.fail('I18', `no write succeeded within ${withinMs} ms of heal by ${core}`)
+  cluster.run(1_000)
+  workload.stop()
+  cluster.run(QUIET_MS)
+  for (const checker of cluster.checkers) checker.onQuiet?.(core)
+}
+
+/** Tries a write every 100 ms; true once one has succeeded. */
+function attempts(cluster: SimulatedCluster, workload: Workload): () => boolean {
+  const calls: Call[] = []
+  let next = 0
+  return () => {
+    if (calls.some(call => call.outcome === 'ok')) return true
+    if (cluster.now() < next) return false
+    next = cluster.now() + 100
+    const value = new Uint8Array([1])
+    const call = workload.call({ kind: 'set', cache: 'plain', key: 'alive', ack: 'insync', value })
+    if (call !== undefined) calls.push(call)
+    return false
+  }
+}

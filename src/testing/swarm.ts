@@ -1,0 +1,261 @@
+/**
+ * Options by seed (swarm testing, Groce 2012; two phases as TigerBeetle's VOPR): every seed enables
+ * a random subset of faults. Modest draws of one kind of fault come often, because only there the
+ * laws have no excuse: no fault at all, one crash at a time, stalls that nobody may mistake.
+ */
+import { LIMITS } from '../config.js'
+import type { CacheOptions } from '../contracts/store.js'
+import type { Ack } from '../contracts/types.js'
+import { type SeededRandom, seededRandom } from '../core/prng.js'
+import type { NodeClockOptions } from './gate.js'
+import { type FaultRates, NO_FAULTS } from './nemesis.js'
+import { CALM_WORKLOAD, type WorkloadOptions } from './workload.js'
+
+export const STYLES = [
+  'calm',
+  'stalls',
+  'one crash at a time',
+  'crashes',
+  'splits',
+  'loss',
+  'links',
+  'pauses',
+  'resync',
+  'clocks',
+  'everything',
+] as const
+export type Style = (typeof STYLES)[number]
+
+export interface NetworkFaults {
+  latencyMsMin: number
+  latencyMsMax: number
+  loss: number
+  duplicate: number
+  reorder: number
+  /** 0: unlimited. */
+  bytesPerMs: number
+}
+
+export interface SimulationOptions {
+  seed: number
+  style: Style
+  /** Virtual seconds, both phases together, at least 30. */
+  seconds: number
+  nodes: number
+  network: NetworkFaults
+  faults: FaultRates
+  workload: WorkloadOptions
+  clocks: NodeClockOptions[]
+  caches: Record<string, CacheOptions>
+  backlogBytesMax: number
+  backlogEntriesMax: number
+  sliceBytesMax: number
+  snapshotPendingBytesMax: number
+  /** Frames of ended sessions that come again, as a share of all frames after a new link. */
+  staleChance: number
+  /** Promotions are violations from then on; undefined where faults excuse them. */
+  steadyAfterMs: number | undefined
+  /** False: a write with two copies must survive whatever this style does. */
+  mayLose: boolean
+  /** Nodes that live in the second phase. */
+  core: number
+}
+
+const ACKS: readonly Ack[] = ['none', 'master', 'slaves:1', 'majority', 'insync', 'all']
+const CACHE: CacheOptions = {
+  maxEntries: 1e6,
+  maxBytes: 2 ** 30,
+  ttlMs: 0,
+  idleMs: 0,
+  eviction: 'lru',
+}
+
+/** The same options for the same seed. `style` overrides the drawn one. */
+export function drawOptions(seed: number, seconds: number, style?: Style): SimulationOptions {
+  const random = seededRandom(seed)
+  const drawn = random.pick(STYLES)
+  const options = baseOptions(seed, seconds, style ?? drawn, random)
+  applyStyle(options, random)
+  if (options.nodes === 1) options.faults = { ...options.faults, split: 0, cut: 0 }
+  const least = options.nodes > 2 ? 2 : 1
+  options.core = random.chance(0.6)
+    ? options.nodes
+    : least + random.below(options.nodes - least + 1)
+  return options
+}
+
+function baseOptions(
+  seed: number,
+  seconds: number,
+  style: Style,
+  random: SeededRandom,
+): SimulationOptions {
+  const nodes = random.pick([1, 2, 2, 3, 3, 3, 3, 4, 5])
+  const latencyMsMin = random.pick([0.1, 0.5, 1])
+  const acks = random.chance(0.4) ? ACKS.filter(() => random.chance(0.5)) : []
+  const caches = ['plain', 'ttl3000', 'idle2000', 'ttl500', 'few', 'full'].filter(() =>
+    random.chance(0.4),
+  )
+  return {
+    seed,
+    style,
+    seconds,
+    nodes,
+    network: {
+      latencyMsMin,
+      latencyMsMax: latencyMsMin + random.pick([0, 1, 5]),
+      loss: 0,
+      duplicate: 0,
+      reorder: 0,
+      bytesPerMs: 0,
+    },
+    faults: { ...NO_FAULTS },
+    workload: {
+      ...CALM_WORKLOAD,
+      clients: 1 + random.below(3),
+      rate: random.pick([3, 10, 30]),
+      keys: random.pick([2, 10, 40]),
+      valueBytesMax: random.pick([10, 100, 100, 1_000, 20_000]),
+      acks: acks.length > 0 ? acks : ['insync'],
+      caches: caches.length > 0 ? caches : ['plain'],
+      clears: random.chance(0.3) ? 0.2 : 0,
+      deaths: random.chance(0.3) ? 0.05 : 0,
+    },
+    clocks: Array.from({ length: nodes }, () => ({
+      offsetMs: random.next() * 1e7,
+      turnMs: random.pick([0, 0.2, 3]),
+    })),
+    caches: {
+      few: { ...CACHE, maxEntries: 8 },
+      full: { ...CACHE, maxEntries: 8, eviction: 'none' },
+    },
+    backlogBytesMax: LIMITS.backlogBytesMax,
+    backlogEntriesMax: random.chance(0.3) ? random.pick([5, 50, 500]) : LIMITS.backlogEntriesMax,
+    sliceBytesMax: random.pick([200, 1_000, LIMITS.snapshotSliceBytes]),
+    snapshotPendingBytesMax: random.pick([500, 5_000, LIMITS.snapshotPendingBytesMax]),
+    staleChance: 0,
+    steadyAfterMs: undefined,
+    mayLose: true,
+    core: nodes,
+  }
+}
+
+function applyStyle(options: SimulationOptions, random: SeededRandom): void {
+  const { faults, network, workload } = options
+  switch (options.style) {
+    case 'calm':
+      faults.hint = random.pick([0, 5, 50])
+      options.steadyAfterMs = 8_000
+      options.mayLose = false
+      return
+    case 'stalls':
+      faults.hint = random.pick([0, 5, 50])
+      faults.stall = random.pick([0.3, 1, 3])
+      faults.stallMsMax = 500
+      options.steadyAfterMs = 8_000
+      options.mayLose = false
+      return
+    case 'one crash at a time':
+      options.nodes = Math.max(3, options.nodes)
+      fillClocks(options, random)
+      crashes(faults, random)
+      faults.oneAtATime = true
+      options.backlogEntriesMax = LIMITS.backlogEntriesMax
+      options.mayLose = false
+      return
+    case 'crashes':
+      return crashes(faults, random)
+    case 'splits':
+      return splits(faults, random)
+    case 'loss':
+      options.staleChance = random.pick([0, 0.1])
+      if (options.staleChance > 0) links(faults, random)
+      if (random.chance(0.3)) crashes(faults, random)
+      return loss(network, random)
+    case 'links':
+      return links(faults, random)
+    case 'pauses':
+      return pauses(faults, random)
+    case 'resync':
+      crashes(faults, random)
+      options.nodes = Math.max(2, options.nodes)
+      fillClocks(options, random)
+      options.backlogEntriesMax = random.pick([5, 20, 100])
+      workload.rate = 30
+      workload.keys = random.pick([40, 200])
+      workload.clears = random.pick([0, 0.5])
+      if (random.chance(0.3)) network.bytesPerMs = random.pick([20, 200])
+      if (random.chance(0.5)) links(faults, random)
+      return
+    case 'clocks':
+      clocks(options, random)
+      if (random.chance(0.5)) crashes(faults, random)
+      return
+    case 'everything':
+      return everything(options, random)
+  }
+}
+
+function fillClocks(options: SimulationOptions, random: SeededRandom): void {
+  while (options.clocks.length < options.nodes)
+    options.clocks.push({ offsetMs: random.next() * 1e7 })
+}
+
+function everything(options: SimulationOptions, random: SeededRandom): void {
+  const { faults, network } = options
+  if (random.chance(0.5)) crashes(faults, random)
+  if (random.chance(0.5)) splits(faults, random)
+  if (random.chance(0.3)) {
+    loss(network, random)
+    options.staleChance = random.pick([0, 0.1])
+  }
+  if (random.chance(0.4)) links(faults, random)
+  if (random.chance(0.4)) pauses(faults, random)
+  if (random.chance(0.3)) clocks(options, random)
+  if (random.chance(0.3)) faults.hint = 20
+  if (random.chance(0.3)) {
+    faults.stall = 1
+    faults.stallMsMax = 2_000
+  }
+  if (random.chance(0.1)) network.bytesPerMs = random.pick([1, 20])
+}
+
+function crashes(faults: FaultRates, random: SeededRandom): void {
+  faults.crash = random.pick([0.05, 0.2, 0.5])
+  faults.restart = random.pick([0.2, 1])
+  faults.powerShare = random.pick([0, 0, 0.3])
+}
+
+function splits(faults: FaultRates, random: SeededRandom): void {
+  faults.split = random.pick([0.05, 0.2])
+  faults.heal = random.pick([0.1, 0.5])
+  faults.oneWayShare = random.pick([0, 0, 0.5])
+  if (random.chance(0.3)) faults.cut = 0.2
+}
+
+function loss(network: NetworkFaults, random: SeededRandom): void {
+  if (random.chance(0.8)) network.loss = random.pick([0.01, 0.1, 0.3])
+  if (random.chance(0.5)) network.duplicate = random.pick([0.05, 0.5])
+  if (random.chance(0.5)) network.reorder = random.pick([0.05, 0.3])
+}
+
+function links(faults: FaultRates, random: SeededRandom): void {
+  faults.reset = random.pick([0.1, 1])
+  faults.clog = random.pick([0, 0.3, 1])
+  faults.clogMsMax = random.pick([50, 500, 2_000])
+}
+
+function pauses(faults: FaultRates, random: SeededRandom): void {
+  faults.pause = random.pick([0.05, 0.2])
+  faults.resume = random.pick([0.1, 0.5])
+}
+
+function clocks(options: SimulationOptions, random: SeededRandom): void {
+  options.faults.clockJump = random.pick([0.05, 0.5])
+  options.faults.clockJumpMsMax = random.pick([2_000, 3_600_000])
+  options.clocks = options.clocks.map(clock => ({
+    ...clock,
+    rate: 0.9 + random.next() * 0.2,
+    wallOffsetMs: (random.next() * 2 - 1) * random.pick([0, 1_000, 3_600_000]),
+  }))
+}

@@ -1,0 +1,124 @@
+/**
+ * The master's side of a resync: finds the common point, continues from the backlog if it can, else
+ * copies the whole state in slices while writes go on. A slice is read at applied offset `next`;
+ * entries below `next` follow it and never precede it, so that a record about to change goes first.
+ */
+import { LIMITS } from '../../src/config.js'
+import type { Input } from '../../src/contracts/strategy.js'
+import type { Offset } from '../../src/contracts/types.js'
+import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
+import { appendOf, catchUp } from './feed.js'
+import type { Message } from './messages.js'
+import { GROUP, type GroupState, newProgress, type Peer, type Sink } from './state.js'
+
+/** A copy that failed is tried again after it, doubled each time up to 16 times as long. */
+const COPY_AGAIN_MS = 500
+/** Entries that follow a slice go in pieces of it. */
+const ENTRIES_BYTES = 256 * 1_024
+
+export function onSync(
+  s: GroupState,
+  effects: Sink,
+  peer: Peer,
+  m: Extract<Message, { type: 'sync' }>,
+): void {
+  if (s.role !== 'master' || compareEpochs(m.epoch, s.epoch) !== 0) return
+  if (peer.progress?.state === 'copy') peer.copiesFailed++
+  stopCopy(s, effects, peer)
+  const common = commonWith(s, m)
+  if (common !== undefined && common === m.next && s.log.read(common, 1) !== undefined) {
+    peer.progress = newProgress('stream', common, common, s.now, 0)
+    const { epoch, history, next } = s
+    effects.send(peer.id, { type: 'sync-reply', epoch, history, from: common, next })
+    catchUp(s, effects, peer)
+    return
+  }
+  peer.progress = undefined
+  copyTo(s, effects, peer, common === undefined ? 0 : m.next - common)
+}
+
+function commonWith(s: GroupState, m: Extract<Message, { type: 'sync' }>): Offset | undefined {
+  if (m.data === 'copying' || m.distrust) return undefined
+  if (m.data === 'empty' || m.next === 1) return 1
+  if (m.history !== s.history) return undefined
+  return commonPoint(s.starts, s.next, m.starts, m.next)
+}
+
+/** Begins a full copy, or puts it off after failures. `diverged`: entries the slave will lose. */
+export function copyTo(s: GroupState, effects: Sink, peer: Peer, diverged: number): void {
+  if (peer.session === 0 || s.now < peer.copyAfter) return
+  const wait = COPY_AGAIN_MS * 2 ** Math.min(peer.copiesFailed, 4)
+  if (peer.copiesFailed > 0) peer.copyAfter = s.now + wait
+  const copy = ++s.copies
+  peer.progress = newProgress('copy', s.next, 1, s.now, copy)
+  effects.openSnapshot(GROUP, copy)
+  const { epoch, history, next, crc, starts } = s
+  const time = s.clock.time
+  const at = next
+  const begin = { copy, at, crc, time, diverged, starts: [...starts] }
+  effects.send(peer.id, { type: 'copy-begin', epoch, history, ...begin })
+  effects.readSnapshot(GROUP, copy, LIMITS.snapshotSliceBytes)
+}
+
+export function onSnapshot(
+  s: GroupState,
+  effects: Sink,
+  input: Extract<Input<Message>, { kind: 'snapshot' }>,
+): void {
+  const peer = [...s.peers.values()].find(p => p.progress?.copy === input.id)
+  const progress = peer?.progress
+  if (peer === undefined || progress?.state !== 'copy') {
+    effects.closeSnapshot(GROUP, input.id)
+    return
+  }
+  if (input.state === 'overflow') return failCopy(s, effects, peer, 'overflow')
+  const { epoch } = s
+  const { copy } = progress
+  const index = progress.slices++
+  progress.reading = false
+  progress.sliceNext = input.next
+  progress.sliceLast = input.state === 'done'
+  effects.send(peer.id, { type: 'copy-slice', epoch, copy, index, slice: input.slice })
+  advanceCopy(s, effects, peer)
+}
+
+/**
+ * The next piece of a copy, unless its link is congested: entries up to where the last slice was
+ * read, then the next slice, or the end. Called again by acks, by `writable` and by heartbeats.
+ */
+export function advanceCopy(s: GroupState, effects: Sink, peer: Peer): void {
+  const progress = peer.progress
+  if (progress?.state !== 'copy' || progress.reading || peer.congested) return
+  if (progress.next < progress.sliceNext) {
+    const read = s.log.read(progress.next, ENTRIES_BYTES)
+    const batches = read?.filter(batch => batch.next <= progress.sliceNext)
+    if (batches === undefined || batches.length === 0) return failCopy(s, effects, peer, 'backlog')
+    effects.send(peer.id, appendOf(s, batches))
+    progress.next = batches[batches.length - 1].next
+    if (progress.next < progress.sliceNext) return
+  }
+  const { copy, slices, next } = progress
+  if (!progress.sliceLast) {
+    progress.reading = true
+    effects.readSnapshot(GROUP, copy, LIMITS.snapshotSliceBytes)
+    return
+  }
+  effects.closeSnapshot(GROUP, copy)
+  progress.state = 'stream'
+  progress.copy = 0
+  effects.send(peer.id, { type: 'copy-end', epoch: s.epoch, copy, slices, next })
+}
+
+function failCopy(s: GroupState, effects: Sink, peer: Peer, reason: string): void {
+  effects.report('lag', { peer: peer.id, copy: false, reason })
+  peer.copiesFailed++
+  stopCopy(s, effects, peer)
+  peer.progress = undefined
+  peer.copyAfter = s.now + COPY_AGAIN_MS * 2 ** Math.min(peer.copiesFailed, 4)
+  // The slave asks again by itself: it has no end of copy and hears heartbeats.
+  effects.disconnect(peer.id, 'NOT_READY')
+}
+
+export function stopCopy(_s: GroupState, effects: Sink, peer: Peer): void {
+  if (peer.progress?.state === 'copy') effects.closeSnapshot(GROUP, peer.progress.copy)
+}

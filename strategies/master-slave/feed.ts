@@ -1,0 +1,52 @@
+/** Entries on their way: the newest batch to all who wait for it, the backlog to laggards. */
+import type { Batch, Epoch, Offset } from '../../src/contracts/types.js'
+import { NO_EPOCH } from '../../src/core/epochs.js'
+import { copyTo } from './copy.js'
+import type { Message } from './messages.js'
+import type { GroupState, Peer, Sink } from './state.js'
+
+/** Sent to a laggard at once; its ack asks for more. */
+const CATCH_UP_BYTES = 256 * 1_024
+
+/** One message object for all slaves at that position: it is encoded once. */
+export function replicate(s: GroupState, effects: Sink, batch: Batch): void {
+  let message: Message | undefined
+  for (const peer of s.peers.values()) {
+    const progress = peer.progress
+    if (progress === undefined || progress.state !== 'stream') continue
+    if (progress.next !== batch.first || peer.congested || peer.session === 0) continue
+    message ??= appendOf(s, [batch])
+    progress.next = batch.next
+    effects.send(peer.id, message)
+  }
+}
+
+export function appendOf(s: GroupState, batches: readonly Batch[]): Message {
+  const previous = previousOf(s, batches[0].first)
+  return { type: 'append', epoch: s.epoch, previous, time: s.clock.time, batches }
+}
+
+/** The epoch of the entry before `first`; the log may not hold it any more. */
+function previousOf(s: GroupState, first: Offset): Epoch {
+  for (let i = s.starts.length - 1; i >= 0; i--)
+    if (s.starts[i].first < first) return s.starts[i].epoch
+  return NO_EPOCH
+}
+
+/** Feeds a slave that is behind from the backlog; without one that reaches back, copies anew. */
+export function catchUp(s: GroupState, effects: Sink, peer: Peer): void {
+  const progress = peer.progress
+  if (progress?.state !== 'stream' || peer.congested || peer.session === 0) return
+  // Entries of this very step are not in the log yet; the next input feeds them.
+  if (progress.next >= s.log.next) return
+  const batches = s.log.read(progress.next, CATCH_UP_BYTES)
+  if (batches === undefined) {
+    effects.report('lag', { peer: peer.id, behind: s.next - progress.next, copy: true })
+    peer.progress = undefined
+    copyTo(s, effects, peer, 0)
+    return
+  }
+  if (batches.length === 0) return
+  progress.next = batches[batches.length - 1].next
+  effects.send(peer.id, appendOf(s, batches))
+}

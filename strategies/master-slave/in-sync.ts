@@ -1,0 +1,58 @@
+/**
+ * Who is in sync: a slave that has, within one heartbeat, all that the master had. The set shrinks
+ * when one is silent, lags for 2 s or is surely dead, but never below `inSyncMin` under a write
+ * that waits for it: that write must end in ACK_TIMEOUT, not in a smaller promise (KIP-966).
+ */
+import type { Offset } from '../../src/contracts/types.js'
+import type { GroupState, Peer, Progress, Sink } from './state.js'
+
+const LAG_MS_MAX = 2_000
+
+export function noteAck(
+  s: GroupState,
+  effects: Sink,
+  peer: Peer,
+  progress: Progress,
+  next: Offset,
+  durable: Offset,
+): void {
+  progress.acked = next
+  progress.durable = durable
+  if (next < s.heartbeatNext) return
+  progress.caughtUpAt = s.now
+  if (progress.inSync) return
+  progress.inSync = true
+  peer.copiesFailed = 0
+  effects.report('in-sync', { peer: peer.id, inSync: true })
+}
+
+/** Takes out who is dead, silent or late. */
+export function maintainInSync(s: GroupState, effects: Sink): void {
+  for (const peer of s.peers.values()) {
+    const progress = peer.progress
+    if (progress === undefined) continue
+    const silentMs = s.now - peer.heardAt
+    const reason = peer.gone
+      ? 'gone'
+      : silentMs > s.settings.suspectAfterMs
+        ? 'silent'
+        : progress.inSync && s.now - progress.caughtUpAt > LAG_MS_MAX
+          ? 'lag'
+          : undefined
+    if (reason === undefined) continue
+    if (progress.inSync) {
+      const left = countInSync(s) - 1
+      if (left < s.inSyncMin && s.waiting?.waitsInSync()) continue
+      progress.inSync = false
+      effects.report('in-sync', { peer: peer.id, inSync: false, reason })
+      s.waiting?.settle(s, effects)
+    }
+    if (peer.session === 0 && reason !== 'lag') peer.progress = undefined
+  }
+}
+
+function countInSync(s: GroupState): number {
+  let count = 1
+  for (const { progress } of s.peers.values()) if (progress?.inSync) count++
+  return count
+}

@@ -1,0 +1,289 @@
+/**
+ * Strategy master-slave: one group, one master, every other member a slave with a full copy. This
+ * file routes inputs to the concern that owns them; each concern has a file of its own.
+ */
+import { TIMES } from '../../src/config.js'
+import type {
+  Input,
+  ReplicationStrategy,
+  StrategyEnv,
+  StrategyFactory,
+} from '../../src/contracts/strategy.js'
+import type { Member, PeerId } from '../../src/contracts/types.js'
+import { unreachable } from '../../src/core/assert.js'
+import { compareEpochs } from '../../src/core/epochs.js'
+import { considerBootstrap } from './bootstrap.js'
+import { advanceCopy, onSnapshot, onSync, stopCopy } from './copy.js'
+import { catchUp } from './feed.js'
+import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
+import { type Message, messageCodec } from './messages.js'
+import { type MasterSlaveOptions, type Settings, settingsOf } from './options.js'
+import {
+  onNominate,
+  onPrepare,
+  onPromise,
+  onPull,
+  onPullReply,
+  onRefuse,
+  startPromotion,
+  tickCandidate,
+} from './promotion.js'
+import {
+  hearMaster,
+  isOlderHistory,
+  onAppend,
+  onCopyBegin,
+  onCopyEnd,
+  onCopySlice,
+  onHeartbeat,
+  onSyncReply,
+  orphan,
+  requestSync,
+} from './slave.js'
+import { GroupState, type Peer, type Sink } from './state.js'
+import { statusOf } from './status.js'
+import { onHint, onProbe, onProbeReply, tellLoss, watchMaster } from './suspicion.js'
+
+export type { Message as MasterSlaveMessage } from './messages.js'
+export type { MasterSlaveOptions } from './options.js'
+
+/** Own loop delays count for so long. PROTOCOL 7. */
+const LATE_KEPT_MS = 1_000
+
+/**
+ * The default strategy. Profile 'ordinal' (the only one in this version): the lowest live ordinal
+ * that holds data is promoted, after it has pulled the best log. Throws CONFIG for an option that
+ * is unknown or out of range.
+ */
+export function masterSlave(options: MasterSlaveOptions = {}): StrategyFactory<Message> {
+  const settings = settingsOf(options)
+  return env => new MasterSlave(env, settings)
+}
+
+class MasterSlave implements ReplicationStrategy<Message> {
+  readonly name = 'master-slave'
+  readonly codec = messageCodec()
+  readonly keyed = false
+  readonly defaultAck
+  readonly #s: GroupState
+
+  constructor(env: StrategyEnv, settings: Settings) {
+    this.#s = new GroupState(env, settings)
+    this.defaultAck = settings.ack
+  }
+
+  time(): number {
+    return this.#s.clock.time
+  }
+
+  status() {
+    return statusOf(this.#s)
+  }
+
+  step(input: Input<Message>, effects: Sink): void {
+    const s = this.#s
+    switch (input.kind) {
+      case 'propose':
+        return propose(s, effects, input.proposals)
+      case 'message':
+        return this.#onMessage(effects, input)
+      case 'tick':
+        return tick(s, effects, input)
+      case 'link-up':
+        return onLinkUp(s, effects, input.peer, input.session)
+      case 'link-down':
+        return onLinkDown(s, effects, input)
+      case 'congested':
+      case 'writable':
+        return onFlow(s, effects, input.peer, input.session, input.kind === 'congested')
+      case 'snapshot':
+        return onSnapshot(s, effects, input)
+      case 'view':
+        return onView(s, input.view, input.members)
+      case 'hint':
+        return onHint(s)
+      case 'read':
+        return effects.reject(input.id, 'CONFIG', true)
+      case 'admin':
+        return
+      default:
+        unreachable(input)
+    }
+  }
+
+  #onMessage(effects: Sink, input: Extract<Input<Message>, { kind: 'message' }>): void {
+    const s = this.#s
+    const peer = s.peers.get(input.peer)
+    // A frame of an earlier life of the link, or of no member, changes nothing (S4).
+    if (peer === undefined || peer.session !== input.session) return
+    peer.heardAt = s.now
+    dispatch(s, effects, peer, input.message)
+  }
+}
+
+function dispatch(s: GroupState, effects: Sink, peer: Peer, m: Message): void {
+  switch (m.type) {
+    case 'append':
+      return onAppend(s, effects, peer, m)
+    case 'append-ack':
+      return onAck(s, effects, peer, m)
+    case 'heartbeat':
+      return onHeartbeat(s, effects, peer, m)
+    case 'state':
+      return onState(s, effects, peer, m)
+    case 'probe':
+      return onProbe(s, effects, peer, m)
+    case 'probe-reply':
+      return onProbeReply(s, effects, peer, m)
+    case 'prepare':
+      return onPrepare(s, effects, peer, m)
+    case 'promise':
+      return onPromise(s, effects, peer, m)
+    case 'refuse':
+      return onRefuse(s, m)
+    case 'pull':
+      return onPull(s, effects, peer, m)
+    case 'pull-reply':
+      return onPullReply(s, effects, peer, m)
+    case 'nominate':
+      return onNominate(s, effects, m)
+    case 'sync':
+      return onSync(s, effects, peer, m)
+    case 'sync-reply':
+      return onSyncReply(s, effects, peer, m)
+    case 'copy-begin':
+      return onCopyBegin(s, effects, peer, m)
+    case 'copy-slice':
+      return onCopySlice(s, effects, peer, m)
+    case 'copy-end':
+      return onCopyEnd(s, effects, peer, m)
+    case 'fenced':
+      return onFenced(s, effects, peer, m)
+    default:
+      unreachable(m)
+  }
+}
+
+function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; lateMs: number }) {
+  const jumped = s.startedAt >= 0 && t.now - s.now > TIMES.stoppedMs
+  s.now = t.now
+  s.wall = t.wall
+  while (s.late.length > 0 && t.now - s.late[0][0] > LATE_KEPT_MS) s.late.shift()
+  if (t.lateMs >= 1) s.late.push([t.now, t.lateMs])
+  s.clock.pass(t.now, s.role === 'master' ? t.wall : undefined)
+  if (s.view === 0) return
+  if (s.role === 'master') {
+    if (jumped && s.peers.size > 0) doubt(s, effects)
+    tickMaster(s, effects)
+  } else if (s.role === 'candidate') tickCandidate(s, effects)
+  else if (s.data === 'ready') watchMaster(s, effects)
+  else considerBootstrap(s, effects)
+}
+
+/** The clock jumped: this process was stopped, and somebody else may lead by now. Ask first. */
+function doubt(s: GroupState, effects: Sink): void {
+  s.doubtAt = s.now
+  s.doubtTime = s.clock.time
+  serveIfReady(s, effects)
+  heartbeat(s, effects)
+}
+
+function onView(s: GroupState, view: number, members: readonly Member[]): void {
+  s.view = view
+  s.startedAt = s.now
+  for (const member of members) {
+    if (member.id === s.env.self) {
+      s.self = member
+      continue
+    }
+    s.peers.set(member.id, {
+      ...member,
+      session: 0,
+      congested: false,
+      heardAt: Number.NEGATIVE_INFINITY,
+      gone: false,
+      said: undefined,
+      progress: undefined,
+      copyAfter: 0,
+      copiesFailed: 0,
+    })
+  }
+}
+
+function onLinkUp(s: GroupState, effects: Sink, id: PeerId, session: number): void {
+  const peer = s.peers.get(id)
+  if (peer === undefined) return
+  peer.session = session
+  peer.congested = false
+  peer.gone = false
+  peer.heardAt = s.now
+  peer.said = undefined
+  effects.send(id, s.statement())
+  if (s.master === id) requestSync(s, effects)
+}
+
+function onLinkDown(
+  s: GroupState,
+  effects: Sink,
+  input: Extract<Input<Message>, { kind: 'link-down' }>,
+): void {
+  const peer = s.peers.get(input.peer)
+  if (peer === undefined) return
+  if (input.session === 0) {
+    // Two nodes have nobody to ask, so only a refusal proves that no process is there.
+    const dead = input.loss === 'refused' || (input.loss === 'reset' && s.peers.size > 1)
+    if (dead && peer.session === 0) peer.gone = true
+  } else if (input.session === peer.session) {
+    peer.session = 0
+    peer.congested = false
+    if (peer.progress?.state === 'copy') {
+      stopCopy(s, effects, peer)
+      peer.copiesFailed++
+      peer.progress = undefined
+    } else if (peer.progress !== undefined) peer.progress.state = 'lost'
+    s.candidacy?.asked.delete(input.peer)
+    s.hunt?.asked.delete(input.peer)
+    if (s.master === input.peer) tellLoss(s, effects)
+  }
+  if (s.role === 'slave' && s.data === 'ready') watchMaster(s, effects)
+  if (s.role === 'master') tickMaster(s, effects)
+}
+
+function onFlow(s: GroupState, effects: Sink, id: PeerId, session: number, congested: boolean) {
+  const peer = s.peers.get(id)
+  if (peer === undefined || peer.session !== session) return
+  peer.congested = congested
+  if (congested || s.role !== 'master') return
+  if (peer.progress?.state === 'copy') advanceCopy(s, effects, peer)
+  else catchUp(s, effects, peer)
+}
+
+function onState(
+  s: GroupState,
+  effects: Sink,
+  peer: Peer,
+  m: Extract<Message, { type: 'state' }>,
+): void {
+  peer.said = m
+  s.see(m.promised)
+  s.see(m.epoch)
+  if (m.role === 'master') hearMaster(s, effects, peer, m.epoch)
+  else if (s.master === peer.id) orphan(s, effects)
+}
+
+/** A higher epoch was promised: this node's time is over, or its older history goes above it. */
+function onFenced(
+  s: GroupState,
+  effects: Sink,
+  peer: Peer,
+  m: Extract<Message, { type: 'fenced' }>,
+): void {
+  s.see(m.promised)
+  if (compareEpochs(m.epoch, s.epoch) !== 0 || compareEpochs(m.promised, s.epoch) <= 0) return
+  if (s.role === 'master') {
+    if (isOlderHistory(s, peer)) return startPromotion(s, effects)
+    stepDown(s, effects)
+    orphan(s, effects)
+    s.tell(effects)
+  }
+}

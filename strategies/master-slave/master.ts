@@ -1,0 +1,177 @@
+/**
+ * The master at work: a turn's proposals become one batch, go to every slave that is up to date,
+ * and are answered when their ack level is met. Laggards are fed from the backlog.
+ */
+import { TIMES } from '../../src/config.js'
+import type { Proposal } from '../../src/contracts/strategy.js'
+import { compareEpochs } from '../../src/core/epochs.js'
+import { copiesWanted } from '../../src/core/majority.js'
+import { encodeBatch, entryBytesMax } from '../../src/wire/batch.js'
+import { advanceCopy, stopCopy } from './copy.js'
+import { catchUp, replicate } from './feed.js'
+import { maintainInSync, noteAck } from './in-sync.js'
+import { type Message, NO_COPY } from './messages.js'
+import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
+
+/** Room that a frame must leave for the head of an append. */
+const FRAME_HEAD_BYTES = 256
+
+export function propose(s: GroupState, effects: Sink, proposals: readonly Proposal[]): void {
+  if (s.role !== 'master' || !s.serving) {
+    for (const { id } of proposals) effects.reject(id, 'NOT_MASTER', true)
+    return
+  }
+  const admitted = admit(s, effects, proposals)
+  const bytesMax = s.env.frameBytesMax - FRAME_HEAD_BYTES
+  let from = 0
+  while (from < admitted.length) {
+    let to = from
+    let bytes = FRAME_HEAD_BYTES
+    while (to < admitted.length && to - from < 65_535) {
+      bytes += entryBytesMax(admitted[to])
+      if (bytes > bytesMax && to > from) break
+      to++
+    }
+    const batch = encodeBatch(s.epoch, s.next, s.clock.time, s.crc, admitted, from, to)
+    s.append(effects, batch)
+    replicate(s, effects, batch)
+    for (let i = from; i < to; i++) answerLater(s, effects, admitted[i], batch.first + i - from)
+    from = to
+  }
+  // Nobody will ack what only this log has to hold.
+  if (!hasInSync(s)) s.waiting?.settle(s, effects)
+}
+
+/** Refuses what cannot be placed: an ack level that is out of reach, or too much unacknowledged. */
+function admit(s: GroupState, effects: Sink, proposals: readonly Proposal[]): readonly Proposal[] {
+  const live = liveSlaves(s)
+  const waiting = s.waiting
+  if (waiting === undefined) return []
+  let refused: Proposal[] | undefined
+  for (const proposal of proposals) {
+    const code = refusal(s, proposal, live)
+    if (code === undefined) continue
+    effects.reject(proposal.id, code, true)
+    refused ??= []
+    refused.push(proposal)
+  }
+  return refused === undefined ? proposals : proposals.filter(p => !refused.includes(p))
+}
+
+function refusal(s: GroupState, proposal: Proposal, live: number): string | undefined {
+  // The engine's own entries (expiry, eviction) need no ack and free memory: always placed.
+  if (proposal.client === null && proposal.ack === 'none') return undefined
+  if (live < s.slavesToWriteMin) return 'NOT_ENOUGH_COPIES'
+  if (proposal.ack === 'insync') {
+    if (liveInSync(s) < s.inSyncMin) return 'NOT_ENOUGH_COPIES'
+  } else if (copiesWanted(proposal.ack, s.voters) > live + 1) return 'NOT_ENOUGH_COPIES'
+  if (!s.waiting?.hasRoom(proposal.end - proposal.start)) return 'BUSY'
+  return undefined
+}
+
+/** Slaves that follow this master and were heard within the time of suspicion. */
+export function liveSlaves(s: GroupState): number {
+  let live = 0
+  for (const peer of s.peers.values())
+    if (peer.progress !== undefined && s.now - peer.heardAt <= s.settings.suspectAfterMs) live++
+  return live
+}
+
+function hasInSync(s: GroupState): boolean {
+  for (const { progress } of s.peers.values()) if (progress?.inSync) return true
+  return false
+}
+
+/** In-sync logs of which nothing says that they are dead. */
+function liveInSync(s: GroupState): number {
+  let count = 1
+  for (const peer of s.peers.values())
+    if (peer.progress?.inSync && !peer.gone && s.now - peer.heardAt <= s.settings.suspectAfterMs)
+      count++
+  return count
+}
+
+function answerLater(s: GroupState, effects: Sink, proposal: Proposal, offset: number): void {
+  const copies = copiesWanted(proposal.ack, s.voters)
+  if (copies === 1) {
+    const durableCopies = s.env.durability === 'memory' ? 0 : 1
+    effects.settle(proposal.id, { group: GROUP, epoch: s.epoch, offset, copies: 1, durableCopies })
+  } else s.waiting?.add(copies, proposal.id, offset, proposal.end - proposal.start, s.now)
+}
+
+export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMessage): void {
+  const progress = peer.progress
+  if (s.role !== 'master' || compareEpochs(message.epoch, s.epoch) !== 0) return
+  if (s.doubtAt > 0 && message.echo >= s.doubtTime) s.doubtAt = 0
+  if (progress?.state === 'copy') return advanceCopy(s, effects, peer)
+  if (progress === undefined || progress.state !== 'stream') return
+  if (message.next > progress.next || message.next < progress.acked) return
+  noteAck(s, effects, peer, progress, message.next, message.durable)
+  s.waiting?.settle(s, effects)
+  if (progress.next < s.next) catchUp(s, effects, peer)
+  if (!s.serving) serveIfReady(s, effects)
+}
+type AckMessage = Extract<Message, { type: 'append-ack' }>
+
+/** Every turn whose clock moved: heartbeats, lag, timeouts. */
+export function tickMaster(s: GroupState, effects: Sink): void {
+  maintainInSync(s, effects)
+  s.waiting?.expire(s, effects)
+  if (s.now - s.heartbeatAt >= s.settings.heartbeatMs) {
+    heartbeat(s, effects)
+    for (const peer of s.linked()) {
+      catchUp(s, effects, peer)
+      advanceCopy(s, effects, peer)
+    }
+  }
+  if (s.doubtAt > 0 && s.now - s.doubtAt > TIMES.promiseWaitMs * 2) s.doubtAt = 0
+  serveIfReady(s, effects)
+}
+
+/**
+ * A new master serves once every linked member with data follows it, or after a short grace: so
+ * its first writes find the copies they ask for. One that was stopped waits for a word of a slave.
+ */
+export function serveIfReady(s: GroupState, effects: Sink): void {
+  const settled = s.now >= s.graceUntil || allFollow(s)
+  const serving = settled && s.doubtAt === 0
+  if (serving === s.serving) return
+  s.serving = serving
+  s.announce(effects)
+}
+
+function allFollow(s: GroupState): boolean {
+  for (const peer of s.peers.values()) {
+    // One that is linked but silent (a stopped process) is not waited for.
+    if (peer.session === 0 || s.now - peer.heardAt > s.settings.heardWithinMs) continue
+    if (peer.progress === undefined) return false
+    if (peer.progress.state !== 'copy' && !peer.progress.inSync) return false
+  }
+  return true
+}
+
+/** Tells every linked member who leads, how far the log goes and what time it is. */
+export function heartbeat(s: GroupState, effects: Sink): void {
+  s.heartbeatAt = s.now
+  s.heartbeatNext = s.next
+  const { epoch, next } = s
+  for (const { id, progress } of s.linked()) {
+    const sent = progress?.next ?? 0
+    const slices = progress?.state === 'copy' ? progress.slices : NO_COPY
+    effects.send(id, { type: 'heartbeat', epoch, next, time: s.clock.time, sent, slices })
+  }
+}
+
+/** Master no longer: what waits is rejected, copies stop. The caller says whom to follow. */
+export function stepDown(s: GroupState, effects: Sink): void {
+  if (s.role !== 'master') return
+  s.role = 'slave'
+  s.serving = false
+  s.doubtAt = 0
+  s.waiting?.rejectAll(effects)
+  s.waiting = undefined
+  for (const peer of s.peers.values()) {
+    stopCopy(s, effects, peer)
+    peer.progress = undefined
+  }
+}

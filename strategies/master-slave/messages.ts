@@ -1,0 +1,263 @@
+/**
+ * What nodes of strategy master-slave say to each other, and its bytes. The hot three (append, ack,
+ * heartbeat) and those that carry blocks of bytes have a fixed layout; the rest is msgpack.
+ */
+
+import type { MessageCodec } from '../../src/contracts/strategy.js'
+import type { Batch, Epoch, Offset } from '../../src/contracts/types.js'
+import type { EpochStart } from '../../src/core/epochs.js'
+import { GcacheError } from '../../src/errors.js'
+import { decodeBatch, readEpoch, writeIncarnation } from '../../src/wire/batch.js'
+import { Reader, Writer } from '../../src/wire/bytes.js'
+import { checkFields, type Fields, packMessage, unpackMessage } from '../../src/wire/control.js'
+
+/** 'empty': nothing yet; 'copying': a copy is under way; 'ready': holds data of its history. */
+export type DataState = 'empty' | 'copying' | 'ready'
+
+/** Who I am and what my log ends with; said on link-up and when it changes. */
+export interface StateMessage {
+  type: 'state'
+  role: 'master' | 'slave'
+  data: DataState
+  history: string
+  incarnation: string
+  promised: Epoch
+  /** Epoch led or followed, and its master ('' for none). */
+  epoch: Epoch
+  master: string
+  lastEpoch: Epoch
+  next: Offset
+}
+
+/** In a heartbeat's `slices`: no copy is under way to you. `sent` 0: you are not being fed. */
+export const NO_COPY = 0xffff_ffff
+
+/** What a log is, for finding the common point. */
+export interface LogFacts {
+  data: DataState
+  history: string
+  starts: EpochStart[]
+  lastEpoch: Epoch
+  next: Offset
+}
+
+export type Message =
+  | { type: 'append'; epoch: Epoch; previous: Epoch; time: number; batches: readonly Batch[] }
+  | { type: 'append-ack'; epoch: Epoch; next: Offset; durable: Offset; echo: number }
+  | { type: 'heartbeat'; epoch: Epoch; next: Offset; time: number; sent: Offset; slices: number }
+  | StateMessage
+  | { type: 'probe'; epoch: Epoch; nonce: number }
+  | { type: 'probe-reply'; epoch: Epoch; nonce: number; hears: boolean }
+  | ({ type: 'prepare'; epoch: Epoch } & LogFacts)
+  | ({ type: 'promise'; epoch: Epoch } & LogFacts)
+  | { type: 'refuse'; epoch: Epoch; promised: Epoch; hears: boolean }
+  | { type: 'pull'; epoch: Epoch; from: Offset }
+  | { type: 'pull-reply'; epoch: Epoch; batches: readonly Batch[] }
+  | { type: 'nominate'; epoch: Epoch }
+  | ({ type: 'sync'; epoch: Epoch; distrust: boolean } & LogFacts)
+  | { type: 'sync-reply'; epoch: Epoch; history: string; from: Offset; next: Offset }
+  | {
+      type: 'copy-begin'
+      epoch: Epoch
+      history: string
+      copy: number
+      at: Offset
+      crc: number
+      time: number
+      diverged: number
+      starts: EpochStart[]
+    }
+  | { type: 'copy-slice'; epoch: Epoch; copy: number; index: number; slice: Uint8Array }
+  | { type: 'copy-end'; epoch: Epoch; copy: number; slices: number; next: Offset }
+  | { type: 'fenced'; epoch: Epoch; promised: Epoch; master: string }
+
+const KIND = { append: 0x40, ack: 0x41, heartbeat: 0x42, pull: 0x43, slice: 0x44, packed: 0x50 }
+
+const PACKED: Record<string, Fields> = {
+  state: {
+    role: 'text',
+    data: 'text',
+    history: 'text',
+    incarnation: 'text',
+    master: 'text',
+    next: 'whole',
+  },
+  probe: { nonce: 'whole' },
+  'probe-reply': { nonce: 'whole', hears: 'flag' },
+  prepare: { data: 'text', history: 'text', starts: 'list', next: 'whole' },
+  promise: { data: 'text', history: 'text', starts: 'list', next: 'whole' },
+  refuse: { hears: 'flag' },
+  pull: { from: 'whole' },
+  nominate: {},
+  sync: { distrust: 'flag', data: 'text', history: 'text', starts: 'list', next: 'whole' },
+  'sync-reply': { history: 'text', from: 'whole', next: 'whole' },
+  'copy-begin': {
+    history: 'text',
+    copy: 'whole',
+    at: 'whole',
+    crc: 'whole',
+    time: 'number',
+    diverged: 'whole',
+    starts: 'list',
+  },
+  'copy-end': { copy: 'whole', slices: 'whole', next: 'whole' },
+  fenced: { master: 'text' },
+}
+/** Fields that hold epochs; an epoch travels as [number, incarnation]. */
+const EPOCH_FIELDS = ['epoch', 'promised', 'lastEpoch'] as const
+const OF_TYPE: Record<string, readonly string[]> = {
+  state: ['epoch', 'promised', 'lastEpoch'],
+  prepare: ['epoch', 'lastEpoch'],
+  promise: ['epoch', 'lastEpoch'],
+  sync: ['epoch', 'lastEpoch'],
+  refuse: ['epoch', 'promised'],
+  fenced: ['epoch', 'promised'],
+}
+
+export function messageCodec(): MessageCodec<Message> {
+  const out = new Writer(16_384)
+  const reader = new Reader()
+  return {
+    encode(message) {
+      out.reset()
+      switch (message.type) {
+        case 'append':
+          out.u8(KIND.append)
+          writeEpoch(out, message.epoch)
+          writeEpoch(out, message.previous)
+          out.f64(message.time)
+          writeBatches(out, message.batches)
+          return out.view()
+        case 'append-ack':
+          out.u8(KIND.ack)
+          writeEpoch(out, message.epoch)
+          out.f64(message.next)
+          out.f64(message.durable)
+          out.f64(message.echo)
+          return out.view()
+        case 'heartbeat':
+          out.u8(KIND.heartbeat)
+          writeEpoch(out, message.epoch)
+          out.f64(message.next)
+          out.f64(message.time)
+          out.f64(message.sent)
+          out.u32(message.slices)
+          return out.view()
+        case 'pull-reply':
+          out.u8(KIND.pull)
+          writeEpoch(out, message.epoch)
+          writeBatches(out, message.batches)
+          return out.view()
+        case 'copy-slice':
+          out.u8(KIND.slice)
+          writeEpoch(out, message.epoch)
+          out.f64(message.copy)
+          out.u32(message.index)
+          out.u32(message.slice.length)
+          out.bytes(message.slice)
+          return out.view()
+        default:
+          return packMessage(KIND.packed, packEpochs(message))
+      }
+    },
+    decode(frame) {
+      const kind = reader.open(frame).u8()
+      if (kind === KIND.packed) return unpack(frame)
+      const message = readFixed(reader, kind)
+      reader.finish()
+      return message
+    },
+  }
+}
+
+function readFixed(reader: Reader, kind: number): Message {
+  const epoch = kind <= KIND.slice ? readEpoch(reader) : reader.fail(`unknown message ${kind}`)
+  switch (kind) {
+    case KIND.append: {
+      const previous = readEpoch(reader)
+      const time = reader.f64()
+      return { type: 'append', epoch, previous, time, batches: readBatches(reader) }
+    }
+    case KIND.ack:
+      return {
+        type: 'append-ack',
+        epoch,
+        next: reader.whole(),
+        durable: reader.whole(),
+        echo: reader.f64(),
+      }
+    case KIND.heartbeat:
+      return {
+        type: 'heartbeat',
+        epoch,
+        next: reader.whole(),
+        time: reader.f64(),
+        sent: reader.whole(),
+        slices: reader.u32(),
+      }
+    case KIND.pull:
+      return { type: 'pull-reply', epoch, batches: readBatches(reader) }
+    default: {
+      const copy = reader.whole()
+      const index = reader.u32()
+      return { type: 'copy-slice', epoch, copy, index, slice: reader.copy(reader.u32()) }
+    }
+  }
+}
+
+function writeEpoch(out: Writer, epoch: Epoch): void {
+  out.f64(epoch.number)
+  writeIncarnation(out, epoch.incarnation)
+}
+
+function writeBatches(out: Writer, batches: readonly Batch[]): void {
+  out.u16(batches.length)
+  for (const batch of batches) {
+    out.u32(batch.bytes.length)
+    out.bytes(batch.bytes)
+  }
+}
+
+function readBatches(reader: Reader): Batch[] {
+  const batches: Batch[] = []
+  for (let i = reader.u16(); i > 0; i--) batches.push(decodeBatch(reader.copy(reader.u32())))
+  return batches
+}
+
+function packEpochs(message: Message): Record<string, unknown> {
+  const packed: Record<string, unknown> = { ...message }
+  for (const name of EPOCH_FIELDS) {
+    const epoch = packed[name] as Epoch | undefined
+    if (epoch !== undefined) packed[name] = [epoch.number, epoch.incarnation]
+  }
+  if ('starts' in message)
+    packed.starts = message.starts.map(s => [s.epoch.number, s.epoch.incarnation, s.first])
+  return packed
+}
+
+function unpack(frame: Uint8Array): Message {
+  const message = unpackMessage(frame)
+  const type = message.type
+  if (typeof type !== 'string' || !Object.hasOwn(PACKED, type))
+    throw new GcacheError('PROTOCOL_ERROR', 'unknown message between nodes')
+  checkFields(message, PACKED[type])
+  for (const name of OF_TYPE[type] ?? ['epoch']) message[name] = toEpoch(message[name])
+  if (Array.isArray(message.starts))
+    message.starts = message.starts.map(start => ({
+      epoch: toEpoch(start),
+      first: whole((start as unknown[])[2]),
+    }))
+  return message as unknown as Message
+}
+
+function toEpoch(value: unknown): Epoch {
+  if (!Array.isArray(value) || !/^[0-9a-f]{16}$/.test(String(value[1])))
+    throw new GcacheError('PROTOCOL_ERROR', 'an epoch is not one')
+  return { number: whole(value[0]), incarnation: value[1] }
+}
+
+function whole(value: unknown): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 0)
+    throw new GcacheError('PROTOCOL_ERROR', 'an offset is no whole number')
+  return value as number
+}

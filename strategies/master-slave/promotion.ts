@@ -1,0 +1,230 @@
+/**
+ * From suspicion to mastership: a new epoch, a promise from everybody reachable, the best log
+ * pulled, a first entry of the own epoch (Viewstamped Replication's view change; PROTOCOL 8).
+ * P = 1 in profile ordinal: a candidate that reaches nobody may lead alone.
+ */
+import type { Epoch, Offset, PeerId } from '../../src/contracts/types.js'
+import { commonPoint, compareEpochs, isBetterLog, mintEpoch } from '../../src/core/epochs.js'
+import { continuesChain, encodeBatch } from '../../src/wire/batch.js'
+import { Writer } from '../../src/wire/bytes.js'
+import { OP, writePlain } from '../../src/wire/command.js'
+import { Waiting } from './acks.js'
+import { serveIfReady, stepDown } from './master.js'
+import type { Message } from './messages.js'
+import { isOlderHistory, orphan } from './slave.js'
+import type { GroupState, Peer, Sink } from './state.js'
+import { hearsMaster } from './suspicion.js'
+
+type Of<T extends Message['type']> = Extract<Message, { type: T }>
+
+export interface Candidacy {
+  readonly epoch: Epoch
+  readonly since: number
+  readonly from: PeerId | undefined
+  phase: 'prepare' | 'pull'
+  asked: Set<PeerId>
+  promises: Map<PeerId, Of<'promise'>>
+  until: number
+  best: PeerId
+  bestNext: Offset
+}
+
+const PULL_WAIT_MS = 1_000
+const PULL_BYTES = 1_024 * 1_024
+/** Seeded, so that two candidates do not meet again. PROTOCOL 8 step 7. */
+const BACK_OFF_MS = { min: 50, max: 300 }
+/** Who promised another gives it so long before trying by itself. */
+const PROMISED_WAIT_MS = 1_000
+/** A new master waits so long for its slaves before it serves. */
+const GRACE_MS = 300
+
+export function startPromotion(s: GroupState, effects: Sink): void {
+  const from = s.master
+  stepDown(s, effects)
+  orphan(s, effects)
+  s.hunt = undefined
+  const epoch = mintEpoch(s.seen, s.self.ordinal, s.env.incarnation)
+  s.promise(effects, epoch)
+  s.role = 'candidate'
+  const asked = new Set<PeerId>()
+  for (const peer of s.linked()) {
+    asked.add(peer.id)
+    effects.send(peer.id, { type: 'prepare', epoch, ...s.facts() })
+  }
+  s.candidacy = {
+    epoch,
+    since: s.now,
+    from,
+    phase: 'prepare',
+    asked,
+    promises: new Map(),
+    until: s.now + s.settings.promiseWaitMs,
+    best: s.env.self,
+    bestNext: s.next,
+  }
+  if (asked.size === 0) decide(s, effects, s.candidacy)
+}
+
+export function tickCandidate(s: GroupState, effects: Sink): void {
+  const candidacy = s.candidacy
+  if (candidacy === undefined || s.now < candidacy.until) return
+  if (candidacy.phase === 'prepare') decide(s, effects, candidacy)
+  else giveUp(s)
+}
+
+/** Another node wants to lead. */
+export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepare'>): void {
+  s.see(m.epoch)
+  if (peer.said !== undefined) peer.said.history = m.history
+  const hears = hearsMaster(s, peer) && !(m.data === 'ready' && m.history < s.history)
+  if (hears || isOlderHistory(s, peer) || compareEpochs(m.epoch, s.promised) <= 0) {
+    const { promised } = s
+    effects.send(peer.id, { type: 'refuse', epoch: m.epoch, promised, hears })
+    if (isOlderHistory(s, peer) && s.role === 'slave') s.candidateAfter = s.now
+    return
+  }
+  stepDown(s, effects)
+  orphan(s, effects)
+  s.role = 'slave'
+  s.candidacy = undefined
+  s.hunt = undefined
+  s.candidateAfter = s.now + PROMISED_WAIT_MS
+  s.promise(effects, m.epoch)
+  effects.send(peer.id, { type: 'promise', epoch: m.epoch, ...s.facts() })
+}
+
+export function onPromise(s: GroupState, effects: Sink, peer: Peer, m: Of<'promise'>): void {
+  const candidacy = s.candidacy
+  if (candidacy?.phase !== 'prepare' || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
+  candidacy.promises.set(peer.id, m)
+  candidacy.asked.delete(peer.id)
+  if (candidacy.asked.size === 0) decide(s, effects, candidacy)
+}
+
+export function onRefuse(s: GroupState, m: Of<'refuse'>): void {
+  s.see(m.promised)
+  if (s.candidacy === undefined || compareEpochs(m.epoch, s.candidacy.epoch) !== 0) return
+  giveUp(s)
+}
+
+/** All who can be reached have answered: the best log leads, here or there. */
+function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
+  let bestEpoch = s.lastEpoch
+  let best: Of<'promise'> | undefined
+  for (const [id, promise] of candidacy.promises) {
+    if (promise.data !== 'ready' || promise.history !== s.history) continue
+    if (!isBetterLog(promise.lastEpoch, promise.next, bestEpoch, candidacy.bestNext)) continue
+    bestEpoch = promise.lastEpoch
+    candidacy.best = id
+    candidacy.bestNext = promise.next
+    best = promise
+  }
+  if (best === undefined) return becomeMaster(s, effects, candidacy)
+  const common = commonPoint(s.starts, s.next, best.starts, best.next)
+  if (common !== s.next) return nominate(s, effects, candidacy)
+  candidacy.phase = 'pull'
+  pull(s, effects, candidacy)
+}
+
+function pull(s: GroupState, effects: Sink, candidacy: Candidacy): void {
+  candidacy.until = s.now + PULL_WAIT_MS
+  effects.send(candidacy.best, { type: 'pull', epoch: candidacy.epoch, from: s.next })
+}
+
+export function onPull(s: GroupState, effects: Sink, peer: Peer, m: Of<'pull'>): void {
+  if (compareEpochs(m.epoch, s.promised) !== 0) return
+  const batches = s.log.read(m.from, PULL_BYTES) ?? []
+  effects.send(peer.id, { type: 'pull-reply', epoch: m.epoch, batches })
+}
+
+export function onPullReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'pull-reply'>): void {
+  const candidacy = s.candidacy
+  if (candidacy?.phase !== 'pull' || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
+  if (peer.id !== candidacy.best) return
+  const before = s.next
+  for (const batch of m.batches) {
+    if (batch.first !== s.next || !continuesChain(batch, s.crc)) continue
+    s.append(effects, batch)
+  }
+  if (s.next >= candidacy.bestNext) becomeMaster(s, effects, candidacy)
+  else if (s.next > before) pull(s, effects, candidacy)
+  // Its backlog does not reach back to us: only a full copy would do, so it leads.
+  else nominate(s, effects, candidacy)
+}
+
+/** Only a full copy would bring the best log here: its holder becomes the candidate instead. */
+function nominate(s: GroupState, effects: Sink, candidacy: Candidacy): void {
+  effects.send(candidacy.best, { type: 'nominate', epoch: candidacy.epoch })
+  giveUp(s)
+  s.candidateAfter = s.now + PROMISED_WAIT_MS
+}
+
+export function onNominate(s: GroupState, effects: Sink, m: Of<'nominate'>): void {
+  s.see(m.epoch)
+  if (s.role !== 'slave' || s.data !== 'ready') return
+  if (compareEpochs(m.epoch, s.promised) !== 0) return
+  startPromotion(s, effects)
+}
+
+function giveUp(s: GroupState): void {
+  s.candidacy = undefined
+  s.role = 'slave'
+  const { min, max } = BACK_OFF_MS
+  s.candidateAfter = s.now + min + s.env.random.next() * (max - min)
+}
+
+function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void {
+  const { from, epoch } = candidacy
+  s.candidacy = undefined
+  s.role = 'master'
+  s.epoch = epoch
+  s.master = s.env.self
+  s.waiting = new Waiting()
+  s.doubtAt = 0
+  s.serving = false
+  s.graceUntil = s.now + GRACE_MS
+  for (const peer of s.peers.values()) peer.progress = undefined
+  appendNoop(s, effects)
+  s.heartbeatAt = s.now
+  s.heartbeatNext = s.next
+  effects.report(s.next === 2 ? 'bootstrap' : 'failover', {
+    from: from ?? '',
+    to: s.env.self,
+    epoch: epoch.number,
+    tookMs: s.now - candidacy.since,
+  })
+  s.announce(effects)
+  s.tell(effects)
+  serveIfReady(s, effects)
+}
+
+/** Every promotion appends an entry of its own epoch, so that the epoch is in the log. */
+function appendNoop(s: GroupState, effects: Sink): void {
+  const out = new Writer(16)
+  writePlain(out, OP.noop, '', '')
+  const bytes = out.copy()
+  const noop = { id: -1, ack: 'none', client: null, seq: 0, bytes, start: 0, end: bytes.length }
+  const batch = encodeBatch(s.epoch, s.next, s.clock.time, s.crc, [noop as never])
+  s.append(effects, batch)
+}
+
+/** A first history, minted by a node that has no data. */
+export function bootstrap(s: GroupState, effects: Sink): void {
+  const time = Math.max(0, Math.floor(s.wall)).toString(16).padStart(12, '0')
+  s.history = time + s.hex(32)
+  s.data = 'ready'
+  s.clock.raise(s.wall)
+  const epoch = mintEpoch(s.seen, s.self.ordinal, s.env.incarnation)
+  s.promise(effects, epoch)
+  becomeMaster(s, effects, {
+    epoch,
+    since: s.now,
+    from: undefined,
+    phase: 'prepare',
+    asked: new Set(),
+    promises: new Map(),
+    until: s.now,
+    best: s.env.self,
+    bestNext: s.next,
+  })
+}

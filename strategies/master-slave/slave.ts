@@ -1,0 +1,194 @@
+/**
+ * The slave at work: follows the master of the highest epoch it met, appends what continues its
+ * log, answers with how far it is. Whatever carries a lower epoch is fenced and changes nothing.
+ */
+import type { Epoch } from '../../src/contracts/types.js'
+import { compareEpochs } from '../../src/core/epochs.js'
+import { continuesChain } from '../../src/wire/batch.js'
+import { stepDown } from './master.js'
+import { type DataState, type Message, NO_COPY } from './messages.js'
+import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
+
+type Of<T extends Message['type']> = Extract<Message, { type: T }>
+
+/** A sync without an answer is said again after it. */
+const SYNC_AGAIN_MS = 500
+/** After a gap was seen, the next one is believed only after it: repeats must not multiply. */
+const GAP_AGAIN_MS = 200
+
+/** True if `epoch` is the one followed, from its master; answers `fenced` to a lower one. */
+export function isCurrent(s: GroupState, effects: Sink, peer: Peer, epoch: Epoch): boolean {
+  if (isFenced(s, effects, peer, epoch)) return false
+  return s.role === 'slave' && s.master === peer.id && compareEpochs(epoch, s.epoch) === 0
+}
+
+export function isFenced(s: GroupState, effects: Sink, peer: Peer, epoch: Epoch): boolean {
+  if (compareEpochs(epoch, s.promised) >= 0) return false
+  const { promised } = s
+  effects.send(peer.id, { type: 'fenced', epoch, promised, master: s.master ?? '' })
+  return true
+}
+
+/** `peer` says that it is master of `epoch`. Follows it if nothing higher was promised. */
+export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoch): void {
+  s.see(epoch)
+  if (isFenced(s, effects, peer, epoch)) return
+  if (s.master === peer.id && compareEpochs(epoch, s.epoch) === 0 && s.role === 'slave') {
+    s.heard(0)
+    return
+  }
+  if (isOlderHistory(s, peer)) {
+    // Its data is younger than ours and must not replace it: the older history leads, above it.
+    if (s.role === 'slave') s.candidateAfter = Math.min(s.candidateAfter, s.now)
+    return
+  }
+  stepDown(s, effects)
+  s.role = 'slave'
+  s.candidacy = undefined
+  s.hunt = undefined
+  s.copying = undefined
+  s.promise(effects, epoch)
+  s.epoch = epoch
+  s.copySeen = 0
+  s.master = peer.id
+  s.candidateAfter = 0
+  s.heard(0)
+  s.echo = 0
+  s.announce(effects)
+  requestSync(s, effects)
+}
+
+/** True if this node holds data of a history that began before that of `peer`. */
+export function isOlderHistory(s: GroupState, peer: Peer): boolean {
+  const other = peer.said
+  if (s.data !== 'ready' || other === undefined || other.history === '') return false
+  return s.history < other.history
+}
+
+/** The followed master is no master any more, or nobody knows one. */
+export function orphan(s: GroupState, effects: Sink): void {
+  if (s.master === undefined) return
+  s.master = undefined
+  s.orphanAt = s.now
+  s.synced = false
+  s.announce(effects)
+}
+
+export function requestSync(s: GroupState, effects: Sink): void {
+  if (s.master === undefined || s.role !== 'slave') return
+  s.synced = false
+  s.syncSentAt = s.now
+  const { epoch, distrust } = s
+  effects.send(s.master, { type: 'sync', epoch, distrust, ...s.facts() })
+}
+
+/** What this node holds changed: the others go by it. */
+function hold(s: GroupState, effects: Sink, data: DataState): void {
+  if (s.data === data) return
+  s.data = data
+  s.tell(effects)
+}
+
+export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'sync-reply'>): void {
+  if (!isCurrent(s, effects, peer, m.epoch)) return
+  s.heard(0)
+  if (m.from !== s.next) return requestSync(s, effects)
+  s.history = m.history
+  s.copying = undefined
+  s.synced = true
+  s.syncTarget = m.next
+  // One that was empty may not lead before it has what the master had when it joined.
+  if (s.data !== 'ready') hold(s, effects, s.next >= m.next ? 'ready' : 'copying')
+  acknowledge(s, effects)
+}
+
+export function onAppend(s: GroupState, effects: Sink, peer: Peer, m: Of<'append'>): void {
+  if (!isCurrent(s, effects, peer, m.epoch)) return
+  s.heard(m.time)
+  if (!s.synced) return
+  const batches = m.batches.filter(batch => batch.first >= s.next)
+  if (batches.length > 0 && batches[0].first === m.batches[0].first) {
+    if (batches[0].first > s.next || compareEpochs(m.previous, s.lastEpoch) !== 0)
+      return requestSync(s, effects)
+  }
+  for (const batch of batches) {
+    if (batch.first !== s.next) return requestSync(s, effects)
+    if (!continuesChain(batch, s.crc)) {
+      s.distrust = true
+      return requestSync(s, effects)
+    }
+    s.append(effects, batch)
+  }
+  if (s.data === 'copying' && s.copying === undefined && s.next >= s.syncTarget)
+    hold(s, effects, 'ready')
+  acknowledge(s, effects)
+}
+
+export function onHeartbeat(s: GroupState, effects: Sink, peer: Peer, m: Of<'heartbeat'>): void {
+  hearMaster(s, effects, peer, m.epoch)
+  if (!isCurrent(s, effects, peer, m.epoch)) return
+  s.heard(m.time)
+  s.masterNext = m.next
+  const asked = s.now - s.syncSentAt
+  if (s.synced ? isBehindSent(s, m) && asked > GAP_AGAIN_MS : asked > SYNC_AGAIN_MS)
+    requestSync(s, effects)
+  else if (s.synced) acknowledge(s, effects)
+}
+
+/**
+ * Frames of a link arrive in order, so what the master had sent when it sent this heartbeat should
+ * be here. If not, something was lost below the law of the transport, and nobody else would tell.
+ */
+function isBehindSent(s: GroupState, m: Of<'heartbeat'>): boolean {
+  if (s.copying !== undefined) return m.slices !== s.copying.slices
+  return m.sent > s.next || m.sent === 0 || m.slices !== NO_COPY
+}
+
+/** Cumulative: everything below `next` is in this log. */
+export function acknowledge(s: GroupState, effects: Sink): void {
+  if (s.master === undefined) return
+  const durable = s.env.durability === 'memory' ? s.next : s.log.durable
+  const { epoch, echo } = s
+  // Half a copy is no copy: its ack only asks for more.
+  const next = s.copying === undefined ? s.next : 1
+  effects.send(s.master, { type: 'append-ack', epoch, next, durable, echo })
+}
+
+/** A copy begins: the old state goes, and until the end this node neither promises nor leads. */
+export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-begin'>): void {
+  if (!isCurrent(s, effects, peer, m.epoch) || m.copy <= s.copySeen) return
+  if (s.data === 'ready' && (m.diverged > 0 || s.history !== m.history)) {
+    const entries = s.history === m.history ? m.diverged : s.next - 1
+    const { history } = s
+    effects.report('divergence', { entries, history, into: m.history, master: peer.id })
+  }
+  if (s.history !== '' && s.history !== m.history) s.clock.replace(m.time)
+  s.distrust = false
+  s.history = m.history
+  hold(s, effects, 'copying')
+  s.copying = { copy: m.copy, slices: 0 }
+  s.copySeen = m.copy
+  s.synced = true
+  s.heard(m.time)
+  const epoch = m.starts.at(-1)?.epoch
+  s.rebase(effects, m.at, m.starts, { epoch, crc: m.crc }, new Uint8Array(0))
+}
+
+export function onCopySlice(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-slice'>): void {
+  if (!isCurrent(s, effects, peer, m.epoch)) return
+  s.heard(0)
+  if (s.copying?.copy !== m.copy) return
+  if (s.copying.slices !== m.index) return requestSync(s, effects)
+  s.copying.slices++
+  if (m.slice.length > 0) effects.install(GROUP, s.next, m.slice)
+}
+
+export function onCopyEnd(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-end'>): void {
+  if (!isCurrent(s, effects, peer, m.epoch)) return
+  s.heard(0)
+  if (s.copying?.copy !== m.copy) return
+  if (s.copying.slices !== m.slices || s.next < m.next) return requestSync(s, effects)
+  s.copying = undefined
+  hold(s, effects, 'ready')
+  acknowledge(s, effects)
+}

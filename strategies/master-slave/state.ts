@@ -1,0 +1,248 @@
+/**
+ * Everything that a node of strategy master-slave knows. One mutable record, changed only inside
+ * step(); the files beside this one each hold the rules of one concern.
+ *
+ *            epoch above                 all promises in, best log pulled
+ *   slave ----------------> slave      candidate -------------------------> master
+ *     |  suspicion, probes say no  ^     |                                     |
+ *     +----------------------------+-----+ refused or late: back off           |
+ *                                  +-------------------------------------------+
+ *                                        fenced by, or heard, a higher epoch
+ */
+
+import type { LogView } from '../../src/contracts/store.js'
+import type { Effects, LogBase, StrategyEnv } from '../../src/contracts/strategy.js'
+import type { Batch, Epoch, Member, Offset, PeerId, Session } from '../../src/contracts/types.js'
+import { ClusterTime } from '../../src/core/cluster-time.js'
+import { compareEpochs, type EpochStart, NO_EPOCH, noteEpochStart } from '../../src/core/epochs.js'
+import type { Waiting } from './acks.js'
+import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
+import type { Settings } from './options.js'
+import type { Candidacy } from './promotion.js'
+import type { Hunt } from './suspicion.js'
+
+export const GROUP = 0
+
+/**
+ * How the master feeds one slave. `1 <= acked <= next`; entries `[acked, next)` are on their way.
+ */
+export interface Progress {
+  /** 'stream': entries follow; 'copy': slices of a snapshot, entries between them; 'lost': the link
+   *  ended, what it acked still counts until it is silent for too long. */
+  state: 'stream' | 'copy' | 'lost'
+  next: Offset
+  acked: Offset
+  durable: Offset
+  inSync: boolean
+  /** When it last had all that the master had one heartbeat before. */
+  caughtUpAt: number
+  /** The snapshot's id while it is copied, and how many slices went. */
+  copy: number
+  slices: number
+  /** A slice has been asked for and not yet come. */
+  reading: boolean
+  /** Entries below it must follow the last slice; `sliceLast`: then the copy ends. */
+  sliceNext: Offset
+  sliceLast: boolean
+}
+
+export function newProgress(
+  state: 'stream' | 'copy',
+  next: Offset,
+  acked: Offset,
+  caughtUpAt: number,
+  copy: number,
+): Progress {
+  const at = { next, acked, durable: 1, inSync: false, caughtUpAt }
+  const reading = state === 'copy'
+  return { state, ...at, copy, slices: 0, reading, sliceNext: next, sliceLast: false }
+}
+
+export interface Peer extends Member {
+  /** 0: no link. */
+  session: Session
+  congested: boolean
+  heardAt: number
+  /** Its last dial after a loss was refused or reset: no process is there. */
+  gone: boolean
+  said: StateMessage | undefined
+  /** Only while this node is master and the peer follows it. */
+  progress: Progress | undefined
+  /** A copy to it may begin from then on; grows with failed copies. */
+  copyAfter: number
+  copiesFailed: number
+}
+
+export type Sink = Effects<Message>
+
+export class GroupState {
+  readonly peers = new Map<PeerId, Peer>()
+  self: Member
+  readonly clock = new ClusterTime()
+  now = 0
+  wall = 0
+  startedAt = -1
+  /** Number of the view; before the first one nothing is known and nothing happens. */
+  view = 0
+  /** Own loop delays of the last second: [at, lateMs]. */
+  readonly late: [number, number][] = []
+
+  role: 'slave' | 'candidate' | 'master' = 'slave'
+  serving = false
+  data: DataState = 'empty'
+  history = ''
+  promised: Epoch = NO_EPOCH
+  /** Led or followed. */
+  epoch: Epoch = NO_EPOCH
+  master: PeerId | undefined
+  /** The highest epoch met anywhere: a new one goes above it. */
+  seen: Epoch = NO_EPOCH
+
+  /** The log as it will be when this step's effects are done. */
+  next: Offset = 1
+  crc = 0
+  lastEpoch: Epoch = NO_EPOCH
+  starts: EpochStart[] = []
+
+  // A slave's.
+  masterHeardAt = 0
+  /** The newest cluster time that came from the master: acks return it. */
+  echo = 0
+  orphanAt = 0
+  synced = false
+  /** The chain did not continue where it should: only a full copy mends that. */
+  distrust = false
+  syncSentAt = 0
+  syncTarget: Offset = 0
+  /** The master's next as last heard, for the lag. */
+  masterNext: Offset = 1
+  copying: { copy: number; slices: number } | undefined
+  /** The newest copy of the followed epoch; one that is said again is a repeat. */
+  copySeen = 0
+  hunt: Hunt | undefined
+  probes = 0
+  probeAfter = 0
+  hints = { at: Number.NEGATIVE_INFINITY, shortenedTo: Number.POSITIVE_INFINITY }
+  candidacy: Candidacy | undefined
+  candidateAfter = 0
+
+  // A master's.
+  waiting: Waiting | undefined
+  heartbeatAt = 0
+  heartbeatNext: Offset = 1
+  graceUntil = 0
+  /** Since when (own clock) this node doubts that it is still master; 0: it does not. Only an ack
+   *  that echoes `doubtTime` or later ends it: an older one may have waited in a socket. */
+  doubtAt = 0
+  doubtTime = 0
+  copies = 0
+
+  constructor(
+    readonly env: StrategyEnv,
+    readonly settings: Settings,
+  ) {
+    this.self = { id: env.self, ordinal: 255, address: '' }
+  }
+
+  get log(): LogView {
+    return this.env.log(GROUP)
+  }
+
+  /** Data nodes, this one included. */
+  get voters(): number {
+    return this.peers.size + 1
+  }
+
+  get inSyncMin(): number {
+    return this.settings.inSyncMin ?? (this.voters <= 2 ? 1 : 2)
+  }
+
+  get slavesToWriteMin(): number {
+    return this.settings.slavesToWriteMin ?? (this.voters <= 2 ? 0 : 1)
+  }
+
+  /** The master of the current epoch was heard just now. */
+  heard(time: number): void {
+    this.masterHeardAt = this.now
+    this.echo = Math.max(this.echo, time)
+    this.hints.shortenedTo = Number.POSITIVE_INFINITY
+    if (time > 0) this.clock.follow(time)
+  }
+
+  *linked(): Generator<Peer> {
+    for (const peer of this.peers.values()) if (peer.session !== 0) yield peer
+  }
+
+  see(epoch: Epoch): void {
+    if (compareEpochs(epoch, this.seen) > 0) this.seen = epoch
+  }
+
+  promise(effects: Sink, epoch: Epoch): void {
+    this.see(epoch)
+    if (compareEpochs(epoch, this.promised) <= 0) return
+    this.promised = epoch
+    effects.persist(GROUP, epoch)
+  }
+
+  /** Appends and applies at once: profile ordinal shows what its log holds. */
+  append(effects: Sink, batch: Batch): void {
+    noteEpochStart(this.starts, batch.epoch, batch.first)
+    this.next = batch.next
+    this.crc = batch.crc
+    this.lastEpoch = batch.epoch
+    this.clock.raise(batch.time)
+    effects.append(GROUP, batch)
+    effects.commit(GROUP, batch.next)
+  }
+
+  /** Begins a log in the middle, from a copy. */
+  rebase(effects: Sink, at: Offset, starts: EpochStart[], base: LogBase, slice: Uint8Array): void {
+    this.next = at
+    this.crc = base.crc
+    this.starts = starts
+    this.lastEpoch = base.epoch ?? NO_EPOCH
+    effects.install(GROUP, at, slice, base)
+  }
+
+  facts(): LogFacts {
+    const { data, history, starts, lastEpoch, next } = this
+    return { data, history, starts, lastEpoch, next }
+  }
+
+  statement(): StateMessage {
+    return {
+      type: 'state',
+      role: this.role === 'master' ? 'master' : 'slave',
+      data: this.data,
+      history: this.history,
+      incarnation: this.env.incarnation,
+      promised: this.promised,
+      epoch: this.epoch,
+      master: this.master ?? '',
+      lastEpoch: this.lastEpoch,
+      next: this.next,
+    }
+  }
+
+  /** Tells the linked members what they go by when they choose and wait. */
+  tell(effects: Sink): void {
+    const statement = this.statement()
+    for (const peer of this.linked()) effects.send(peer.id, statement)
+  }
+
+  announce(effects: Sink): void {
+    const role = this.role === 'master' ? 'master' : 'slave'
+    const { epoch, master, serving } = this
+    effects.become(GROUP, { role, epoch, master, serving })
+  }
+
+  /** Seeded hex digits, 8 a draw. */
+  hex(digits: number): string {
+    let text = ''
+    while (text.length < digits)
+      text += Math.floor(this.env.random.next() * 2 ** 32)
+        .toString(16)
+        .padStart(8, '0')
+    return text.slice(0, digits)
+  }
+}

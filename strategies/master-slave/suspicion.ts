@@ -1,0 +1,143 @@
+/**
+ * When a slave believes that its master is dead. Evidence comes from its own link (refused,
+ * silent); before any epoch changes all peers are asked whether they hear the master, and one yes
+ * cancels.
+ *
+ *   fine --refused or silent--> probe --all say no--> wait 75 ms a lower ordinal --> promotion
+ *    ^                            |
+ *    +------ one says yes --------+  (again in 100 ms)
+ */
+import { TIMES } from '../../src/config.js'
+import type { Message } from './messages.js'
+import { startPromotion } from './promotion.js'
+import type { GroupState, Peer, Sink } from './state.js'
+
+export interface Hunt {
+  phase: 'probe' | 'wait'
+  nonce: number
+  asked: Set<string>
+  until: number
+}
+
+const PROBE_WAIT_MS = 100
+const PROBE_AGAIN_MS = 100
+const HINT_EVERY_MS = 200
+/** Own delay stretches the limit, at most to so many times (Lifeguard, arXiv 1707.00788). */
+const STRETCH_MAX = 8
+
+/** Every turn whose clock moved, on a slave that holds data. */
+export function watchMaster(s: GroupState, effects: Sink): void {
+  if (!isSuspicious(s)) {
+    s.hunt = undefined
+    return
+  }
+  const hunt = s.hunt
+  if (hunt === undefined) {
+    if (s.now >= s.probeAfter && s.now >= s.candidateAfter) probe(s, effects)
+  } else if (s.now >= hunt.until) {
+    if (hunt.phase === 'probe') pass(s, effects, hunt)
+    else startPromotion(s, effects)
+  }
+}
+
+/** The master is unknown, surely dead, or silent for too long. */
+export function isSuspicious(s: GroupState): boolean {
+  if (s.master === undefined) return true
+  const peer = s.peers.get(s.master)
+  if (peer === undefined || (peer.gone && peer.session === 0)) return true
+  return s.now - s.masterHeardAt > silenceLimit(s)
+}
+
+/** Silence that is suspicious: the setting, or less by hints, stretched by the node's own delay. */
+function silenceLimit(s: GroupState): number {
+  const { suspectAfterMs } = s.settings
+  let late = 0
+  for (const [, lateMs] of s.late) late = Math.max(late, lateMs)
+  const limit = Math.min(suspectAfterMs, s.hints.shortenedTo)
+  return Math.min(limit * STRETCH_MAX, limit + late)
+}
+
+function probe(s: GroupState, effects: Sink): void {
+  const asked = new Set<string>()
+  s.probes++
+  const nonce = s.probes
+  for (const peer of s.linked()) {
+    if (peer.id === s.master) continue
+    asked.add(peer.id)
+    effects.send(peer.id, { type: 'probe', epoch: s.epoch, nonce })
+  }
+  s.hunt = { phase: 'probe', nonce, asked, until: s.now + PROBE_WAIT_MS }
+  if (asked.size === 0) pass(s, effects, s.hunt)
+}
+
+export function onProbe(
+  s: GroupState,
+  effects: Sink,
+  peer: Peer,
+  m: Extract<Message, { type: 'probe' }>,
+): void {
+  const { epoch, nonce } = m
+  effects.send(peer.id, { type: 'probe-reply', epoch, nonce, hears: hearsMaster(s, peer) })
+}
+
+/** True if a master other than `asker` is linked and was heard lately, or is this very node. */
+export function hearsMaster(s: GroupState, asker: Peer): boolean {
+  if (s.role === 'master') return s.doubtAt === 0
+  if (s.master === undefined || s.master === asker.id) return false
+  const peer = s.peers.get(s.master)
+  if (peer === undefined || peer.session === 0) return false
+  return s.now - s.masterHeardAt <= s.settings.heardWithinMs
+}
+
+export function onProbeReply(
+  s: GroupState,
+  effects: Sink,
+  peer: Peer,
+  m: Extract<Message, { type: 'probe-reply' }>,
+): void {
+  // Nonce 0 is news: that peer has lost the master too, so asking again is worth it now.
+  if (m.nonce === 0) {
+    if (!m.hears) s.probeAfter = s.now
+    return
+  }
+  const hunt = s.hunt
+  if (hunt?.phase !== 'probe' || hunt.nonce !== m.nonce) return
+  if (m.hears) {
+    s.hunt = undefined
+    s.probeAfter = s.now + PROBE_AGAIN_MS
+    return
+  }
+  hunt.asked.delete(peer.id)
+  if (hunt.asked.size === 0) pass(s, effects, hunt)
+}
+
+/** Nobody hears the master: wait for those of lower ordinal, then try. */
+function pass(s: GroupState, effects: Sink, hunt: Hunt): void {
+  let lower = 0
+  for (const peer of s.linked())
+    if (peer.ordinal < s.self.ordinal && peer.id !== s.master && peer.said?.data === 'ready')
+      lower++
+  hunt.phase = 'wait'
+  hunt.until = s.now + lower * s.settings.ordinalStepMs
+  if (lower === 0) startPromotion(s, effects)
+}
+
+/**
+ * A client does not hear the master: halves what is left to wait, never below 700 ms of silence.
+ */
+export function onHint(s: GroupState): void {
+  if (s.role !== 'slave' || s.master === undefined) return
+  const silence = s.now - s.masterHeardAt
+  if (silence < 2 * s.settings.heartbeatMs || s.now - s.hints.at < HINT_EVERY_MS) return
+  s.hints.at = s.now
+  const limit = Math.min(s.settings.suspectAfterMs, s.hints.shortenedTo)
+  const half = silence + (limit - silence) / 2
+  s.hints.shortenedTo = Math.min(limit, Math.max(TIMES.hintSilenceMsMin, half))
+}
+
+/** The link with the followed master is down: others may be asking whether we hear it. */
+export function tellLoss(s: GroupState, effects: Sink): void {
+  const { epoch } = s
+  for (const peer of s.linked())
+    effects.send(peer.id, { type: 'probe-reply', epoch, nonce: 0, hears: false })
+}

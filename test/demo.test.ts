@@ -1,0 +1,65 @@
+/** The demo as `npm start` runs it where nobody watches, and what becomes of its processes. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const CLI = fileURLToPath(new URL('../dist/src/server/cli.js', import.meta.url))
+
+function demo(): { child: ChildProcess; lines: string[]; table: Promise<string[]> } {
+  const child = spawn(process.execPath, [CLI, 'demo'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const lines: string[] = []
+  const table = new Promise<string[]>((resolve, reject) => {
+    const addresses: string[] = []
+    createInterface({ input: child.stdout! }).on('line', line => {
+      lines.push(line)
+      const found = /^[abc] .*(tcp:\S+)/.exec(line)
+      if (found !== null) addresses.push(found[1])
+      if (addresses.length === 3) resolve(addresses)
+    })
+    child.once('exit', () => reject(new Error(lines.join('\n'))))
+  })
+  table.catch(() => {})
+  return { child, lines, table }
+}
+
+/** Resolves once nobody listens at `address` any more. */
+async function gone(address: string): Promise<void> {
+  const { hostname, port } = new URL(address.replace('tcp:', 'http:'))
+  for (;;) {
+    const refused = await new Promise<boolean>(resolve => {
+      const socket = connect(Number(port), hostname)
+      socket.once('connect', () => resolve(false)).once('error', () => resolve(true))
+      socket.once('connect', () => socket.destroy())
+    })
+    if (refused) return
+  }
+}
+
+test('without a terminal it kills the master once, loses nothing and exits 0', async () => {
+  const { child, lines, table } = demo()
+  const addresses = await table
+  const [code] = (await once(child, 'exit')) as [number | null]
+  const story = lines.join('\n')
+  expect(story).toMatch(/killed node a, the master .* SIGKILL/)
+  expect(story).toMatch(/node b took over; \d+ ms from the kill to the next acknowledged write/)
+  expect(story).toMatch(/\d+ requests failed, 0 acknowledged session writes lost/)
+  expect(story).toMatch(/node a is back as slave, resynced after \d+ ms/)
+  expect(code).toBe(0)
+  for (const address of addresses) await gone(address)
+}, 60_000)
+
+test.each(['SIGINT', 'SIGKILL'] as const)(
+  '%s takes all of its processes with it',
+  async signal => {
+    const { child, table } = demo()
+    const addresses = await table
+    const exit = once(child, 'exit')
+    child.kill(signal)
+    await exit
+    for (const address of addresses) await gone(address)
+  },
+  60_000,
+)

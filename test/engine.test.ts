@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest'
+import type { Effects, Input, ReplicationStrategy } from '../src/contracts/strategy.js'
+import { seededRandom } from '../src/core/prng.js'
+import type { Effect } from '../src/engine/effect-queue.js'
+import { traceLine } from '../src/engine/effect-queue.js'
+import { Links } from '../src/engine/links.js'
+import { Pump } from '../src/engine/pump.js'
+import { VirtualClock } from '../src/testing/virtual-clock.js'
+
+/** A strategy that answers every hint by a report, and notes what it was given. */
+function recorder(step: (input: Input<string>, effects: Effects<string>) => void) {
+  return { name: 'recorder', keyed: false, step } as ReplicationStrategy<string>
+}
+
+describe('the pump', () => {
+  function setUp(execute: (effect: Effect<string>, pump: Pump<string>) => void) {
+    const clock = new VirtualClock()
+    const seen: string[] = []
+    const trace: string[] = []
+    const strategy = recorder((input, effects) => {
+      seen.push(input.kind)
+      if (input.kind === 'hint') effects.report('hint', { from: input.identity })
+    })
+    const pump: Pump<string> = new Pump<string>({
+      clock,
+      strategy,
+      tickMs: 25,
+      execute: effect => execute(effect, pump),
+      finish: () => seen.push('finish'),
+      onTrace: line => trace.push(line),
+    })
+    return { clock, seen, trace, pump }
+  }
+
+  it('lets an input that arrives among effects wait until they are done', () => {
+    const order: string[] = []
+    const { pump, seen } = setUp((effect, self) => {
+      order.push(effect.kind)
+      if (effect.kind === 'report' && effect.fields.from === 'a')
+        self.feed({ kind: 'hint', identity: 'b' })
+    })
+    pump.feed({ kind: 'hint', identity: 'a' })
+    expect(seen).toEqual(['tick', 'hint', 'hint', 'finish'])
+    expect(order).toEqual(['report', 'report'])
+  })
+
+  it('opens a turn with a tick only when the clock moved by 1 ms, and says how late it is', () => {
+    const { pump, seen, clock, trace } = setUp(() => undefined)
+    pump.feed({ kind: 'hint', identity: 'a' })
+    pump.feed({ kind: 'hint', identity: 'b' })
+    clock.advance(500)
+    pump.feed({ kind: 'hint', identity: 'c' })
+    expect(seen.filter(kind => kind === 'tick')).toHaveLength(2)
+    expect(trace).toContain('> hint {"identity":"c"}')
+  })
+
+  it('takes up inputs again after a step that broke an invariant', () => {
+    let broken = true
+    const { pump, seen } = setUp(() => {
+      if (broken) throw new Error('broken')
+    })
+    expect(() => pump.feed({ kind: 'hint', identity: 'a' })).toThrow('broken')
+    broken = false
+    pump.feed({ kind: 'hint', identity: 'b' })
+    expect(seen.at(-1)).toBe('finish')
+  })
+})
+
+describe('trace lines', () => {
+  it('print bytes as their length and epochs shortened', () => {
+    const epoch = { number: 257, incarnation: 'abcdef0123456789' }
+    const batch = { epoch, first: 3, next: 5, time: 1, crc: 7, bytes: new Uint8Array(9) }
+    expect(traceLine({ kind: 'append', group: 0, batch } as never)).toBe(
+      'append {"group":0,"batch":"[3,5)@257"}',
+    )
+    expect(traceLine({ kind: 'x', slice: Buffer.alloc(4) } as never)).toBe('x {"slice":"4B"}')
+    expect(traceLine({ kind: 'y', promised: epoch } as never)).toBe('y {"promised":"257.abcd"}')
+  })
+})
+
+describe('links', () => {
+  it('redial at once after a loss, then back off up to a second, and stop when told', () => {
+    const clock = new VirtualClock()
+    const dials: number[] = []
+    const transport = { connect: () => dials.push(clock.now()) } as never
+    const links = new Links({ transport, clock, random: seededRandom(1) }, [
+      { id: 'b', ordinal: 1, address: 'memory://b' },
+    ])
+    links.start()
+    links.onUp('b', 1)
+    expect(links.isLinked('b')).toBe(true)
+    clock.advance(1_000)
+    links.onDown('b', 1)
+    clock.advance(0)
+    expect(dials).toEqual([0, 1_000])
+    for (let i = 0; i < 12; i++) {
+      links.onDown('b', 0)
+      clock.advance(1_000)
+    }
+    const gaps = dials.slice(2).map((at, i) => at - dials[i + 1])
+    expect(dials).toHaveLength(14)
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(2_000)
+    links.onDown('b', 0)
+    links.stop()
+    clock.advance(5_000)
+    expect(dials).toHaveLength(14)
+  })
+})

@@ -1,0 +1,198 @@
+/** What createNode refuses, and that each refusal names the option and a remedy. */
+import { describe, expect, test } from 'vitest'
+import { editDistance, nearest } from '../src/core/suggest.js'
+import { GcacheError } from '../src/errors.js'
+import { hostOf, isLoopback, parseNodeOptions } from '../src/options.js'
+import { parseBytes, parseCache, parseDuration, parseMember } from '../src/server/parse.js'
+import { nodeOptions } from '../src/server/serve-options.js'
+
+const A = { id: 'a', ordinal: 0, address: 'tcp://127.0.0.1:7400' }
+const B = { id: 'b', ordinal: 1, address: 'tcp://127.0.0.1:7401' }
+const GOOD = { cluster: 'shop', id: 'a', members: [A, B] }
+
+function refusal(options: unknown): string {
+  try {
+    parseNodeOptions(options)
+  } catch (error) {
+    expect(error).toBeInstanceOf(GcacheError)
+    expect((error as GcacheError).code).toBe('CONFIG')
+    expect((error as GcacheError).message).not.toContain('\n')
+    return (error as GcacheError).message
+  }
+  throw new Error('accepted')
+}
+
+describe('options of createNode', () => {
+  test('the required three are enough, and the defaults are filled in', () => {
+    const full = parseNodeOptions(GOOD)
+    expect(full.self).toEqual(A)
+    expect(full.listen).toBe(A.address)
+    expect(full.autoCaches).toBe(true)
+    expect(full.durability).toBe('memory')
+    expect(full.strategy).toEqual({ name: 'master-slave' })
+  })
+
+  test('a cache keeps what it says and gets the defaults for the rest', () => {
+    const { caches } = parseNodeOptions({
+      ...GOOD,
+      caches: { s: { ttlMs: 5, maxBytes: undefined } },
+    })
+    expect(caches.s).toEqual({
+      ttlMs: 5,
+      idleMs: 0,
+      maxEntries: 1_000_000,
+      maxBytes: 2 ** 30,
+      eviction: 'lru',
+    })
+  })
+
+  test.each([
+    [{ ...GOOD, cahces: {} }, 'cahces', 'caches'],
+    [{ ...GOOD, Transport: () => {} }, 'Transport', 'transport'],
+    [{ ...GOOD, caches: { s: { ttl: 5 } } }, 'ttl', 'ttlMs'],
+    [{ ...GOOD, caches: { s: { maxEntrys: 5 } } }, 'maxEntrys', 'maxEntries'],
+    [{ ...GOOD, members: [{ ...A, adress: 'x' }] }, 'adress', 'address'],
+  ])('an unknown option is refused by name with a suggestion, case %#', (options, name, meant) => {
+    const text = refusal(options)
+    expect(text).toContain(`unknown option ${name}`)
+    expect(text).toContain(`did you mean ${meant}?`)
+  })
+
+  test('an unknown option is told its place', () => {
+    expect(refusal({ ...GOOD, caches: { s: { ttl: 5 } } })).toContain('caches.s')
+    expect(refusal({ ...GOOD, members: [A, { ...B, port: 1 }] })).toContain('members[1]')
+  })
+
+  test('an unknown option like none is refused with the list', () => {
+    expect(refusal({ ...GOOD, quux: 1 })).toContain('known are cluster, id, members')
+  })
+
+  test.each([
+    ['no object', 5],
+    ['no cluster', { id: 'a', members: [A] }],
+    ['an id with a dot', { ...GOOD, id: 'a.b' }],
+    ['an id of 65 chars', { ...GOOD, id: 'a'.repeat(65) }],
+    ['an empty cluster name', { ...GOOD, cluster: '' }],
+    ['no members', { ...GOOD, members: [] }],
+    ['members without oneself', { ...GOOD, members: [B] }],
+    ['one id twice', { ...GOOD, members: [A, { ...B, id: 'a' }] }],
+    ['one ordinal twice', { ...GOOD, members: [A, { ...B, ordinal: 0 }] }],
+    ['an ordinal of 256', { ...GOOD, members: [{ ...A, ordinal: 256 }] }],
+    ['a broken ordinal', { ...GOOD, members: [{ ...A, ordinal: 0.5 }] }],
+    ['a member without address', { ...GOOD, members: [{ id: 'a', ordinal: 0 }] }],
+    ['another durability', { ...GOOD, durability: 'fsync' }],
+    ['a dataDir', { ...GOOD, dataDir: '/var/lib/x' }],
+    ['auth', { ...GOOD, auth: {} }],
+    ['tls', { ...GOOD, tls: {} }],
+    ['discovery', { ...GOOD, discovery: () => [] }],
+    ['a logger without functions', { ...GOOD, logger: {} }],
+    ['a transport that is none', { ...GOOD, transport: 5 }],
+    ['a strategy that is none', { ...GOOD, strategy: 5 }],
+    ['a cache of no entries', { ...GOOD, caches: { s: { maxEntries: 0 } } }],
+    ['a negative life', { ...GOOD, caches: { s: { ttlMs: -1 } } }],
+    ['an unknown eviction', { ...GOOD, caches: { s: { eviction: 'fifo' } } }],
+    ['a cache name of 65 bytes', { ...GOOD, caches: { ['x'.repeat(65)]: {} } }],
+  ])('%s is refused in one line', (_, options) => {
+    expect(refusal(options).length).toBeGreaterThan(10)
+  })
+
+  test('listening beyond loopback needs insecure: true', () => {
+    const open = { ...GOOD, listen: 'tcp://0.0.0.0:7400' }
+    expect(refusal(open)).toContain('authentication')
+    expect(parseNodeOptions({ ...open, insecure: true }).listen).toBe('tcp://0.0.0.0:7400')
+    const far = { ...GOOD, members: [{ ...A, address: 'tcp://10.0.0.1:7400' }] }
+    expect(refusal(far)).toContain('tcp://10.0.0.1:7400')
+  })
+
+  test.each([
+    ['tcp://127.0.0.1:1', true],
+    ['tcp://127.8.9.1:1', true],
+    ['tcp://localhost:1', true],
+    ['tcp://[::1]:1', true],
+    ['tcp://0.0.0.0:1', false],
+    ['tcp://127.0.0.1.example.org:1', false],
+    ['tcp://[::]:1', false],
+    ['tcp://10.0.0.1:1', false],
+  ])('%s is loopback: %s', (address, loopback) => {
+    expect(isLoopback(hostOf(address)!)).toBe(loopback)
+  })
+})
+
+describe('suggestions', () => {
+  test('the distance counts inserts, drops, changes and swaps', () => {
+    expect(editDistance('ttl', 'ttlMs')).toBe(2)
+    expect(editDistance('cahces', 'caches')).toBe(1)
+    expect(editDistance('', 'abc')).toBe(3)
+    expect(editDistance('members', 'members')).toBe(0)
+  })
+
+  test('a name that is far from all is not suggested', () => {
+    expect(nearest('quux', ['cluster', 'id', 'members'])).toBeUndefined()
+    expect(nearest('clustre', ['cluster', 'id', 'members'])).toBe('cluster')
+  })
+})
+
+describe('the command line`s small languages', () => {
+  test('durations, sizes, members and caches are read', () => {
+    expect(parseDuration('30m', 'x')).toBe(1_800_000)
+    expect(parseDuration('500ms', 'x')).toBe(500)
+    expect(parseDuration('1.5s', 'x')).toBe(1_500)
+    expect(parseBytes('64m', 'x')).toBe(64 * 2 ** 20)
+    expect(parseMember('b=1@tcp://h:1')).toEqual({ id: 'b', ordinal: 1, address: 'tcp://h:1' })
+    expect(parseCache('s:ttl=30m,max-entries=7,max-bytes=1k,eviction=none,idle=1s')).toEqual([
+      's',
+      { ttlMs: 1_800_000, maxEntries: 7, maxBytes: 1_024, eviction: 'none', idleMs: 1_000 },
+    ])
+    expect(parseCache('s')).toEqual(['s', {}])
+  })
+
+  test.each([
+    () => parseDuration('30 minutes', 'x'),
+    () => parseDuration('-1s', 'x'),
+    () => parseBytes('lots', 'x'),
+    () => parseMember('b@tcp://h:1'),
+    () => parseCache(':ttl=1s'),
+    () => parseCache('s:tll=1s'),
+    () => parseCache('s:eviction=fifo'),
+  ])('what is none of them is CONFIG, case %#', parse => {
+    expect(parse).toThrow(expect.objectContaining({ code: 'CONFIG' }))
+  })
+})
+
+describe('options of gcache serve', () => {
+  const flags = { autoCaches: true, logLevel: 'info' as const }
+  const noFile = () => {
+    throw new Error('no file was named')
+  }
+
+  test('flags alone make the member list, this node included', () => {
+    const options = nodeOptions(
+      { ...flags, id: 'a', ordinal: '0', listen: '127.0.0.1:7400', member: ['b=1@tcp://h:1'] },
+      noFile,
+    )
+    expect(options.cluster).toBe('gcache')
+    expect(options.members).toEqual([A, { id: 'b', ordinal: 1, address: 'tcp://h:1' }])
+    expect(parseNodeOptions(options).self).toEqual(A)
+  })
+
+  test('a member list without oneself is refused with the remedy', () => {
+    expect(() => nodeOptions({ ...flags, id: 'a', member: ['b=1@tcp://h:1'] }, noFile)).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG',
+        message: expect.stringContaining('add --ordinal'),
+      }),
+    )
+  })
+
+  test('a flag wins over the file, and the file`s unknown keys reach createNode', () => {
+    const file = { ...GOOD, caches: { s: { ttlMs: 1, maxEntries: 2 } }, strategey: 'x' }
+    const options = nodeOptions(
+      { ...flags, config: 'f', cluster: 'mall', cache: ['s:ttl=1s'], profile: 'ordinal' },
+      () => file,
+    )
+    expect(options.cluster).toBe('mall')
+    expect(options.caches).toEqual({ s: { ttlMs: 1_000, maxEntries: 2 } })
+    expect(options.strategy).toEqual({ name: 'master-slave', profile: 'ordinal' })
+    expect(refusal(options)).toContain('did you mean strategy?')
+  })
+})

@@ -1,0 +1,189 @@
+/**
+ * `npm run sim -- --seeds N [--seed S] [--seconds 120] [--style NAME] [--trace] [--workers 2]`: runs N seeds
+ * from S on, over strategy master-slave, profile ordinal. A broken law prints its seed, options and
+ * replay command. Closes with one line of JSON; exits 1 if a law was broken.
+ */
+import { fork } from 'node:child_process'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { type SimulationEnv, type SimulationResult, simulate } from '../src/testing/simulation.js'
+import { drawOptions, type SimulationOptions, STYLES, type Style } from '../src/testing/swarm.js'
+import { masterSlave } from '../strategies/master-slave/index.js'
+
+export const ORDINAL: SimulationEnv = {
+  strategy: masterSlave({ profile: 'ordinal' }),
+  inSyncMin: nodes => (nodes <= 2 ? 1 : 2),
+  ackTimeoutMs: 3_000,
+}
+
+export interface Tally {
+  seeds: number
+  simulatedHours: number
+  faults: Record<string, number>
+  events: number
+  failovers: number
+  calls: number
+  acked: number
+  lostAllowed: number
+  violations: number
+}
+
+export function emptyTally(): Tally {
+  return {
+    seeds: 0,
+    simulatedHours: 0,
+    faults: {},
+    events: 0,
+    failovers: 0,
+    calls: 0,
+    acked: 0,
+    lostAllowed: 0,
+    violations: 0,
+  }
+}
+
+export function count(tally: Tally, result: SimulationResult): void {
+  tally.seeds++
+  tally.simulatedHours += result.simulatedMs / 3_600_000
+  for (const [fault, times] of Object.entries(result.faults))
+    tally.faults[fault] = (tally.faults[fault] ?? 0) + times
+  tally.events += result.events
+  tally.failovers += result.failovers
+  tally.calls += result.calls
+  tally.acked += result.acked
+  tally.lostAllowed += result.lost
+  if (result.violation !== undefined) tally.violations++
+}
+
+export function add(tally: Tally, other: Tally): void {
+  for (const [fault, times] of Object.entries(other.faults))
+    tally.faults[fault] = (tally.faults[fault] ?? 0) + times
+  for (const name of Object.keys(tally) as (keyof Tally)[])
+    if (name !== 'faults') tally[name] += other[name]
+}
+
+/** What a failure prints: enough to understand it, and the command that repeats it. */
+export function explain(
+  options: SimulationOptions,
+  result: SimulationResult,
+  style?: string,
+): string {
+  const flags = `--seconds ${options.seconds}${style === undefined ? '' : ` --style "${style}"`}`
+  return [
+    `seed ${options.seed}: ${result.violation?.message}`,
+    `  options ${JSON.stringify(options)}`,
+    `  replay  npm run sim -- --seeds 1 --seed ${options.seed} ${flags}`,
+  ].join('\n')
+}
+
+/** Runs the first 20 virtual seconds twice: equal seeds must give equal runs. */
+export function replays(options: SimulationOptions): boolean {
+  const [one, two] = [1, 2].map(() => simulate(options, { ...ORDINAL, stopAfterMs: 20_000 }))
+  return one.traceHash === two.traceHash && one.events === two.events
+}
+
+interface RunOptions {
+  first: number
+  seeds: number
+  seconds: number
+  style: Style | undefined
+  trace: boolean
+  /** Ends with the first broken law. */
+  onlyFirst: boolean
+}
+
+function runSeeds({ first, seeds, seconds, style, trace, onlyFirst }: RunOptions): Tally {
+  const tally = emptyTally()
+  for (let seed = first; seed < first + seeds; seed++) {
+    if (onlyFirst && tally.violations > 0) break
+    const options = drawOptions(seed, seconds, style)
+    const env = trace
+      ? {
+          ...ORDINAL,
+          onTrace: (atMs: number, node: string, line: string) =>
+            console.log(`${atMs.toFixed(1).padStart(9)} ${node} ${line}`),
+        }
+      : ORDINAL
+    const result = simulate(options, env)
+    count(tally, result)
+    if (result.violation !== undefined) console.log(explain(options, result, style))
+  }
+  return tally
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string', default: '100' },
+      seed: { type: 'string', default: '1' },
+      seconds: { type: 'string', default: '120' },
+      style: { type: 'string' },
+      trace: { type: 'boolean', default: false },
+      first: { type: 'boolean', default: false },
+      workers: { type: 'string' },
+    },
+  })
+  const seeds = Number(values.seeds)
+  const first = Number(values.seed)
+  const seconds = Number(values.seconds)
+  const style = STYLES.find(name => name === values.style)
+  if (values.style !== undefined && style === undefined)
+    throw new RangeError(`unknown style ${values.style}: ${STYLES.join(', ')}`)
+  const startedAt = performance.now()
+  const run = { first, seeds, seconds, style, trace: values.trace, onlyFirst: values.first }
+  if (process.send !== undefined) {
+    process.send(runSeeds(run))
+    return
+  }
+  const wanted = Number(values.workers ?? Math.min(availableParallelism(), 8))
+  const workers = Math.max(1, Math.min(wanted, seeds))
+  const total = emptyTally()
+  if (workers === 1) add(total, runSeeds(run))
+  else
+    await runInWorkers(total, first, seeds, workers, [
+      '--seconds',
+      values.seconds,
+      ...(style === undefined ? [] : ['--style', style]),
+    ])
+  const elapsedMs = performance.now() - startedAt
+  const speed = Math.round((total.simulatedHours * 3_600_000) / elapsedMs)
+  console.log(JSON.stringify({ ...total, simulatedHours: round(total.simulatedHours), speed }))
+  process.exitCode = total.violations > 0 ? 1 : 0
+}
+
+function runInWorkers(
+  total: Tally,
+  first: number,
+  seeds: number,
+  workers: number,
+  flags: string[],
+) {
+  const file = fileURLToPath(import.meta.url)
+  // Small pieces, so that a slow seed does not leave the other processes idle at the end.
+  const size = Math.max(1, Math.min(50, Math.ceil(seeds / workers / 4)))
+  let next = first
+  const end = first + seeds
+  const work = async () => {
+    while (next < end) {
+      const from = next
+      const some = Math.min(size, end - from)
+      next += some
+      await new Promise<void>((resolve, reject) => {
+        const child = fork(file, ['--seed', `${from}`, '--seeds', `${some}`, ...flags])
+        child.on('message', tally => add(total, tally as Tally))
+        child.on('error', reject)
+        child.on('exit', code =>
+          code === 0 ? resolve() : reject(new Error(`seeds from ${from}: exit ${code}`)),
+        )
+      })
+    }
+  }
+  return Promise.all(Array.from({ length: workers }, work))
+}
+
+function round(hours: number): number {
+  return Math.round(hours * 1_000) / 1_000
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main()
