@@ -1,6 +1,6 @@
 /** The shipped laws over every built-in transport, and what each has of its own. */
 import { readFileSync } from 'node:fs'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { PROTOCOL_VERSION } from '../src/config.js'
 import { seededRandom } from '../src/core/prng.js'
@@ -567,6 +567,56 @@ describe('tcp', () => {
     }
     expect(await at('tcp://127.0.0.1:0')).toMatch(/^tcp:\/\/127\.0\.0\.1:[1-9]\d+$/)
     expect(await at('tcp://[::1]:0')).toMatch(/^tcp:\/\/\[::1\]:[1-9]\d+$/)
+  })
+
+  test('what was sent before stop() still leaves, farewells say', async () => {
+    const bench = overTcp(3)
+    for (let round = 0; round < 5; round++) {
+      const a = await bench.started('a')
+      const b = await bench.started('b')
+      b.connect('a', a.transport.address)
+      await bench.sees('both are up', () => a.isUp('b') && b.isUp('a'))
+      a.send('b', Buffer.alloc(200_000, 1))
+      a.send('b', Buffer.from('farewell'))
+      await a.stop()
+      await bench.sees('b is down', () => !b.isUp('a'))
+      expect(b.all('frame').map(it => it.frame.length)).toEqual([200_000, 8])
+      expect(b.all('down')[0].loss).toBe('closed')
+      await b.stop()
+    }
+    await bench.close()
+  })
+
+  test('a client that does not read is not read from, until it reads again', async () => {
+    const bench = overTcp(4)
+    const echo = (it: Happening, node: BenchNode) => {
+      if (it.kind === 'frame') node.send(it.peer, it.frame)
+    }
+    const a = await bench.started('a', { on: echo })
+    const { port } = new URL(a.transport.address.replace('tcp:', 'http:'))
+    const socket = connect({ port: Number(port), host: '127.0.0.1' })
+    const from = { cluster: 'suite', from: '~mute', to: '*', life: 'once', dial: 1 }
+    const version = PROTOCOL_VERSION
+    socket.write(
+      framed(encodeGreeting({ kind: 'hello', version, frameBytesMax: 2 ** 22, ...from })),
+    )
+    socket.write(framed(encodeGreeting({ kind: 'ready' })))
+    await bench.sees('it is up', () => a.isUp('~mute'))
+    const frame = framed(Buffer.alloc(1_000_000, 1))
+    for (let i = 0; i < 60; i++) socket.write(frame)
+    let before = -1
+    for (let i = 0; i < 100 && a.all('frame').length !== before; i++) {
+      before = a.all('frame').length
+      await bench.pass(50)
+    }
+    expect(before).toBeGreaterThan(4)
+    expect(before, 'queue, sockets and one read ahead').toBeLessThan(40)
+    let heard = 0
+    socket.on('data', chunk => (heard += chunk.length))
+    await bench.sees('all is served', () => heard > 60 * 1_000_000)
+    expect(a.all('frame').length).toBe(60)
+    socket.destroy()
+    await bench.close()
   })
 
   test('T12 stop leaves no handle, at whatever moment it comes', async () => {
