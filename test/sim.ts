@@ -83,15 +83,20 @@ export function replays(options: SimulationOptions): boolean {
   return one.traceHash === two.traceHash && one.events === two.events
 }
 
-function runSeeds(
-  first: number,
-  seeds: number,
-  seconds: number,
-  style: Style | undefined,
-  trace: boolean,
-) {
+interface RunOptions {
+  first: number
+  seeds: number
+  seconds: number
+  style: Style | undefined
+  trace: boolean
+  /** Ends with the first broken law. */
+  onlyFirst: boolean
+}
+
+function runSeeds({ first, seeds, seconds, style, trace, onlyFirst }: RunOptions): Tally {
   const tally = emptyTally()
   for (let seed = first; seed < first + seeds; seed++) {
+    if (onlyFirst && tally.violations > 0) break
     const options = drawOptions(seed, seconds, style)
     const env = trace
       ? {
@@ -115,6 +120,7 @@ async function main(): Promise<void> {
       seconds: { type: 'string', default: '120' },
       style: { type: 'string' },
       trace: { type: 'boolean', default: false },
+      first: { type: 'boolean', default: false },
       workers: { type: 'string' },
     },
   })
@@ -125,14 +131,15 @@ async function main(): Promise<void> {
   if (values.style !== undefined && style === undefined)
     throw new RangeError(`unknown style ${values.style}: ${STYLES.join(', ')}`)
   const startedAt = performance.now()
+  const run = { first, seeds, seconds, style, trace: values.trace, onlyFirst: values.first }
   if (process.send !== undefined) {
-    process.send(runSeeds(first, seeds, seconds, style, values.trace))
+    process.send(runSeeds(run))
     return
   }
   const wanted = Number(values.workers ?? Math.min(availableParallelism(), 8))
   const workers = Math.max(1, Math.min(wanted, seeds))
   const total = emptyTally()
-  if (workers === 1) add(total, runSeeds(first, seeds, seconds, style, values.trace))
+  if (workers === 1) add(total, runSeeds(run))
   else
     await runInWorkers(total, first, seeds, workers, [
       '--seconds',

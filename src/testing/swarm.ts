@@ -49,6 +49,10 @@ export interface SimulationOptions {
   caches: Record<string, CacheOptions>
   backlogBytesMax: number
   backlogEntriesMax: number
+  sliceBytesMax: number
+  snapshotPendingBytesMax: number
+  /** Frames of ended sessions that come again, as a share of all frames after a new link. */
+  staleChance: number
   /** Promotions are violations from then on; undefined where faults excuse them. */
   steadyAfterMs: number | undefined
   /** False: a write with two copies must survive whatever this style does. */
@@ -109,7 +113,7 @@ function baseOptions(
     workload: {
       ...CALM_WORKLOAD,
       clients: 1 + random.below(3),
-      rate: random.pick([3, 10, 20]),
+      rate: random.pick([3, 10, 30]),
       keys: random.pick([2, 10, 40]),
       valueBytesMax: random.pick([10, 100, 100, 1_000, 20_000]),
       acks: acks.length > 0 ? acks : ['insync'],
@@ -117,13 +121,19 @@ function baseOptions(
       clears: random.chance(0.3) ? 0.2 : 0,
       deaths: random.chance(0.3) ? 0.05 : 0,
     },
-    clocks: Array.from({ length: nodes }, () => ({ offsetMs: random.next() * 1e7 })),
+    clocks: Array.from({ length: nodes }, () => ({
+      offsetMs: random.next() * 1e7,
+      turnMs: random.pick([0, 0.2, 3]),
+    })),
     caches: {
       few: { ...CACHE, maxEntries: 8 },
       full: { ...CACHE, maxEntries: 8, eviction: 'none' },
     },
     backlogBytesMax: LIMITS.backlogBytesMax,
     backlogEntriesMax: random.chance(0.3) ? random.pick([5, 50, 500]) : LIMITS.backlogEntriesMax,
+    sliceBytesMax: random.pick([200, 1_000, LIMITS.snapshotSliceBytes]),
+    snapshotPendingBytesMax: random.pick([500, 5_000, LIMITS.snapshotPendingBytesMax]),
+    staleChance: 0,
     steadyAfterMs: undefined,
     mayLose: true,
     core: nodes,
@@ -158,6 +168,9 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
     case 'splits':
       return splits(faults, random)
     case 'loss':
+      options.staleChance = random.pick([0, 0.1])
+      if (options.staleChance > 0) links(faults, random)
+      if (random.chance(0.3)) crashes(faults, random)
       return loss(network, random)
     case 'links':
       return links(faults, random)
@@ -192,7 +205,10 @@ function everything(options: SimulationOptions, random: SeededRandom): void {
   const { faults, network } = options
   if (random.chance(0.5)) crashes(faults, random)
   if (random.chance(0.5)) splits(faults, random)
-  if (random.chance(0.3)) loss(network, random)
+  if (random.chance(0.3)) {
+    loss(network, random)
+    options.staleChance = random.pick([0, 0.1])
+  }
   if (random.chance(0.4)) links(faults, random)
   if (random.chance(0.4)) pauses(faults, random)
   if (random.chance(0.3)) clocks(options, random)

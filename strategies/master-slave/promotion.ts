@@ -187,7 +187,7 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
   appendNoop(s, effects)
   s.heartbeatAt = s.now
   s.heartbeatNext = s.next
-  effects.report('failover', {
+  effects.report(s.next === 2 ? 'bootstrap' : 'failover', {
     from: from ?? '',
     to: s.env.self,
     epoch: epoch.number,
