@@ -406,10 +406,11 @@ export class Engine<M = unknown> implements TransportHandler {
     const result = transport.send(peer, this.#encoded.frame)
     if (result === 'sent') {
       if (this.#encoded.frame.length >= FLUSH_BYTES) transport.flush?.(peer)
-    } else if (result === 'congested') {
-      const session = this.#sessions.get(peer) ?? 0
-      this.#pump.feed({ kind: 'congested', peer, session })
-    } else transport.disconnect(peer)
+      return
+    }
+    const session = this.#sessions.get(peer) ?? 0
+    if (result === 'congested') this.#pump.feed({ kind: 'congested', peer, session })
+    else this.#pump.feed({ kind: 'congested', peer, session, lost: message })
   }
 
   #sendClient(peer: PeerId, frame: Uint8Array): SendResult {
