@@ -47,6 +47,8 @@ export interface CallsEnv {
 }
 
 const SWEEP_MS = 25
+/** A sweep this late says that the event loop was blocked. */
+const LATE_MS = 100
 const BACKOFF_MS_MIN = 20
 const BACKOFF_MS_MORE = 30
 /** Codes that apply decided: final, and the same however often the write was sent. */
@@ -86,6 +88,7 @@ export class Calls implements CachePort {
   #answers = 0
   #answersSeen = 0
   #silentSince = 0
+  #spared = false
   #closed = false
 
   constructor(env: CallsEnv) {
@@ -398,10 +401,18 @@ export class Calls implements CachePort {
   }
 
   #sweep(): void {
+    const now = this.#env.clock.now()
+    const lateMs = now - this.#sweepAt
+    this.#now = now
     this.#sweepAt = Number.POSITIVE_INFINITY
     this.#sweepTimer = undefined
-    const now = this.#env.clock.now()
-    this.#now = now
+    if (lateMs > LATE_MS && !this.#spared) {
+      // This process stood still: answers may have arrived, and are read before anybody judges.
+      this.#spared = true
+      this.#armSweep(now + 1)
+      return
+    }
+    this.#spared = false
     if (now >= this.#soonest) this.#settleOverdue(now)
     if (this.#table.count === 0) {
       this.#soonest = Number.POSITIVE_INFINITY

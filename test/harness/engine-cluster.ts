@@ -1,4 +1,4 @@
-/** Real engines and real clients on a memory network under virtual time: what a process would be. */
+/** Real engines and clients on a memory network under virtual time: what a process would be. */
 import { type Client, type ClientOptions, connectWith } from '../../src/client/connect.js'
 import type { Logger } from '../../src/contracts/environment.js'
 import { type SeededRandom, seededRandom } from '../../src/core/prng.js'
