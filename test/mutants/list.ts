@@ -248,11 +248,4 @@ export const MUTANTS: readonly Mutant[] = [
       'if (progress === undefined) continue',
     ],
   ]),
-  mutant('A', 'a node that restarts empty leads over data', 'the lowest ordinal wipes its slaves', [
-    [
-      `${STRATEGY}/bootstrap.ts`,
-      "if (peer.said.data === 'ready' || peer.said.role === 'master') return",
-      "if (peer.said.data === 'ready' && peer.said.role === 'master' && patient) return",
-    ],
-  ]),
 ]
