@@ -11,6 +11,8 @@ export const LIMITS = {
   keyBytesMax: 512,
   /** UTF-8 bytes. SECURITY 7. */
   cacheNameBytesMax: 64,
+  /** Caches of a cluster; a write that would make one more ends as 'full'. Each costs 10 KiB. */
+  cachesMax: 1_024,
   /** One value. SECURITY 8. */
   valueBytesMax: 2 ** 20,
   /** Between a client and a node: one value and its frame. SECURITY 6. */
