@@ -9,7 +9,8 @@ import { type EntryVisitor, visitEntries } from '../wire/batch.js'
 import { Reader } from '../wire/bytes.js'
 import { FLAG, OP, readConfigure } from '../wire/command.js'
 import type { NamedCache } from './caches.js'
-import { endOfLife, RECORD_BYTES } from './region.js'
+import { endOfLife, PAGE_MASK } from './page.js'
+import { keyBytes, RECORD_BYTES } from './region.js'
 import type { State } from './state.js'
 import { FRESH, OUTCOMES, OUTSIDE, Window } from './windows.js'
 
@@ -114,9 +115,7 @@ export class Applier implements EntryVisitor {
       case OP.clear:
         return this.#clear(this.#cache(nameAt, nameBytes), offset)
       case OP.configure:
-        reader.text16()
-        this.#cache(nameAt, nameBytes).options = readConfigure(reader)
-        return 'ok'
+        return this.#configure(this.#cache(nameAt, nameBytes))
       case OP.closeWindow:
         reader.text16()
         return this.#closeWindow()
@@ -130,109 +129,108 @@ export class Applier implements EntryVisitor {
     }
   }
 
-  /** The cache named at `source[at, at + count)`, made if this is its first use. */
-  #cache(at: number, count: number): NamedCache {
+  /** The cache named at `source[at, at + count)`, made if this is its first use; undefined if there
+   *  are too many. Every node counts the same ones, so all of them refuse alike. */
+  #cache(at: number, count: number): NamedCache | undefined {
     const { caches } = this.#state
     const source = this.#reader.source
     const recalled = caches.recall(source, at, count)
     if (recalled !== undefined) return recalled
     const cache = caches.need(utf8(source, at, count))
-    caches.remember(source, at, count, cache)
+    if (cache !== undefined) caches.remember(source, at, count, cache)
     return cache
   }
 
-  #set(cache: NamedCache, flags: number, offset: Offset): Outcome {
+  #set(cache: NamedCache | undefined, flags: number, offset: Offset): Outcome {
+    if (cache === undefined) return 'full'
     const reader = this.#reader
     const { region, options } = cache
-    const { source } = reader
-    const keyBytes = reader.u16()
-    const keyAt = reader.skip(keyBytes)
+    const key = reader.text16()
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
     const ttlMs = (flags & FLAG.ttl) === 0 ? options.ttlMs : reader.f64()
     const idleMs = (flags & FLAG.idle) === 0 ? options.idleMs : reader.f64()
-    let slot = region.find(source, keyAt, keyAt + keyBytes)
+    let slot = region.use(key)
     let oldBytes = 0
-    let live = false
     if (slot >= 0) {
-      region.use(slot)
       if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
-      oldBytes = region.valueBytes(slot)
-      live = !region.expired(slot, this.#time)
+      const page = region.page(slot)
+      const at = slot & PAGE_MASK
+      oldBytes = page.values[at].length
+      if (!page.expired(at, this.#time)) this.#version = page.version(at)
     }
     if (flags !== 0) {
-      if (live) this.#version = region.version(slot)
       if ((flags & FLAG.ifAbsent) !== 0 && this.#version !== 0) return 'exists'
       if (ifVersion !== -1 && ifVersion !== this.#version)
         return this.#version === 0 ? 'missing' : 'version'
     }
     const valueBytes = reader.left
-    const recordBytes = keyBytes + RECORD_BYTES + valueBytes
+    const recordBytes = keyBytes(key) + RECORD_BYTES + valueBytes
     const growth = slot >= 0 ? valueBytes - oldBytes : recordBytes
-    if (isFull(cache, slot < 0, recordBytes, growth)) {
-      if (live) this.#version = region.version(slot)
-      return 'full'
-    }
+    if (isFull(cache, slot < 0, recordBytes, growth)) return 'full'
     if (slot < 0) {
-      slot = region.insert(source, keyAt, keyAt + keyBytes, valueBytes)
+      slot = region.insert(key)
       cache.entries++
     }
     cache.bytes += growth
-    region.write(slot, source, reader.at, reader.end)
-    region.stamp(slot, offset, offset)
-    if (ttlMs !== 0 || idleMs !== 0 || region.lives !== undefined) {
+    const value = reader.latin1(valueBytes)
+    const page = region.page(slot)
+    const at = slot & PAGE_MASK
+    page.values[at] = value
+    page.stamp(at, offset, offset)
+    if (ttlMs !== 0 || idleMs !== 0 || page.mortal) {
       const deadline = ttlMs === 0 ? 0 : this.#time + ttlMs
-      region.setLife(slot, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))
+      page.setLife(at, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))
     }
     this.#version = offset
-    if (this.changes !== undefined) this.#tell(cache, 'set', slot, region.value(slot), offset)
+    if (this.changes !== undefined) this.changes.onChange(cache.name, 'set', key, value, offset)
     return 'ok'
   }
 
   /** The live record of a key, or -1; its version is then the one at hand. */
-  #meet(cache: NamedCache, keyStart: number, keyEnd: number): number {
+  #meet(cache: NamedCache, key: string): number {
     const { region } = cache
-    const slot = region.find(this.#reader.source, keyStart, keyEnd)
+    const slot = region.use(key)
     if (slot < 0) return -1
-    region.use(slot)
     if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
-    if (region.expired(slot, this.#time)) return -1
-    this.#version = region.version(slot)
+    const page = region.page(slot)
+    if (page.expired(slot & PAGE_MASK, this.#time)) return -1
+    this.#version = page.version(slot & PAGE_MASK)
     return slot
   }
 
-  #delete(cache: NamedCache, flags: number, offset: Offset): Outcome {
+  #delete(cache: NamedCache | undefined, flags: number, offset: Offset): Outcome {
+    if (cache === undefined) return 'missing'
     const reader = this.#reader
-    const keyAt = reader.skip(reader.u16())
-    const keyEnd = reader.at
+    const key = reader.text16()
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
-    const slot = this.#meet(cache, keyAt, keyEnd)
+    const slot = this.#meet(cache, key)
     if (slot < 0) return 'missing'
     if (ifVersion !== -1 && ifVersion !== this.#version) return 'version'
     this.#version = 0
-    this.#remove(cache, slot, 'delete', offset)
+    this.#remove(cache, slot, key, 'delete', offset)
     return 'ok'
   }
 
-  #touch(cache: NamedCache, flags: number, offset: Offset): Outcome {
+  #touch(cache: NamedCache | undefined, flags: number, offset: Offset): Outcome {
+    if (cache === undefined) return 'missing'
     const reader = this.#reader
-    const keyAt = reader.skip(reader.u16())
-    const keyEnd = reader.at
+    const key = reader.text16()
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
     const ttlMs = (flags & FLAG.ttl) === 0 ? -1 : reader.f64()
     const newIdleMs = (flags & FLAG.idle) === 0 ? -1 : reader.f64()
-    const slot = this.#meet(cache, keyAt, keyEnd)
+    const slot = this.#meet(cache, key)
     if (slot < 0) return 'missing'
     if (ifVersion !== -1 && ifVersion !== this.#version) return 'version'
-    const { region } = cache
-    region.stamp(slot, this.#version, offset)
-    const { lives } = region
-    if (lives !== undefined || ttlMs > 0 || newIdleMs > 0) {
-      const kept = lives === undefined ? 0 : lives.deadline[slot]
-      const deadline = ttlMs === -1 ? kept : ttlMs === 0 ? 0 : this.#time + ttlMs
-      const idleMs = newIdleMs === -1 ? (lives === undefined ? 0 : lives.idleMs[slot]) : newIdleMs
-      region.setLife(slot, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))
+    const page = cache.region.page(slot)
+    const at = slot & PAGE_MASK
+    page.stamp(at, this.#version, offset)
+    if (page.mortal || ttlMs > 0 || newIdleMs > 0) {
+      const deadline = ttlMs === -1 ? page.deadline(at) : ttlMs === 0 ? 0 : this.#time + ttlMs
+      const idleMs = newIdleMs === -1 ? page.idleMs(at) : newIdleMs
+      page.setLife(at, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))
     }
-    if (this.changes !== undefined) this.#tell(cache, 'touch', slot, undefined, this.#version)
+    if (this.changes !== undefined)
+      this.changes.onChange(cache.name, 'touch', key, undefined, this.#version)
     return 'ok'
   }
 
@@ -242,37 +240,36 @@ export class Applier implements EntryVisitor {
     const { caches } = this.#state
     const cache = caches.byName.get(utf8(reader.source, nameAt, nameBytes))
     if (cache === undefined) return 'missing'
-    const keyAt = reader.skip(reader.u16())
-    const slot = cache.region.find(reader.source, keyAt, reader.at)
+    const key = reader.text16()
+    const slot = cache.region.peek(key)
     if (slot < 0) return 'missing'
     if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
-    if (cache.region.changed(slot) !== reader.f64()) return 'missing'
-    this.#remove(cache, slot, op === OP.expire ? 'expire' : 'evict', offset)
+    if (cache.region.page(slot).changed(slot & PAGE_MASK) !== reader.f64()) return 'missing'
+    this.#remove(cache, slot, key, op === OP.expire ? 'expire' : 'evict', offset)
     return 'ok'
   }
 
-  #remove(cache: NamedCache, slot: number, kind: ChangeKind, offset: Offset): void {
+  #remove(cache: NamedCache, slot: number, key: string, kind: ChangeKind, offset: Offset): void {
     const { region } = cache
-    if (this.changes !== undefined) this.#tell(cache, kind, slot, undefined, offset)
-    const bytes = region.keyBytes(slot) + region.valueBytes(slot) + RECORD_BYTES
+    const bytes = region.recordBytes(slot)
     if (cache.proposed.size > 0 && cache.proposed.delete(slot)) cache.proposedBytes -= bytes
     region.remove(slot)
     cache.entries--
     cache.bytes -= bytes
+    cache.shrink()
+    if (this.changes !== undefined) this.changes.onChange(cache.name, kind, key, undefined, offset)
   }
 
-  #tell(
-    cache: NamedCache,
-    kind: ChangeKind,
-    slot: number,
-    value: string | undefined,
-    version: Offset,
-  ): void {
-    if (this.changes !== undefined)
-      this.changes.onChange(cache.name, kind, cache.region.key(slot), value, version)
+  #configure(cache: NamedCache | undefined): Outcome {
+    if (cache === undefined) return 'full'
+    const reader = this.#reader
+    reader.text16()
+    cache.options = readConfigure(reader)
+    return 'ok'
   }
 
-  #clear(cache: NamedCache, offset: Offset): Outcome {
+  #clear(cache: NamedCache | undefined, offset: Offset): Outcome {
+    if (cache === undefined) return 'ok'
     cache.clear()
     if (this.changes !== undefined)
       this.changes.onChange(cache.name, 'clear', '', undefined, offset)

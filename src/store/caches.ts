@@ -3,9 +3,12 @@
  * apart from the records, because a slave that is being filled by a snapshot must already decide
  * 'full' as its master does, while most records are still on their way.
  */
-import { CACHE_DEFAULTS } from '../config.js'
+import { CACHE_DEFAULTS, LIMITS } from '../config.js'
 import type { CacheOptions } from '../contracts/store.js'
 import { Region } from './region.js'
+
+/** Of an empty cache; a queue that runs empty again and again makes nothing anew. */
+const SLOTS_KEPT = 4_096
 
 export class NamedCache {
   readonly name: string
@@ -33,6 +36,11 @@ export class NamedCache {
     this.forgetProposals()
   }
 
+  /** A cache that held many records and now holds none gives their slots back. */
+  shrink(): void {
+    if (this.region.size === 0 && this.region.bound > SLOTS_KEPT) this.region = new Region()
+  }
+
   forgetProposals(): void {
     if (this.proposed.size > 0) this.proposed.clear()
     this.proposedBytes = 0
@@ -48,10 +56,11 @@ export class Caches {
   #lastBytes = NO_BYTES
   #last: NamedCache | undefined
 
-  /** The cache of that name, made with the defaults if there is none. */
-  need(name: string): NamedCache {
+  /** The cache of that name, made with the defaults if there is none; undefined beyond the limit. */
+  need(name: string): NamedCache | undefined {
     let cache = this.byName.get(name)
     if (cache === undefined) {
+      if (this.list.length >= LIMITS.cachesMax) return undefined
       cache = new NamedCache(name)
       this.byName.set(name, cache)
       this.list.push(cache)

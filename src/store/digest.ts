@@ -3,6 +3,7 @@
  * added up. Equal logs give equal digests; slots and the order of use are left out.
  */
 import { Writer } from '../wire/bytes.js'
+import { PAGE_MASK, PAGE_SHIFT } from './page.js'
 import { writeCacheItem, writeRecordItem, writeWindowItem } from './slice.js'
 import type { State } from './state.js'
 
@@ -16,10 +17,12 @@ export function digestOf(state: State): string {
     sum.add(out.view())
     const { region } = cache
     for (let slot = 0; slot < region.bound; slot++) {
-      if (!region.holds(slot)) continue
+      const page = region.pages[slot >> PAGE_SHIFT]
+      const at = slot & PAGE_MASK
+      if (page.keys[at] === undefined) continue
       out.reset()
       out.text8(cache.name)
-      writeRecordItem(out, region, slot)
+      writeRecordItem(out, page, at)
       sum.add(out.view())
     }
   }

@@ -1,19 +1,19 @@
 /**
  * What the master should propose: records past their life, victims of full caches, idle windows.
- * Expiry needs no queue: each block of slots knows the earliest time at which one of its records
- * may end. A sweep passes over whole blocks, and a storm of touches costs nothing.
+ * Expiry needs no queue: each page knows the earliest time at which one of its records may end. A
+ * sweep passes over whole pages, and a storm of touches costs nothing.
  */
 import { LIMITS } from '../config.js'
 import { Writer } from '../wire/bytes.js'
-import { OP, writeCloseWindow } from '../wire/command.js'
+import { OP, writeCloseWindow, writeExpire } from '../wire/command.js'
 import type { NamedCache } from './caches.js'
-import { BLOCK_MASK, BLOCK_SLOTS, RECORD_BYTES } from './region.js'
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SLOTS, type Page } from './page.js'
 import type { State } from './state.js'
 
 /** What was proposed may come again after it: its entry was lost, or waits. */
 const PROPOSE_AGAIN_MS = 1_000
-/** Blocks that one call looks at; 4,096 hold a million records, and one costs a few nanoseconds. */
-const BLOCKS_PER_CALL = 4_096
+/** Pages that one call looks at; 4,096 hold a million records, and one costs a few nanoseconds. */
+const PAGES_PER_CALL = 4_096
 /** Proposed and not yet removed, for one cache; more wait. */
 const UNDER_WAY_MAX = 10_000
 
@@ -46,35 +46,39 @@ export class Housekeeping {
 
   #expire(time: number, limit: number, commands: Uint8Array[]): void {
     const { list } = this.#state.caches
-    let blocks = 0
-    for (let caches = 0; caches <= list.length && blocks < BLOCKS_PER_CALL; caches++) {
+    let pages = 0
+    for (let caches = 0; caches <= list.length && pages < PAGES_PER_CALL; caches++) {
       if (this.#cache >= list.length) this.#cache = 0
       const cache = list[this.#cache]
       if (cache === undefined) return
       const { region } = cache
-      for (; this.#slot < region.bound && blocks < BLOCKS_PER_CALL; blocks++) {
-        const due = region.soonestIn(this.#slot) <= time
-        if (due && !this.#expireBlock(cache, time, limit, commands)) return
-        this.#slot = (this.#slot | BLOCK_MASK) + 1
+      for (; this.#slot < region.bound && pages < PAGES_PER_CALL; pages++) {
+        const page = region.pages[this.#slot >> PAGE_SHIFT]
+        if (page.soonest <= time && !this.#expirePage(cache, page, time, limit, commands)) return
+        this.#slot = (this.#slot | PAGE_MASK) + 1
       }
       if (this.#slot < region.bound) return
       this.#slot = 0
       this.#cache++
-      blocks++
+      pages++
     }
   }
 
-  /** The block of `#slot`, from there on. False if the limit came first; the sweep stays there. */
-  #expireBlock(cache: NamedCache, time: number, limit: number, commands: Uint8Array[]): boolean {
-    const { region } = cache
-    const { lives } = region
+  /** The page of `#slot`, from there on. False if the limit came first; the sweep stays there. */
+  #expirePage(
+    cache: NamedCache,
+    page: Page,
+    time: number,
+    limit: number,
+    commands: Uint8Array[],
+  ): boolean {
     let soonest = Number.POSITIVE_INFINITY
-    const first = this.#slot & ~BLOCK_MASK
-    const end = Math.min(region.bound, first + BLOCK_SLOTS)
-    for (let slot = first; slot < end && lives !== undefined; slot++) {
-      let expiresAt = lives.expiresAt[slot]
+    const first = this.#slot & ~PAGE_MASK
+    for (let at = 0; at < PAGE_SLOTS; at++) {
+      let expiresAt = page.expiresAt(at)
       if (expiresAt === 0) continue
       if (expiresAt <= time) {
+        const slot = first | at
         if (slot >= this.#slot && !cache.proposed.has(slot)) {
           if (commands.length >= limit || cache.proposed.size >= UNDER_WAY_MAX) {
             this.#slot = slot
@@ -86,7 +90,7 @@ export class Housekeeping {
       }
       if (expiresAt < soonest) soonest = expiresAt
     }
-    region.setSoonestIn(first, soonest)
+    page.soonest = soonest
     return true
   }
 
@@ -95,13 +99,12 @@ export class Housekeeping {
     if (eviction !== 'lru') return
     if (cache.entries <= maxEntries && cache.bytes <= maxBytes) return
     const { region, proposed } = cache
-    while (commands.length < limit && proposed.size < UNDER_WAY_MAX) {
+    for (const slot of region.leastUsed()) {
       const entries = cache.entries - proposed.size
       const bytes = cache.bytes - cache.proposedBytes
       if (entries <= maxEntries && bytes <= maxBytes) return
-      const slot = region.leastUsed(proposed)
-      if (slot < 0) return
-      this.#push(commands, OP.evict, cache, slot)
+      if (commands.length >= limit || proposed.size >= UNDER_WAY_MAX) return
+      if (!proposed.has(slot)) this.#push(commands, OP.evict, cache, slot)
     }
   }
 
@@ -130,15 +133,10 @@ export class Housekeeping {
     const { region } = cache
     const out = this.#out
     cache.proposed.add(slot)
-    cache.proposedBytes += region.keyBytes(slot) + region.valueBytes(slot) + RECORD_BYTES
-    // As writeExpire() does, but with the key's bytes as they came: they may be no UTF-8.
+    cache.proposedBytes += region.recordBytes(slot)
     out.reset()
-    out.u8(op)
-    out.u8(0)
-    out.text8(cache.name)
-    out.u16(region.keyBytes(slot))
-    region.writeKey(out, slot)
-    out.f64(region.changed(slot))
+    const changed = region.page(slot).changed(slot & PAGE_MASK)
+    writeExpire(out, op, cache.name, region.key(slot), changed)
     commands.push(out.copy())
   }
 }

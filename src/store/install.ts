@@ -2,8 +2,10 @@
  * Puts snapshot slices into a fresh state. Between two slices the entries that may follow the first
  * are applied; the walk's order sees to it that they never miss a record they meet.
  */
+import { LIMITS } from '../config.js'
 import type { Offset } from '../contracts/types.js'
 import { Reader } from '../wire/bytes.js'
+import { PAGE_MASK } from './page.js'
 import { ITEM, RecordItem, readCacheItem, readWindowItem, SLICE_VERSION } from './slice.js'
 import type { State } from './state.js'
 
@@ -41,6 +43,7 @@ export class Installer {
     const item = readCacheItem(reader)
     if (caches.byName.has(item.name)) reader.fail('a cache came twice')
     const cache = caches.need(item.name)
+    if (cache === undefined) reader.fail(`more than ${LIMITS.cachesMax} caches`)
     cache.options = item.options
     cache.entries = item.entries
     cache.bytes = item.bytes
@@ -52,13 +55,14 @@ export class Installer {
     const { region } = cache
     const item = this.#record
     item.read(reader, this.#at)
-    const { source } = reader
-    const { keyStart, keyEnd, valueStart, valueEnd } = item
-    if (region.find(source, keyStart, keyEnd) >= 0) reader.fail('a record came twice')
-    const slot = region.insert(source, keyStart, keyEnd, valueEnd - valueStart)
-    region.write(slot, source, valueStart, valueEnd)
-    region.stamp(slot, item.version, item.changed)
-    region.setLife(slot, item.deadline, item.idleMs, item.expiresAt)
+    if (region.peek(item.key) >= 0) reader.fail('a record came twice')
+    const slot = region.insert(item.key)
+    const page = region.page(slot)
+    const at = slot & PAGE_MASK
+    page.values[at] = item.value
+    page.stamp(at, item.version, item.changed)
+    page.setLife(at, item.deadline, item.idleMs, item.expiresAt)
+    item.value = ''
   }
 
   #installWindow(reader: Reader): void {

@@ -17,6 +17,7 @@ import { Applier } from './apply.js'
 import { digestOf } from './digest.js'
 import { Housekeeping } from './housekeeping.js'
 import { Installer } from './install.js'
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SLOTS } from './page.js'
 import { State } from './state.js'
 import { type Slice, Walk } from './walk.js'
 
@@ -63,30 +64,25 @@ export class KeyValueStore implements StateMachine {
     const named = this.#state.caches.byName.get(cache)
     if (named === undefined) return undefined
     const { region } = named
-    const slot = region.findText(key)
+    const slot = region.use(key)
     if (slot < 0 || region.expired(slot, time)) return undefined
-    region.use(slot)
     return region.record(slot)
   }
 
   has(cache: string, key: string, time: number): boolean {
     const region = this.#state.caches.byName.get(cache)?.region
     if (region === undefined) return false
-    const slot = region.findText(key)
+    const slot = region.peek(key)
     return slot >= 0 && !region.expired(slot, time)
   }
 
-  /** Live records; looks at every life, about a millisecond for a million. */
+  /** Live records; looks at every life, about X for a million. */
   size(cache: string, time: number): number {
     const region = this.#state.caches.byName.get(cache)?.region
     if (region === undefined) return 0
     let count = region.size
-    const { lives, bound } = region
-    if (lives === undefined) return count
-    for (let slot = 0; slot < bound; slot++) {
-      const expiresAt = lives.expiresAt[slot]
-      if (expiresAt !== 0 && expiresAt <= time) count--
-    }
+    for (const page of region.pages)
+      if (page.mortal) for (let at = 0; at < PAGE_SLOTS; at++) if (page.expired(at, time)) count--
     return count
   }
 
@@ -97,9 +93,9 @@ export class KeyValueStore implements StateMachine {
     if (region === undefined || limit < 1) return { keys, records, cursor: 0 }
     let slot = cursor
     for (const end = slot + SCAN_SLOTS_MAX; slot < region.bound && slot < end; slot++) {
-      if (!region.holds(slot) || region.expired(slot, time)) continue
-      const key = region.key(slot)
-      if (!key.startsWith(prefix)) continue
+      const page = region.pages[slot >> PAGE_SHIFT]
+      const key = page.keys[slot & PAGE_MASK]
+      if (key === undefined || !key.startsWith(prefix) || region.expired(slot, time)) continue
       if (keys.length === limit) break
       keys.push(key)
       records.push(region.record(slot))

@@ -16,7 +16,7 @@ import type { CacheOptions } from '../contracts/store.js'
 import type { Offset } from '../contracts/types.js'
 import type { Reader, Writer } from '../wire/bytes.js'
 import type { NamedCache } from './caches.js'
-import type { Region } from './region.js'
+import type { Page } from './page.js'
 import { FRESH, OUTCOMES, Window } from './windows.js'
 
 export const SLICE_VERSION = 1
@@ -44,24 +44,23 @@ export function writeIntoItem(out: Writer, name: string): void {
   out.text8(name)
 }
 
-export function writeRecordItem(out: Writer, region: Region, slot: number): void {
-  const { lives } = region
-  const mortal =
-    lives !== undefined &&
-    (lives.expiresAt[slot] !== 0 || lives.deadline[slot] !== 0 || lives.idleMs[slot] !== 0)
+/** The record at `at`, which `page` must hold. */
+export function writeRecordItem(out: Writer, page: Page, at: number): void {
+  const value = page.values[at]
+  // Whatever has a life has an end: expiresAt is 0 only if deadline and idleMs are.
+  const mortal = page.expiresAt(at) !== 0
   out.u8(ITEM.record)
-  out.u16(region.keyBytes(slot))
-  region.writeKey(out, slot)
+  out.text16(page.keys[at] as string)
   out.u8(mortal ? 1 : 0)
-  out.f64(region.version(slot))
-  out.f64(region.changed(slot))
+  out.f64(page.version(at))
+  out.f64(page.changed(at))
   if (mortal) {
-    out.f64(lives.expiresAt[slot])
-    out.f64(lives.deadline[slot])
-    out.f64(lives.idleMs[slot])
+    out.f64(page.expiresAt(at))
+    out.f64(page.deadline(at))
+    out.f64(page.idleMs(at))
   }
-  out.u32(region.valueBytes(slot))
-  region.writeValue(out, slot)
+  out.u32(value.length)
+  out.latin1(value)
 }
 
 export function writeWindowItem(out: Writer, window: Window): void {
@@ -111,12 +110,10 @@ export function readCacheItem(reader: Reader): CacheItem {
   return { name, options, entries: reader.whole(), bytes: reader.whole() }
 }
 
-/** What a record item tells, as places in the slice; one object, reused for each. */
+/** What a record item tells; one object, reused for each. */
 export class RecordItem {
-  keyStart = 0
-  keyEnd = 0
-  valueStart = 0
-  valueEnd = 0
+  key = ''
+  value = ''
   version: Offset = 0
   changed: Offset = 0
   expiresAt = 0
@@ -125,10 +122,8 @@ export class RecordItem {
 
   /** `at`: the snapshot's S; everything in it is older. */
   read(reader: Reader, at: Offset): void {
-    const keyBytes = reader.u16()
-    if (keyBytes === 0) reader.fail('a record without a key')
-    this.keyStart = reader.skip(keyBytes)
-    this.keyEnd = reader.at
+    this.key = reader.text16()
+    if (this.key === '') reader.fail('a record without a key')
     const mortal = reader.u8()
     if (mortal > 1) reader.fail(`unknown life ${mortal}`)
     this.version = reader.whole()
@@ -138,9 +133,8 @@ export class RecordItem {
     this.expiresAt = mortal === 1 ? readTime(reader) : 0
     this.deadline = mortal === 1 ? readTime(reader) : 0
     this.idleMs = mortal === 1 ? readTime(reader) : 0
-    const valueBytes = reader.u32()
-    this.valueStart = reader.skip(valueBytes)
-    this.valueEnd = reader.at
+    if (mortal === 1 && this.expiresAt === 0) reader.fail('a life without an end')
+    this.value = reader.latin1(reader.u32())
   }
 }
 

@@ -11,7 +11,8 @@ import type { SnapshotState } from '../contracts/strategy.js'
 import type { Offset } from '../contracts/types.js'
 import { Writer } from '../wire/bytes.js'
 import type { Caches, NamedCache } from './caches.js'
-import { BLOCK_MASK, BLOCK_SLOTS, type Region } from './region.js'
+import { PAGE_MASK, PAGE_SHIFT, PAGE_SLOTS } from './page.js'
+import type { Region } from './region.js'
 import {
   RECORD_ITEM_BYTES,
   SLICE_VERSION,
@@ -89,10 +90,12 @@ export class Walk {
     const part = this.#partOf.get(region)
     if (part === undefined || slot < part.next || slot >= part.bound || this.#overflow) return
     const bit = 1 << (slot & 7)
-    if (region.changed(slot) >= this.#at) return
+    const page = region.page(slot)
+    const at = slot & PAGE_MASK
+    if (page.changed(at) >= this.#at) return
     if ((part.held[slot >> 3] & bit) !== 0) return
     part.held[slot >> 3] |= bit
-    this.#hold(applied, part.cache.name, out => writeRecordItem(out, region, slot))
+    this.#hold(applied, part.cache.name, out => writeRecordItem(out, page, at))
   }
 
   /** Called before an entry alters `window` or takes it away. */
@@ -167,20 +170,23 @@ export class Walk {
       if (part.cache.region !== region) part.next = bound
       while (part.next < bound) {
         const slot = part.next
-        if (region.usedIn(slot) === 0) {
-          part.next = Math.min(bound, (slot | BLOCK_MASK) + 1)
-          slots += BLOCK_SLOTS / 16
+        const page = region.pages[slot >> PAGE_SHIFT]
+        if (page.used === 0) {
+          part.next = Math.min(bound, (slot | PAGE_MASK) + 1)
+          slots += PAGE_SLOTS / 16
           continue
         }
         if (++slots > SLOTS_PER_SLICE_MAX) return false
-        const walked = region.holds(slot) && region.changed(slot) < this.#at
+        const at = slot & PAGE_MASK
+        const key = page.keys[at]
+        const walked = key !== undefined && page.changed(at) < this.#at
         if (walked && (part.held[slot >> 3] & (1 << (slot & 7))) === 0) {
-          const bytes = RECORD_ITEM_BYTES + region.keyBytes(slot) + region.valueBytes(slot)
+          const bytes = RECORD_ITEM_BYTES + key.length * 3 + page.values[at].length
           if (records === RECORDS_PER_SLICE_MAX) return false
           if (out.length > 1 && out.length + bytes > bytesMax) return false
           if (!named) writeIntoItem(out, part.cache.name)
           named = true
-          writeRecordItem(out, region, slot)
+          writeRecordItem(out, page, at)
           records++
         }
         part.next = slot + 1

@@ -1,4 +1,7 @@
-/** `gcache/testing`: what proves a transport, a strategy, a cache, or an application over them. */
+/** `gcache/testing`: what proves a transport, a strategy, a cache, or an application over them. It
+ *  needs no test runner but yours. */
+export { type SeededRandom, seededRandom } from '../core/prng.js'
+export { systemClock } from '../engine/system-clock.js'
 export { type CacheSuiteOptions, type CacheUnderTest, cacheSuite } from './cache-suite.js'
 export type { Checker, LiveNode, World } from './checkers/checker.js'
 export { SimulatedCluster, type SimulatedClusterOptions } from './cluster.js'
@@ -13,9 +16,12 @@ export {
 export { type StrategySuiteOptions, strategySuite } from './strategy-suite.js'
 export { drawOptions, type SimulationOptions, STYLES, type Style } from './swarm.js'
 export {
+  realTime,
   type SuiteMedium,
+  type SuiteTime,
   type TransportSuiteOptions,
   transportSuite,
+  virtualTime,
 } from './transport-suite.js'
 export { Violation } from './violation.js'
 export { VirtualClock } from './virtual-clock.js'

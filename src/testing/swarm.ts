@@ -135,7 +135,7 @@ function baseOptions(
       full: { ...CACHE, maxEntries: 8, eviction: 'none' },
     },
     backlogBytesMax: LIMITS.backlogBytesMax,
-    backlogEntriesMax: random.chance(0.3) ? random.pick([5, 50, 500]) : LIMITS.backlogEntriesMax,
+    backlogEntriesMax: random.chance(0.3) ? random.pick([20, 100, 500]) : LIMITS.backlogEntriesMax,
     sliceBytesMax: random.pick([200, 1_000, LIMITS.snapshotSliceBytes]),
     snapshotPendingBytesMax: LIMITS.snapshotPendingBytesMax,
     staleChance: 0,
@@ -197,7 +197,7 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
       crashes(faults, random)
       options.nodes = Math.max(2, options.nodes)
       fillClocks(options, random)
-      options.backlogEntriesMax = random.pick([5, 20, 100])
+      options.backlogEntriesMax = random.pick([20, 50, 100])
       workload.rate = 30
       workload.keys = random.pick([40, 200])
       workload.clears = random.pick([0, 2])

@@ -1,0 +1,89 @@
+/** Real `gcache serve` processes on loopback, for tests that kill and stop them. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+const CLI = fileURLToPath(new URL('../../dist/src/server/cli.js', import.meta.url))
+/** A server that is not ready by then has failed. */
+const READY_MS_MAX = 20_000
+
+export class ServedCluster {
+  readonly #children = new Map<string, ChildProcess>()
+  readonly #ports: readonly number[]
+  readonly ids: readonly string[]
+
+  private constructor(ids: readonly string[], ports: readonly number[]) {
+    this.ids = ids
+    this.#ports = ports
+  }
+
+  /** Starts `count` nodes named a, b, c ...; resolves when all are ready. */
+  static async start(count: number): Promise<ServedCluster> {
+    if (!existsSync(CLI)) throw new Error('dist/ is missing: npm test builds it, or npm run build')
+    const ids = Array.from({ length: count }, (_, i) => String.fromCharCode(97 + i))
+    const cluster = new ServedCluster(ids, await freePorts(count))
+    await Promise.all(ids.map(id => cluster.serve(id)))
+    return cluster
+  }
+
+  get servers(): string[] {
+    return this.ids.map(id => this.address(id))
+  }
+
+  address(id: string): string {
+    return `tcp://127.0.0.1:${this.#ports[this.ids.indexOf(id)]}`
+  }
+
+  /** Starts one node, with empty memory; resolves when it prints that it is ready. */
+  async serve(id: string): Promise<void> {
+    const ordinal = this.ids.indexOf(id)
+    const args = [CLI, 'serve', '--cluster', 'proof', '--id', id, '--ordinal', String(ordinal)]
+    args.push('--listen', this.address(id))
+    for (const [i, other] of this.ids.entries())
+      if (other !== id) args.push('--member', `${other}=${i}@${this.address(other)}`)
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] })
+    this.#children.set(id, child)
+    await new Promise<void>((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`${id} is not ready`)), READY_MS_MAX)
+      child.once('exit', code => reject(new Error(`${id} ended with ${code}`)))
+      createInterface({ input: child.stdout as NonNullable<typeof child.stdout> }).on(
+        'line',
+        line => {
+          if (!line.startsWith('ready')) return
+          clearTimeout(late)
+          resolve()
+        },
+      )
+    })
+  }
+
+  signal(id: string, signal: NodeJS.Signals): void {
+    this.#children.get(id)?.kill(signal)
+  }
+
+  /** Resolves with the exit code, or the signal that ended it. */
+  async ended(id: string): Promise<number | NodeJS.Signals | null> {
+    const child = this.#children.get(id)
+    if (child === undefined) return null
+    if (child.exitCode !== null || child.signalCode !== null)
+      return child.exitCode ?? child.signalCode
+    return await new Promise(resolve => child.once('exit', (code, by) => resolve(code ?? by)))
+  }
+
+  async stop(): Promise<void> {
+    for (const id of this.#children.keys()) this.signal(id, 'SIGKILL')
+    await Promise.all(this.ids.map(id => this.ended(id)))
+  }
+}
+
+/** Ports of loopback that were free a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer())
+  for (const server of servers)
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const ports = servers.map(server => (server.address() as { port: number }).port)
+  for (const server of servers) await new Promise(resolve => server.close(resolve))
+  return ports
+}
