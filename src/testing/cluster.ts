@@ -156,9 +156,10 @@ export class SimulatedCluster implements World {
     const node = this.node(id)
     if (!node.running) return
     this.#resumes.delete(id)
-    node.end()
+    // First the network, or the dying process would say goodbye.
     if (how === 'kill') this.network.crash(id)
     else this.network.blackout(id)
+    node.end()
     const { life } = node
     life.notePeak()
     life.endedAt = this.now()
