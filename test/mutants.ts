@@ -4,7 +4,8 @@
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { MUTANTS } from './mutants/list.js'
+import { STYLES, type Style } from '../src/testing/swarm.js'
+import { MUTANTS, type Mutant } from './mutants/list.js'
 import { type Hunted, hunt } from './mutants/run.js'
 
 const { values } = parseArgs({
@@ -13,18 +14,24 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     seeds: { type: 'string', default: '1000' },
     seconds: { type: 'string', default: '60' },
+    style: { type: 'string' },
   },
 })
 const only = values.only?.split(',')
 const chosen = MUTANTS.filter(
-  one => (only?.includes(one.id) ?? true) && (!values.quick || one.quick),
+  one => (only?.includes(one.id) ?? true) && (!values.quick || one.style !== undefined),
 )
 const queue = [...chosen]
 const results: Hunted[] = []
 
+/** Quick ones are sought where they live; the score is taken over everything. */
+function style(mutant: Mutant): Style | undefined {
+  return STYLES.find(name => name === values.style) ?? (values.quick ? mutant.style : undefined)
+}
+
 async function work(): Promise<void> {
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    const result = await hunt(next, Number(values.seeds), Number(values.seconds))
+    const result = await hunt(next, Number(values.seeds), Number(values.seconds), style(next))
     results.push(result)
     const seeds = result.seeds === undefined ? 'NOT FOUND' : `${result.seeds} seeds`
     console.log(

@@ -296,6 +296,7 @@ export class SimulatedCluster implements World {
       onEffect: name => this.mix(name.length),
       onPersist: epoch => {
         for (const checker of checkers) checker.onPersist?.(life, epoch)
+        life.promised = { epoch, at: this.now() }
       },
       onSettle: (id, receipt) => {
         this.mix(receipt.offset)

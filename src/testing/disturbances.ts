@@ -9,7 +9,9 @@ import type { PeerId } from '../contracts/types.js'
 
 interface Interval {
   readonly from: number
+  /** When the fault itself ended, and when its consequences did. */
   to: number
+  recoveredAt: number
 }
 
 /** After a link's fault ends: a dial lost in it (2 s), the longest redial pause (1 s), the hello. */
@@ -19,8 +21,8 @@ export const STOP_RECOVERY_MS = 1_500
 /** Waiting shorter than this fits into the 150 ms in which a candidate collects promises. */
 export const HARMLESS_STOP_MS = 100
 
-/** A zero-length fault with its recovery is no separation. */
-const SEPARATION_MS = LINK_RECOVERY_MS + 300
+/** Shorter faults part nobody long enough for a second master. */
+const SEPARATION_MS = 300
 
 export class Disturbances {
   readonly #byPair = new Map<string, Interval[]>()
@@ -42,8 +44,9 @@ export class Disturbances {
   separated(from: number, to: number): boolean {
     if (this.everywhere) return true
     for (const list of [...this.#byPair.values(), ...this.#byNode.values()])
-      for (const { from: begin, to: end } of list)
-        if (begin <= to && end >= from && Math.min(end, to) - begin > SEPARATION_MS) return true
+      for (const { from: begin, to: end, recoveredAt } of list)
+        if (begin <= to && recoveredAt >= from && Math.min(end, to) - begin > SEPARATION_MS)
+          return true
     return false
   }
 
@@ -52,14 +55,15 @@ export class Disturbances {
     return overlaps(this.#byNode.get(node), from, to)
   }
 
-  /** True if `a` and `b` could not count on each other at some time in [from, to]. */
-  disturbed(a: PeerId, b: PeerId, from: number, to: number): boolean {
+  /** True if `a` and `b` could not count on each other at some time in [from, to]. `recovered`:
+   *  they have spoken since, so only a fault at the very time excuses them. */
+  disturbed(a: PeerId, b: PeerId, from: number, to: number, recovered = false): boolean {
     if (a === b) return false
     return (
       this.everywhere ||
-      overlaps(this.#byPair.get(pairOf(a, b)), from, to) ||
-      overlaps(this.#byNode.get(a), from, to) ||
-      overlaps(this.#byNode.get(b), from, to)
+      overlaps(this.#byPair.get(pairOf(a, b)), from, to, recovered) ||
+      overlaps(this.#byNode.get(a), from, to, recovered) ||
+      overlaps(this.#byNode.get(b), from, to, recovered)
     )
   }
 }
@@ -74,17 +78,27 @@ function open(
   now: number,
   recoveryMs: number,
 ): (end: number) => void {
-  const interval: Interval = { from: now, to: Number.POSITIVE_INFINITY }
+  const forever = Number.POSITIVE_INFINITY
+  const interval: Interval = { from: now, to: forever, recoveredAt: forever }
   const list = map.get(key)
   if (list === undefined) map.set(key, [interval])
   else list.push(interval)
   return end => {
-    interval.to = end + recoveryMs
+    interval.to = end
+    interval.recoveredAt = end + recoveryMs
   }
 }
 
-function overlaps(list: readonly Interval[] | undefined, from: number, to: number): boolean {
+function overlaps(
+  list: readonly Interval[] | undefined,
+  from: number,
+  to: number,
+  recovered = false,
+): boolean {
   if (list === undefined) return false
-  for (const interval of list) if (interval.from <= to && interval.to >= from) return true
+  for (const interval of list) {
+    const end = recovered ? interval.to : interval.recoveredAt
+    if (interval.from <= to && end >= from) return true
+  }
   return false
 }

@@ -15,6 +15,8 @@ export class Life {
   standing: Standing | undefined
   /** The epoch it leads, from `become` until it steps down. */
   leads: Epoch | undefined
+  /** The highest epoch promised, and when. */
+  promised: { readonly epoch: Epoch; readonly at: number } | undefined
   /** Logs that it held whole, before it lost their ends. */
   readonly peaks: LogPoint[] = []
 

@@ -23,6 +23,10 @@ export interface FaultRates {
   oneWayShare: number
   heal: number
   cut: number
+  /** The master loses one slave, writes on with the others for a moment, and dies. */
+  ambush: number
+  /** The master is isolated until another leads; that one dies as the first comes back. */
+  coup: number
   reset: number
   clog: number
   clogMsMax: number
@@ -44,6 +48,8 @@ export const NO_FAULTS: FaultRates = {
   oneWayShare: 0,
   heal: 0,
   cut: 0,
+  ambush: 0,
+  coup: 0,
   reset: 0,
   clog: 0,
   clogMsMax: 0,
@@ -152,6 +158,8 @@ export class Nemesis {
       cluster.cut(a, b, random.chance(rates.oneWayShare))
       this.#count('cut')
     }
+    if (this.#happens(rates.ambush)) this.#ambush()
+    if (this.#happens(rates.coup)) this.#coup()
     if (this.#happens(rates.reset)) {
       cluster.reset(a, b)
       this.#count('reset')
@@ -160,6 +168,34 @@ export class Nemesis {
       cluster.clog(a, b, random.next() * rates.clogMsMax)
       this.#count('clog')
     }
+  }
+
+  #ambush(): void {
+    const cluster = this.#cluster
+    const master = cluster.master()
+    const slaves = cluster.live().filter(node => node !== master && node.awake)
+    if (master === undefined || slaves.length === 0) return
+    const { id } = master
+    const lone = this.#random.pick(slaves).id
+    cluster.cut(id, lone)
+    this.#count('ambush')
+    cluster.clock.after(20 + this.#random.next() * 300, () => {
+      cluster.mend(id, lone)
+      if (this.#running) cluster.crash(id)
+    })
+  }
+
+  #coup(): void {
+    const cluster = this.#cluster
+    const master = cluster.master()
+    if (master === undefined) return
+    cluster.split([master.id])
+    this.#count('coup')
+    cluster.clock.after(2_000 + this.#random.next() * 1_000, () => {
+      const other = cluster.master()
+      if (this.#running && other !== undefined && other !== master) cluster.crash(other.id)
+      cluster.mendAll()
+    })
   }
 
   /** One at a time: everybody up, equal, for a whole second. */

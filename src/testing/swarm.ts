@@ -81,7 +81,8 @@ export function drawOptions(seed: number, seconds: number, style?: Style): Simul
   if (random.chance(0.3))
     options.snapshotPendingBytesMax = 2_000 + 10 * options.workload.valueBytesMax
   applyStyle(options, random)
-  if (options.nodes === 1) options.faults = { ...options.faults, split: 0, cut: 0 }
+  if (options.nodes === 1)
+    options.faults = { ...options.faults, split: 0, cut: 0, ambush: 0, coup: 0 }
   const least = options.nodes > 2 ? 2 : 1
   options.core = random.chance(0.6)
     ? options.nodes
@@ -224,7 +225,9 @@ function laggards(options: SimulationOptions, random: SeededRandom): void {
   fillClocks(options, random)
   crashes(faults, random)
   faults.powerShare = 0
-  faults.clog = random.pick([1, 3])
+  faults.ambush = 0.3
+  faults.restart = 1
+  faults.clog = random.pick([0, 1, 3])
   faults.clogMsMax = 700
   workload.acks = random.pick([['slaves:1'], ['majority'], ['slaves:1', 'master']] as const)
   workload.rate = 30
@@ -235,7 +238,8 @@ function deposed(options: SimulationOptions, random: SeededRandom): void {
   const { faults, workload } = options
   options.nodes = random.pick([2, 3, 3, 5])
   fillClocks(options, random)
-  faults.pause = 0.3
+  if (random.chance(0.4)) faults.coup = 0.2
+  else faults.pause = 0.3
   faults.resume = 0.5
   faults.split = random.pick([0, 0.2])
   faults.heal = 0.5

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ts from 'typescript'
+import type { Style } from '../../src/testing/swarm.js'
 import type { Mutant } from './list.js'
 
 export interface Hunted {
@@ -65,11 +66,17 @@ export function plant(root: string, mutant: Mutant): string {
   return folder
 }
 
-/** Runs at most `seedsMax` seeds of `seconds` virtual seconds against `mutant`. */
-export async function hunt(mutant: Mutant, seedsMax: number, seconds: number): Promise<Hunted> {
+/** Runs at most `seedsMax` seeds of `seconds` virtual seconds against `mutant`; all styles, or one. */
+export async function hunt(
+  mutant: Mutant,
+  seedsMax: number,
+  seconds: number,
+  style?: Style,
+): Promise<Hunted> {
   const folder = plant(projectRoot(), mutant)
   try {
     const flags = ['--seeds', `${seedsMax}`, '--seconds', `${seconds}`, '--workers', '1', '--first']
+    if (style !== undefined) flags.push('--style', style)
     const output = await run(join(folder, 'dist/test/sim.js'), flags)
     const law = /^seed \d+: (.*)$/m.exec(output)
     const tally = JSON.parse(output.trimEnd().split('\n').at(-1) ?? '{}') as { seeds: number }

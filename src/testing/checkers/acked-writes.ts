@@ -4,8 +4,9 @@
  *
  *   promotion  when a node takes over with a log without `w`, no live node whose data includes `w`
  *              was within its reach: each was dead, copying, or disturbed (cut, clogged, reset,
- *              paused, stalled, just started) towards it within the last 1.5 s. Or an earlier such
- *              promotion, on which this log builds, had lost `w` already.
+ *              paused, stalled, just started) towards it within the last 1.5 s; one that promised
+ *              this epoch only if disturbed since. Or an earlier such promotion, on which this log
+ *              builds, had lost `w` already.
  *   fencing    when `w` is acknowledged while a master of a higher epoch lacks it, each holder was
  *              disturbed towards that master between 1.5 s before the write was settled and now.
  *   dropping   a log loses `w` only after one of these has.
@@ -78,7 +79,7 @@ class Oracle implements AckedWrites {
       if (isIn(write, before) || isExcusedIn(write, before)) continue
       for (const other of this.#world.lives()) {
         if (other === life || !other.alive || !holds(other, write)) continue
-        if (this.#disturbed(other, life, now - CANDIDACY_MS)) continue
+        if (this.#outOfReach(other, life, epoch)) continue
         this.#world.fail(
           'I6',
           `${life} took over as ${epochName(epoch)} without ${nameOf(write)}, which ${other} held within reach`,
@@ -138,6 +139,16 @@ class Oracle implements AckedWrites {
           `${nameOf(write)} is lost, though one fault at a time cannot do that`,
         )
     }
+  }
+
+  /** One that promised this very epoch was heard, so only what happened since excuses. */
+  #outOfReach(other: Life, candidate: Life, epoch: Epoch): boolean {
+    const { promised } = other
+    const now = this.#world.now()
+    if (promised === undefined || compareEpochs(promised.epoch, epoch) !== 0)
+      return this.#disturbed(other, candidate, now - CANDIDACY_MS)
+    const { disturbances } = this.#world
+    return disturbances.disturbed(other.node, candidate.node, promised.at, now, true)
   }
 
   #anyHolderLives(write: Acked): boolean {
