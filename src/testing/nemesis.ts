@@ -191,7 +191,7 @@ export class Nemesis {
     if (master === undefined) return
     cluster.split([master.id])
     this.#count('coup')
-    cluster.clock.after(2_000 + this.#random.next() * 1_000, () => {
+    cluster.clock.after(1_300 + this.#random.next() * 1_000, () => {
       const other = cluster.master()
       if (this.#running && other !== undefined && other !== master) cluster.crash(other.id)
       cluster.mendAll()

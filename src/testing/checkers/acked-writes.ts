@@ -58,7 +58,7 @@ class Oracle implements AckedWrites {
   readonly #world: World
   readonly #mayLose: boolean
   readonly #writes: Acked[] = []
-  readonly #promotions = new Map<Life, Promotion>()
+  readonly #promotions: Promotion[] = []
   readonly #settledAt = new Map<string, number>()
 
   constructor(world: World, mayLose: boolean) {
@@ -74,7 +74,7 @@ class Oracle implements AckedWrites {
   onPromotion(life: Life, epoch: Epoch, before: LogPoint): void {
     const now = this.#world.now()
     const promotion: Promotion = { life, epoch, at: now, point: life.tip }
-    this.#promotions.set(life, promotion)
+    this.#promotions.push(promotion)
     for (const write of this.#writes) {
       if (isIn(write, before) || isExcusedIn(write, before)) continue
       for (const other of this.#world.lives()) {
@@ -98,15 +98,17 @@ class Oracle implements AckedWrites {
     this.acked++
     this.#writes.push(write)
     const settledAt = this.#settledAt.get(`${reply.epoch}:${reply.offset}`) ?? this.#world.now()
-    for (const promotion of this.#promotions.values())
-      this.#checkFencing(write, promotion, settledAt)
+    for (const promotion of this.#promotions) this.#checkFencing(write, promotion, settledAt)
   }
 
   #checkFencing(write: Acked, promotion: Promotion, settledAt: number): void {
     const { life, epoch } = promotion
-    if (!life.alive || life.leads === undefined || isIn(write, life.tip)) return
+    if (isIn(write, life.tip)) return
     if (write.entries.some(entry => compareEpochs(entryEpoch(entry), epoch) > 0)) return
-    for (const other of this.#world.lives()) {
+    // One that is gone cannot fence, but its entries live on, without the write.
+    const leads = life.leads !== undefined && compareEpochs(life.leads, epoch) === 0
+    const others = life.alive && leads ? this.#world.lives() : []
+    for (const other of others) {
       if (other === life || !other.alive || !holds(other, write)) continue
       if (this.#disturbed(other, life, settledAt - CANDIDACY_MS)) continue
       this.#world.fail(
