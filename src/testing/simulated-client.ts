@@ -86,6 +86,7 @@ interface Server {
   readonly id: PeerId
   readonly address: string
   session: Session
+  heardAt: number
   master: PeerId
   epoch: number
   serving: boolean
@@ -101,6 +102,7 @@ interface Attempt {
 
 const RETRY_MS = 40
 const REDIAL_MS = 100
+const SILENT_MS_MAX = 2_000
 /** Later answers to older attempts are not understood any more. */
 const ATTEMPTS_KEPT = 2_000
 const OUT = new Writer(4_096)
@@ -124,7 +126,15 @@ export class SimulatedClient implements TransportHandler {
   constructor(options: SimulatedClientOptions) {
     this.#o = options
     for (const { id, address } of options.servers)
-      this.#servers.set(id, { id, address, session: 0, master: '', epoch: 0, serving: false })
+      this.#servers.set(id, {
+        id,
+        address,
+        session: 0,
+        heardAt: 0,
+        master: '',
+        epoch: 0,
+        serving: false,
+      })
     void options.transport.start(this)
     for (const server of this.#servers.values()) this.#dial(server)
     this.#openWindow()
@@ -183,6 +193,7 @@ export class SimulatedClient implements TransportHandler {
   onFrame(peer: PeerId, _session: Session, frame: Uint8Array): void {
     const server = this.#servers.get(peer)
     if (server === undefined || this.#dead) return
+    server.heardAt = this.#o.clock.now()
     if (frame[0] === FRAME.reply) this.#onReplies(server, frame)
     else if (frame[0] === FRAME.control) {
       const control = decodeControl(frame)
@@ -259,6 +270,7 @@ export class SimulatedClient implements TransportHandler {
       for (const call of calls) if (!repeat) this.#retryLater(call)
       return
     }
+    const { session } = server
     OUT.reset()
     const write = calls[0].seq !== 0
     const mine = calls[0].window === this.#window ? this.#unanswered : []
@@ -274,7 +286,7 @@ export class SimulatedClient implements TransportHandler {
       const attempt: Attempt = { call, server, repeat, open: true, timer: undefined }
       this.#attempts.set(id, attempt)
       attempt.timer = this.#o.clock.after(this.#o.attemptMs ?? 900, () => {
-        if (attempt.open) this.#again(attempt)
+        if (attempt.open) this.#late(attempt, session)
       })
     }
     for (const id of this.#attempts.keys()) {
@@ -298,6 +310,15 @@ export class SimulatedClient implements TransportHandler {
     }
     if (best !== undefined && attempts % 4 !== 3) return best
     return linked.length === 0 ? undefined : linked[this.#turn++ % linked.length]
+  }
+
+  /** No answer in time; a server that says nothing at all may have lost this link unnoticed. */
+  #late(attempt: Attempt, session: Session): void {
+    const { server } = attempt
+    const silentMs = this.#o.clock.now() - server.heardAt
+    if (server.session === session && silentMs > SILENT_MS_MAX)
+      this.#o.transport.disconnect(server.id)
+    this.#again(attempt)
   }
 
   /** An attempt is over without an answer that settles its call. */
