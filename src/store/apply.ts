@@ -155,7 +155,7 @@ export class Applier implements EntryVisitor {
       if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
       const page = region.page(slot)
       const at = slot & PAGE_MASK
-      oldBytes = page.values[at].length
+      oldBytes = page.values.length(at)
       if (!page.expired(at, this.#time)) this.#version = page.version(at)
     }
     if (flags !== 0) {
@@ -172,17 +172,17 @@ export class Applier implements EntryVisitor {
       cache.entries++
     }
     cache.bytes += growth
-    const value = reader.latin1(valueBytes)
+    region.write(slot, reader.source, reader.at, reader.end)
     const page = region.page(slot)
     const at = slot & PAGE_MASK
-    page.values[at] = value
     page.stamp(at, offset, offset)
     if (ttlMs !== 0 || idleMs !== 0 || page.mortal) {
       const deadline = ttlMs === 0 ? 0 : this.#time + ttlMs
       page.setLife(at, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))
     }
     this.#version = offset
-    if (this.changes !== undefined) this.changes.onChange(cache.name, 'set', key, value, offset)
+    if (this.changes !== undefined)
+      this.changes.onChange(cache.name, 'set', key, page.values.read(at), offset)
     return 'ok'
   }
 
