@@ -10,6 +10,7 @@ import { Reader } from '../wire/bytes.js'
 import { FLAG, OP, readConfigure } from '../wire/command.js'
 import type { NamedCache } from './caches.js'
 import { endOfLife, PAGE_MASK } from './page.js'
+import { RecentKeys } from './recent-keys.js'
 import { keyBytes, RECORD_BYTES } from './region.js'
 import type { State } from './state.js'
 import { FRESH, OUTCOMES, OUTSIDE, Window } from './windows.js'
@@ -21,6 +22,7 @@ export class Applier implements EntryVisitor {
   changes: ChangeSink | undefined
   readonly #state: State
   readonly #reader = new Reader()
+  readonly #keys = new RecentKeys()
   #results: ResultSink | undefined
   #time = 0
   /** What the entry at hand has come to. */
@@ -145,7 +147,7 @@ export class Applier implements EntryVisitor {
     if (cache === undefined) return 'full'
     const reader = this.#reader
     const { region, options } = cache
-    const key = reader.text16()
+    const key = this.#key()
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
     const ttlMs = (flags & FLAG.ttl) === 0 ? options.ttlMs : reader.f64()
     const idleMs = (flags & FLAG.idle) === 0 ? options.idleMs : reader.f64()
@@ -155,7 +157,7 @@ export class Applier implements EntryVisitor {
       if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
       const page = region.page(slot)
       const at = slot & PAGE_MASK
-      oldBytes = page.values[at].length
+      oldBytes = page.values.length(at)
       if (!page.expired(at, this.#time)) this.#version = page.version(at)
     }
     if (flags !== 0) {
@@ -172,17 +174,17 @@ export class Applier implements EntryVisitor {
       cache.entries++
     }
     cache.bytes += growth
-    const value = reader.latin1(valueBytes)
+    region.write(slot, reader.source, reader.at, reader.end)
     const page = region.page(slot)
     const at = slot & PAGE_MASK
-    page.values[at] = value
     page.stamp(at, offset, offset)
     if (ttlMs !== 0 || idleMs !== 0 || page.mortal) {
       const deadline = ttlMs === 0 ? 0 : this.#time + ttlMs
       page.setLife(at, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))
     }
     this.#version = offset
-    if (this.changes !== undefined) this.changes.onChange(cache.name, 'set', key, value, offset)
+    if (this.changes !== undefined)
+      this.changes.onChange(cache.name, 'set', key, page.values.read(at), offset)
     return 'ok'
   }
 
@@ -201,7 +203,7 @@ export class Applier implements EntryVisitor {
   #delete(cache: NamedCache | undefined, flags: number, offset: Offset): Outcome {
     if (cache === undefined) return 'missing'
     const reader = this.#reader
-    const key = reader.text16()
+    const key = this.#key()
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
     const slot = this.#meet(cache, key)
     if (slot < 0) return 'missing'
@@ -214,7 +216,7 @@ export class Applier implements EntryVisitor {
   #touch(cache: NamedCache | undefined, flags: number, offset: Offset): Outcome {
     if (cache === undefined) return 'missing'
     const reader = this.#reader
-    const key = reader.text16()
+    const key = this.#key()
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
     const ttlMs = (flags & FLAG.ttl) === 0 ? -1 : reader.f64()
     const newIdleMs = (flags & FLAG.idle) === 0 ? -1 : reader.f64()
@@ -240,7 +242,7 @@ export class Applier implements EntryVisitor {
     const { caches } = this.#state
     const cache = caches.byName.get(utf8(reader.source, nameAt, nameBytes))
     if (cache === undefined) return 'missing'
-    const key = reader.text16()
+    const key = this.#key()
     const slot = cache.region.peek(key)
     if (slot < 0) return 'missing'
     if (this.#state.walks.size > 0) this.#touchRecord(cache, slot)
@@ -288,6 +290,13 @@ export class Applier implements EntryVisitor {
     windows.delete(id)
     this.#client = null
     return 'ok'
+  }
+
+  #key(): string {
+    const reader = this.#reader
+    const count = reader.u16()
+    const start = reader.skip(count)
+    return this.#keys.read(reader.source, start, start + count)
   }
 
   #touchRecord(cache: NamedCache, slot: number): void {

@@ -59,10 +59,9 @@ export class Installer {
     const slot = region.insert(item.key)
     const page = region.page(slot)
     const at = slot & PAGE_MASK
-    page.values[at] = item.value
+    region.write(slot, reader.source, item.valueStart, item.valueEnd)
     page.stamp(at, item.version, item.changed)
     page.setLife(at, item.deadline, item.idleMs, item.expiresAt)
-    item.value = ''
   }
 
   #installWindow(reader: Reader): void {

@@ -4,7 +4,9 @@
  * pause. Times are ms of cluster time, and 0 says none.
  */
 
-/** A power of two. A cache with one record pays for one page, 8 KiB. */
+import { Values } from './values.js'
+
+/** A power of two. A cache with one record pays for one page, 10 KiB. */
 export const PAGE_SLOTS = 256
 export const PAGE_SHIFT = 8
 export const PAGE_MASK = PAGE_SLOTS - 1
@@ -16,8 +18,7 @@ const LIFE_FIELDS = 3
 export class Page {
   /** Undefined where no record lies. The very string that lru-cache holds. */
   readonly keys: (string | undefined)[] = new Array(PAGE_SLOTS).fill(undefined)
-  /** One byte a char. */
-  readonly values: string[] = new Array(PAGE_SLOTS).fill('')
+  readonly values: Values
   /** Records in use. */
   used = 0
   /** No record of this page expires before it: a lower bound. */
@@ -26,6 +27,11 @@ export class Page {
   readonly #offsets = new Float64Array(PAGE_SLOTS * 2)
   /** expiresAt, deadline, idleMs; made with the first record that does not live for ever. */
   #lives: Float64Array | undefined = undefined
+
+  /** `valueBytesExpected`: what the values will come to, as far as is known. */
+  constructor(valueBytesExpected: number) {
+    this.values = new Values(PAGE_SLOTS, valueBytesExpected)
+  }
 
   /** The offset that last set the value. */
   version(at: number): number {

@@ -46,7 +46,6 @@ export function writeIntoItem(out: Writer, name: string): void {
 
 /** The record at `at`, which `page` must hold. */
 export function writeRecordItem(out: Writer, page: Page, at: number): void {
-  const value = page.values[at]
   // Whatever has a life has an end: expiresAt is 0 only if deadline and idleMs are.
   const mortal = page.expiresAt(at) !== 0
   out.u8(ITEM.record)
@@ -59,8 +58,8 @@ export function writeRecordItem(out: Writer, page: Page, at: number): void {
     out.f64(page.deadline(at))
     out.f64(page.idleMs(at))
   }
-  out.u32(value.length)
-  out.latin1(value)
+  out.u32(page.values.length(at))
+  page.values.writeTo(out, at)
 }
 
 export function writeWindowItem(out: Writer, window: Window): void {
@@ -113,7 +112,9 @@ export function readCacheItem(reader: Reader): CacheItem {
 /** What a record item tells; one object, reused for each. */
 export class RecordItem {
   key = ''
-  value = ''
+  /** The value's place in the slice. */
+  valueStart = 0
+  valueEnd = 0
   version: Offset = 0
   changed: Offset = 0
   expiresAt = 0
@@ -134,7 +135,9 @@ export class RecordItem {
     this.deadline = mortal === 1 ? readTime(reader) : 0
     this.idleMs = mortal === 1 ? readTime(reader) : 0
     if (mortal === 1 && this.expiresAt === 0) reader.fail('a life without an end')
-    this.value = reader.latin1(reader.u32())
+    const valueBytes = reader.u32()
+    this.valueStart = reader.skip(valueBytes)
+    this.valueEnd = reader.at
   }
 }
 

@@ -181,7 +181,7 @@ export class Walk {
         const key = page.keys[at]
         const walked = key !== undefined && page.changed(at) < this.#at
         if (walked && (part.held[slot >> 3] & (1 << (slot & 7))) === 0) {
-          const bytes = RECORD_ITEM_BYTES + key.length * 3 + page.values[at].length
+          const bytes = RECORD_ITEM_BYTES + key.length * 3 + page.values.length(at)
           if (records === RECORDS_PER_SLICE_MAX) return false
           if (out.length > 1 && out.length + bytes > bytesMax) return false
           if (!named) writeIntoItem(out, part.cache.name)

@@ -175,7 +175,7 @@ export class Reader {
     return this
   }
 
-  get source(): Uint8Array {
+  get source(): Buffer {
     return this.#bytes
   }
 

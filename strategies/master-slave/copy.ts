@@ -78,7 +78,8 @@ export function onSnapshot(
   progress.reading = false
   progress.sliceNext = input.next
   progress.sliceLast = input.state === 'done'
-  effects.send(peer.id, { type: 'copy-slice', epoch, copy, index, slice: input.slice })
+  const { next, slice } = input
+  effects.send(peer.id, { type: 'copy-slice', epoch, copy, index, next, slice })
   advanceCopy(s, effects, peer)
 }
 

@@ -276,7 +276,13 @@ function onState(
   s.see(m.promised)
   s.see(m.epoch)
   if (m.role === 'master') hearMaster(s, effects, peer, m.epoch)
-  else if (s.master === peer.id) orphan(s, effects)
+  else if (s.master === peer.id && isDemotion(s, m)) orphan(s, effects)
+}
+
+/** The followed master leads no more, or its process is another one. A word from before it led says
+ *  neither: it may have been overtaken. */
+function isDemotion(s: GroupState, m: Extract<Message, { type: 'state' }>): boolean {
+  return m.incarnation !== s.epoch.incarnation || compareEpochs(m.promised, s.epoch) >= 0
 }
 
 /** A higher epoch was promised: this node's time is over, or its older history goes above it. */

@@ -118,7 +118,8 @@ export class GroupState {
   syncTarget: Offset = 0
   /** The master's next as last heard, for the lag. */
   masterNext: Offset = 1
-  copying: { copy: number; slices: number } | undefined
+  /** `until`: entries below it may be applied after the slices that are here, no others. */
+  copying: { copy: number; slices: number; until: Offset } | undefined
   /** The newest copy of the followed epoch; one that is said again is a repeat. */
   copySeen = 0
   hunt: Hunt | undefined

@@ -1,0 +1,158 @@
+/**
+ * The values of one page as bytes in one buffer outside the heap. As strings they would be the bulk
+ * of the heap, and each overwriting garbage in its old space: measured on a million records of 100
+ * bytes after three million sets, 714 MB resident instead of 300.
+ */
+import type { Writer } from '../wire/bytes.js'
+
+/** Larger ones are strings of their own: their overhead is small, and moving them is not. */
+const INSIDE_BYTES_MAX = 2_048
+/** Rooms are multiples of it: a value that grows by a few bytes mostly stays where it is. */
+const GRAIN_BYTES = 8
+/** A value that leaves so much of its room unused gets a smaller one. */
+const UNUSED_BYTES_MAX = 128
+const CAPACITY_MIN = 256
+
+/** What the places hold of each value, side by side. */
+const FIELDS = 3
+const LENGTH = 1
+const ROOM = 2
+
+const NO_BYTES = Buffer.alloc(0)
+const HAND_BYTES_MAX = 24
+/** Holds what a buffer keeps while it is packed. */
+let scratch = NO_BYTES
+
+/**
+ * `slots` values, all empty at first; `bytesExpected` are made room for with the first one.
+ * Rooms lie in `[0, end)` of the buffer, dead ones between them; `sum of live rooms <= end`.
+ */
+export class Values {
+  /** Start, length and room of each. */
+  readonly #places: Uint32Array
+  readonly #bytesExpected: number
+  #bytes = NO_BYTES
+  #end = 0
+  #live = 0
+  #large: Map<number, string> | undefined = undefined
+
+  constructor(slots: number, bytesExpected: number) {
+    this.#places = new Uint32Array(slots * FIELDS)
+    this.#bytesExpected = bytesExpected
+  }
+
+  /** Of the buffer: free and dead ones included. */
+  get capacity(): number {
+    return this.#bytes.length
+  }
+
+  /** Of the buffer's live rooms. */
+  get live(): number {
+    return this.#live
+  }
+
+  length(at: number): number {
+    return this.#places[at * FIELDS + LENGTH]
+  }
+
+  /** One byte a char. */
+  read(at: number): string {
+    const start = this.#places[at * FIELDS]
+    const length = this.#places[at * FIELDS + LENGTH]
+    if (length > INSIDE_BYTES_MAX) return (this.#large as Map<number, string>).get(at) as string
+    return this.#bytes.latin1Slice(start, start + length)
+  }
+
+  writeTo(out: Writer, at: number): void {
+    const start = this.#places[at * FIELDS]
+    const length = this.#places[at * FIELDS + LENGTH]
+    if (length > INSIDE_BYTES_MAX) out.latin1(this.read(at))
+    else out.bytes(this.#bytes, start, start + length)
+  }
+
+  /** The value at `at` becomes `source[start, end)`. */
+  set(at: number, source: Buffer, start: number, end: number): void {
+    const places = this.#places
+    const place = at * FIELDS
+    const length = end - start
+    if (places[place + LENGTH] > INSIDE_BYTES_MAX) this.#large?.delete(at)
+    if (length > INSIDE_BYTES_MAX) {
+      this.#leave(place)
+      this.#shrink()
+      this.#large ??= new Map()
+      this.#large.set(at, source.latin1Slice(start, end))
+    } else {
+      const unused = places[place + ROOM] - length
+      if (unused < 0 || unused > UNUSED_BYTES_MAX) this.#move(place, length)
+      copyBytes(source, start, end, this.#bytes, places[place])
+    }
+    places[place + LENGTH] = length
+  }
+
+  remove(at: number): void {
+    if (this.length(at) > INSIDE_BYTES_MAX) this.#large?.delete(at)
+    this.#leave(at * FIELDS)
+    this.#places[at * FIELDS + LENGTH] = 0
+    this.#shrink()
+  }
+
+  #shrink(): void {
+    if (this.#live === 0) {
+      this.#bytes = NO_BYTES
+      this.#end = 0
+    } else if (this.#live * 4 < this.#bytes.length - CAPACITY_MIN) this.#pack(0)
+  }
+
+  #leave(place: number): void {
+    this.#live -= this.#places[place + ROOM]
+    this.#places[place + ROOM] = 0
+  }
+
+  /** A new room at the end. */
+  #move(place: number, length: number): void {
+    this.#leave(place)
+    const room = (length + GRAIN_BYTES - 1) & -GRAIN_BYTES
+    if (this.#end + room > this.#bytes.length) this.#pack(room)
+    this.#places[place] = this.#end
+    this.#places[place + ROOM] = room
+    this.#end += room
+    this.#live += room
+  }
+
+  /** Dead rooms go, and the buffer has room for `more`. */
+  #pack(more: number): void {
+    const dense = this.#live === this.#end
+    const from = dense ? this.#bytes : this.#packed()
+    const needed = this.#live + more
+    const { length } = this.#bytes
+    if (needed + (needed >> 3) > length || needed * 4 < length) {
+      // Free room for growth alone costs little to get; with dead rooms each pack moves every value.
+      const size = needed + (needed >> (dense ? 3 : 2))
+      const first = this.#end === 0 ? this.#bytesExpected : 0
+      this.#bytes = Buffer.allocUnsafeSlow(Math.max(CAPACITY_MIN, size, first))
+    }
+    if (from !== this.#bytes) from.copy(this.#bytes, 0, 0, this.#live)
+    this.#end = this.#live
+  }
+
+  /** The live rooms one behind the other, in `scratch`. */
+  #packed(): Buffer {
+    if (scratch.length < this.#live) scratch = Buffer.allocUnsafeSlow(this.#live)
+    const places = this.#places
+    let end = 0
+    for (let place = 0; place < places.length; place += FIELDS) {
+      const room = places[place + ROOM]
+      if (room === 0) continue
+      const start = places[place]
+      copyBytes(this.#bytes, start, start + places[place + LENGTH], scratch, end)
+      places[place] = end
+      end += room
+    }
+    return scratch
+  }
+}
+
+function copyBytes(source: Buffer, start: number, end: number, to: Buffer, at: number): void {
+  if (end - start > HAND_BYTES_MAX) source.copy(to, at, start, end)
+  else for (let i = start; i < end; i++) to[at++] = source[i]
+}
