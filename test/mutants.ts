@@ -1,6 +1,6 @@
 /**
- * `npm run sim:mutants [-- --only 5,12] [--seeds 1000] [--seconds 60]`: the mutation score. A simulator
- * that finds nothing proves nothing until it is known what it would find.
+ * `npm run sim:mutants [-- --only 5,12] [--quick] [--seeds 1000] [--seconds 60]`: the mutation
+ * score. A simulator that finds nothing proves nothing until it is known what it would find.
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'

@@ -1,6 +1,6 @@
 /**
- * The simulator in `npm test`: as many seeds as fit into their time, up to 500 of 120 virtual seconds,
- * the first 20 of each twice; and the quick planted bugs, which must all be found.
+ * The simulator in `npm test`: as many seeds as fit into their time, up to 500 of 120 virtual
+ * seconds, the first 20 of each twice; and the quick planted bugs, which must all be found.
  */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -14,7 +14,7 @@ interface Interval {
   recoveredAt: number
 }
 
-/** After a link's fault ends: a dial lost in it (2 s), the longest redial pause (1 s), the hello. */
+/** After a link's fault: a dial lost in it (2 s), the longest redial pause (1 s), the hello. */
 export const LINK_RECOVERY_MS = 3_500
 /** After a process ran again: its backlog of frames is worked off and its links are looked at. */
 export const STOP_RECOVERY_MS = 1_500

@@ -1,7 +1,7 @@
 /**
  * One process's event loop in a simulation. While it is shut (SIGSTOP, a long computation) timers
- * and frames wait; when it opens they arrive late, due timers before frames, as Node's own loop runs
- * its phases. Once dead, nothing of that life ever runs again.
+ * and frames wait; when it opens they arrive late, due timers before frames, as Node's own loop
+ * runs its phases. Once dead, nothing of that life ever runs again.
  */
 import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type {

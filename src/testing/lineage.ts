@@ -1,7 +1,7 @@
 /**
- * Every log of a run as paths in one tree. A batch's checksum covers all before it, so `(next, crc)`
- * names a whole log; logs that agree share a path, a divergence is a fork. "Does this log hold that
- * entry" is then a question about ancestors, answered without reading any log.
+ * Every log of a run as paths in one tree. A batch's checksum covers all before it, so
+ * `(next, crc)` names a whole log; logs that agree share a path, a divergence is a fork. "Does this
+ * log hold that entry" is then a question about ancestors, answered without reading any log.
  */
 import type { Batch, ClientRef, Epoch, Offset } from '../contracts/types.js'
 import { visitEntries } from '../wire/batch.js'

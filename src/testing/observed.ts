@@ -1,6 +1,6 @@
 /**
- * Windows into a node: a log, a state machine and a strategy that behave as those they wrap and tell
- * a watcher what passed. Checkers see facts, never what a node says about itself.
+ * Windows into a node: a log, a state machine and a strategy that behave as those they wrap and
+ * tell a watcher what passed. Checkers see facts, never what a node says about itself.
  */
 import type {
   CacheOptions,

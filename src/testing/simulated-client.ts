@@ -1,7 +1,7 @@
 /**
  * A client small enough to be believed: it speaks the request frames of src/wire over the simulated
- * network, has a window, repeats a write under the same number to whoever is master, and gives up at
- * its deadline. No promise anywhere, so a history is exactly what happened, in order.
+ * network, has a window, repeats a write under the same number to whoever is master, and gives up
+ * at its deadline. No promise anywhere, so a history is exactly what happened, in order.
  */
 
 import { TIMES } from '../config.js'

@@ -6,6 +6,7 @@ import type { StrategyFactory } from '../contracts/strategy.js'
 import { seededRandom } from '../core/prng.js'
 import { ackedWritesSurvive } from './checkers/acked-writes.js'
 import { buffersAreBounded } from './checkers/bounds.js'
+import { clusterTimeIsHonest } from './checkers/cluster-time.js'
 import { digestsAgree } from './checkers/digests.js'
 import { noWriteTwice } from './checkers/duplicates.js'
 import { oneMasterPerEpoch, promisesNeverFall } from './checkers/epochs.js'
@@ -67,6 +68,7 @@ export function addCheckers(
     promisesNeverFall(cluster),
     digestsAgree(cluster),
     noWriteTwice(cluster),
+    clusterTimeIsHonest(cluster),
     nothingExpiresEarly(cluster),
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes)),
     everyProposalEnds(cluster, env.ackTimeoutMs),

@@ -1,7 +1,7 @@
 /**
  * The laws of a replication strategy, S1-S9, as tests for any runner: one factory, one call. S5-S9
- * are judged by the simulator's checkers over seeds whose faults are those that the law speaks of; a
- * failure names its seed and options.
+ * are judged by the simulator's checkers over seeds whose faults are those that the law speaks of;
+ * a failure names its seed and options.
  *
  *   strategySuite({ test, name: 'mine', strategy: mine(), inSyncMin: n => 1, ackTimeoutMs: 3_000 })
  */
@@ -60,7 +60,7 @@ function runSeeds(options: StrategySuiteOptions, style: Style): void {
     assert.equal(
       violation,
       undefined,
-      `${violation?.message}\n  seed ${seed}, ${seconds} s, style ${style}: ${JSON.stringify(drawn)}`,
+      `${violation?.message}\n  seed ${seed}, ${seconds} s, ${style}: ${JSON.stringify(drawn)}`,
     )
   }
 }

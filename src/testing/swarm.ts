@@ -155,14 +155,7 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
       options.mayLose = false
       return
     case 'stalls':
-      options.nodes = random.pick([2, 2, 3, 5])
-      fillClocks(options, random)
-      faults.hint = random.pick([0, 0, 50])
-      faults.stall = random.pick([1, 3])
-      faults.stallMsMax = 500
-      options.steadyAfterMs = 8_000
-      options.mayLose = false
-      return
+      return stalls(options, random)
     case 'one crash at a time':
       options.nodes = Math.max(3, options.nodes)
       fillClocks(options, random)
@@ -216,6 +209,18 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
     case 'everything':
       return everything(options, random)
   }
+}
+
+/** As long as nobody may be declared dead for. */
+function stalls(options: SimulationOptions, random: SeededRandom): void {
+  const { faults } = options
+  options.nodes = random.pick([2, 2, 3, 5])
+  fillClocks(options, random)
+  faults.hint = random.pick([0, 0, 50])
+  faults.stall = random.pick([1, 3])
+  faults.stallMsMax = 500
+  options.steadyAfterMs = 8_000
+  options.mayLose = false
 }
 
 /** Slaves far apart, and then the master dies: only the best log has it all. */

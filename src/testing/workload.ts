@@ -1,6 +1,6 @@
 /**
- * What simulated clients do: sets, deletes, touches, conditions, clears and reads on a few keys, one
- * by one and in bursts, with whatever ack levels the options allow. Keys collide on purpose.
+ * What simulated clients do: sets, deletes, touches, conditions, clears and reads on a few keys,
+ * one by one and in bursts, with whatever ack levels the options allow. Keys collide on purpose.
  */
 import type { Ack, PeerId } from '../contracts/types.js'
 import type { SeededRandom } from '../core/prng.js'

@@ -145,7 +145,8 @@ export const MUTANTS: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/index.ts`,
-        'changes nothing (S4).\n    if (peer === undefined || peer.session !== input.session) return',
+        'changes nothing (S4).\n' +
+          '    if (peer === undefined || peer.session !== input.session) return',
         'changes nothing.\n    if (peer === undefined) return',
       ],
     ],
@@ -158,7 +159,7 @@ export const MUTANTS: readonly Mutant[] = [
       [
         'src/store/apply.ts',
         'for (const walk of walks.values()) walk.touchRecord(cache.region, slot, applied)',
-        'if (slot < -1) for (const walk of walks.values()) walk.touchRecord(cache.region, slot, applied)',
+        'for (const walk of walks.values()) if (slot < -1) walk.touchRecord(cache.region, 0, 0)',
       ],
     ],
     'resync',
@@ -192,7 +193,8 @@ export const MUTANTS: readonly Mutant[] = [
       [
         'src/store/key-value.ts',
         'if (slot < 0 || region.expired(slot, time)) return undefined\n    region.use(slot)',
-        'if (slot >= 0 && region.expired(slot, time)) region.remove(slot)\n    if (slot < 0 || !region.holds(slot)) return undefined\n    region.use(slot)',
+        'if (slot >= 0 && region.expired(slot, time)) region.remove(slot)\n' +
+          '    if (slot < 0 || !region.holds(slot)) return undefined\n    region.use(slot)',
       ],
     ],
   ),
@@ -231,7 +233,8 @@ export const MUTANTS: readonly Mutant[] = [
     [
       `${STRATEGY}/master.ts`,
       "if (progress?.state === 'copy') return advanceCopy(s, effects, peer)",
-      "if (progress?.state === 'copy') {\n    progress.acked = message.next\n    s.waiting?.settle(s, effects)\n    return advanceCopy(s, effects, peer)\n  }",
+      "if (progress?.state === 'copy') {\n    progress.acked = message.next\n" +
+        '    s.waiting?.settle(s, effects)\n    return advanceCopy(s, effects, peer)\n  }',
     ],
     [
       `${STRATEGY}/acks.ts`,

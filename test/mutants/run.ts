@@ -66,7 +66,7 @@ export function plant(root: string, mutant: Mutant): string {
   return folder
 }
 
-/** Runs at most `seedsMax` seeds of `seconds` virtual seconds against `mutant`; all styles, or one. */
+/** Runs at most `seedsMax` seeds of `seconds` virtual seconds against it; all styles, or one. */
 export async function hunt(
   mutant: Mutant,
   seedsMax: number,

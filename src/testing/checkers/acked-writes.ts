@@ -82,7 +82,8 @@ class Oracle implements AckedWrites {
         if (this.#outOfReach(other, life, epoch)) continue
         this.#world.fail(
           'I6',
-          `${life} took over as ${epochName(epoch)} without ${nameOf(write)}, which ${other} held within reach`,
+          `${life} took over as ${epochName(epoch)} without ${nameOf(write)}, ` +
+            `which ${other} held within reach`,
         )
       }
       write.excused.push(promotion)
@@ -113,7 +114,8 @@ class Oracle implements AckedWrites {
       if (this.#disturbed(other, life, settledAt - CANDIDACY_MS)) continue
       this.#world.fail(
         'I6',
-        `${nameOf(write)} was acknowledged with a copy on ${other}, within reach of ${life}, master of the higher ${epochName(epoch)} that lacks it`,
+        `${nameOf(write)} was acknowledged with a copy on ${other}, ` +
+          `within reach of ${life}, master of the higher ${epochName(epoch)} that lacks it`,
       )
     }
     write.excused.push(promotion)
@@ -182,7 +184,7 @@ function entryEpoch(entry: WrittenEntry): Epoch {
 
 function nameOf(write: Acked): string {
   const { call } = write
-  const copies = call.reply?.copies
+  const { kind, client, seq, ack = 'default' } = call
   const offset = write.entries[0]?.offset
-  return `${call.kind} ${call.client}#${call.seq} at ${offset} (ack ${call.ack ?? 'default'}, ${copies} copies)`
+  return `${kind} ${client}#${seq} at ${offset} (ack ${ack}, ${call.reply?.copies} copies)`
 }

@@ -33,7 +33,8 @@ export function digestsAgree(world: World): Checker {
         if (life.tip !== first.life.tip)
           world.fail(
             'I12',
-            `after heal and quiet ${first.life} is at ${first.life.tip.next}, ${life} at ${life.tip.next}`,
+            `after heal and quiet ${first.life} is at ${first.life.tip.next}, ` +
+              `${life} at ${life.tip.next}`,
           )
         compare(world, 'I12', first, node)
       }
@@ -46,6 +47,7 @@ function compare(world: World, law: string, a: LiveNode, b: LiveNode): void {
   if (one !== two)
     world.fail(
       law,
-      `${a.life} and ${b.life} applied the same ${a.life.tip.next - 1} entries and differ: ${one} ${two}`,
+      `${a.life} and ${b.life} applied the same ${a.life.tip.next - 1} entries ` +
+        `and differ: ${one} ${two}`,
     )
 }

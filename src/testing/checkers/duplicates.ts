@@ -1,6 +1,6 @@
 /**
- * I7: each (client, seq) has at most one effect. I8: a retry gets the first answer. Both follow from
- * what apply decides: the same entry the same everywhere, a repeated one the same as its first.
+ * I7: each (client, seq) has at most one effect. I8: a retry gets the first answer. Both follow
+ * from what apply decides: the same entry the same everywhere, a repeated one as its first.
  */
 import type { Outcome } from '../../contracts/store.js'
 import type { Offset } from '../../contracts/types.js'
@@ -73,7 +73,8 @@ export function noWriteTwice(world: World): Duplicates {
       if (!list.some(one => one.outcome === 'ok' && one.version === reply.version))
         world.fail(
           'I8',
-          `${call.client}#${call.seq} was told version ${reply.version}, which no node decided: ${list.map(show)}`,
+          `${call.client}#${call.seq} was told version ${reply.version}, ` +
+            `which no node decided: ${list.map(show)}`,
         )
     },
     onRepeat(call, again) {
@@ -83,7 +84,8 @@ export function noWriteTwice(world: World): Duplicates {
       if (!list.some(one => one.outcome === 'ok' && one.version === again.version))
         world.fail(
           'I8',
-          `${call.client}#${call.seq} was told version ${call.reply?.version}, then ${again.version}, which no node decided`,
+          `${call.client}#${call.seq} was told version ${call.reply?.version}, ` +
+            `then ${again.version}, which no node decided`,
         )
     },
   }

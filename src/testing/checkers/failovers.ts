@@ -1,4 +1,4 @@
-/** I21: a healthy master is not replaced. Counts promotions; forbids them where nothing excuses one. */
+/** I21: a healthy master is not replaced. Counts promotions; forbids them where none is excused. */
 import { epochName } from '../lineage.js'
 import type { Checker, World } from './checker.js'
 

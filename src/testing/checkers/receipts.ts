@@ -22,7 +22,7 @@ export function receiptsAreHonest(world: World, inSyncMin: number): Checker {
       if (reply.copies > holders.size)
         world.fail(
           'I6',
-          `${what}: a receipt of ${reply.copies} copies, but only ${holders.size} logs ever held it`,
+          `${what}: a receipt of ${reply.copies} copies, but ${holders.size} logs ever held it`,
         )
       const wanted = copiesFor(call.ack ?? 'insync', world.nodes, inSyncMin)
       if (reply.copies < wanted)
