@@ -3,6 +3,9 @@
  * ports, in memory only. Nothing is installed by itself: a missing binary is named.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { freePort } from './harness.js'
 
@@ -17,14 +20,17 @@ const READY_MS_MAX = 15_000
 /** Starts a master and `slaves` slaves; resolves when every slave is in step with the master. */
 export async function startRedis(slaves: number): Promise<RedisServers> {
   const children: ChildProcess[] = []
+  // A slave's first copy goes through a file, though nothing is kept.
+  const folder = mkdtempSync(join(tmpdir(), 'gcache-redis-'))
   const stop = () => {
     for (const child of children) child.kill('SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
   }
   try {
     const port = await freePort()
-    children.push(await start(port, []))
+    children.push(await start(port, folder, []))
     for (let i = 0; i < slaves; i++)
-      children.push(await start(await freePort(), ['--replicaof', `127.0.0.1 ${port}`]))
+      children.push(await start(await freePort(), folder, ['--replicaof', `127.0.0.1 ${port}`]))
     await inStep(port, slaves)
     return { port, stop }
   } catch (error) {
@@ -33,10 +39,11 @@ export async function startRedis(slaves: number): Promise<RedisServers> {
   }
 }
 
-async function start(port: number, more: readonly string[]): Promise<ChildProcess> {
+async function start(port: number, folder: string, more: readonly string[]): Promise<ChildProcess> {
   const memoryOnly = ['--save', '', '--appendonly', 'no', '--bind', '127.0.0.1']
   const child = spawn('redis-server', ['--port', `${port}`, ...memoryOnly, ...more], {
     stdio: 'ignore',
+    cwd: folder,
   })
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)

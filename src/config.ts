@@ -45,6 +45,9 @@ export const LIMITS = {
   /** Writes a master holds without their acks; then BUSY. PROTOCOL 13. */
   unackedBytesMax: 32 * 2 ** 20,
   unackedWritesMax: 10_000,
+  /** A batch grows to it; only a single larger entry makes a larger one. A quarter of a peer's
+   *  queue, so that the newest batch fits behind what is on its way. */
+  batchBytes: 256 * 1_024,
   /** A snapshot slice. PROTOCOL 12. */
   snapshotSliceBytes: 256 * 1_024,
   /** Records that first touch holds for the next slice; more restarts the copy. */

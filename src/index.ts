@@ -29,6 +29,8 @@ export type { Ack, Member } from './contracts/types.js'
 export { type ErrorCode, GcacheError, type GcacheErrorOptions } from './errors.js'
 export { createNode, type Node, type NodeEvents, type NodeStatus, type RoleEvent } from './node.js'
 export type { NamedStrategy, NodeOptions } from './options.js'
+/** For authors of strategies: a batch is the atom of a log. */
+export { continuesChain, decodeBatch, encodeBatch } from './wire/batch.js'
 
 /**
  * Connects to a cluster through any of `options.servers`, over the built-in transport of their

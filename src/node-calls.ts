@@ -24,13 +24,9 @@ export interface NodeCallsOptions {
   readonly random: Random
 }
 
-/** The engine does not say when a peer link takes more again: it is tried. */
-const CONGESTED_MS = 5
-
 export class NodeCalls {
   readonly #self: PeerId
   readonly #engine: CallEngine
-  readonly #clock: Clock
   readonly #calls: Calls
   #answers: Uint8Array[] = []
   #master: PeerId | undefined
@@ -47,7 +43,6 @@ export class NodeCalls {
   constructor(options: NodeCallsOptions) {
     this.#self = options.self
     this.#engine = options.engine
-    this.#clock = options.clock
     this.#calls = new Calls({
       clock: options.clock,
       random: options.random,
@@ -74,6 +69,11 @@ export class NodeCalls {
     if (peer === this.#master) this.#calls.route(peer)
   }
 
+  /** A link that was congested takes frames again. */
+  onWritable(peer: PeerId): void {
+    this.#calls.onWritable(peer)
+  }
+
   onLinkDown(peer: PeerId): void {
     this.#calls.onTargetDown(peer)
   }
@@ -98,9 +98,6 @@ export class NodeCalls {
       this.#engine.request(frame, this.#reply)
       return 'sent'
     }
-    const result = this.#engine.sendTo(target, frame)
-    if (result === 'congested')
-      this.#clock.after(CONGESTED_MS, () => this.#calls.onWritable(target))
-    return result
+    return this.#engine.sendTo(target, frame)
   }
 }

@@ -158,6 +158,7 @@ class EngineNode implements Node {
     events.on('report', (event, fields) => this.#emit(event as 'failover', fields))
     events.on('link-up', peer => this.#calls.onLinkUp(peer))
     events.on('link-down', peer => this.#calls.onLinkDown(peer))
+    events.on('writable', peer => this.#calls.onWritable(peer))
     events.on('fatal', error => this.#onFatal(error))
     try {
       await this.#engine.start()

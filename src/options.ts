@@ -9,8 +9,8 @@ import type { CacheOptions } from './contracts/store.js'
 import type { StrategyFactory } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
 import type { Member } from './contracts/types.js'
+import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
-import { suggestion } from './suggest.js'
 
 /** A built-in strategy by its name, with its options: what a JSON file can say. */
 export interface NamedStrategy {

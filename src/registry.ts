@@ -4,9 +4,9 @@
  */
 import type { StrategyFactory } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
+import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
 import type { NamedStrategy } from './options.js'
-import { suggestion } from './suggest.js'
 
 interface TransportRow {
   /** Schemes of the addresses that it serves, without the colon. */

@@ -63,7 +63,7 @@ describe('options', () => {
 })
 
 describe('npm run bench', () => {
-  test('throughput prints a row for each work and number in flight, with the fixed names', async () => {
+  test('throughput prints a row for each work and number in flight', async () => {
     const few = ['--ms', '50', '--runs', '1', '--in-flight', '1,10', '--json']
     const { code, rows, errors } = await bench(['throughput', '--transport', 'memory', ...few])
     expect({ code, errors }).toEqual({ code: 0, errors: '' })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { Calls } from '../src/client/calls.js'
 import { type SeededRandom, seededRandom } from '../src/core/prng.js'
 import type { GcacheError } from '../src/errors.js'
 import { World } from './harness/request-world.js'
@@ -88,6 +89,39 @@ describe('calls', () => {
     expect(world.calls.pending).toBe(0)
   })
 
+  it('whose answers wait behind a blocked event loop are not timed out', async () => {
+    // The loop stands still from here: what is due meanwhile runs late, timers first.
+    let now = 0
+    let sweep: () => void = () => undefined
+    const calls = new Calls({
+      clock: {
+        now: () => now,
+        wall: () => 0,
+        after: (_delayMs, task) => {
+          sweep = task
+          return { cancel: () => undefined }
+        },
+      },
+      random: { next: () => 0.5 },
+      timeoutMs: 500,
+      send: () => 'sent',
+      flush: () => undefined,
+      defer: task => task(),
+    })
+    calls.route('a')
+    const late = calls.get('c', 'k', 500)
+    now = 2_000
+    sweep()
+    expect(calls.pending).toBe(1)
+    calls.onReply('a', Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 2))
+    expect(await late).toBeUndefined()
+    const never = failure(calls.get('c', 'k', 500))
+    now = 4_000
+    sweep()
+    sweep()
+    expect((await never).code).toBe('TIMEOUT')
+  })
+
   it('a write sent twice has one effect, and its receipt is that of the first', async () => {
     const world = served({ nodes: ['a', 'b'] })
     await world.run(world.calls.set('c', 'k', bytes('0'), {}))
@@ -132,6 +166,33 @@ describe('calls', () => {
     const started = world.clock.now()
     await world.run(write)
     expect(world.clock.now() - started).toBeLessThan(60)
+  })
+
+  it('that every master surely refused end as rejected', async () => {
+    const world = served()
+    world.node().standing = { ...world.node().standing, role: 'slave' }
+    const write = world.calls.set('c', 'k', bytes('1'), { timeoutMs: 300 })
+    const error = await world.run(failure(write))
+    expect(error).toMatchObject({ code: 'TIMEOUT', outcome: 'rejected' })
+    expect(error.message).toContain('NOT_MASTER')
+  })
+
+  it('believe only the node that they were sent to last', async () => {
+    const world = served({ nodes: ['a', 'b'] })
+    await world.run(world.calls.set('c', 'k', bytes('1'), {}))
+    const replies: Uint8Array[] = []
+    world.node('a').sendToClient = (_peer, frame) => {
+      replies.push(Uint8Array.prototype.slice.call(frame))
+      return 'sent'
+    }
+    world.node('b').onFrame = () => undefined
+    const read = failure(world.calls.get('c', 'k', 100))
+    await world.pass(5)
+    world.promote('b')
+    world.calls.route('b')
+    expect(replies).toHaveLength(1)
+    world.calls.onReply('a', replies[0])
+    expect((await world.run(read)).code).toBe('TIMEOUT')
   })
 
   it('under an expired window are sent once more if they surely did nothing', async () => {
@@ -221,6 +282,36 @@ describe('calls', () => {
     expect((await read).code).toBe('CLOSED')
     const later = failure(world.calls.set('c', 'k', bytes('1'), {}))
     expect(await later).toMatchObject({ code: 'CLOSED', outcome: 'rejected' })
+  })
+})
+
+describe('replies', () => {
+  it('cut or changed at any byte never leave a call without an end', async () => {
+    const world = served()
+    await world.run(world.calls.set('c', 'k', bytes('value'), {}))
+    const replies: Uint8Array[] = []
+    world.node().sendToClient = (_peer, frame) => {
+      replies.push(Uint8Array.prototype.slice.call(frame))
+      return 'sent'
+    }
+    const asked = [
+      world.calls.get('c', 'k', 300),
+      world.calls.scan('c', '', 0, 10, 300),
+      world.calls.touch('c', 'k', { timeoutMs: 300 }),
+      world.calls.delete('c', 'none', { timeoutMs: 300 }),
+    ].map(call => call.catch((error: GcacheError) => error.code))
+    await world.pass(5)
+    const [frame] = replies
+    for (let at = 0; at < frame.length * 2; at++) {
+      const broken = at < frame.length ? frame.slice(0, at) : Uint8Array.from(frame)
+      if (at >= frame.length) broken[at - frame.length] ^= 0xff
+      try {
+        world.calls.onReply('a', broken)
+      } catch (error) {
+        expect((error as GcacheError).code, `byte ${at}`).toBe('PROTOCOL_ERROR')
+      }
+    }
+    await world.run(Promise.all(asked))
   })
 })
 

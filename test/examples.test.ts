@@ -208,11 +208,11 @@ describe.each(pages())('%s', path => {
   beforeAll(() => page.open(blocks))
   afterAll(() => page.close())
 
-  test('marks every block as run or shown, and uses ports 74xx', () => {
+  test('marks every block as run or shown, and uses ports 74xx, 0 (any) or 1 (none)', () => {
     const known = ({ language }: Block) => RUN.has(language) || SHOWN.has(language)
     expect(blocks.filter(block => !known(block)).map(({ line }) => line)).toEqual([])
     const foreign = blocks.filter(({ text, language }) =>
-      RUN.has(language) ? /(?:127\.0\.0\.1|localhost):(?!74\d\d\b)\d/.test(text) : false,
+      RUN.has(language) ? /(?:127\.0\.0\.1|localhost):(?!74\d\d\b|[01]\b)\d/.test(text) : false,
     )
     expect(foreign.map(({ line }) => line)).toEqual([])
     const infos = blocks.map(({ info }) => info).filter(info => info !== '')

@@ -1,10 +1,10 @@
 /** What createNode refuses, and that each refusal names the option and a remedy. */
 import { describe, expect, test } from 'vitest'
+import { editDistance, nearest } from '../src/core/suggest.js'
 import { GcacheError } from '../src/errors.js'
 import { hostOf, isLoopback, parseNodeOptions } from '../src/options.js'
 import { parseBytes, parseCache, parseDuration, parseMember } from '../src/server/parse.js'
 import { nodeOptions } from '../src/server/serve-options.js'
-import { editDistance, nearest } from '../src/suggest.js'
 
 const A = { id: 'a', ordinal: 0, address: 'tcp://127.0.0.1:7400' }
 const B = { id: 'b', ordinal: 1, address: 'tcp://127.0.0.1:7401' }

@@ -167,7 +167,7 @@ beforeEach(() => {
 })
 
 describe('a frame of requests', () => {
-  it('is answered by one frame, flushed at once', () => {
+  it('is answered by one frame, which waits for the end of the turn', () => {
     const replies = master.ask([open, set('k', 'v'), get('k'), get('none'), plain(OP.size)])
     expect(replies).toMatchObject([
       { id: 1, status: STATUS.written, copies: 3 },
@@ -176,7 +176,16 @@ describe('a frame of requests', () => {
       { id: 4, status: STATUS.absent },
       { id: 5, status: STATUS.number, number: 1 },
     ])
+    expect(master.flushes).toBe(0)
+  })
+
+  it('is flushed at once from 25 replies on, also if they came in small frames', () => {
+    master.ask(Array.from({ length: 25 }, () => get('none')))
     expect(master.flushes).toBe(1)
+    for (let i = 0; i < 24; i++) master.ask([get('none')])
+    expect(master.flushes).toBe(1)
+    master.ask([get('none')])
+    expect(master.flushes).toBe(2)
   })
 
   it('becomes one propose, unless a read must see a write before it', () => {

@@ -1,7 +1,8 @@
 /**
- * `npm run sim -- --seeds N [--seed S] [--seconds 120] [--style NAME] [--trace] [--workers 2]`: runs N seeds
- * from S on, over strategy master-slave, profile ordinal. A broken law prints its seed, options and
- * replay command. Closes with one line of JSON; exits 1 if a law was broken.
+ * `npm run sim -- --seeds N [--seed S] [--seconds 120] [--style NAME] [--trace] [--twice] [--workers 2]`
+ * runs N seeds from S on, over strategy master-slave, profile ordinal. A broken law prints its seed,
+ * options and replay command (`--twice`: replays the first 20 virtual seconds as well, `--first`:
+ * ends with the first broken law). Closes with one line of JSON; exits 1 if a law was broken.
  */
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
@@ -83,15 +84,23 @@ export function replays(options: SimulationOptions): boolean {
   return one.traceHash === two.traceHash && one.events === two.events
 }
 
-function runSeeds(
-  first: number,
-  seeds: number,
-  seconds: number,
-  style: Style | undefined,
-  trace: boolean,
-) {
+interface RunOptions {
+  first: number
+  seeds: number
+  seconds: number
+  style: Style | undefined
+  trace: boolean
+  /** Ends with the first broken law. */
+  onlyFirst: boolean
+  /** Also checks that a seed replays. */
+  twice: boolean
+}
+
+function runSeeds(run: RunOptions): Tally {
+  const { first, seeds, seconds, style, trace } = run
   const tally = emptyTally()
   for (let seed = first; seed < first + seeds; seed++) {
+    if (run.onlyFirst && tally.violations > 0) break
     const options = drawOptions(seed, seconds, style)
     const env = trace
       ? {
@@ -103,6 +112,10 @@ function runSeeds(
     const result = simulate(options, env)
     count(tally, result)
     if (result.violation !== undefined) console.log(explain(options, result, style))
+    if (run.twice && !replays(options)) {
+      tally.violations++
+      console.log(`seed ${seed}: S1 broken: the same seed gave another run`)
+    }
   }
   return tally
 }
@@ -115,6 +128,8 @@ async function main(): Promise<void> {
       seconds: { type: 'string', default: '120' },
       style: { type: 'string' },
       trace: { type: 'boolean', default: false },
+      first: { type: 'boolean', default: false },
+      twice: { type: 'boolean', default: false },
       workers: { type: 'string' },
     },
   })
@@ -125,14 +140,23 @@ async function main(): Promise<void> {
   if (values.style !== undefined && style === undefined)
     throw new RangeError(`unknown style ${values.style}: ${STYLES.join(', ')}`)
   const startedAt = performance.now()
+  const run = {
+    first,
+    seeds,
+    seconds,
+    style,
+    trace: values.trace,
+    onlyFirst: values.first,
+    twice: values.twice,
+  }
   if (process.send !== undefined) {
-    process.send(runSeeds(first, seeds, seconds, style, values.trace))
+    process.send(runSeeds(run))
     return
   }
   const wanted = Number(values.workers ?? Math.min(availableParallelism(), 8))
   const workers = Math.max(1, Math.min(wanted, seeds))
   const total = emptyTally()
-  if (workers === 1) add(total, runSeeds(first, seeds, seconds, style, values.trace))
+  if (workers === 1) add(total, runSeeds(run))
   else
     await runInWorkers(total, first, seeds, workers, [
       '--seconds',

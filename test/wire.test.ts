@@ -2,7 +2,6 @@
  * Bytes, batches and commands: what is written is read back, old bytes always decode, and anything
  * else is a PROTOCOL_ERROR.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { LIMITS } from '../src/config.js'
@@ -31,6 +30,7 @@ import {
   writeSet,
   writeTouch,
 } from '../src/wire/command.js'
+import { expectGolden } from './harness/golden.js'
 
 const EPOCH = { number: 3 * 256 + 1, incarnation: '0123456789abcdef' }
 
@@ -48,17 +48,6 @@ function written(write: (out: Writer) => void): Uint8Array {
   const out = new Writer(1)
   write(out)
   return out.copy()
-}
-
-/** Compares with the recorded bytes. `UPDATE_GOLDEN=1` records what has no file yet. */
-function expectGolden(name: string, bytes: Uint8Array): Uint8Array {
-  const file = new URL(`golden/${name}.hex`, import.meta.url)
-  const hex = Buffer.from(bytes).toString('hex')
-  if (!existsSync(file) && process.env.UPDATE_GOLDEN === '1')
-    writeFileSync(file, `${hex.replace(/(.{64})/g, '$1\n')}\n`)
-  const recorded = readFileSync(file, 'utf8').replace(/\s/g, '')
-  expect(hex).toBe(recorded)
-  return Buffer.from(recorded, 'hex')
 }
 
 function proposal(client: ClientRef | null, seq: number, bytes: Uint8Array): Proposal {

@@ -1,8 +1,8 @@
 /**
  * A network in memory, for tests, simulations and examples: latency, loss, repeats, reordering,
  * pieces and congestion below the laws of a transport, under any clock, the same for the same seed.
- * A network is an instance; nodes on two networks never meet. Hello, framing and queues above it are
- * those of TCP (stream/), so what a simulation finds there is found for TCP as well.
+ * A network is an instance; nodes on two networks never meet. Hello, framing and queues above it
+ * are those of TCP (stream/), so what a simulation finds there is found for TCP as well.
  */
 import type { Clock, Random } from '../src/contracts/environment.js'
 import type { Transport, TransportFactory } from '../src/contracts/transport.js'

@@ -71,7 +71,7 @@ class PortCache<V> implements Cache<V> {
     this.#codec = codec
     this.#decode = lent => codec.decode(lent)
     this.#timeoutMs = timeoutMs ?? TIMES.timeoutMs
-    this.#plain = { timeoutMs: this.#timeoutMs }
+    this.#plain = this.#chosen({}, KNOWN.set)
   }
 
   get(key: string, options?: CallOptions): Promise<V | undefined> {
@@ -220,9 +220,11 @@ class PortCache<V> implements Cache<V> {
     return options.timeoutMs ?? this.#timeoutMs
   }
 
-  #chosen(options: WriteOptions, known: Readonly<Record<string, string>>): WriteOptions {
+  /** Every field in one order: objects of one shape keep the path beneath it fast. */
+  #chosen(options: SetOptions, known: Readonly<Record<string, string>>): SetOptions {
     checkOptions(options, known)
-    return options.timeoutMs === undefined ? { ...options, timeoutMs: this.#timeoutMs } : options
+    const { timeoutMs = this.#timeoutMs, ack, ttlMs, idleMs, ifVersion, ifAbsent } = options
+    return { timeoutMs, ack, ttlMs, idleMs, ifVersion, ifAbsent }
   }
 
   #write(value: V): Uint8Array {

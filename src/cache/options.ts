@@ -3,6 +3,7 @@
  * become a record that lives for ever.
  */
 import type { ScanOptions, SetOptions } from '../contracts/cache.js'
+import { suggestion } from '../core/suggest.js'
 import { GcacheError } from '../errors.js'
 
 type Kind = 'ms' | 'life' | 'version' | 'flag' | 'ack' | 'text' | 'page' | 'any'
@@ -79,32 +80,7 @@ function wrongKind(name: string, value: unknown, wanted: string): GcacheError {
 
 /** CONFIG, naming the nearest of `names` if one is near. */
 export function unknownOption(name: string, names: readonly string[]): GcacheError {
-  let nearest: string | undefined
-  let least = 4
-  for (const known of names) {
-    const distance = editDistance(name.toLowerCase(), known.toLowerCase())
-    if (distance < least) {
-      least = distance
-      nearest = known
-    }
-  }
-  const remedy =
-    nearest === undefined ? `known are ${names.join(', ')}` : `did you mean ${nearest}?`
-  return new GcacheError('CONFIG', `unknown option ${name}: ${remedy}`)
-}
-
-/** Levenshtein's, for short names. */
-export function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1] ? 0 : 1
-      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + same))
-    }
-    row = next
-  }
-  return row[b.length]
+  return new GcacheError('CONFIG', `unknown option ${name}: ${suggestion(name, names)}`)
 }
 
 /** Records that a scan page asks for. */

@@ -1,5 +1,5 @@
 /**
- * Calls to the serving master: the calls of a turn leave as frames of 25, are asked again where no
+ * Calls to the serving master: the calls of a turn leave in a few frames, are asked again where no
  * answer came and nothing can go wrong by it, and settle before their deadlines.
  *
  *   submitted -> waiting <-> in flight -> answered | timed out | closed
@@ -47,6 +47,8 @@ export interface CallsEnv {
 }
 
 const SWEEP_MS = 25
+/** A sweep this late says that the event loop was blocked. */
+const LATE_MS = 100
 const BACKOFF_MS_MIN = 20
 const BACKOFF_MS_MORE = 30
 /** Codes that apply decided: final, and the same however often the write was sent. */
@@ -86,12 +88,14 @@ export class Calls implements CachePort {
   #answers = 0
   #answersSeen = 0
   #silentSince = 0
+  #spared = false
   #closed = false
 
   constructor(env: CallsEnv) {
     this.#env = env
     this.#defer = env.defer ?? process.nextTick
     this.#outbox = new Outbox({
+      pending: () => this.#table.count,
       send: (target, frame) => env.send(target, frame),
       flush: target => env.flush(target),
       onCongested: () => {
@@ -397,10 +401,18 @@ export class Calls implements CachePort {
   }
 
   #sweep(): void {
+    const now = this.#env.clock.now()
+    const lateMs = now - this.#sweepAt
+    this.#now = now
     this.#sweepAt = Number.POSITIVE_INFINITY
     this.#sweepTimer = undefined
-    const now = this.#env.clock.now()
-    this.#now = now
+    if (lateMs > LATE_MS && !this.#spared) {
+      // This process stood still: answers may have arrived, and are read before anybody judges.
+      this.#spared = true
+      this.#armSweep(now + 1)
+      return
+    }
+    this.#spared = false
     if (now >= this.#soonest) this.#settleOverdue(now)
     if (this.#table.count === 0) {
       this.#soonest = Number.POSITIVE_INFINITY

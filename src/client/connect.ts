@@ -70,6 +70,8 @@ export async function connectWith(
 type WholeOptions = ClientOptions & ClientWorld & { readonly transport: TransportFactory }
 
 export class Client {
+  /** This client's name on the servers, `~` and 16 hex digits; new for each. */
+  readonly id: PeerId
   readonly #options: WholeOptions
   readonly #events = new EventEmitter<ClientEvents>()
   readonly #transport: Transport
@@ -83,8 +85,8 @@ export class Client {
     this.#options = options
     const { clock, random, cluster, logger = SILENT } = options
     this.#timeoutMs = options.timeoutMs ?? TIMES.timeoutMs
-    const self = `~${hex(random, 16)}`
-    const transport = options.transport({ self, cluster, clock, random, logger })
+    this.id = `~${hex(random, 16)}`
+    const transport = options.transport({ self: this.id, cluster, clock, random, logger })
     this.#transport = transport
     this.#calls = new Calls({
       clock,

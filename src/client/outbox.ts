@@ -1,6 +1,6 @@
 /**
  * The frame being written for the master: commands are encoded into it as the calls are made, and
- * it leaves every 25 calls and at the end of the turn, so that both sides work at once.
+ * it leaves once it is large enough and at the end of the turn, so that both sides work at once.
  */
 import { LIMITS } from '../config.js'
 import type { SendResult } from '../contracts/transport.js'
@@ -12,11 +12,15 @@ import { FrameSlab } from '../wire/slab.js'
 import { type Call, callBytesMax, writeCall } from './call.js'
 import type { WriteWindow } from './write-window.js'
 
-/** Measured: whole batches make client and server take turns (DESIGN 2). */
-const FRAME_CALLS = 25
+/** A frame takes as many calls as the server has unanswered when it begins, within these: whole
+ *  batches make client and server take turns (DESIGN 2), small ones cost a write each. */
+const FRAME_CALLS_MIN = 25
+const FRAME_CALLS_MAX = 256
 const FRAME_BYTES = 65_536
 
 export interface OutboxEnv {
+  /** Calls without an answer. */
+  pending(): number
   send(target: PeerId, frame: Uint8Array): SendResult
   flush(target: PeerId): void
   /** The link took the last frame and wants no more. The outbox is closed by then. */
@@ -31,6 +35,7 @@ export class Outbox {
   #out = new Writer(16)
   #target: PeerId | undefined
   #countAt = 0
+  #callsMax = FRAME_CALLS_MIN
   #calls: Call[] = []
   #window: WriteWindow | undefined
   #lowest = 0
@@ -66,7 +71,8 @@ export class Outbox {
     endRequest(out, start)
     call.target = target
     call.unsure++
-    if (this.#calls.push(call) >= FRAME_CALLS || this.#slab.frameBytes >= FRAME_BYTES) this.finish()
+    if (this.#calls.push(call) >= this.#callsMax || this.#slab.frameBytes >= FRAME_BYTES)
+      this.finish()
     return true
   }
 
@@ -105,6 +111,7 @@ export class Outbox {
 
   #begin(window: WriteWindow | undefined): void {
     this.#out = this.#slab.begin()
+    this.#callsMax = Math.min(Math.max(this.#env.pending(), FRAME_CALLS_MIN), FRAME_CALLS_MAX)
     this.#window = window
     this.#lowest = window?.lowest ?? 0
     this.#countAt = beginRequests(this.#out, window)

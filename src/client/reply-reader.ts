@@ -41,11 +41,11 @@ export class ReplyReader {
       case STATUS.value: {
         const version = reader.f64()
         const expiresAt = reader.f64()
-        const length = reader.u32()
-        if (call !== undefined) {
-          table.remove(call)
-          this.#value(call, version, expiresAt, length)
-        } else reader.skip(length)
+        const bytes = reader.view(reader.u32())
+        if (call === undefined) return
+        // Only now: a call that is removed must be settled, and reading may throw.
+        table.remove(call)
+        settleValue(call, version, expiresAt, bytes)
         return
       }
       case STATUS.written: {
@@ -89,26 +89,6 @@ export class ReplyReader {
     }
   }
 
-  #value(call: Call, version: number, expiresAt: number, length: number): void {
-    const decode = call.decode
-    if (decode === undefined) {
-      call.resolve(rawEntry(this.#own(length), version, expiresAt))
-      return
-    }
-    const bytes = this.#reader.view(length)
-    try {
-      call.resolve(decode(bytes))
-    } catch (cause) {
-      call.reject(cause instanceof GcacheError ? cause : codecError(cause))
-    }
-  }
-
-  #own(length: number): Uint8Array {
-    const bytes = Buffer.allocUnsafe(length)
-    bytes.set(this.#reader.view(length))
-    return bytes
-  }
-
   #page(epoch: number): RawPage {
     const reader = this.#reader
     const cursor = reader.f64()
@@ -118,10 +98,29 @@ export class ReplyReader {
     for (let i = 0; i < count; i++) {
       keys.push(reader.text16())
       reader.skip(16)
-      values.push(this.#own(reader.u32()))
+      values.push(own(reader.view(reader.u32())))
     }
     return { keys, values, cursor, epoch }
   }
+}
+
+function settleValue(call: Call, version: number, expiresAt: number, bytes: Uint8Array): void {
+  const decode = call.decode
+  if (decode === undefined) {
+    call.resolve(rawEntry(own(bytes), version, expiresAt))
+    return
+  }
+  try {
+    call.resolve(decode(bytes))
+  } catch (cause) {
+    call.reject(cause instanceof GcacheError ? cause : codecError(cause))
+  }
+}
+
+function own(lent: Uint8Array): Uint8Array {
+  const bytes = Buffer.allocUnsafe(lent.length)
+  bytes.set(lent)
+  return bytes
 }
 
 function codecError(cause: unknown): GcacheError {

@@ -43,7 +43,8 @@ export type Input<M> =
    *  25 ms. `lateMs`: how late this process's own event loop ran. */
   | { kind: 'tick'; now: number; wall: number; lateMs: number }
   | { kind: 'link-up'; peer: PeerId; session: Session }
-  | { kind: 'congested'; peer: PeerId; session: Session }
+  /** Pause until writable. `lost`: the link refused this message and queued nothing of it. */
+  | { kind: 'congested'; peer: PeerId; session: Session; lost?: M }
   | { kind: 'writable'; peer: PeerId; session: Session }
   /** session 0: a dial that failed. */
   | { kind: 'link-down'; peer: PeerId; session: Session; loss: LinkLoss }

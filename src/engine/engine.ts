@@ -54,6 +54,8 @@ export interface EngineEvents {
   report: [event: string, fields: Record<string, unknown>]
   'link-up': [peer: PeerId]
   'link-down': [peer: PeerId, loss: LinkLoss]
+  /** A congested link takes frames again. */
+  writable: [peer: PeerId]
   /** A broken invariant: the engine has stopped. */
   fatal: [error: unknown]
 }
@@ -79,6 +81,7 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #sessions = new Map<PeerId, Session>()
   readonly #snapshots = new Set<number>()
   #timer: Timer | undefined
+  #startedAt = 0
   #stopped = false
   #batch: Batch | undefined
   #encoded: { message: M; frame: Uint8Array } | undefined
@@ -133,6 +136,7 @@ export class Engine<M = unknown> implements TransportHandler {
   /** Resolves once peers can reach this node; rejects with ADDRESS_IN_USE or ADDRESS_INVALID, and
    *  is then stopped. */
   async start(): Promise<void> {
+    this.#startedAt = this.#options.clock.now()
     // start() binds before it returns: dialling already is harmless, and a simulation never waits
     // for a promise.
     const started = this.#options.transport.start(this)
@@ -253,6 +257,7 @@ export class Engine<M = unknown> implements TransportHandler {
     if (this.#links.isMember(peer)) this.feed({ kind: 'writable', peer, session })
     this.#requests.onWritable(peer, session)
     this.#watches.onWritable(peer, session)
+    this.events.emit('writable', peer)
   }
 
   #onClient(peer: PeerId, session: Session, frame: Uint8Array): void {
@@ -282,7 +287,9 @@ export class Engine<M = unknown> implements TransportHandler {
 
   #statusReply(id: number): Control {
     const { entries, bytes, windows } = this.#options.store.stats()
-    const extra = { entries, bytes, windows, clients: this.#clients.size }
+    const { clock } = this.#options
+    const upMs = Math.floor(clock.now() - this.#startedAt)
+    const extra = { entries, bytes, windows, clients: this.#clients.size, upMs }
     const status = { cluster: this.#options.cluster, ...this.status(), extra }
     return { type: 'status-reply', id, status: status as unknown as Record<string, unknown> }
   }
@@ -399,10 +406,11 @@ export class Engine<M = unknown> implements TransportHandler {
     const result = transport.send(peer, this.#encoded.frame)
     if (result === 'sent') {
       if (this.#encoded.frame.length >= FLUSH_BYTES) transport.flush?.(peer)
-    } else if (result === 'congested') {
-      const session = this.#sessions.get(peer) ?? 0
-      this.#pump.feed({ kind: 'congested', peer, session })
-    } else transport.disconnect(peer)
+      return
+    }
+    const session = this.#sessions.get(peer) ?? 0
+    if (result === 'congested') this.#pump.feed({ kind: 'congested', peer, session })
+    else this.#pump.feed({ kind: 'congested', peer, session, lost: message })
   }
 
   #sendClient(peer: PeerId, frame: Uint8Array): SendResult {

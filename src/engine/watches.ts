@@ -69,7 +69,8 @@ export class Watches implements ChangeSink {
     this.#env = env
   }
 
-  /** A watch or unwatch message of a client. LIMIT if the link has too many: the caller ends it. */
+  /** A watch or unwatch message of a client. PROTOCOL_ERROR if the link has too
+   *  many: the caller ends it. */
   onControl(peer: PeerId, session: Session, message: Control): void {
     if (message.type === 'watch') this.#watch(peer, session, message)
     else if (message.type === 'unwatch') {
@@ -202,7 +203,7 @@ export class Watches implements ChangeSink {
     const { id, cache, prefix } = message
     const former = link.watches.get(id)
     if (former === undefined && link.watches.size >= WATCHES_MAX)
-      throw new GcacheError('LIMIT', `more than ${WATCHES_MAX} watches on one link`)
+      throw new GcacheError('PROTOCOL_ERROR', `more than ${WATCHES_MAX} watches on one link`)
     if (former !== undefined) this.#unwatch(former)
     const watch: Watch = { id, link, cache, prefix, gap: false }
     this.#links.set(peer, link)

@@ -5,8 +5,8 @@
  */
 import type { Cache, CodecChoice } from '../contracts/cache.js'
 import type { Ack, Offset } from '../contracts/types.js'
+import { suggestion } from '../core/suggest.js'
 import { GcacheError } from '../errors.js'
-import { suggestion } from '../suggest.js'
 import {
   canonical,
   DEFAULT_TTL_MS,

@@ -4,8 +4,8 @@
  */
 import type { CacheOptions } from '../contracts/store.js'
 import type { Ack, Member } from '../contracts/types.js'
+import { suggestion } from '../core/suggest.js'
 import { GcacheError } from '../errors.js'
-import { suggestion } from '../suggest.js'
 
 /** The cluster of whoever names none, servers and clients alike. */
 export const DEFAULT_CLUSTER = 'gcache'

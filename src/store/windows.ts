@@ -21,6 +21,8 @@ export const OUTCOMES: readonly Outcome[] = [
 export const FRESH = 0
 export const OUTSIDE = 255
 
+/** A window that was this large stays so: bursts would make it grow again at once. */
+const PLACES_KEPT = 256
 const PLACES_MIN = 8
 
 /**
@@ -84,7 +86,7 @@ export class Window {
     else for (let seq = this.lowest; seq < lowest; seq++) this.#codes[seq % places] = 0
     this.lowest = lowest
     if (this.highest < lowest) this.highest = lowest
-    if (places > PLACES_MIN && (this.highest - lowest) * 16 <= places) this.#resize(PLACES_MIN)
+    if (places > PLACES_KEPT && (this.highest - lowest) * 16 <= places) this.#resize(PLACES_MIN)
   }
 
   #resize(placesMin: number): void {

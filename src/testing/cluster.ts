@@ -30,6 +30,12 @@ export interface SimulatedClusterOptions {
   caches?: Readonly<Record<string, CacheOptions>>
   backlogBytesMax?: number
   backlogEntriesMax?: number
+  /** Bytes of one slice of a copy. */
+  sliceBytesMax?: number
+  /** Bytes that first touch may hold. */
+  snapshotPendingBytesMax?: number
+  /** How likely a frame of an ended session is heard again (law S4); 0 unless told. */
+  staleChance?: number
   /** In the order of the nodes. */
   clocks?: readonly NodeClockOptions[]
   onTrace?: (node: PeerId, line: string) => void
@@ -75,6 +81,9 @@ export class SimulatedCluster implements World {
       caches: options.caches ?? {},
       backlogBytesMax: options.backlogBytesMax ?? LIMITS.backlogBytesMax,
       backlogEntriesMax: options.backlogEntriesMax ?? LIMITS.backlogEntriesMax,
+      sliceBytesMax: options.sliceBytesMax ?? LIMITS.snapshotSliceBytes,
+      snapshotPendingBytesMax: options.snapshotPendingBytesMax ?? LIMITS.snapshotPendingBytesMax,
+      staleChance: options.staleChance ?? 0,
       logger: SILENT,
       root: this.lineage.root,
       hooks: (life: Life) => this.#hooks(life),
@@ -147,9 +156,10 @@ export class SimulatedCluster implements World {
     const node = this.node(id)
     if (!node.running) return
     this.#resumes.delete(id)
-    node.end()
+    // First the network, or the dying process would say goodbye.
     if (how === 'kill') this.network.crash(id)
     else this.network.blackout(id)
+    node.end()
     const { life } = node
     life.notePeak()
     life.endedAt = this.now()

@@ -19,6 +19,9 @@ export const STOP_RECOVERY_MS = 1_500
 /** Waiting shorter than this fits into the 150 ms in which a candidate collects promises. */
 export const HARMLESS_STOP_MS = 100
 
+/** A zero-length fault with its recovery is no separation. */
+const SEPARATION_MS = LINK_RECOVERY_MS + 300
+
 export class Disturbances {
   readonly #byPair = new Map<string, Interval[]>()
   readonly #byNode = new Map<PeerId, Interval[]>()
@@ -32,6 +35,16 @@ export class Disturbances {
 
   at(node: PeerId, now: number): (end: number) => void {
     return open(this.#byNode, node, now, STOP_RECOVERY_MS)
+  }
+
+  /** True if nodes were kept apart or stopped for longer than a moment within [from, to], so that
+   *  two of them may have led at once. Starts do not count. */
+  separated(from: number, to: number): boolean {
+    if (this.everywhere) return true
+    for (const list of [...this.#byPair.values(), ...this.#byNode.values()])
+      for (const { from: begin, to: end } of list)
+        if (begin <= to && end >= from && Math.min(end, to) - begin > SEPARATION_MS) return true
+    return false
   }
 
   /** True if `node` was stopped at some time in [from, to]. */

@@ -3,7 +3,7 @@
  * and frames wait; when it opens they arrive late, due timers before frames, as Node's own loop runs
  * its phases. Once dead, nothing of that life ever runs again.
  */
-import type { Clock, Timer } from '../contracts/environment.js'
+import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type {
   LinkLoss,
   Transport,
@@ -11,9 +11,12 @@ import type {
   TransportTraits,
 } from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
+import { FRAME } from '../wire/requests.js'
 
 export class Gate {
   shut = false
+  /** Set to torture a strategy (law S4): how likely a frame of an ended session comes again. */
+  stale: { chance: number; random: Random } | undefined
   dead = false
   readonly #timers: (() => void)[] = []
   readonly #frames: (() => void)[] = []
@@ -54,6 +57,8 @@ export interface NodeClockOptions {
   rate?: number
   /** How far wall() is from the base's, ms. */
   wallOffsetMs?: number
+  /** What a turn of the event loop takes: after(0) comes so late, ms. */
+  turnMs?: number
 }
 
 /** A node's own idea of time, over the clock that everybody shares. */
@@ -62,6 +67,7 @@ export class NodeClock implements Clock {
   readonly #gate: Gate
   readonly #offsetMs: number
   readonly #rate: number
+  readonly #turnMs: number
   #wallOffsetMs: number
 
   constructor(base: Clock, gate: Gate, options: NodeClockOptions = {}) {
@@ -69,6 +75,7 @@ export class NodeClock implements Clock {
     this.#gate = gate
     this.#offsetMs = options.offsetMs ?? 0
     this.#rate = options.rate ?? 1
+    this.#turnMs = options.turnMs ?? 0
     this.#wallOffsetMs = options.wallOffsetMs ?? 0
   }
 
@@ -82,7 +89,7 @@ export class NodeClock implements Clock {
 
   after(delayMs: number, task: () => void): Timer {
     let cancelled = false
-    const timer = this.#base.after(delayMs / this.#rate, () =>
+    const timer = this.#base.after(Math.max(delayMs, this.#turnMs) / this.#rate, () =>
       this.#gate.runTimer(() => {
         if (!cancelled) task()
       }),
@@ -142,9 +149,13 @@ export class GatedTransport implements Transport {
   }
 }
 
+const STALE_FRAMES_KEPT = 16
+
 class GatedHandler implements TransportHandler {
   readonly #to: TransportHandler
   readonly #gate: Gate
+  /** Frames of peers, newest last, with their sessions. */
+  readonly #kept: { peer: PeerId; session: Session; frame: Uint8Array }[] = []
 
   constructor(to: TransportHandler, gate: Gate) {
     this.#to = to
@@ -165,10 +176,28 @@ class GatedHandler implements TransportHandler {
 
   onFrame(peer: PeerId, session: Session, frame: Uint8Array): void {
     if (this.#gate.dead) return
+    if (this.#gate.stale !== undefined) this.#keep(this.#gate.stale, peer, session, frame)
     if (this.#gate.holds) {
-      const own = frame.slice()
+      const own = new Uint8Array(frame)
       this.#gate.later(() => this.#to.onFrame(peer, session, own))
     } else this.#to.onFrame(peer, session, frame)
+  }
+
+  #keep(
+    { chance, random }: NonNullable<Gate['stale']>,
+    peer: PeerId,
+    session: Session,
+    frame: Uint8Array,
+  ): void {
+    // Frames between nodes only: those of clients are nobody's law.
+    if (frame[0] < FRAME.strategyFirst) return
+    const index = this.#kept.findIndex(one => one.peer === peer && one.session < session)
+    if (index >= 0 && !this.#gate.shut && random.next() < chance) {
+      const [old] = this.#kept.splice(index, 1)
+      this.#to.onFrame(old.peer, old.session, old.frame)
+    }
+    this.#kept.push({ peer, session, frame: new Uint8Array(frame) })
+    if (this.#kept.length > STALE_FRAMES_KEPT) this.#kept.shift()
   }
 
   onWritable(peer: PeerId, session: Session): void {

@@ -128,7 +128,9 @@ export class Nemesis {
     if (this.#happens(rates.resume))
       for (const node of cluster.live()) if (node.paused) cluster.resume(node.id)
     if (this.#happens(rates.stall)) {
-      cluster.stall(this.#anyone(), 50 + random.next() * (rates.stallMsMax - 50))
+      // Every other one as long as may be: it is at the limit where mistakes are made.
+      const share = random.chance(0.5) ? 1 : random.next()
+      cluster.stall(this.#anyone(), 50 + share * (rates.stallMsMax - 50))
       this.#count('stall')
     }
   }

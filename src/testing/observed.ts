@@ -94,10 +94,13 @@ export interface StoreWatcher {
 export class ObservedStore implements StateMachine {
   readonly #inner: StateMachine
   readonly #watcher: StoreWatcher
+  readonly #sliceBytesMax: number
 
-  constructor(inner: StateMachine, watcher: StoreWatcher) {
+  /** Small slices make long copies, during which much may happen. */
+  constructor(inner: StateMachine, watcher: StoreWatcher, sliceBytesMax: number) {
     this.#inner = inner
     this.#watcher = watcher
+    this.#sliceBytesMax = sliceBytesMax
   }
 
   get applied(): Offset {
@@ -150,7 +153,7 @@ export class ObservedStore implements StateMachine {
   }
 
   readSnapshot(id: number, bytesMax: number): ReturnType<StateMachine['readSnapshot']> {
-    return this.#inner.readSnapshot(id, bytesMax)
+    return this.#inner.readSnapshot(id, Math.min(bytesMax, this.#sliceBytesMax))
   }
 
   closeSnapshot(id: number): void {

@@ -5,7 +5,7 @@
  */
 
 import { TIMES } from '../config.js'
-import type { Clock, Random } from '../contracts/environment.js'
+import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type { Transport, TransportHandler } from '../contracts/transport.js'
 import type { Ack, PeerId, Session } from '../contracts/types.js'
 import { Reader, Writer } from '../wire/bytes.js'
@@ -33,7 +33,7 @@ export interface Reply {
   readonly from: PeerId
   readonly epoch: number
   readonly at: number
-  readonly kind: 'written' | 'value' | 'absent' | 'number' | 'error'
+  readonly kind: 'written' | 'value' | 'absent' | 'error'
   readonly offset: number
   readonly version: number
   readonly copies: number
@@ -86,6 +86,7 @@ interface Server {
   readonly id: PeerId
   readonly address: string
   session: Session
+  heardAt: number
   master: PeerId
   epoch: number
   serving: boolean
@@ -96,10 +97,12 @@ interface Attempt {
   readonly server: Server
   readonly repeat: boolean
   open: boolean
+  timer: Timer | undefined
 }
 
 const RETRY_MS = 40
 const REDIAL_MS = 100
+const SILENT_MS_MAX = 2_000
 /** Later answers to older attempts are not understood any more. */
 const ATTEMPTS_KEPT = 2_000
 const OUT = new Writer(4_096)
@@ -108,7 +111,7 @@ export class SimulatedClient implements TransportHandler {
   readonly #o: SimulatedClientOptions
   readonly #servers = new Map<PeerId, Server>()
   readonly #attempts = new Map<number, Attempt>()
-  readonly #open = new Set<Call>()
+  readonly #open = new Map<Call, Timer>()
   readonly #unanswered = new Set<number>()
   #outbox: Call[] = []
   #window = ''
@@ -123,7 +126,15 @@ export class SimulatedClient implements TransportHandler {
   constructor(options: SimulatedClientOptions) {
     this.#o = options
     for (const { id, address } of options.servers)
-      this.#servers.set(id, { id, address, session: 0, master: '', epoch: 0, serving: false })
+      this.#servers.set(id, {
+        id,
+        address,
+        session: 0,
+        heardAt: 0,
+        master: '',
+        epoch: 0,
+        serving: false,
+      })
     void options.transport.start(this)
     for (const server of this.#servers.values()) this.#dial(server)
     this.#openWindow()
@@ -151,7 +162,7 @@ export class SimulatedClient implements TransportHandler {
   /** The process dies: nobody will ever hear how its calls ended. */
   crash(): void {
     this.#dead = true
-    for (const call of [...this.#open]) this.#end(call, 'unknown', undefined)
+    for (const call of [...this.#open.keys()]) this.#end(call, 'unknown', undefined)
     void this.#o.transport.stop()
   }
 
@@ -182,6 +193,7 @@ export class SimulatedClient implements TransportHandler {
   onFrame(peer: PeerId, _session: Session, frame: Uint8Array): void {
     const server = this.#servers.get(peer)
     if (server === undefined || this.#dead) return
+    server.heardAt = this.#o.clock.now()
     if (frame[0] === FRAME.reply) this.#onReplies(server, frame)
     else if (frame[0] === FRAME.control) {
       const control = decodeControl(frame)
@@ -225,12 +237,11 @@ export class SimulatedClient implements TransportHandler {
   }
 
   #begin(call: Call): void {
-    this.#open.add(call)
     if (call.seq !== 0) this.#unanswered.add(call.seq)
-    this.#o.clock.after(this.#o.timeoutMs ?? TIMES.timeoutMs, () => {
-      if (call.endedAt !== undefined) return
-      this.#end(call, call.doubt ? 'unknown' : 'rejected', undefined)
-    })
+    const deadline = this.#o.clock.after(this.#o.timeoutMs ?? TIMES.timeoutMs, () =>
+      this.#end(call, call.doubt ? 'unknown' : 'rejected', undefined),
+    )
+    this.#open.set(call, deadline)
     this.#queue(call)
   }
 
@@ -241,15 +252,16 @@ export class SimulatedClient implements TransportHandler {
     this.#o.clock.after(0, () => this.#flush())
   }
 
-  /** All calls of one instant travel in one frame a node, as a real client's turn does. */
+  /** All calls of one instant and window travel in one frame, as a real client's turn does. */
   #flush(): void {
     this.#flushing = false
     const calls = this.#outbox.filter(call => call.endedAt === undefined && !this.#dead)
     this.#outbox = []
-    for (const write of [true, false]) {
-      const some = calls.filter(call => (call.seq !== 0) === write)
-      if (some.length > 0) this.#send(some, false)
-    }
+    for (const window of new Set(calls.map(call => call.window)))
+      this.#send(
+        calls.filter(call => call.window === window),
+        false,
+      )
   }
 
   #send(calls: readonly Call[], repeat: boolean): void {
@@ -258,9 +270,11 @@ export class SimulatedClient implements TransportHandler {
       for (const call of calls) if (!repeat) this.#retryLater(call)
       return
     }
+    const { session } = server
     OUT.reset()
     const write = calls[0].seq !== 0
-    const lowest = Math.min(...calls.map(call => call.seq), ...this.#unanswered)
+    const mine = calls[0].window === this.#window ? this.#unanswered : []
+    const lowest = Math.min(...calls.map(call => call.seq), ...mine)
     const window = write ? { id: calls[0].window, lowest } : undefined
     const at = beginRequests(OUT, window)
     for (const call of calls) {
@@ -269,10 +283,10 @@ export class SimulatedClient implements TransportHandler {
       writeCommand(OUT, call)
       endRequest(OUT, start)
       call.attempts++
-      const attempt: Attempt = { call, server, repeat, open: true }
+      const attempt: Attempt = { call, server, repeat, open: true, timer: undefined }
       this.#attempts.set(id, attempt)
-      this.#o.clock.after(this.#o.attemptMs ?? 900, () => {
-        if (attempt.open) this.#again(attempt)
+      attempt.timer = this.#o.clock.after(this.#o.attemptMs ?? 900, () => {
+        if (attempt.open) this.#late(attempt, session)
       })
     }
     for (const id of this.#attempts.keys()) {
@@ -296,6 +310,15 @@ export class SimulatedClient implements TransportHandler {
     }
     if (best !== undefined && attempts % 4 !== 3) return best
     return linked.length === 0 ? undefined : linked[this.#turn++ % linked.length]
+  }
+
+  /** No answer in time; a server that says nothing at all may have lost this link unnoticed. */
+  #late(attempt: Attempt, session: Session): void {
+    const { server } = attempt
+    const silentMs = this.#o.clock.now() - server.heardAt
+    if (server.session === session && silentMs > SILENT_MS_MAX)
+      this.#o.transport.disconnect(server.id)
+    this.#again(attempt)
   }
 
   /** An attempt is over without an answer that settles its call. */
@@ -325,6 +348,7 @@ export class SimulatedClient implements TransportHandler {
       this.#attempts.delete(id)
       const wasOpen = attempt.open
       attempt.open = false
+      attempt.timer?.cancel()
       this.#onReply(attempt, reply, wasOpen)
     }
     reader.finish()
@@ -358,6 +382,7 @@ export class SimulatedClient implements TransportHandler {
     call.endedAt = this.#o.clock.now()
     call.outcome = outcome
     call.reply = reply
+    this.#open.get(call)?.cancel()
     this.#open.delete(call)
     if (call.seq !== 0 && call.window === this.#window) {
       if (call === this.#opening) {
@@ -398,34 +423,33 @@ function writeCommand(out: Writer, call: Call): void {
 }
 
 function readReply(reader: Reader, from: PeerId, epoch: number, at: number): Reply {
+  let kind: Reply['kind'] = 'absent'
+  let [offset, version, copies, expiresAt, code, surely] = [0, 0, 0, 0, '', false]
   const status = reader.u8()
-  const none = { from, epoch, at, offset: 0, version: 0, copies: 0, expiresAt: 0, code: '' }
   switch (status) {
-    case STATUS.written: {
-      const offset = reader.f64()
-      const version = reader.f64()
-      const copies = reader.u8()
+    case STATUS.written:
+      kind = 'written'
+      offset = reader.f64()
+      version = reader.f64()
+      copies = reader.u8()
       reader.u8()
-      return { ...none, kind: 'written', offset, version, copies, surely: false }
-    }
-    case STATUS.value: {
-      const version = reader.f64()
-      const expiresAt = reader.f64()
+      break
+    case STATUS.value:
+      kind = 'value'
+      version = reader.f64()
+      expiresAt = reader.f64()
       reader.skip(reader.u32())
-      return { ...none, kind: 'value', version, expiresAt, surely: false }
-    }
+      break
     case STATUS.absent:
-      return { ...none, kind: 'absent', surely: false }
-    case STATUS.number:
-      reader.f64()
-      return { ...none, kind: 'number', surely: false }
-    case STATUS.error: {
-      const code = reader.text8()
-      const surely = reader.u8() === 1
+      break
+    case STATUS.error:
+      kind = 'error'
+      code = reader.text8()
+      surely = reader.u8() === 1
       reader.text16()
-      return { ...none, kind: 'error', code, surely }
-    }
+      break
     default:
-      return reader.fail(`unknown status ${status}`)
+      reader.fail(`unknown status ${status}`)
   }
+  return { from, epoch, at, kind, offset, version, copies, expiresAt, code, surely }
 }

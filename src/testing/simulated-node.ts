@@ -37,6 +37,10 @@ export interface NodeEnv {
   readonly caches: Readonly<Record<string, CacheOptions>>
   readonly backlogBytesMax: number
   readonly backlogEntriesMax: number
+  readonly sliceBytesMax: number
+  readonly snapshotPendingBytesMax: number
+  /** How likely a frame of an ended session is heard again. */
+  readonly staleChance: number
   readonly logger: Logger
   readonly root: LogPoint
   hooks(life: Life): NodeHooks
@@ -77,10 +81,12 @@ export class SimulatedNode implements LiveNode {
     this.life = new Life(this.id, this.member.ordinal, incarnation, env.clock.now(), env.root)
     const hooks = env.hooks(this.life)
     this.#gate = new Gate()
+    if (env.staleChance > 0)
+      this.#gate.stale = { chance: env.staleChance, random: env.random.fork() }
     const wallOffsetMs = (this.#clockOptions.wallOffsetMs ?? 0) + this.#wallJumpedMs
     this.#clock = new NodeClock(env.clock, this.#gate, { ...this.#clockOptions, wallOffsetMs })
     this.#log = new MemoryLog(env)
-    this.#store = new KeyValueStore()
+    this.#store = new KeyValueStore(env)
     this.running = true
     this.paused = false
     this.engine = this.#makeEngine(incarnation, hooks)
@@ -118,7 +124,7 @@ export class SimulatedNode implements LiveNode {
       transport: new GatedTransport(transport, this.#gate),
       strategy,
       log: new ObservedLog(this.#log, hooks),
-      store: new ObservedStore(this.#store, hooks),
+      store: new ObservedStore(this.#store, hooks, env.sliceBytesMax),
       durability: 'memory',
       clock,
       random: env.random.fork(),

@@ -107,8 +107,8 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
     nemesis.stop()
     if (env.stopAfterMs === undefined) live(cluster, workload, options)
   } catch (error) {
-    if (!(error instanceof Violation)) throw error
-    violation = error
+    violation =
+      error instanceof Violation ? error : new Violation('INTERNAL', String(error), cluster.now())
   }
   return {
     violation,

@@ -18,8 +18,11 @@ export const STYLES = [
   'crashes',
   'splits',
   'loss',
+  'resets',
   'links',
+  'laggards',
   'pauses',
+  'deposed',
   'resync',
   'clocks',
   'everything',
@@ -49,6 +52,10 @@ export interface SimulationOptions {
   caches: Record<string, CacheOptions>
   backlogBytesMax: number
   backlogEntriesMax: number
+  sliceBytesMax: number
+  snapshotPendingBytesMax: number
+  /** Frames of ended sessions that come again, as a share of all frames after a new link. */
+  staleChance: number
   /** Promotions are violations from then on; undefined where faults excuse them. */
   steadyAfterMs: number | undefined
   /** False: a write with two copies must survive whatever this style does. */
@@ -71,6 +78,8 @@ export function drawOptions(seed: number, seconds: number, style?: Style): Simul
   const random = seededRandom(seed)
   const drawn = random.pick(STYLES)
   const options = baseOptions(seed, seconds, style ?? drawn, random)
+  if (random.chance(0.3))
+    options.snapshotPendingBytesMax = 2_000 + 10 * options.workload.valueBytesMax
   applyStyle(options, random)
   if (options.nodes === 1) options.faults = { ...options.faults, split: 0, cut: 0 }
   const least = options.nodes > 2 ? 2 : 1
@@ -109,7 +118,7 @@ function baseOptions(
     workload: {
       ...CALM_WORKLOAD,
       clients: 1 + random.below(3),
-      rate: random.pick([3, 10, 20]),
+      rate: random.pick([3, 10, 30]),
       keys: random.pick([2, 10, 40]),
       valueBytesMax: random.pick([10, 100, 100, 1_000, 20_000]),
       acks: acks.length > 0 ? acks : ['insync'],
@@ -117,13 +126,19 @@ function baseOptions(
       clears: random.chance(0.3) ? 0.2 : 0,
       deaths: random.chance(0.3) ? 0.05 : 0,
     },
-    clocks: Array.from({ length: nodes }, () => ({ offsetMs: random.next() * 1e7 })),
+    clocks: Array.from({ length: nodes }, () => ({
+      offsetMs: random.next() * 1e7,
+      turnMs: random.pick([0, 0.2, 3]),
+    })),
     caches: {
       few: { ...CACHE, maxEntries: 8 },
       full: { ...CACHE, maxEntries: 8, eviction: 'none' },
     },
     backlogBytesMax: LIMITS.backlogBytesMax,
-    backlogEntriesMax: random.chance(0.3) ? random.pick([5, 50, 500]) : LIMITS.backlogEntriesMax,
+    backlogEntriesMax: random.chance(0.3) ? random.pick([20, 100, 500]) : LIMITS.backlogEntriesMax,
+    sliceBytesMax: random.pick([200, 1_000, LIMITS.snapshotSliceBytes]),
+    snapshotPendingBytesMax: LIMITS.snapshotPendingBytesMax,
+    staleChance: 0,
     steadyAfterMs: undefined,
     mayLose: true,
     core: nodes,
@@ -139,8 +154,10 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
       options.mayLose = false
       return
     case 'stalls':
-      faults.hint = random.pick([0, 5, 50])
-      faults.stall = random.pick([0.3, 1, 3])
+      options.nodes = random.pick([2, 2, 3, 5])
+      fillClocks(options, random)
+      faults.hint = random.pick([0, 0, 50])
+      faults.stall = random.pick([1, 3])
       faults.stallMsMax = 500
       options.steadyAfterMs = 8_000
       options.mayLose = false
@@ -158,19 +175,36 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
     case 'splits':
       return splits(faults, random)
     case 'loss':
+      options.staleChance = random.pick([0, 0.1])
+      if (options.staleChance > 0) links(faults, random)
+      if (random.chance(0.3)) crashes(faults, random)
       return loss(network, random)
+    case 'resets':
+      faults.reset = random.pick([0.1, 0.5])
+      options.staleChance = random.pick([0, 0.3])
+      options.steadyAfterMs = 8_000
+      options.mayLose = false
+      return
     case 'links':
       return links(faults, random)
+    case 'laggards':
+      return laggards(options, random)
+    case 'deposed':
+      return deposed(options, random)
     case 'pauses':
       return pauses(faults, random)
     case 'resync':
       crashes(faults, random)
       options.nodes = Math.max(2, options.nodes)
       fillClocks(options, random)
-      options.backlogEntriesMax = random.pick([5, 20, 100])
+      options.backlogEntriesMax = random.pick([20, 50, 100])
       workload.rate = 30
       workload.keys = random.pick([40, 200])
-      workload.clears = random.pick([0, 0.5])
+      workload.clears = random.pick([0, 2])
+      if (random.chance(0.6)) {
+        options.sliceBytesMax = 200
+        for (const clock of options.clocks) clock.turnMs = 10
+      }
       if (random.chance(0.3)) network.bytesPerMs = random.pick([20, 200])
       if (random.chance(0.5)) links(faults, random)
       return
@@ -183,6 +217,34 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
   }
 }
 
+/** Slaves far apart, and then the master dies: only the best log has it all. */
+function laggards(options: SimulationOptions, random: SeededRandom): void {
+  const { faults, workload } = options
+  options.nodes = random.pick([3, 3, 4, 5])
+  fillClocks(options, random)
+  crashes(faults, random)
+  faults.powerShare = 0
+  faults.clog = random.pick([1, 3])
+  faults.clogMsMax = 700
+  workload.acks = random.pick([['slaves:1'], ['majority'], ['slaves:1', 'master']] as const)
+  workload.rate = 30
+}
+
+/** Masters that stop, write on when they wake, and meet their successors. */
+function deposed(options: SimulationOptions, random: SeededRandom): void {
+  const { faults, workload } = options
+  options.nodes = random.pick([2, 3, 3, 5])
+  fillClocks(options, random)
+  faults.pause = 0.3
+  faults.resume = 0.5
+  faults.split = random.pick([0, 0.2])
+  faults.heal = 0.5
+  faults.crash = random.pick([0, 0.2])
+  faults.restart = 1
+  workload.acks = random.pick([['master'], ['master', 'slaves:1'], ['insync']] as const)
+  workload.rate = 30
+}
+
 function fillClocks(options: SimulationOptions, random: SeededRandom): void {
   while (options.clocks.length < options.nodes)
     options.clocks.push({ offsetMs: random.next() * 1e7 })
@@ -192,7 +254,10 @@ function everything(options: SimulationOptions, random: SeededRandom): void {
   const { faults, network } = options
   if (random.chance(0.5)) crashes(faults, random)
   if (random.chance(0.5)) splits(faults, random)
-  if (random.chance(0.3)) loss(network, random)
+  if (random.chance(0.3)) {
+    loss(network, random)
+    options.staleChance = random.pick([0, 0.1])
+  }
   if (random.chance(0.4)) links(faults, random)
   if (random.chance(0.4)) pauses(faults, random)
   if (random.chance(0.3)) clocks(options, random)

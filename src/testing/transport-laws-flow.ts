@@ -70,10 +70,15 @@ export const FLOW_LAWS: readonly Law[] = [
     async run(bench) {
       const [a, b] = await bench.pair()
       assert.equal(a.send('nobody', Buffer.from('x')), 'dropped')
-      const sent = flood(a, 'b', 'dropped', bench)
-      await bench.sees('the accepted ones arrive', () => b.all('frame').length === sent)
+      let sent = 0
+      for (let round = 1; round <= 3; round++) {
+        sent += flood(a, 'b', 'dropped', bench)
+        await bench.sees('the accepted ones arrive', () => b.all('frame').length === sent)
+        await bench.sees('a may write again', () => a.all('writable').length === round)
+      }
       await bench.pass(50)
       assert.equal(b.all('frame').length, sent, 'and only those')
+      checkFlood(b, 3)
       a.disconnect('b')
       assert.equal(a.send('b', Buffer.from('x')), 'dropped')
     },
@@ -87,7 +92,7 @@ export const FLOW_LAWS: readonly Law[] = [
         await bench.sees('a may write again', () => a.all('writable').length === round)
       }
       assert.equal(a.send('b', Buffer.from('x')), 'sent')
-      assert.ok(b.all('frame').length > 0)
+      await bench.sees('the last has arrived', () => b.all('frame').at(-1)?.frame.length === 1)
     },
   },
   {
@@ -162,11 +167,25 @@ function checkStorm(node: BenchNode, mark: number): void {
 /** Sends in one turn until the answer is `wanted`; returns how many frames were taken. */
 function flood(node: BenchNode, peer: string, wanted: string, bench: Bench): number {
   const { queueBytesMax } = node.transport.traits
-  const frame = Buffer.alloc(16_384)
   for (let taken = 0; ; ) {
+    const frame = Buffer.alloc(16_384, taken)
+    frame.writeUInt32LE(taken)
     assert.ok(taken * frame.length <= queueBytesMax + bench.medium.mediumBytesMax, `no ${wanted}`)
     const answer = node.send(peer, frame)
     if (answer !== 'dropped') taken++
     if (answer === wanted) return taken
   }
+}
+
+/** All that arrived are floods, one after the other, each frame as it was sent. */
+function checkFlood(node: BenchNode, floods: number): void {
+  let number = -1
+  for (const { frame } of node.all('frame')) {
+    const next = frame.readUInt32LE()
+    if (next === 0) floods--
+    else assert.equal(next, number + 1)
+    number = next
+    assert.ok(frame.subarray(4).every(byte => byte === (number & 0xff)))
+  }
+  assert.equal(floods, 0)
 }

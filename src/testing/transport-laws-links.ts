@@ -62,6 +62,28 @@ export const LINK_LAWS: readonly Law[] = [
     },
   },
   {
+    name: 'T2 a handler that hangs up and throws as well hears of it once',
+    async run(bench) {
+      const a = await bench.started('a', {
+        on(it, node) {
+          if (it.kind !== 'frame') return
+          node.disconnect(it.peer)
+          throw new GcacheError('PROTOCOL_ERROR', 'no frame of ours')
+        },
+      })
+      const b = await bench.started('b')
+      b.connect('a', a.transport.address)
+      await bench.sees('both are up', () => a.isUp('b') && b.isUp('a'))
+      for (let i = 0; i < 3; i++) b.send('a', HELLO)
+      await bench.sees('both are down', () => !a.isUp('b') && !b.isUp('a'))
+      await bench.pass(50)
+      assert.deepEqual(
+        a.happenings.map(it => it.kind),
+        ['up', 'frame', 'down'],
+      )
+    },
+  },
+  {
     name: 'T8 no handler call from inside send, flush, connect or disconnect',
     async run(bench) {
       const [a, b] = await bench.pair((it, node) => {

@@ -1,7 +1,7 @@
 /** T9, T11 and T13 against raw bytes, for transports over stream/: strangers that misbehave. */
 import assert from 'node:assert/strict'
 import { encodeGreeting, type Hello } from '../../transports/stream/hello.js'
-import type { StreamConnection } from '../../transports/stream/layer.js'
+import type { StreamLayer } from '../../transports/stream/layer.js'
 import { LIMITS, PROTOCOL_VERSION } from '../config.js'
 import type { LinkLoss } from '../contracts/transport.js'
 import { GcacheError } from '../errors.js'
@@ -36,20 +36,48 @@ export const RAW_LAWS: readonly Law[] = [
     },
   },
   {
-    name: 'T11 the hello refuses another protocol version, with a reason',
+    name: 'T10 a dial that arrives late does not replace a newer link, a newer one does',
     async run(bench) {
       const a = await bench.started('a')
-      const raw = await Raw.open(bench, a)
-      raw.write(framed(encodeGreeting({ ...raw.hello(), version: PROTOCOL_VERSION + 1 })))
-      await bench.sees('it is closed', () => raw.loss !== undefined)
-      assert.ok(raw.heard().includes('protocol version'))
-      assert.ok(String(a.warnings[0]?.reason).includes('protocol version'))
-      assert.deepEqual(a.happenings, [])
-      await raw.close()
+      const older = await Raw.open(bench, a)
+      const newer = await Raw.open(bench, a)
+      const newest = await Raw.open(bench, a)
+      await newer.link({ dial: 6 })
+      older.write(framed(encodeGreeting(older.hello({ dial: 5 }))))
+      await bench.sees('the older is turned away', () => older.loss !== undefined)
+      assert.ok(older.heard().includes('goes before'))
+      assert.deepEqual(a.all('down'), [])
+      await newest.link({ dial: 7 }, 2)
+      await bench.sees('the newer is cut off', () => newer.loss !== undefined)
+      const kinds = a.happenings.map(it => it.kind)
+      assert.deepEqual(kinds, ['up', 'down', 'up'])
+      for (const raw of [older, newer, newest]) await raw.close()
     },
   },
   {
-    name: 'T13 before the hello a length over helloBytesMax ends the connection',
+    name: 'T11 the acceptor itself refuses another version, cluster, peer or a bad id',
+    async run(bench) {
+      const a = await bench.started('a')
+      const wrong: [Partial<Hello>, string][] = [
+        [{ version: PROTOCOL_VERSION + 1 }, 'protocol version'],
+        [{ cluster: 'other' }, 'cluster'],
+        [{ to: 'other' }, 'expected'],
+        [{ from: 'a b' }, 'is no id'],
+        [{ from: 'a' }, 'itself'],
+      ]
+      for (const [fields, reason] of wrong) {
+        const raw = await Raw.open(bench, a)
+        raw.write(framed(encodeGreeting(raw.hello(fields))))
+        await bench.sees('it is closed', () => raw.loss !== undefined)
+        assert.ok(raw.heard().includes(reason), `${raw.heard()} says ${reason}`)
+        assert.ok(String(a.warnings.at(-1)?.reason).includes(reason))
+        await raw.close()
+      }
+      assert.deepEqual(a.happenings, [])
+    },
+  },
+  {
+    name: 'T13 before the hello a length over helloBytesMax ends the stream',
     async run(bench) {
       const a = await bench.started('a')
       for (const bytes of [
@@ -97,7 +125,7 @@ export const RAW_LAWS: readonly Law[] = [
       await bench.sees('both are up', () => a.isUp('b') && b.isUp('a'))
       const raw = await Raw.open(bench, a)
       // The bad frame comes in one piece with the end of the handshake.
-      await raw.link(framed(Buffer.alloc(1)), framed(Buffer.from('x')))
+      await raw.link({}, 1, framed(Buffer.alloc(1)), framed(Buffer.from('x')))
       await bench.sees('that link is down', () => a.all('down').length === 1)
       assert.equal(a.all('down')[0].peer, 'raw')
       assert.equal(a.all('down')[0].loss, 'protocol')
@@ -122,7 +150,7 @@ class Raw {
   readonly #bench: Bench
   readonly #target: BenchNode
   readonly #chunks: Buffer[] = []
-  #connection: StreamConnection | undefined
+  #stream: ReturnType<StreamLayer['dial']> | undefined
   #stop: () => Promise<void> = async () => {}
 
   private constructor(bench: Bench, target: BenchNode) {
@@ -136,7 +164,7 @@ class Raw {
     assert.ok(layer, 'a medium of streams has a layer')
     let open = false
     raw.#stop = () => layer.stop()
-    raw.#connection = layer.dial(target.transport.address, {
+    raw.#stream = layer.dial(target.transport.address, {
       onOpen() {
         open = true
       },
@@ -150,26 +178,26 @@ class Raw {
     return raw
   }
 
-  hello(): Hello {
+  hello(fields: Partial<Hello> = {}): Hello {
     const frameBytesMax = LIMITS.peerFrameBytesMax
     const who = { cluster: 'suite', from: 'raw', to: this.#target.id, life: 'once', dial: 1 }
-    return { kind: 'hello', version: PROTOCOL_VERSION, frameBytesMax, ...who }
+    return { kind: 'hello', version: PROTOCOL_VERSION, frameBytesMax, ...who, ...fields }
   }
 
   write(bytes: Uint8Array): void {
-    this.#connection?.write(Buffer.from(bytes))
+    this.#stream?.write(Buffer.from(bytes))
   }
 
   heard(): string {
     return Buffer.concat(this.#chunks).toString('latin1')
   }
 
-  /** Says hello and ready, and `more` in the same piece. */
-  async link(...more: Uint8Array[]): Promise<void> {
-    this.write(framed(encodeGreeting(this.hello())))
+  /** Says hello and ready, and `more` in the same piece; the target is then up for the nth time. */
+  async link(fields: Partial<Hello> = {}, ups = 1, ...more: Uint8Array[]): Promise<void> {
+    this.write(framed(encodeGreeting(this.hello(fields))))
     await this.#bench.sees('the hello is answered', () => this.#chunks.length > 0)
     this.write(Buffer.concat([framed(encodeGreeting({ kind: 'ready' })), ...more]))
-    await this.#bench.sees('up', () => this.#target.all('up', 'raw').length === 1)
+    await this.#bench.sees('up', () => this.#target.all('up', 'raw').length === ups)
   }
 
   async close(): Promise<void> {

@@ -11,7 +11,7 @@ import { type Call, type CallPlan, SimulatedClient } from './simulated-client.js
 
 export interface WorkloadOptions {
   clients: number
-  /** Calls a second and client, on average. */
+  /** Calls a second, all clients together, on average. */
   rate: number
   keys: number
   valueBytesMax: number
@@ -129,7 +129,8 @@ export class Workload {
   }
 
   #schedule(i: number): void {
-    const { rate, burstMax, deaths } = this.#o
+    const { burstMax, clients, deaths } = this.#o
+    const rate = this.#o.rate / clients
     const burst = 1 + this.#random.below(burstMax)
     const meanMs = (1_000 * (1 + burstMax)) / 2 / rate
     this.#cluster.clock.after(-Math.log(1 - this.#random.next()) * meanMs, () => {

@@ -1,7 +1,8 @@
 /**
- * Frames on a byte stream: u32 little-endian length, then so many bytes. A declared length is judged
- * before a byte is buffered (law T13), and what a frame needs is held in one growing buffer, never in
- * a list of pieces, so that a dribbling sender costs no more than a quick one (SECURITY 6, 10).
+ * Frames on a byte stream: u32 little-endian length, then so many bytes. A declared length is
+ * judged before a byte is buffered (law T13), and what a frame needs is held in one growing buffer,
+ * never in a list of pieces, so that a dribbling sender costs no more than a quick one
+ * (SECURITY 6, 10).
  */
 import { GcacheError } from '../errors.js'
 
@@ -99,7 +100,7 @@ export class FrameDecoder {
     if (length > this.frameBytesMax)
       throw new GcacheError(
         'FRAME_TOO_BIG',
-        `frame of ${length} bytes exceeds frameBytesMax ${this.frameBytesMax}: raise it on every node`,
+        `frame of ${length} bytes exceeds frameBytesMax ${this.frameBytesMax}: raise it everywhere`,
       )
     if (length === 0) throw new GcacheError('PROTOCOL_ERROR', 'frame of 0 bytes')
     return length

@@ -27,7 +27,7 @@ export function onSync(
   stopCopy(s, effects, peer)
   const common = commonWith(s, m)
   if (common !== undefined && common === m.next && s.log.read(common, 1) !== undefined) {
-    peer.progress = newProgress('stream', common, common, s.now, 0)
+    peer.progress = newProgress('stream', common, common, s.now, 0, s.next)
     const { epoch, history, next } = s
     effects.send(peer.id, { type: 'sync-reply', epoch, history, from: common, next })
     catchUp(s, effects, peer)
@@ -50,7 +50,7 @@ export function copyTo(s: GroupState, effects: Sink, peer: Peer, diverged: numbe
   const wait = COPY_AGAIN_MS * 2 ** Math.min(peer.copiesFailed, 4)
   if (peer.copiesFailed > 0) peer.copyAfter = s.now + wait
   const copy = ++s.copies
-  peer.progress = newProgress('copy', s.next, 1, s.now, copy)
+  peer.progress = newProgress('copy', s.next, 1, s.now, copy, s.next)
   effects.openSnapshot(GROUP, copy)
   const { epoch, history, next, crc, starts } = s
   const time = s.clock.time
@@ -78,7 +78,8 @@ export function onSnapshot(
   progress.reading = false
   progress.sliceNext = input.next
   progress.sliceLast = input.state === 'done'
-  effects.send(peer.id, { type: 'copy-slice', epoch, copy, index, slice: input.slice })
+  const { next, slice } = input
+  effects.send(peer.id, { type: 'copy-slice', epoch, copy, index, next, slice })
   advanceCopy(s, effects, peer)
 }
 

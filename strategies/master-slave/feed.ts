@@ -50,3 +50,16 @@ export function catchUp(s: GroupState, effects: Sink, peer: Peer): void {
   progress.next = batches[batches.length - 1].next
   effects.send(peer.id, appendOf(s, batches))
 }
+
+/**
+ * The link refused `lost`: entries are fed again once it is writable. Anything else was part of an
+ * order of messages that a refusal breaks, so the session ends and begins anew.
+ */
+export function takeBack(effects: Sink, peer: Peer, lost: Message): void {
+  const { progress } = peer
+  if (lost.type !== 'append' || progress?.state !== 'stream') {
+    if (lost.type !== 'heartbeat') effects.disconnect(peer.id, 'BUSY')
+    return
+  }
+  progress.next = Math.min(progress.next, lost.batches[0].first)
+}

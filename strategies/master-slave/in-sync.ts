@@ -1,5 +1,5 @@
 /**
- * Who is in sync: a slave that has, within one heartbeat, all that the master had. The set shrinks
+ * Who is in sync: a slave that within half a second has all that the master had. The set shrinks
  * when one is silent, lags for 2 s or is surely dead, but never below `inSyncMin` under a write
  * that waits for it: that write must end in ACK_TIMEOUT, not in a smaller promise (KIP-966).
  */
@@ -7,6 +7,8 @@ import type { Offset } from '../../src/contracts/types.js'
 import type { GroupState, Peer, Progress, Sink } from './state.js'
 
 const LAG_MS_MAX = 2_000
+/** A slave joins once it needed no longer than this for all that the master had when it began. */
+const JOIN_MS_MAX = 500
 
 export function noteAck(
   s: GroupState,
@@ -18,9 +20,11 @@ export function noteAck(
 ): void {
   progress.acked = next
   progress.durable = durable
-  if (next < s.heartbeatNext) return
-  progress.caughtUpAt = s.now
-  if (progress.inSync) return
+  if (next < progress.mark) return
+  const roundMs = s.now - progress.markAt
+  progress.mark = s.next
+  progress.markAt = s.now
+  if (progress.inSync || roundMs > JOIN_MS_MAX) return
   progress.inSync = true
   peer.copiesFailed = 0
   effects.report('in-sync', { peer: peer.id, inSync: true })
@@ -36,7 +40,7 @@ export function maintainInSync(s: GroupState, effects: Sink): void {
       ? 'gone'
       : silentMs > s.settings.suspectAfterMs
         ? 'silent'
-        : progress.inSync && s.now - progress.caughtUpAt > LAG_MS_MAX
+        : progress.inSync && progress.acked < progress.mark && s.now - progress.markAt > LAG_MS_MAX
           ? 'lag'
           : undefined
     if (reason === undefined) continue

@@ -14,7 +14,7 @@ import { unreachable } from '../../src/core/assert.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { considerBootstrap } from './bootstrap.js'
 import { advanceCopy, onSnapshot, onSync, stopCopy } from './copy.js'
-import { catchUp } from './feed.js'
+import { catchUp, takeBack } from './feed.js'
 import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
 import { type Message, messageCodec } from './messages.js'
 import { type MasterSlaveOptions, type Settings, settingsOf } from './options.js'
@@ -95,7 +95,7 @@ class MasterSlave implements ReplicationStrategy<Message> {
         return onLinkDown(s, effects, input)
       case 'congested':
       case 'writable':
-        return onFlow(s, effects, input.peer, input.session, input.kind === 'congested')
+        return onFlow(s, effects, input)
       case 'snapshot':
         return onSnapshot(s, effects, input)
       case 'view':
@@ -249,11 +249,19 @@ function onLinkDown(
   if (s.role === 'master') tickMaster(s, effects)
 }
 
-function onFlow(s: GroupState, effects: Sink, id: PeerId, session: number, congested: boolean) {
-  const peer = s.peers.get(id)
-  if (peer === undefined || peer.session !== session) return
-  peer.congested = congested
-  if (congested || s.role !== 'master') return
+function onFlow(
+  s: GroupState,
+  effects: Sink,
+  input: Extract<Input<Message>, { kind: 'congested' | 'writable' }>,
+): void {
+  const peer = s.peers.get(input.peer)
+  if (peer === undefined || peer.session !== input.session) return
+  peer.congested = input.kind === 'congested'
+  if (input.kind === 'congested') {
+    if (input.lost !== undefined) takeBack(effects, peer, input.lost)
+    return
+  }
+  if (s.role !== 'master') return
   if (peer.progress?.state === 'copy') advanceCopy(s, effects, peer)
   else catchUp(s, effects, peer)
 }
@@ -268,7 +276,13 @@ function onState(
   s.see(m.promised)
   s.see(m.epoch)
   if (m.role === 'master') hearMaster(s, effects, peer, m.epoch)
-  else if (s.master === peer.id) orphan(s, effects)
+  else if (s.master === peer.id && isDemotion(s, m)) orphan(s, effects)
+}
+
+/** The followed master leads no more, or its process is another one. A word from before it led says
+ *  neither: it may have been overtaken. */
+function isDemotion(s: GroupState, m: Extract<Message, { type: 'state' }>): boolean {
+  return m.incarnation !== s.epoch.incarnation || compareEpochs(m.promised, s.epoch) >= 0
 }
 
 /** A higher epoch was promised: this node's time is over, or its older history goes above it. */

@@ -2,7 +2,7 @@
  * The master at work: a turn's proposals become one batch, go to every slave that is up to date,
  * and are answered when their ack level is met. Laggards are fed from the backlog.
  */
-import { TIMES } from '../../src/config.js'
+import { LIMITS, TIMES } from '../../src/config.js'
 import type { Proposal } from '../../src/contracts/strategy.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { copiesWanted } from '../../src/core/majority.js'
@@ -22,7 +22,7 @@ export function propose(s: GroupState, effects: Sink, proposals: readonly Propos
     return
   }
   const admitted = admit(s, effects, proposals)
-  const bytesMax = s.env.frameBytesMax - FRAME_HEAD_BYTES
+  const bytesMax = Math.min(s.env.frameBytesMax, LIMITS.batchBytes) - FRAME_HEAD_BYTES
   let from = 0
   while (from < admitted.length) {
     let to = from
@@ -153,7 +153,6 @@ function allFollow(s: GroupState): boolean {
 /** Tells every linked member who leads, how far the log goes and what time it is. */
 export function heartbeat(s: GroupState, effects: Sink): void {
   s.heartbeatAt = s.now
-  s.heartbeatNext = s.next
   const { epoch, next } = s
   for (const { id, progress } of s.linked()) {
     const sent = progress?.next ?? 0

@@ -67,7 +67,14 @@ export type Message =
       diverged: number
       starts: EpochStart[]
     }
-  | { type: 'copy-slice'; epoch: Epoch; copy: number; index: number; slice: Uint8Array }
+  | {
+      type: 'copy-slice'
+      epoch: Epoch
+      copy: number
+      index: number
+      next: Offset
+      slice: Uint8Array
+    }
   | { type: 'copy-end'; epoch: Epoch; copy: number; slices: number; next: Offset }
   | { type: 'fenced'; epoch: Epoch; promised: Epoch; master: string }
 
@@ -153,6 +160,7 @@ export function messageCodec(): MessageCodec<Message> {
           writeEpoch(out, message.epoch)
           out.f64(message.copy)
           out.u32(message.index)
+          out.f64(message.next)
           out.u32(message.slice.length)
           out.bytes(message.slice)
           return out.view()
@@ -200,7 +208,8 @@ function readFixed(reader: Reader, kind: number): Message {
     default: {
       const copy = reader.whole()
       const index = reader.u32()
-      return { type: 'copy-slice', epoch, copy, index, slice: reader.copy(reader.u32()) }
+      const next = reader.whole()
+      return { type: 'copy-slice', epoch, copy, index, next, slice: reader.copy(reader.u32()) }
     }
   }
 }

@@ -4,6 +4,7 @@
 
 import { TIMES } from '../../src/config.js'
 import type { Ack } from '../../src/contracts/types.js'
+import { suggestion } from '../../src/core/suggest.js'
 import { GcacheError } from '../../src/errors.js'
 
 export interface MasterSlaveOptions {
@@ -47,7 +48,7 @@ export function settingsOf(options: MasterSlaveOptions): Settings {
     if (!known.includes(name))
       throw new GcacheError(
         'CONFIG',
-        `masterSlave: unknown option ${name}; it has ${known.join(', ')}`,
+        `masterSlave: unknown option ${name}: ${suggestion(name, known)}`,
       )
   for (const name of NUMBERS) {
     const value = options[name]

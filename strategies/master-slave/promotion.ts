@@ -186,8 +186,7 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
   for (const peer of s.peers.values()) peer.progress = undefined
   appendNoop(s, effects)
   s.heartbeatAt = s.now
-  s.heartbeatNext = s.next
-  effects.report('failover', {
+  effects.report(s.next === 2 ? 'bootstrap' : 'failover', {
     from: from ?? '',
     to: s.env.self,
     epoch: epoch.number,

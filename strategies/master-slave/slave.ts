@@ -112,7 +112,8 @@ export function onAppend(s: GroupState, effects: Sink, peer: Peer, m: Of<'append
       return requestSync(s, effects)
   }
   for (const batch of batches) {
-    if (batch.first !== s.next) return requestSync(s, effects)
+    const tooFar = s.copying !== undefined && batch.next > s.copying.until
+    if (batch.first !== s.next || tooFar) return requestSync(s, effects)
     if (!continuesChain(batch, s.crc)) {
       s.distrust = true
       return requestSync(s, effects)
@@ -166,7 +167,7 @@ export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
   s.distrust = false
   s.history = m.history
   hold(s, effects, 'copying')
-  s.copying = { copy: m.copy, slices: 0 }
+  s.copying = { copy: m.copy, slices: 0, until: m.at }
   s.copySeen = m.copy
   s.synced = true
   s.heard(m.time)
@@ -178,8 +179,10 @@ export function onCopySlice(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
   if (!isCurrent(s, effects, peer, m.epoch)) return
   s.heard(0)
   if (s.copying?.copy !== m.copy) return
-  if (s.copying.slices !== m.index) return requestSync(s, effects)
+  // The slice was read when all entries below `until` were applied: they must be here by now.
+  if (s.copying.slices !== m.index || s.next !== s.copying.until) return requestSync(s, effects)
   s.copying.slices++
+  s.copying.until = m.next
   if (m.slice.length > 0) effects.install(GROUP, s.next, m.slice)
 }
 

@@ -34,8 +34,9 @@ export interface Progress {
   acked: Offset
   durable: Offset
   inSync: boolean
-  /** When it last had all that the master had one heartbeat before. */
-  caughtUpAt: number
+  /** Rounds, (Raft's, for a new server): what the master had at `markAt`, and when. */
+  mark: Offset
+  markAt: number
   /** The snapshot's id while it is copied, and how many slices went. */
   copy: number
   slices: number
@@ -50,10 +51,11 @@ export function newProgress(
   state: 'stream' | 'copy',
   next: Offset,
   acked: Offset,
-  caughtUpAt: number,
+  markAt: number,
   copy: number,
+  mark: Offset,
 ): Progress {
-  const at = { next, acked, durable: 1, inSync: false, caughtUpAt }
+  const at = { next, acked, durable: 1, inSync: false, mark, markAt }
   const reading = state === 'copy'
   return { state, ...at, copy, slices: 0, reading, sliceNext: next, sliceLast: false }
 }
@@ -116,7 +118,8 @@ export class GroupState {
   syncTarget: Offset = 0
   /** The master's next as last heard, for the lag. */
   masterNext: Offset = 1
-  copying: { copy: number; slices: number } | undefined
+  /** `until`: entries below it may be applied after the slices that are here, no others. */
+  copying: { copy: number; slices: number; until: Offset } | undefined
   /** The newest copy of the followed epoch; one that is said again is a repeat. */
   copySeen = 0
   hunt: Hunt | undefined
@@ -129,7 +132,6 @@ export class GroupState {
   // A master's.
   waiting: Waiting | undefined
   heartbeatAt = 0
-  heartbeatNext: Offset = 1
   graceUntil = 0
   /** Since when (own clock) this node doubts that it is still master; 0: it does not. Only an ack
    *  that echoes `doubtTime` or later ends it: an older one may have waited in a socket. */

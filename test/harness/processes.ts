@@ -78,7 +78,8 @@ export class ServedCluster {
   }
 }
 
-async function freePorts(count: number): Promise<number[]> {
+/** Ports of loopback that were free a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer())
   for (const server of servers)
     await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))

@@ -175,10 +175,18 @@ export class Line {
     const { node } = this.#from
     if (this.#lostInCut(datagram)) return
     const clogMs = this.#medium.clogEndMs(node, this.#to.node) - clock.now()
-    if (this.#to.over) this.#to.strayed()
+    if (this.#to.over) this.#stray(datagram)
     else if (clogMs > 0) clock.after(clogMs, () => this.#arrive(datagram))
     else if (this.#to.paused || this.#parked.length > 0) this.#parked.push(datagram)
     else this.#receive(datagram)
+  }
+
+  /** Nobody is there: the bytes have left the window, so the next ones may find out as well. */
+  #stray(datagram: Datagram): void {
+    const size = datagram.bytes?.length ?? 0
+    this.#travellingBytes = Math.max(0, this.#travellingBytes - size)
+    this.#to.strayed()
+    this.#pump()
   }
 
   #receive(datagram: Datagram): void {

@@ -27,7 +27,7 @@ export interface LinkOwner {
   lostLater(link: Link, loss: LinkLoss, cause?: Error): void
 }
 
-export interface LinkTerms {
+export interface LinkFacts {
   readonly peer: PeerId
   /** The other side's own id: differs from `peer` if that is an alias. */
   readonly remote: PeerId
@@ -48,7 +48,7 @@ export class Link implements StreamEvents {
   /** In the owner's list of links to settle. */
   awake = false
   over = false
-  readonly terms: LinkTerms
+  readonly facts: LinkFacts
   readonly #owner: LinkOwner
   readonly #connection: StreamConnection
   readonly #decoder: FrameDecoder
@@ -64,20 +64,20 @@ export class Link implements StreamEvents {
     owner: LinkOwner,
     connection: StreamConnection,
     decoder: FrameDecoder,
-    terms: LinkTerms,
+    facts: LinkFacts,
   ) {
     this.#owner = owner
     this.#connection = connection
     this.#decoder = decoder
-    this.#queueBytesMax = terms.queueBytesMax
-    this.terms = terms
+    this.#queueBytesMax = facts.queueBytesMax
+    this.facts = facts
     connection.events = this
     decoder.sink = this
   }
 
   send(frame: Uint8Array): SendResult {
     const size = frame.length + FRAME_HEAD_BYTES
-    if (frame.length > this.terms.sendBytesMax) return this.#tooBig(frame.length)
+    if (frame.length > this.facts.sendBytesMax) return this.#tooBig(frame.length)
     if (!this.awake) this.#owner.wake(this)
     if (this.#filled + this.#connection.unsentBytes + size > this.#queueBytesMax) {
       this.flush()
@@ -145,7 +145,7 @@ export class Link implements StreamEvents {
       this.#decoder.push(chunk)
     } catch (error) {
       if (!isProtocolError(error)) throw error
-      if (!this.over) this.#owner.lost(this, 'protocol', error)
+      this.#owner.lost(this, 'protocol', error)
     }
   }
 
@@ -177,20 +177,20 @@ export class Link implements StreamEvents {
   #wait(): void {
     if (this.#waiting) return
     this.#waiting = true
-    if (this.terms.pausesReading) this.#connection.pause()
+    if (this.facts.pausesReading) this.#connection.pause()
   }
 
   #tellWritable(): void {
     if (!this.#waiting) return
     if ((this.#filled + this.#connection.unsentBytes) * 4 > this.#queueBytesMax) return
     this.#waiting = false
-    if (this.terms.pausesReading) this.#connection.resume()
+    if (this.facts.pausesReading) this.#connection.resume()
     this.#owner.becameWritable(this)
   }
 
   /** Sending it would end the link anyway, with less to be seen: say it here. */
   #tooBig(length: number): SendResult {
-    const { remote, sendBytesMax } = this.terms
+    const { remote, sendBytesMax } = this.facts
     const cause = new GcacheError(
       'FRAME_TOO_BIG',
       `frame of ${length} bytes exceeds frameBytesMax ${sendBytesMax} of ${remote}: raise it there`,

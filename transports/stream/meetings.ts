@@ -124,7 +124,7 @@ export class Meetings implements HandshakeOwner {
     const hello = handshake.hello as Hello
     this.#end(handshake)
     const link = this.#owner.linkWith(hello.from)
-    if (!handshake.dialled && link !== undefined && isOlder(hello, link.terms)) {
+    if (!handshake.dialled && link !== undefined && isOlder(hello, link.facts)) {
       handshake.connection?.destroy()
       return
     }
@@ -145,13 +145,13 @@ export class Meetings implements HandshakeOwner {
     const link = this.#owner.linkWith(hello.from)
     if (!isAlias(handshake.expected) || (link === undefined && !this.#attempts.has(hello.from)))
       return { accept: true }
-    const name = link?.terms.peer ?? hello.from
+    const name = link?.facts.peer ?? hello.from
     return { accept: false, reason: `${hello.from} is linked already, as ${name}`, tie: false }
   }
 
   #judgeArrival(handshake: Handshake, hello: Hello): Verdict {
     const link = this.#owner.linkWith(hello.from)
-    if (link !== undefined && isOlder(hello, link.terms)) return TIE
+    if (link !== undefined && isOlder(hello, link.facts)) return TIE
     const other = this.#attempts.get(hello.from)
     if (other !== undefined) {
       if (other.dialled && other.phase === 'greeting' && this.#env.self < hello.from) return TIE

@@ -134,21 +134,19 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   frameArrived(link: Link, frame: Uint8Array): void {
-    this.#handler?.onFrame(link.terms.peer, link.terms.session, frame)
+    this.#handler?.onFrame(link.facts.peer, link.facts.session, frame)
   }
 
   becameWritable(link: Link): void {
-    this.#handler?.onWritable(link.terms.peer, link.terms.session)
+    this.#handler?.onWritable(link.facts.peer, link.facts.session)
   }
 
   lost(link: Link, loss: LinkLoss, cause?: Error): void {
-    this.#remove(link)
-    this.#tellDown(link, loss, cause)
+    if (this.#remove(link)) this.#tellDown(link, loss, cause)
   }
 
   lostLater(link: Link, loss: LinkLoss, cause?: Error): void {
-    this.#remove(link)
-    this.#later(() => this.#tellDown(link, loss, cause))
+    if (this.#remove(link)) this.#later(() => this.#tellDown(link, loss, cause))
   }
 
   // What meetings tell.
@@ -168,7 +166,7 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     if (old !== undefined) this.#tellDown(old, 'closed', new Error('a newer link took its place'))
     if (link.over || this.#stopping !== undefined) return
     link.announced = true
-    this.#handler?.onLinkUp(link.terms.peer, link.terms.session)
+    this.#handler?.onLinkUp(link.facts.peer, link.facts.session)
   }
 
   notLinked(peer: PeerId, loss: LinkLoss, cause?: Error): void {
@@ -196,17 +194,18 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     return link
   }
 
-  #remove(link: Link): void {
-    if (link.over) return
+  /** True if it was there: the handler must then hear that it is down, once. */
+  #remove(link: Link): boolean {
+    if (link.over) return false
     link.end().destroy()
-    this.#links.delete(link.terms.peer)
-    if (link.terms.peer !== link.terms.remote) this.#aliased.delete(link.terms.remote)
+    this.#links.delete(link.facts.peer)
+    if (link.facts.peer !== link.facts.remote) this.#aliased.delete(link.facts.remote)
+    return true
   }
 
   #tellDown(link: Link, loss: LinkLoss, cause?: Error): void {
     if (!link.announced || this.#stopping !== undefined) return
-    link.announced = false
-    this.#handler?.onLinkDown(link.terms.peer, link.terms.session, loss, cause)
+    this.#handler?.onLinkDown(link.facts.peer, link.facts.session, loss, cause)
   }
 
   #later(notice: () => void): void {

@@ -1,6 +1,6 @@
 /**
- * One TCP socket as a StreamConnection. It reads into a buffer that the whole layer shares, and asks
- * after each write whether the kernel took all, so that the writer's buffer is free at once.
+ * One TCP socket as a StreamConnection. It reads into a buffer that the whole layer shares, and
+ * asks after each write whether the kernel took all, so that the writer's buffer is free at once.
  */
 import { type OnReadOpts, Socket } from 'node:net'
 import type { Clock, Timer } from '../../src/contracts/environment.js'
@@ -94,8 +94,8 @@ export class TcpConnection implements StreamConnection {
 
 /**
  * The accepted connection as a socket that reads into our buffer. Node offers `onread` to diallers
- * only, so the handle moves to a new socket: else every read allocates 64 KiB, and a call to and fro
- * costs 26 us instead of 22 (Node 20). Where there is no handle to move, data events do as well.
+ * only, so the handle moves to a new socket: else every read allocates 64 KiB, and a call to and
+ * fro costs 26 us instead of 22 (Node 20). Where there is no handle to move, data events do.
  */
 export function readingInto(accepted: Socket, onread: OnReadOpts): Socket {
   const shell = accepted as unknown as { _handle: object | null | undefined }

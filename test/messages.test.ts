@@ -1,0 +1,176 @@
+/** What nodes say to each other, and clients to nodes: round trips, golden bytes, every cut. */
+import { describe, expect, it } from 'vitest'
+import { seededRandom } from '../src/core/prng.js'
+import { GcacheError } from '../src/errors.js'
+import { encodeBatch } from '../src/wire/batch.js'
+import { Writer } from '../src/wire/bytes.js'
+import { OP, writePlain, writeSet } from '../src/wire/command.js'
+import { type Control, decodeControl, encodeControl } from '../src/wire/control.js'
+import {
+  ackCode,
+  beginReplies,
+  beginRequest,
+  beginRequests,
+  endRequest,
+  writeAbsent,
+  writeError,
+  writeNumber,
+  writeValue,
+  writeWritten,
+} from '../src/wire/requests.js'
+import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
+import { messageCodec } from '../strategies/master-slave/messages.js'
+import { expectGolden } from './harness/golden.js'
+
+const epoch = { number: 513, incarnation: '00112233445566ff' }
+const older = { number: 256, incarnation: 'ffeeddccbbaa9988' }
+const out = new Writer()
+writeSet(out, 'sessions', 'sid', Buffer.from('value'), { ttlMs: 1_000 })
+const command = out.copy()
+const client = { id: 'c'.repeat(16), lowest: 3 }
+const proposal = { id: 1, ack: 'insync', client, seq: 4, bytes: command, start: 0 } as const
+const batch = encodeBatch(epoch, 7, 1_700_000_000_000, 99, [{ ...proposal, end: command.length }])
+const starts = [
+  { epoch: older, first: 1 },
+  { epoch, first: 7 },
+]
+const facts = { data: 'ready', history: '018bcfe5'.repeat(5), starts, lastEpoch: epoch, next: 8 }
+
+const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage, { type: T }> } = {
+  append: { type: 'append', epoch, previous: older, time: 1_700_000_000_001, batches: [batch] },
+  'append-ack': { type: 'append-ack', epoch, next: 8, durable: 7, echo: 1_700_000_000_001 },
+  heartbeat: { type: 'heartbeat', epoch, next: 8, time: 17.5, sent: 8, slices: 0xffff_ffff },
+  state: {
+    type: 'state',
+    role: 'master',
+    data: 'ready',
+    history: facts.history,
+    incarnation: epoch.incarnation,
+    promised: epoch,
+    epoch,
+    master: 'b',
+    lastEpoch: older,
+    next: 8,
+  },
+  probe: { type: 'probe', epoch, nonce: 5 },
+  'probe-reply': { type: 'probe-reply', epoch, nonce: 5, hears: true },
+  prepare: { type: 'prepare', epoch, ...facts } as never,
+  promise: { type: 'promise', epoch, ...facts } as never,
+  refuse: { type: 'refuse', epoch, promised: older, hears: false },
+  pull: { type: 'pull', epoch, from: 7 },
+  'pull-reply': { type: 'pull-reply', epoch, batches: [batch] },
+  nominate: { type: 'nominate', epoch },
+  sync: { type: 'sync', epoch, distrust: false, ...facts } as never,
+  'sync-reply': { type: 'sync-reply', epoch, history: facts.history, from: 7, next: 8 },
+  'copy-begin': {
+    type: 'copy-begin',
+    epoch,
+    history: facts.history,
+    copy: 2,
+    at: 7,
+    crc: 99,
+    time: 1_700_000_000_001,
+    diverged: 3,
+    starts,
+  },
+  'copy-slice': {
+    type: 'copy-slice',
+    epoch,
+    copy: 2,
+    index: 0,
+    next: 8,
+    slice: Buffer.from('slice'),
+  },
+  'copy-end': { type: 'copy-end', epoch, copy: 2, slices: 1, next: 8 },
+  fenced: { type: 'fenced', epoch: older, promised: epoch, master: 'b' },
+}
+
+function codeOf(task: () => unknown): string {
+  try {
+    task()
+    return 'none'
+  } catch (error) {
+    return error instanceof GcacheError ? error.code : `foreign: ${error}`
+  }
+}
+
+describe('messages between nodes', () => {
+  const codec = messageCodec()
+
+  it.each(Object.entries(messages))('%s survives, and its golden bytes decode', (type, message) => {
+    const bytes = Buffer.from(codec.encode(message))
+    expect(bytes[0]).toBeGreaterThanOrEqual(0x40)
+    expect(codec.decode(bytes)).toEqual(message)
+    expect(codec.decode(expectGolden(`master-slave-${type}`, bytes))).toEqual(message)
+  })
+
+  it.each(Object.entries(messages))('%s cut anywhere is a PROTOCOL_ERROR', (_, message) => {
+    const bytes = Buffer.from(codec.encode(message))
+    for (let end = 0; end < bytes.length; end++)
+      expect(codeOf(() => codec.decode(bytes.subarray(0, end)))).toBe('PROTOCOL_ERROR')
+  })
+
+  it('with bytes changed never throw anything but PROTOCOL_ERROR', () => {
+    const random = seededRandom(11)
+    for (const message of Object.values(messages)) {
+      const good = Buffer.from(codec.encode(message))
+      for (let i = 0; i < 300; i++) {
+        const bad = Buffer.from(good)
+        for (let n = 1 + random.below(3); n > 0; n--)
+          bad[random.below(bad.length)] = random.below(256)
+        expect(['none', 'PROTOCOL_ERROR']).toContain(codeOf(() => codec.decode(bad)))
+      }
+    }
+  })
+})
+
+const members = [{ id: 'a', ordinal: 0, address: 'tcp://127.0.0.1:7400' }]
+const controls: Control[] = [
+  { type: 'view', node: 'a', master: 'a', epoch: 513, serving: true, members },
+  { type: 'status', id: 1 },
+  { type: 'status-reply', id: 1, status: { epoch: 513 } },
+  { type: 'watch', id: 2, cache: 'sessions', prefix: 's' },
+  { type: 'unwatch', id: 2 },
+  { type: 'hint', epoch: 513 },
+  { type: 'farewell' },
+]
+
+describe('control frames', () => {
+  it.each(controls.map(c => [c.type, c] as const))('%s survives, golden bytes too', (type, c) => {
+    const bytes = encodeControl(c)
+    expect(decodeControl(bytes)).toEqual(c)
+    expect(decodeControl(expectGolden(`control-${type}`, bytes))).toEqual(c)
+    for (let end = 1; end < bytes.length; end++)
+      expect(codeOf(() => decodeControl(bytes.subarray(0, end)))).toBe('PROTOCOL_ERROR')
+  })
+})
+
+describe('frames of calls', () => {
+  it('have golden bytes: a request with a window, a read without, a reply of each status', () => {
+    const frame = new Writer()
+    const at = beginRequests(frame, { id: 'w'.repeat(16), lowest: 4 })
+    const first = beginRequest(frame, 70_000, ackCode('slaves:1'), 2)
+    writeSet(frame, 'sessions', 'sid', Buffer.from('value'), { ifVersion: 9 })
+    endRequest(frame, first)
+    frame.patchU16(at, 1)
+    expectGolden('request-write', frame.copy())
+
+    frame.reset()
+    const reads = beginRequests(frame, undefined)
+    const read = beginRequest(frame, 1, 0, 0)
+    writePlain(frame, OP.get, 'sessions', 'sid')
+    endRequest(frame, read)
+    frame.patchU16(reads, 1)
+    expectGolden('request-read', frame.copy())
+
+    frame.reset()
+    const count = beginReplies(frame, 513)
+    writeWritten(frame, 1, 7, 7, 2, 0)
+    writeValue(frame, 2, 7, 1_700_000_000_000, 'value')
+    writeAbsent(frame, 3)
+    writeNumber(frame, 4, 12)
+    writeError(frame, 5, 'NOT_MASTER', true, 'node b is master')
+    frame.patchU16(count, 5)
+    expectGolden('reply', frame.copy())
+  })
+})

@@ -1,0 +1,41 @@
+/**
+ * `npm run sim:mutants [-- --only 5,12] [--seeds 1000] [--seconds 60]`: the mutation score. A simulator
+ * that finds nothing proves nothing until it is known what it would find.
+ */
+import { availableParallelism } from 'node:os'
+import { parseArgs } from 'node:util'
+import { MUTANTS } from './mutants/list.js'
+import { type Hunted, hunt } from './mutants/run.js'
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    seeds: { type: 'string', default: '1000' },
+    seconds: { type: 'string', default: '60' },
+  },
+})
+const only = values.only?.split(',')
+const chosen = MUTANTS.filter(
+  one => (only?.includes(one.id) ?? true) && (!values.quick || one.quick),
+)
+const queue = [...chosen]
+const results: Hunted[] = []
+
+async function work(): Promise<void> {
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    const result = await hunt(next, Number(values.seeds), Number(values.seconds))
+    results.push(result)
+    const seeds = result.seeds === undefined ? 'NOT FOUND' : `${result.seeds} seeds`
+    console.log(
+      `${next.id.padStart(3)}  ${next.what.padEnd(56)} ${seeds.padStart(10)}  ${result.found}`,
+    )
+  }
+}
+
+await Promise.all(Array.from({ length: Math.min(availableParallelism(), 4) }, work))
+const found = results.flatMap(({ seeds }) => (seeds === undefined ? [] : [seeds]))
+found.sort((a, b) => a - b)
+const medianSeeds = found[found.length >> 1] ?? null
+console.log(JSON.stringify({ mutants: chosen.length, found: found.length, medianSeeds }))
+process.exitCode = found.length === chosen.length ? 0 : 1

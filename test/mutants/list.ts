@@ -1,0 +1,251 @@
+/**
+ * The planted bugs of TESTING section 5 that profile ordinal can have, each an exact piece of source
+ * and its replacement. Numbers are those of the design's table; letters are additions.
+ */
+
+export interface Edit {
+  /** From the root of the project. */
+  readonly file: string
+  /** Must stand in the file exactly once, or the mutant does not load. */
+  readonly find: string
+  readonly replace: string
+}
+
+export interface Mutant {
+  readonly id: string
+  readonly what: string
+  /** Why it must be found: what it breaks. */
+  readonly why: string
+  readonly edits: readonly Edit[]
+  /** Runs in `npm test`. */
+  readonly quick: boolean
+}
+
+const STRATEGY = 'strategies/master-slave'
+
+function mutant(
+  id: string,
+  what: string,
+  why: string,
+  edits: readonly (readonly [file: string, find: string, replace: string])[],
+  quick = false,
+): Mutant {
+  return {
+    id,
+    what,
+    why,
+    edits: edits.map(([file, find, replace]) => ({ file, find, replace })),
+    quick,
+  }
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  mutant(
+    '1',
+    'no fence check on append',
+    'a deposed master goes on writing into logs that have promised another',
+    [
+      [
+        `${STRATEGY}/slave.ts`,
+        'if (compareEpochs(epoch, s.promised) >= 0) return false',
+        'if (epoch !== undefined) return false',
+      ],
+    ],
+    true,
+  ),
+  mutant(
+    '2',
+    'acks of an older epoch counted',
+    'a receipt counts copies of entries that the slave never saw',
+    [
+      [
+        `${STRATEGY}/master.ts`,
+        "if (s.role !== 'master' || compareEpochs(message.epoch, s.epoch) !== 0) return",
+        "if (s.role !== 'master') return",
+      ],
+    ],
+  ),
+  mutant(
+    '5',
+    'promote without pulling the best log',
+    'the lowest ordinal leads with less than another slave has acknowledged',
+    [
+      [
+        `${STRATEGY}/promotion.ts`,
+        'if (best === undefined) return becomeMaster(s, effects, candidacy)',
+        'if (best !== null) return becomeMaster(s, effects, candidacy)',
+      ],
+    ],
+    true,
+  ),
+  mutant(
+    '7',
+    'best log by length instead of (last epoch, last offset)',
+    'the long log of a deposed master wins over the shorter one of its successor',
+    [
+      [
+        'src/core/epochs.ts',
+        'return order !== 0 ? order > 0 : next > otherNext',
+        'return order === order && next > otherNext',
+      ],
+    ],
+  ),
+  mutant(
+    '11',
+    'epoch without incarnation',
+    'a node that restarts without memory mints an epoch that it has led before',
+    [
+      [
+        'src/core/epochs.ts',
+        '+ ordinal, incarnation }',
+        "+ ordinal, incarnation: incarnation.replace(/./g, '0') }",
+      ],
+    ],
+    true,
+  ),
+  mutant(
+    '12',
+    'a hint alone starts a promotion',
+    'any client can depose a healthy master',
+    [
+      [
+        `${STRATEGY}/suspicion.ts`,
+        's.hints.shortenedTo = Math.min(limit, Math.max(TIMES.hintSilenceMsMin, half))',
+        's.hints.shortenedTo = half * 0',
+      ],
+    ],
+    true,
+  ),
+  mutant(
+    '13',
+    'suspicion not stretched by own delay',
+    'a slave that was busy itself takes its master for dead',
+    [
+      [
+        `${STRATEGY}/suspicion.ts`,
+        'return Math.min(limit * STRETCH_MAX, limit + late)',
+        'return Math.min(limit * STRETCH_MAX, limit + late * 0)',
+      ],
+    ],
+    true,
+  ),
+  mutant(
+    '16',
+    'append without the check of previous',
+    'entries are appended to a log that they do not continue',
+    [
+      [
+        `${STRATEGY}/slave.ts`,
+        'compareEpochs(m.previous, s.lastEpoch) !== 0',
+        'm.previous === undefined',
+      ],
+      [`${STRATEGY}/slave.ts`, 'if (!continuesChain(batch, s.crc)) {', 'if (batch === null) {'],
+      [
+        `${STRATEGY}/copy.ts`,
+        'return commonPoint(s.starts, s.next, m.starts, m.next)',
+        'return Math.min(s.next, m.next)',
+      ],
+    ],
+  ),
+  mutant(
+    '17',
+    'frame of a stale session accepted',
+    'what an earlier life of a slave had said counts for the new one',
+    [
+      [
+        `${STRATEGY}/index.ts`,
+        'if (peer === undefined || peer.session !== input.session) return',
+        'if (peer === undefined) return',
+      ],
+    ],
+  ),
+  mutant(
+    '18',
+    'entry sent before the record it touches first',
+    'a copying slave decides conditions on records that it does not have yet',
+    [
+      [
+        'src/store/apply.ts',
+        'for (const walk of walks.values()) walk.touchRecord(cache.region, slot, applied)',
+        'if (slot < -1) for (const walk of walks.values()) walk.touchRecord(cache.region, slot, applied)',
+      ],
+    ],
+    true,
+  ),
+  mutant('21', '`clear` without a floor', 'a copy brings back what was cleared while it was made', [
+    [
+      'src/store/walk.ts',
+      'if (part.cache.region !== region) part.next = bound',
+      'if (part.cache.region === undefined) part.next = bound',
+    ],
+  ]),
+  mutant(
+    '22',
+    'windows left out of a snapshot',
+    'a retry is refused, or done again, by a node that was copied',
+    [['src/store/walk.ts', 'this.#windows = new Set(windows)', 'this.#windows = new Set()']],
+    true,
+  ),
+  mutant(
+    '23',
+    'no duplicate check at apply',
+    'a retry has a second effect',
+    [['src/store/apply.ts', 'if (known !== FRESH) {', 'if (known === OUTSIDE) {']],
+    true,
+  ),
+  mutant(
+    '26',
+    'a node drops expired records by itself',
+    'what is read on one node differs from what the others hold',
+    [
+      [
+        'src/store/key-value.ts',
+        'if (slot < 0 || region.expired(slot, time)) return undefined\n    region.use(slot)',
+        'if (slot >= 0 && region.expired(slot, time)) region.remove(slot)\n    if (slot < 0 || !region.holds(slot)) return undefined\n    region.use(slot)',
+      ],
+    ],
+  ),
+  mutant(
+    '27',
+    'expiry by the local wall clock',
+    'an operator sets the clock, and sessions die',
+    [
+      [
+        'src/core/cluster-time.ts',
+        'this.time += passed + Math.max(-SLEW * passed, Math.min(SLEW * passed, error))',
+        'this.time = Math.max(this.time, wall + 0 * (error + SLEW))',
+      ],
+    ],
+    true,
+  ),
+  mutant(
+    '31',
+    'in-sync set shrinks below `inSyncMin` silently',
+    'a write is acknowledged with fewer copies than promised',
+    [
+      [
+        `${STRATEGY}/in-sync.ts`,
+        'if (left < s.inSyncMin && s.waiting?.waitsInSync()) continue',
+        'if (left < 0) continue',
+      ],
+      [`${STRATEGY}/acks.ts`, 'inSync >= s.inSyncMin', 'inSync >= 1'],
+    ],
+  ),
+  mutant('32', "copying slave's ack counted", 'half a copy passes for a copy', [
+    [
+      `${STRATEGY}/slave.ts`,
+      'const next = s.copying === undefined ? s.next : 1',
+      'const next = s.next',
+    ],
+    [
+      `${STRATEGY}/master.ts`,
+      "if (progress?.state === 'copy') return advanceCopy(s, effects, peer)",
+      "if (progress?.state === 'copy') {\n    progress.acked = message.next\n    s.waiting?.settle(s, effects)\n    return advanceCopy(s, effects, peer)\n  }",
+    ],
+    [
+      `${STRATEGY}/acks.ts`,
+      "if (progress === undefined || progress.state === 'copy') continue",
+      'if (progress === undefined) continue',
+    ],
+  ]),
+]
