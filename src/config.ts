@@ -11,7 +11,7 @@ export const LIMITS = {
   keyBytesMax: 512,
   /** UTF-8 bytes. SECURITY 7. */
   cacheNameBytesMax: 64,
-  /** Caches of a cluster; a write that would make one more ends as 'full'. Each costs 10 KiB. */
+  /** Caches of a cluster; a write that would make one more ends as 'full'. Each costs 14 KiB. */
   cachesMax: 1_024,
   /** One value. SECURITY 8. */
   valueBytesMax: 2 ** 20,

