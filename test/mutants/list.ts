@@ -193,8 +193,10 @@ export const MUTANTS: readonly Mutant[] = [
     [
       [
         'src/store/key-value.ts',
-        'if (slot < 0 || region.expired(slot, time)) return undefined\n    return region.record(slot)',
-        'if (slot < 0) return undefined\n    if (region.expired(slot, time)) {\n' +
+        'if (slot < 0 || region.expired(slot, time)) return undefined\n' +
+          '    return region.record(slot)',
+        'if (slot < 0) return undefined\n' +
+          '    if (region.expired(slot, time)) {\n' +
           '      region.remove(slot)\n      return undefined\n    }\n    return region.record(slot)',
       ],
     ],
