@@ -197,7 +197,8 @@ export const MUTANTS: readonly Mutant[] = [
           '    return region.record(slot)',
         'if (slot < 0) return undefined\n' +
           '    if (region.expired(slot, time)) {\n' +
-          '      region.remove(slot)\n      return undefined\n    }\n    return region.record(slot)',
+          '      region.remove(slot)\n' +
+          '      return undefined\n    }\n    return region.record(slot)',
       ],
     ],
     'calm',
