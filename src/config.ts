@@ -72,10 +72,15 @@ export const TIMES = {
   hintSilenceMsMin: 700,
   /** Wait for each unsuspected slave of lower ordinal. PROTOCOL 7. */
   ordinalStepMs: 75,
-  /** A candidate waits this long for every reachable peer. PROTOCOL 8. */
-  promiseWaitMs: 150,
+  /** A candidate waits this long for every linked peer: longer than a stall of 500 ms, because a
+   *  slave that is busy may be the only one that holds what was acknowledged. */
+  promiseWaitMs: 600,
+  /** ... but only so long for the suspected master itself. PROTOCOL 8. */
+  oldMasterWaitMs: 150,
   /** The master answers ACK_TIMEOUT before a default client deadline ends. */
   ackTimeoutMs: 3_000,
+  /** A master that was stopped asks its slaves and answers nobody for so long. */
+  doubtMs: 300,
   /** A clock that jumped by this much says: I was stopped. PROTOCOL 9. */
   stoppedMs: 800,
   /** An ordinal cluster begins without its unreachable members after this. PROTOCOL 12. */

@@ -46,6 +46,7 @@ export interface RequestsEnv extends ReplyEnv {
 
 const REPLY_BYTES_MAX = 64
 const ERROR_BYTES_MAX = 512
+const LOWEST_MAX = Number.MAX_SAFE_INTEGER - LIMITS.windowWritesMax
 const NO_BYTES = new Uint8Array(0)
 
 const OUTCOME_CODES: Record<Exclude<Outcome, 'ok'>, ErrorCode> = {
@@ -190,6 +191,8 @@ export class Requests implements ResultSink {
     if (reader.u8() !== 0) {
       const id = reader.latin1(16)
       const lowest = reader.whole()
+      // Beyond, numbers are no longer one apart and a loop over them would not end.
+      if (lowest > LOWEST_MAX) reader.fail(`window of ${lowest}`)
       const last = this.#window
       if (last.id !== id) this.#window = { id, lowest }
       else if (last.lowest !== lowest) this.#window = { id: last.id, lowest }

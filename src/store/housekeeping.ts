@@ -39,7 +39,8 @@ export class Housekeeping {
     }
     this.#expire(time, limit, commands)
     for (const cache of list) this.#evict(cache, limit, commands)
-    if (time >= this.#windowsAt + PROPOSE_AGAIN_MS || time < this.#windowsAt)
+    const crowded = this.#state.windows.size > LIMITS.windowsMax
+    if (crowded || time >= this.#windowsAt + PROPOSE_AGAIN_MS || time < this.#windowsAt)
       this.#closeWindows(time, limit, commands)
     return commands
   }
@@ -108,7 +109,7 @@ export class Housekeeping {
     }
   }
 
-  /** Once a second: idle windows, and beyond the limit those that were used longest ago. */
+  /** Once a second idle windows; at once, beyond the limit, those that were used longest ago. */
   #closeWindows(time: number, limit: number, commands: Uint8Array[]): void {
     this.#windowsAt = time
     const { windows } = this.#state

@@ -182,6 +182,11 @@ export class SimulatedNode implements LiveNode {
     return { bytes: this.#log.bytes, entries: this.#log.next - this.#log.first }
   }
 
+  /** Idempotency windows in the state. */
+  windows(): number {
+    return this.#store.stats().windows
+  }
+
   version(cache: string, key: string): number | undefined {
     return this.#store.get(cache, key, 0)?.version
   }

@@ -57,7 +57,7 @@ export function copyTo(s: GroupState, effects: Sink, peer: Peer, diverged: numbe
   const at = next
   const begin = { copy, at, crc, time, diverged, starts: [...starts] }
   effects.send(peer.id, { type: 'copy-begin', epoch, history, ...begin })
-  effects.readSnapshot(GROUP, copy, LIMITS.snapshotSliceBytes)
+  effects.readSnapshot(GROUP, copy, s.blockBytes(LIMITS.snapshotSliceBytes))
 }
 
 export function onSnapshot(
@@ -72,42 +72,54 @@ export function onSnapshot(
     return
   }
   if (input.state === 'overflow') return failCopy(s, effects, peer, 'overflow')
-  const { epoch } = s
-  const { copy } = progress
-  const index = progress.slices++
+  const { next, slice, state } = input
   progress.reading = false
-  progress.sliceNext = input.next
-  progress.sliceLast = input.state === 'done'
-  const { next, slice } = input
-  effects.send(peer.id, { type: 'copy-slice', epoch, copy, index, next, slice })
+  progress.held.push({ slice, next, last: state === 'done' })
   advanceCopy(s, effects, peer)
 }
 
 /**
  * The next piece of a copy, unless its link is congested: entries up to where the last slice was
- * read, then the next slice, or the end. Called again by acks, by `writable` and by heartbeats.
+ * read, then the next slice, or the end. One piece a step, because a link that refuses a piece must
+ * not take the one behind it. Called again by slices, acks, `writable` and heartbeats.
  */
 export function advanceCopy(s: GroupState, effects: Sink, peer: Peer): void {
   const progress = peer.progress
-  if (progress?.state !== 'copy' || progress.reading || peer.congested) return
+  if (progress?.state !== 'copy' || peer.congested) return
   if (progress.next < progress.sliceNext) {
-    const read = s.log.read(progress.next, ENTRIES_BYTES)
+    const read = s.log.read(progress.next, s.blockBytes(ENTRIES_BYTES))
     const batches = read?.filter(batch => batch.next <= progress.sliceNext)
     if (batches === undefined || batches.length === 0) return failCopy(s, effects, peer, 'backlog')
     effects.send(peer.id, appendOf(s, batches))
     progress.next = batches[batches.length - 1].next
-    if (progress.next < progress.sliceNext) return
-  }
-  const { copy, slices, next } = progress
-  if (!progress.sliceLast) {
-    progress.reading = true
-    effects.readSnapshot(GROUP, copy, LIMITS.snapshotSliceBytes)
     return
   }
-  effects.closeSnapshot(GROUP, copy)
-  progress.state = 'stream'
-  progress.copy = 0
-  effects.send(peer.id, { type: 'copy-end', epoch: s.epoch, copy, slices, next })
+  const { copy, next } = progress
+  const held = progress.held.shift()
+  if (held !== undefined) {
+    const index = progress.slices++
+    progress.sliceNext = held.next
+    progress.sliceLast = held.last
+    const { slice } = held
+    effects.send(peer.id, {
+      type: 'copy-slice',
+      epoch: s.epoch,
+      copy,
+      index,
+      next: held.next,
+      slice,
+    })
+  } else if (progress.sliceLast) {
+    effects.closeSnapshot(GROUP, copy)
+    progress.state = 'stream'
+    progress.copy = 0
+    const { slices } = progress
+    effects.send(peer.id, { type: 'copy-end', epoch: s.epoch, copy, slices, next })
+    return
+  }
+  if (progress.sliceLast || progress.reading || progress.held.length > 0) return
+  progress.reading = true
+  effects.readSnapshot(GROUP, copy, s.blockBytes(LIMITS.snapshotSliceBytes))
 }
 
 function failCopy(s: GroupState, effects: Sink, peer: Peer, reason: string): void {

@@ -39,7 +39,7 @@ export function catchUp(s: GroupState, effects: Sink, peer: Peer): void {
   if (progress?.state !== 'stream' || peer.congested || peer.session === 0) return
   // Entries of this very step are not in the log yet; the next input feeds them.
   if (progress.next >= s.log.next) return
-  const batches = s.log.read(progress.next, CATCH_UP_BYTES)
+  const batches = s.log.read(progress.next, s.blockBytes(CATCH_UP_BYTES))
   if (batches === undefined) {
     effects.report('lag', { peer: peer.id, behind: s.next - progress.next, copy: true })
     peer.progress = undefined
@@ -57,7 +57,14 @@ export function catchUp(s: GroupState, effects: Sink, peer: Peer): void {
  */
 export function takeBack(effects: Sink, peer: Peer, lost: Message): void {
   const { progress } = peer
-  if (lost.type !== 'append' || progress?.state !== 'stream') {
+  if (lost.type === 'copy-slice' && progress?.copy === lost.copy) {
+    progress.held.unshift({ slice: lost.slice, next: lost.next, last: progress.sliceLast })
+    progress.slices = lost.index
+    progress.sliceNext = progress.next
+    progress.sliceLast = false
+    return
+  }
+  if (lost.type !== 'append' || progress === undefined || progress.state === 'lost') {
     if (lost.type !== 'heartbeat') effects.disconnect(peer.id, 'BUSY')
     return
   }

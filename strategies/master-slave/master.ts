@@ -6,15 +6,12 @@ import { LIMITS, TIMES } from '../../src/config.js'
 import type { Proposal } from '../../src/contracts/strategy.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { copiesWanted } from '../../src/core/majority.js'
-import { encodeBatch, entryBytesMax } from '../../src/wire/batch.js'
+import { BATCH_HEAD_BYTES, encodeBatch, entryBytesMax } from '../../src/wire/batch.js'
 import { advanceCopy, stopCopy } from './copy.js'
 import { catchUp, replicate } from './feed.js'
 import { maintainInSync, noteAck } from './in-sync.js'
 import { type Message, NO_COPY } from './messages.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
-
-/** Room that a frame must leave for the head of an append. */
-const FRAME_HEAD_BYTES = 256
 
 export function propose(s: GroupState, effects: Sink, proposals: readonly Proposal[]): void {
   if (s.role !== 'master' || !s.serving) {
@@ -22,11 +19,11 @@ export function propose(s: GroupState, effects: Sink, proposals: readonly Propos
     return
   }
   const admitted = admit(s, effects, proposals)
-  const bytesMax = Math.min(s.env.frameBytesMax, LIMITS.batchBytes) - FRAME_HEAD_BYTES
+  const bytesMax = s.blockBytes(LIMITS.batchBytes)
   let from = 0
   while (from < admitted.length) {
     let to = from
-    let bytes = FRAME_HEAD_BYTES
+    let bytes = BATCH_HEAD_BYTES
     while (to < admitted.length && to - from < 65_535) {
       bytes += entryBytesMax(admitted[to])
       if (bytes > bytesMax && to > from) break
@@ -59,6 +56,7 @@ function admit(s: GroupState, effects: Sink, proposals: readonly Proposal[]): re
 }
 
 function refusal(s: GroupState, proposal: Proposal, live: number): string | undefined {
+  if (entryBytesMax(proposal) + BATCH_HEAD_BYTES > s.blockBytes(s.env.frameBytesMax)) return 'LIMIT'
   // The engine's own entries (expiry, eviction) need no ack and free memory: always placed.
   if (proposal.client === null && proposal.ack === 'none') return undefined
   if (live < s.slavesToWriteMin) return 'NOT_ENOUGH_COPIES'
@@ -124,7 +122,7 @@ export function tickMaster(s: GroupState, effects: Sink): void {
       advanceCopy(s, effects, peer)
     }
   }
-  if (s.doubtAt > 0 && s.now - s.doubtAt > TIMES.promiseWaitMs * 2) s.doubtAt = 0
+  if (s.doubtAt > 0 && s.now - s.doubtAt > TIMES.doubtMs) s.doubtAt = 0
   serveIfReady(s, effects)
 }
 

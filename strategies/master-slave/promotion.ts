@@ -3,6 +3,7 @@
  * pulled, a first entry of the own epoch (Viewstamped Replication's view change; PROTOCOL 8).
  * P = 1 in profile ordinal: a candidate that reaches nobody may lead alone.
  */
+import { TIMES } from '../../src/config.js'
 import type { Epoch, Offset, PeerId } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs, isBetterLog, mintEpoch } from '../../src/core/epochs.js'
 import { continuesChain, encodeBatch } from '../../src/wire/batch.js'
@@ -67,9 +68,16 @@ export function startPromotion(s: GroupState, effects: Sink): void {
 
 export function tickCandidate(s: GroupState, effects: Sink): void {
   const candidacy = s.candidacy
-  if (candidacy === undefined || s.now < candidacy.until) return
+  if (candidacy === undefined) return
+  if (s.now < candidacy.until && !waitsForOldMasterOnly(s, candidacy)) return
   if (candidacy.phase === 'prepare') decide(s, effects, candidacy)
   else giveUp(s)
+}
+
+/** A stopped master keeps its link and never answers: it is not waited for like a busy slave. */
+function waitsForOldMasterOnly(s: GroupState, { phase, asked, from, since }: Candidacy): boolean {
+  if (phase !== 'prepare' || s.now - since < TIMES.oldMasterWaitMs) return false
+  return from !== undefined && asked.size === 1 && asked.has(from)
 }
 
 /** Another node wants to lead. */
@@ -133,7 +141,7 @@ function pull(s: GroupState, effects: Sink, candidacy: Candidacy): void {
 
 export function onPull(s: GroupState, effects: Sink, peer: Peer, m: Of<'pull'>): void {
   if (compareEpochs(m.epoch, s.promised) !== 0) return
-  const batches = s.log.read(m.from, PULL_BYTES) ?? []
+  const batches = s.log.read(m.from, s.blockBytes(PULL_BYTES)) ?? []
   effects.send(peer.id, { type: 'pull-reply', epoch: m.epoch, batches })
 }
 

@@ -90,11 +90,11 @@ function hold(s: GroupState, effects: Sink, data: DataState): void {
 }
 
 export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'sync-reply'>): void {
-  if (!isCurrent(s, effects, peer, m.epoch)) return
+  // While a copy is under way a reply is a repeat: half a copy must not become data by it.
+  if (!isCurrent(s, effects, peer, m.epoch) || s.copying !== undefined) return
   s.heard(0)
   if (m.from !== s.next) return requestSync(s, effects)
   s.history = m.history
-  s.copying = undefined
   s.synced = true
   s.syncTarget = m.next
   // One that was empty may not lead before it has what the master had when it joined.

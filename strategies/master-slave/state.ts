@@ -23,6 +23,9 @@ import type { Hunt } from './suspicion.js'
 
 export const GROUP = 0
 
+/** Room that a frame must leave for the head of a message. */
+const FRAME_HEAD_BYTES = 512
+
 /**
  * How the master feeds one slave. `1 <= acked <= next`; entries `[acked, next)` are on their way.
  */
@@ -42,6 +45,8 @@ export interface Progress {
   slices: number
   /** A slice has been asked for and not yet come. */
   reading: boolean
+  /** Slices that wait for room on the link, in order; at most two. */
+  readonly held: { slice: Uint8Array; next: Offset; last: boolean }[]
   /** Entries below it must follow the last slice; `sliceLast`: then the copy ends. */
   sliceNext: Offset
   sliceLast: boolean
@@ -57,7 +62,7 @@ export function newProgress(
 ): Progress {
   const at = { next, acked, durable: 1, inSync: false, mark, markAt }
   const reading = state === 'copy'
-  return { state, ...at, copy, slices: 0, reading, sliceNext: next, sliceLast: false }
+  return { state, ...at, copy, slices: 0, reading, held: [], sliceNext: next, sliceLast: false }
 }
 
 export interface Peer extends Member {
@@ -148,6 +153,11 @@ export class GroupState {
 
   get log(): LogView {
     return this.env.log(GROUP)
+  }
+
+  /** What one message may carry of `bytesMax`: less where the transport's frames are small. */
+  blockBytes(bytesMax: number): number {
+    return Math.min(bytesMax, this.env.frameBytesMax - FRAME_HEAD_BYTES)
   }
 
   /** Data nodes, this one included. */

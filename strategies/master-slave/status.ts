@@ -2,6 +2,7 @@
  * What a node tells about itself and the others, and the guarantee that follows from the numbers.
  */
 import type { MemberStatus, StrategyStatus } from '../../src/contracts/strategy.js'
+import { copiesWanted } from '../../src/core/majority.js'
 import type { GroupState, Peer } from './state.js'
 
 export function statusOf(s: GroupState): StrategyStatus {
@@ -53,15 +54,17 @@ export function guarantee(s: GroupState): string {
   const n = s.voters
   const nodes = n === 1 ? '1 node' : `${n} nodes`
   if (n === 1) return `${nodes}, ordinal: survives no crash; data lives in this process only`
-  const w = s.inSyncMin
+  const { ack } = s.settings
+  const w = ack === 'insync' ? s.inSyncMin : copiesWanted(ack, n)
   const alone = s.slavesToWriteMin === 0
-  const writes = n - Math.max(w, s.slavesToWriteMin + 1)
+  const writes = Math.max(0, n - Math.max(w, s.slavesToWriteMin + 1))
   const lost = w - 1
   return (
-    `${nodes}, ordinal, ack ${s.settings.ack} (W >= ${w}, P 1): failover with ${n - 1} down, ` +
+    `${nodes}, ordinal, ack ${s.settings.ack} (W >= ${w}, P 1): failover with ${n - 1} dead, ` +
     `writes with ${writes} down; ` +
-    (lost > 0 ? `any ${lost} crash loses nothing acknowledged; ` : '') +
-    (lost === 0 ? 'a lone master acknowledges by itself; ' : '') +
+    (lost === 0
+      ? 'a crash of the master may lose what it alone acknowledged; '
+      : `any ${lost} ${lost === 1 ? 'crash loses' : 'crashes lose'} nothing acknowledged; `) +
     (alone
       ? 'a network split can make two masters that both write'
       : 'a network split can make two masters; one without a slave refuses writes')

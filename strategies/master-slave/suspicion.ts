@@ -113,6 +113,11 @@ export function onProbeReply(
 
 /** Nobody hears the master: wait for those of lower ordinal, then try. */
 function pass(s: GroupState, effects: Sink, hunt: Hunt): void {
+  if (isCutOff(s)) {
+    s.hunt = undefined
+    s.probeAfter = s.now + PROBE_AGAIN_MS
+    return
+  }
   let lower = 0
   for (const peer of s.linked())
     if (peer.ordinal < s.self.ordinal && peer.id !== s.master && peer.said?.data === 'ready')
@@ -120,6 +125,21 @@ function pass(s: GroupState, effects: Sink, hunt: Hunt): void {
   hunt.phase = 'wait'
   hunt.until = s.now + lower * s.settings.ordinalStepMs
   if (lower === 0) startPromotion(s, effects)
+}
+
+/**
+ * Fewer answer than a master needs to write, and not all others are proved dead: whoever they follow
+ * may go on acknowledging. Leading here could acknowledge nothing, and its higher epoch would
+ * replace all that they wrote at heal.
+ */
+function isCutOff(s: GroupState): boolean {
+  let answering = 0
+  let unknown = 0
+  for (const peer of s.peers.values()) {
+    if (peer.session !== 0 && s.now - peer.heardAt <= 2 * PROBE_WAIT_MS) answering++
+    else if (!(peer.gone && peer.session === 0)) unknown++
+  }
+  return unknown > 0 && answering < s.slavesToWriteMin
 }
 
 /**

@@ -59,6 +59,9 @@ export class Link implements StreamEvents {
   readonly #lent: Buffer[] = []
   /** The sender was told to pause and waits for onWritable. */
   #waiting = false
+  /** The largest frame refused meanwhile: told to go on without room for it, its sender would only
+   *  be refused again, turn after turn, and the connection never get to write. */
+  #refused = 0
 
   constructor(
     owner: LinkOwner,
@@ -84,6 +87,7 @@ export class Link implements StreamEvents {
       const unsent = this.#connection.unsentBytes
       if (unsent > 0 && unsent + size > this.#queueBytesMax) {
         this.#wait()
+        this.#refused = Math.max(this.#refused, size)
         return 'dropped'
       }
     }
@@ -182,8 +186,11 @@ export class Link implements StreamEvents {
 
   #tellWritable(): void {
     if (!this.#waiting) return
-    if ((this.#filled + this.#connection.unsentBytes) * 4 > this.#queueBytesMax) return
+    const queued = this.#filled + this.#connection.unsentBytes
+    if (queued * 4 > this.#queueBytesMax) return
+    if (queued > 0 && queued + this.#refused > this.#queueBytesMax) return
     this.#waiting = false
+    this.#refused = 0
     if (this.facts.pausesReading) this.#connection.resume()
     this.#owner.becameWritable(this)
   }

@@ -1,0 +1,186 @@
+/**
+ * What hostile reviewers found, each as the history that showed it. Virtual time; the clusters are
+ * those of the simulator.
+ */
+import { describe, expect, it } from 'vitest'
+import type { Ack } from '../src/contracts/types.js'
+import { seededRandom } from '../src/core/prng.js'
+import { SimulatedCluster } from '../src/testing/cluster.js'
+import type { SimulatedNode } from '../src/testing/simulated-node.js'
+import { Reader, Writer } from '../src/wire/bytes.js'
+import { OP, writePlain, writeSet } from '../src/wire/command.js'
+import { ackCode, beginRequest, beginRequests, endRequest, STATUS } from '../src/wire/requests.js'
+import { masterSlave } from '../strategies/master-slave/index.js'
+
+interface Window {
+  id: string
+  lowest: number
+}
+
+class Attack {
+  readonly cluster: SimulatedCluster
+  /** Codes by call id; 'written' for an acknowledged write. */
+  readonly answers = new Map<number, string>()
+  #calls = 0
+
+  constructor(nodes: number, backlogEntriesMax?: number) {
+    const strategy = masterSlave() as never
+    const random = seededRandom(1)
+    const limits = backlogEntriesMax === undefined ? {} : { backlogEntriesMax }
+    this.cluster = new SimulatedCluster({ nodes, random, strategy, ...limits })
+    this.cluster.startAll()
+    this.cluster.run(6_000)
+  }
+
+  get master(): SimulatedNode {
+    const master = this.cluster.master()
+    if (master === undefined) throw new Error('no master')
+    return master
+  }
+
+  set(node: SimulatedNode, key: string, value: Uint8Array, ack?: Ack, window?: Window): number {
+    return this.#ask(node, ack, window, out => writeSet(out, 'c', key, value, {}))
+  }
+
+  open(node: SimulatedNode, window: Window): number {
+    return this.#ask(node, 'none', window, out => writePlain(out, OP.openWindow, '', ''))
+  }
+
+  #ask(
+    node: SimulatedNode,
+    ack: Ack | undefined,
+    window: Window | undefined,
+    write: (out: Writer) => void,
+  ): number {
+    const out = new Writer()
+    const countAt = beginRequests(out, window)
+    this.#calls++
+    const id = this.#calls
+    const start = beginRequest(out, id, ackCode(ack), 0)
+    write(out)
+    endRequest(out, start)
+    out.patchU16(countAt, 1)
+    node.engine.request(out.copy(), frame => this.#onReply(frame))
+    return id
+  }
+
+  #onReply(frame: Uint8Array): void {
+    const reader = new Reader().open(Uint8Array.from(frame), 9)
+    for (let n = reader.u16(); n > 0; n--) {
+      const id = reader.u32()
+      const status = reader.u8()
+      if (status === STATUS.written) {
+        reader.skip(18)
+        this.answers.set(id, 'written')
+      } else if (status === STATUS.error) {
+        this.answers.set(id, reader.text8())
+        reader.skip(1)
+        reader.skip(reader.u16())
+      } else throw new Error(`status ${status}`)
+    }
+  }
+}
+
+const value = Buffer.from('v')
+
+describe('a slave of three that is cut off for two seconds', () => {
+  //  a, b  ---- write, acknowledge ----------- still masters of their data
+  //  c     ---- alone: must not lead --------- follows again, takes nothing away
+  it.each(['insync', 'majority', 'slaves:1'] as Ack[])('wipes nothing at heal (%s)', ack => {
+    const attack = new Attack(3)
+    const { cluster, master } = attack
+    const far = cluster.live().findLast(node => node !== master) as SimulatedNode
+    cluster.split([far.id])
+    const writes: [string, number][] = []
+    for (let i = 0; i < 40; i++) {
+      writes.push([`k${i}`, attack.set(master, `k${i}`, value, ack)])
+      cluster.run(50)
+    }
+    cluster.mendAll()
+    cluster.run(5_000)
+    const acked = writes.filter(([, id]) => attack.answers.get(id) === 'written')
+    expect(acked.length).toBeGreaterThan(20)
+    const lost = acked.filter(([key]) => attack.master.version('c', key) === undefined)
+    expect(lost).toEqual([])
+  })
+})
+
+describe('a kill of the master while a slave is busy', () => {
+  //  a  acks by c only (b is slow) -- dies
+  //  b  stale, finds a dead         -- must wait for c's promise
+  //  c  holds all, busy for 300 ms  ------------^
+  it.each([
+    ['majority', 400],
+    ['insync', 3_200],
+  ] as [Ack, number][])('loses nothing that only it holds (%s)', (ack, slowMs) => {
+    const attack = new Attack(3)
+    const { cluster, master } = attack
+    const [near, busy] = cluster.live().filter(node => node !== master)
+    cluster.clog(master.id, near.id, slowMs + 200)
+    const writes: [string, number][] = []
+    for (let t = 0; t < slowMs; t += 20) {
+      writes.push([`k${t}`, attack.set(master, `k${t}`, value, ack)])
+      cluster.run(20)
+    }
+    cluster.stall(busy.id, 300)
+    cluster.crash(master.id)
+    cluster.run(4_000)
+    const acked = writes.filter(([, id]) => attack.answers.get(id) === 'written')
+    expect(acked.length).toBeGreaterThan(5)
+    expect(acked.filter(([key]) => attack.master.version('c', key) === undefined)).toEqual([])
+  })
+})
+
+describe('large values', () => {
+  it('behind a few unsent bytes do not stop time: a refused frame waits for room', () => {
+    const attack = new Attack(2)
+    const { cluster, master } = attack
+    cluster.network.setFaults({ bytesPerMs: 100_000 })
+    attack.set(master, 'x', Buffer.alloc(200_000), 'master')
+    attack.set(master, 'y', Buffer.alloc(1_000_000), 'master')
+    const until = cluster.now() + 1_000
+    let events = 0
+    while (events < 100_000 && cluster.clock.step(until)) events++
+    expect(events).toBeLessThan(20_000)
+  })
+
+  it.each([400, 600, 1_000])('of %d KiB are copied to a node that comes back empty', kib => {
+    // A backlog of 20 entries: only a full copy will do.
+    const attack = new Attack(2, 20)
+    const { cluster, master } = attack
+    cluster.network.setFaults({ bytesPerMs: 100_000, latencyMsMin: 0.2, latencyMsMax: 0.2 })
+    const slave = cluster.live().find(node => node !== master) as SimulatedNode
+    cluster.crash(slave.id)
+    for (let i = 0; i < 30; i++) {
+      attack.set(master, `k${i}`, Buffer.alloc(kib * 1_024), 'master')
+      cluster.run(20)
+    }
+    cluster.run(1_000)
+    cluster.start(slave.id)
+    cluster.run(12_000)
+    const back = cluster.live().find(node => node.id === slave.id) as SimulatedNode
+    expect(back.status().self.state).toBe('online')
+    expect(back.digest()).toBe(attack.master.digest())
+  })
+})
+
+describe('a window', () => {
+  it('at the end of numbers ends that call, not the cluster', () => {
+    const attack = new Attack(3)
+    const window = { id: 'p'.repeat(16), lowest: Number.MAX_SAFE_INTEGER }
+    expect(() => attack.open(attack.master, window)).toThrow(/window of/)
+    const id = attack.set(attack.master, 'k', value)
+    attack.cluster.run(200)
+    expect(attack.answers.get(id)).toBe('written')
+  })
+
+  it('of its own for each of 30,000 strangers leaves no more than about 10,000', () => {
+    const attack = new Attack(1)
+    for (let i = 0; i < 30_000; i++) {
+      attack.open(attack.master, { id: i.toString(16).padStart(16, '0'), lowest: 1 })
+      if (i % 50 === 0) attack.cluster.run(10)
+    }
+    attack.cluster.run(100)
+    expect(attack.master.windows()).toBeLessThan(10_200)
+  })
+})
