@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'eventemitter3'
 import { type CacheFaceOptions, createCache } from '../cache/cache.js'
-import { unknownOption } from '../cache/options.js'
+import { checkOptions as checkCallOptions, KNOWN, unknownOption } from '../cache/options.js'
 import { TIMES } from '../config.js'
 import type { Cache } from '../contracts/cache.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
@@ -123,6 +123,7 @@ export class Client {
 
   /** The named cache. Values become bytes by `codec`, which all its users must share. */
   cache<V>(name: string, options: CacheFaceOptions<V> = {}): Cache<V> {
+    checkCallOptions(options, KNOWN.cache)
     const timeoutMs = options.timeoutMs ?? this.#timeoutMs
     return createCache<V>(this.#calls, name, { ...options, timeoutMs })
   }
