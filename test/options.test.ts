@@ -82,6 +82,7 @@ describe('options of createNode', () => {
     ['members without oneself', { ...GOOD, members: [B] }],
     ['one id twice', { ...GOOD, members: [A, { ...B, id: 'a' }] }],
     ['one ordinal twice', { ...GOOD, members: [A, { ...B, ordinal: 0 }] }],
+    ['one address twice', { ...GOOD, members: [A, { ...B, address: A.address }] }],
     ['an ordinal of 256', { ...GOOD, members: [{ ...A, ordinal: 256 }] }],
     ['a broken ordinal', { ...GOOD, members: [{ ...A, ordinal: 0.5 }] }],
     ['a member without address', { ...GOOD, members: [{ id: 'a', ordinal: 0 }] }],
@@ -100,6 +101,18 @@ describe('options of createNode', () => {
   ])('%s is refused in one line', (_, options) => {
     expect(refusal(options).length).toBeGreaterThan(10)
   })
+
+  test.each(['nonsense', 'tcp://127.0.0.1', 'tcp://127.0.0.1:notaport', 'ftp://h:1'])(
+    'a peer`s address %s, which tcp cannot dial, is ADDRESS_INVALID with its id',
+    address => {
+      expect(() => parseNodeOptions({ ...GOOD, members: [A, { ...B, address }] })).toThrow(
+        expect.objectContaining({
+          code: 'ADDRESS_INVALID',
+          message: expect.stringContaining('member b'),
+        }),
+      )
+    },
+  )
 
   test('listening beyond loopback needs insecure: true', () => {
     const open = { ...GOOD, listen: 'tcp://0.0.0.0:7400' }
