@@ -1,6 +1,6 @@
 /**
- * The proof machinery itself: gates, clocks, lineage, faults around a transport; and strategies with
- * a broken law, each of which the shipped suite must turn red.
+ * The proof machinery itself: gates, clocks, lineage, faults around a transport; and strategies
+ * with a broken law, each of which the shipped suite must turn red.
  */
 import { describe, expect, test } from 'vitest'
 import type { Effects, Input, StrategyFactory } from '../src/contracts/strategy.js'

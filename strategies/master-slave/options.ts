@@ -64,7 +64,10 @@ export function settingsOf(options: MasterSlaveOptions): Settings {
   if (ack !== undefined && !isAck(ack))
     throw refusal('option ack must be none, master, slaves:n, majority, insync or all')
   if (profile !== undefined && profile !== 'ordinal')
-    throw refusal(`profile ${String(profile)} is not in this version: leave it out, or 'ordinal'`)
+    throw new GcacheError(
+      'CONFIG',
+      `profile "${String(profile)}" is not in this version, 'ordinal' is`,
+    )
   const chosen = Object.entries(options).filter(([, value]) => value !== undefined)
   return { profile: 'ordinal', ack: 'insync', ...TIMES, ...Object.fromEntries(chosen) }
 }

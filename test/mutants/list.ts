@@ -137,6 +137,7 @@ export const MUTANTS: readonly Mutant[] = [
         'return Math.min(s.next, m.next)',
       ],
     ],
+    'deposed',
   ),
   mutant(
     '17',
@@ -192,11 +193,15 @@ export const MUTANTS: readonly Mutant[] = [
     [
       [
         'src/store/key-value.ts',
-        'if (slot < 0 || region.expired(slot, time)) return undefined\n    region.use(slot)',
-        'if (slot >= 0 && region.expired(slot, time)) region.remove(slot)\n' +
-          '    if (slot < 0 || !region.holds(slot)) return undefined\n    region.use(slot)',
+        'if (slot < 0 || region.expired(slot, time)) return undefined\n' +
+          '    return region.record(slot)',
+        'if (slot < 0) return undefined\n' +
+          '    if (region.expired(slot, time)) {\n' +
+          '      region.remove(slot)\n' +
+          '      return undefined\n    }\n    return region.record(slot)',
       ],
     ],
+    'calm',
   ),
   mutant(
     '27',
@@ -223,6 +228,7 @@ export const MUTANTS: readonly Mutant[] = [
       ],
       [`${STRATEGY}/acks.ts`, 'inSync >= s.inSyncMin', 'inSync >= 1'],
     ],
+    'deposed',
   ),
   mutant('32', "copying slave's ack counted", 'half a copy passes for a copy', [
     [

@@ -80,6 +80,8 @@ export async function hunt(
     const output = await run(join(folder, 'dist/test/sim.js'), flags)
     const law = /^seed \d+: (.*)$/m.exec(output)
     const tally = JSON.parse(output.trimEnd().split('\n').at(-1) ?? '{}') as { seeds: number }
+    if (/TypeError|ReferenceError/.test(law?.[1] ?? ''))
+      throw new Error(`mutant ${mutant.id} is no bug but broken code: ${law?.[1]}`)
     return { id: mutant.id, seeds: law === null ? undefined : tally.seeds, found: law?.[1] ?? '' }
   } finally {
     rmSync(folder, { recursive: true, force: true })
