@@ -1,9 +1,8 @@
 /** What the roof gives to a client and a node: the machine's clock and its unguessable chance. */
 import { randomBytes } from 'node:crypto'
-import type { ClientOptions, ClientWorld } from './client/connect.js'
+import { type ClientOptions, type ClientWorld, checkOptions } from './client/connect.js'
 import type { TransportFactory } from './contracts/transport.js'
 import { systemClock } from './engine/system-clock.js'
-import { GcacheError } from './errors.js'
 import { transportByAddress } from './registry.js'
 
 /** Chance is uniform and the system's own: names of clients and windows come from it. */
@@ -12,13 +11,9 @@ export const systemWorld: ClientWorld = {
   random: { next: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48 },
 }
 
-/** The transport that `options` bring along, else the built-in one for the first of the servers. */
+/** The transport that `options` bring along, else the built-in one for the first of the servers.
+ *  CONFIG for wrong options. */
 export async function clientTransport(options: ClientOptions): Promise<TransportFactory> {
-  if (typeof options?.transport === 'function') return options.transport
-  const first: unknown = Array.isArray(options?.servers) ? options.servers[0] : undefined
-  if (typeof first === 'string') return await transportByAddress(first)
-  throw new GcacheError(
-    'CONFIG',
-    "option servers is missing: { cluster: 'shop', servers: ['tcp://127.0.0.1:7400'] }",
-  )
+  checkOptions(options)
+  return options.transport ?? (await transportByAddress(options.servers[0]))
 }

@@ -5,9 +5,16 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'eventemitter3'
 import { createCache } from './cache/cache.js'
+import { checkOptions, KNOWN } from './cache/options.js'
+import { makeTransport } from './client/transport.js'
 import type { Cache, CodecChoice } from './contracts/cache.js'
 import type { Logger } from './contracts/environment.js'
-import type { Standing, StrategyFactory, StrategyStatus } from './contracts/strategy.js'
+import type {
+  ReplicationStrategy,
+  Standing,
+  StrategyFactory,
+  StrategyStatus,
+} from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
 import type { PeerId } from './contracts/types.js'
 import { systemWorld } from './defaults.js'
@@ -55,7 +62,8 @@ export interface Node {
   readonly address: string
   /**
    * Resolves once this node has joined: it serves as master, or is a slave that has caught up.
-   * Rejects with NOT_READY after `timeoutMs` (default 30,000) and with CLOSED.
+   * Rejects with NOT_READY after `timeoutMs` (default 30,000), with CLOSED, and with CONFIG or
+   * LIMIT for wrong options.
    */
   ready(options?: { timeoutMs?: number }): Promise<void>
   /** The cache `name`: the same face as a Client's. Default codec 'msgpack'. */
@@ -122,14 +130,14 @@ class EngineNode implements Node {
       cluster,
       incarnation: randomBytes(8).toString('hex'),
       members,
-      transport: transport({
+      transport: makeTransport(transport, {
         ...world,
         self: id,
         cluster,
         listen: options.listen,
         admit: peer => admit(peer, ids),
       }),
-      strategy,
+      strategy: env => whole(strategy(env)),
       log: new MemoryLog(),
       store,
       durability: options.durability,
@@ -170,6 +178,7 @@ class EngineNode implements Node {
   }
 
   async ready(options: { timeoutMs?: number } = {}): Promise<void> {
+    checkOptions(options, KNOWN.call)
     const timeoutMs = options.timeoutMs ?? READY_MS
     const until = systemClock.now() + timeoutMs
     while (!this.#isReady()) {
@@ -255,6 +264,17 @@ class EngineNode implements Node {
       this.#logger.error({ event, error: String(error) }, 'a listener threw')
     }
   }
+}
+
+/** CONFIG for what is no strategy. */
+function whole(strategy: ReplicationStrategy<unknown>): ReplicationStrategy<unknown> {
+  const { step, time, status, codec } = (strategy ?? {}) as Partial<typeof strategy>
+  if ([step, time, status, codec?.encode, codec?.decode].every(one => typeof one === 'function'))
+    return strategy
+  throw new GcacheError(
+    'CONFIG',
+    'option strategy returned no strategy: pass what masterSlave() returns',
+  )
 }
 
 /** Clients may come; of the others only members. */

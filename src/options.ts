@@ -3,6 +3,7 @@
  * level, with a suggestion; every rule that options have with one another is one clear line.
  */
 import { z } from 'zod'
+import { parseAddress } from '../transports/stream/address.js'
 import { CACHE_DEFAULTS, LIMITS } from './config.js'
 import type { Logger } from './contracts/environment.js'
 import type { CacheOptions } from './contracts/store.js'
@@ -139,6 +140,7 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
     )
   const self = checkMembers(checked)
   const listen = checked.listen ?? self.address
+  checkAddresses(checked, listen)
   const insecure = checked.insecure ?? false
   checkListen(listen, insecure)
   const strategy = checked.strategy ?? 'master-slave'
@@ -211,6 +213,31 @@ function checkMembers(options: NodeOptions): Member {
         'add it with its ordinal and address',
     )
   return self
+}
+
+/**
+ * No address stands twice; and where this node listens by tcp, peers must be of its form, because
+ * one that cannot be dialled would stay down for ever. Other media know their own addresses.
+ */
+function checkAddresses(options: NodeOptions, listen: string): void {
+  const owners = new Map<string, Member>()
+  for (const member of options.members) {
+    const other = owners.get(member.address)
+    if (other !== undefined)
+      throw config(
+        `members ${other.id} and ${member.id} both have the address ${member.address}: ` +
+          'give each its own',
+      )
+    owners.set(member.address, member)
+  }
+  if (!listen.startsWith('tcp://')) return
+  for (const { id, address } of options.members)
+    try {
+      parseAddress('tcp', address)
+    } catch (cause) {
+      const text = `the address of member ${id}: ${(cause as Error).message}`
+      throw new GcacheError('ADDRESS_INVALID', text, { cause })
+    }
 }
 
 /**

@@ -178,6 +178,73 @@ describe('a scan', () => {
   })
 })
 
+describe('a cache that is called wrongly', () => {
+  const world = new World()
+  world.promote('a')
+  world.calls.route('a')
+  const cache = createCache<unknown>(world.calls, 'c')
+  const first = async (iterator: () => AsyncIterableIterator<unknown>) => iterator().next()
+  const wrong = <T>(value: unknown) => value as T
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['get', () => cache.get('k', wrong(null))],
+    ['get', () => cache.get('k', wrong(5))],
+    ['get', () => cache.get('k', wrong([]))],
+    ['get', () => cache.get(wrong(Symbol('k')))],
+    ['getEntry', () => cache.getEntry('k', wrong(null))],
+    ['has', () => cache.has('k', wrong('x'))],
+    ['set', () => cache.set('k', 1, wrong(null))],
+    ['set', () => cache.set('k', 1, { ack: wrong(5n) })],
+    ['set', () => cache.set('k', 1, { ack: wrong('foo') })],
+    ['delete', () => cache.delete('k', wrong(null))],
+    ['touch', () => cache.touch('k', wrong(null))],
+    ['clear', () => cache.clear(wrong(null))],
+    ['size', () => cache.size(wrong(null))],
+    ['getMany', () => cache.getMany(wrong(5))],
+    ['getMany', () => cache.getMany(wrong(null))],
+    ['getMany', () => cache.getMany(wrong('abc'))],
+    ['getMany', () => cache.getMany([], wrong(null))],
+    ['deleteMany', () => cache.deleteMany(wrong(undefined))],
+    ['deleteMany', () => cache.deleteMany([], { tttlMs: 1 } as never)],
+    ['setMany', () => cache.setMany(wrong(5))],
+    ['setMany', () => cache.setMany(wrong([5]))],
+    ['setMany', () => cache.setMany(wrong([null]))],
+    ['setMany', () => cache.setMany(wrong('ab'))],
+    ['setMany', () => cache.setMany(wrong({ a: 1 }))],
+    ['setMany', () => cache.setMany([['k', 1]], wrong(null))],
+    ['keys', () => first(() => cache.keys(wrong(null)))],
+    ['entries', () => first(() => cache.entries(wrong(5)))],
+    ['watch', () => first(() => cache.watch(wrong(null)))],
+    ['watch', () => first(() => cache.watch({ signal: wrong(5) }))],
+    ['createCache', async () => createCache(world.calls, 'c', null as never)],
+    ['createCache', async () => createCache(world.calls, 'c', { codec: 5n as never })],
+  ])('%s rejects with CONFIG, case %#', async (_, call) => {
+    const error = await call().then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    expect(error).toBeInstanceOf(GcacheError)
+    expect(error).toMatchObject({ code: 'CONFIG' })
+    expect(world.calls.pending).toBe(0)
+  })
+
+  it('a prefix longer than any key is LIMIT, of a scan as of a watch', async () => {
+    const prefix = 'é'.repeat(257)
+    const limit = { code: 'LIMIT' }
+    await expect(first(() => cache.keys({ prefix }))).rejects.toMatchObject(limit)
+    await expect(first(() => cache.watch({ prefix }))).rejects.toMatchObject(limit)
+    const watch = cache.watch({ prefix: 'x'.repeat(512), signal: new AbortController().signal })
+    await watch.return?.()
+  })
+
+  it('setMany takes a Map, and each pair keeps the options of all', async () => {
+    const receipts = await world.run(cache.setMany(new Map([['k', 1]]), { ttlMs: 5_000 }))
+    expect(receipts).toHaveLength(1)
+    const entry = await world.run(cache.getEntry('k'))
+    expect(entry?.expiresAt).toBeGreaterThan(0)
+  })
+})
+
 describe('a watch', () => {
   const event = (key: string): ChangeEvent<string> => ({ kind: 'set', key, value: 'v', version: 1 })
 

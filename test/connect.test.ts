@@ -3,12 +3,13 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { connectWith } from '../src/client/connect.js'
 import type { Failover, LinkChange } from '../src/client/routing.js'
 import type { GcacheError } from '../src/errors.js'
+import { connect } from '../src/index.js'
 import { EngineCluster } from './harness/engine-cluster.js'
 
 let cluster: EngineCluster
 
 afterEach(async () => {
-  await cluster.close()
+  await cluster?.close()
 })
 
 async function started(ids = ['a', 'b', 'c'], seed = 1): Promise<EngineCluster> {
@@ -86,6 +87,38 @@ describe('connect', () => {
     expect((await asked({ ...base, servers: [] })).message).toContain('servers')
     expect((await asked({ ...base, servers: 'memory://a' })).code).toBe('CONFIG')
     expect((await asked({ ...base, timeoutMs: -1 })).code).toBe('CONFIG')
+  })
+})
+
+describe('connect over tcp', () => {
+  const servers = ['tcp://127.0.0.1:1']
+  const asked = (options: object) =>
+    failure(connect({ cluster: 'test', servers, ...options } as never))
+
+  it.each([[['tcp://127.0.0.1:notaport']], [[...servers, 'ftp://127.0.0.1:1']]])(
+    'an address that can never be dialled ends it at once, case %#',
+    async given => {
+      const error = await asked({ servers: given, timeoutMs: 60_000 })
+      expect(error.code).toBe('ADDRESS_INVALID')
+      expect(error.message).toContain(given.at(-1))
+    },
+  )
+
+  it('an option of the wrong kind is CONFIG and named', async () => {
+    for (const [name, value] of [
+      ['transport', 5],
+      ['transport', () => 5],
+      ['clock', 5],
+      ['random', {}],
+      ['logger', 5],
+      ['logger', null],
+      ['timeoutMs', '700'],
+    ]) {
+      const error = await asked({ [name as string]: value })
+      expect(error.code, String(name)).toBe('CONFIG')
+      expect(error.message).toContain(name)
+    }
+    expect((await failure(connect(null as never))).code).toBe('CONFIG')
   })
 })
 

@@ -318,6 +318,33 @@ describe('under express-session', () => {
 
   // request 1   read ------------------------------ change, save (dropped)
   // request 2            read -- destroy (logout)
+  test('a session kept alive by touch alone outlives an explicit save', async () => {
+    const life = 1_000
+    const store = makeStore()
+    const { visit } = await serve(
+      store,
+      app => {
+        app.get('/in', (req, res) => {
+          own(req).user = 'ann'
+          res.end('in')
+        })
+        app.get('/who', (req, res) => {
+          res.end(String(own(req).user))
+        })
+        app.get('/save', (req, res) => req.session.save(error => res.end(String(error ?? 'saved'))))
+      },
+      { cookie: { maxAge: life } },
+    )
+    await visit('/in')
+    const stored = Date.now() + life
+    // Touches, until the cookie in the stored bytes has long expired.
+    while (Date.now() < stored + 50) expect((await visit('/who')).text).toBe('ann')
+    const [listed] = await store.all()
+    expect(Date.parse(String(listed.cookie.expires))).toBeGreaterThan(Date.now())
+    expect((await visit('/save')).text).toBe('saved')
+    expect((await visit('/who')).text).toBe('ann')
+  })
+
   test('of overlapping requests the logout wins', async () => {
     let release = () => {}
     let entered = () => {}
@@ -417,6 +444,26 @@ describe('refused configurations', () => {
       code: 'CONFIG',
       message: expect.stringContaining('npm install express-session'),
     })
+  })
+
+  test.each<[string, unknown]>([
+    ['ack', 'foo'],
+    ['ack', 5],
+    ['ttlMs', 'x'],
+    ['ttlMs', Number.NaN],
+    ['timeoutMs', 'x'],
+    ['timeoutMs', 0],
+    ['prefix', 5],
+    ['cacheName', 5],
+    ['serializer', 5],
+    ['serializer', { stringify: String }],
+    ['disableTouch', 'no'],
+    ['client', 5],
+    ['client', null],
+  ])('option %s of a wrong value is refused when the store is made, case %#', (name, value) => {
+    expect(() => makeStore({ [name]: value })).toThrow(
+      expect.objectContaining({ code: 'CONFIG', message: expect.stringContaining(name) }),
+    )
   })
 
   test('an unknown option is refused by name with a suggestion', () => {

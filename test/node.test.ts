@@ -98,6 +98,28 @@ describe('one node', () => {
     })
   })
 
+  test('a plug-in that makes nothing of use is CONFIG, and names the option', async () => {
+    for (const name of ['transport', 'strategy'] as const)
+      for (const made of [5, null, {}])
+        await expect(createNode(alone({ [name]: () => made }))).rejects.toMatchObject({
+          code: 'CONFIG',
+          message: expect.stringContaining(name),
+        })
+  })
+
+  test('ready() takes a timeout and refuses everything else by name', async () => {
+    const node = await start(alone())
+    await expect(node.ready(500 as never)).rejects.toMatchObject({ code: 'CONFIG' })
+    await expect(node.ready({ timeout: 500 } as never)).rejects.toMatchObject({
+      code: 'CONFIG',
+      message: expect.stringContaining('did you mean timeoutMs?'),
+    })
+    await node.ready({ timeoutMs: 10_000 })
+    expect(() => node.cache('c', null as never)).toThrow(
+      expect.objectContaining({ code: 'CONFIG' }),
+    )
+  })
+
   test('without auto caches a cache that no configuration names is refused', async () => {
     const node = await start(alone({ autoCaches: false, caches: { known: { ttlMs: 60_000 } } }))
     await node.ready()

@@ -2,9 +2,14 @@
 import { describe, expect, test } from 'vitest'
 import { editDistance, nearest } from '../src/core/suggest.js'
 import { GcacheError } from '../src/errors.js'
+import { createNode } from '../src/node.js'
 import { hostOf, isLoopback, parseNodeOptions } from '../src/options.js'
 import { parseBytes, parseCache, parseDuration, parseMember } from '../src/server/parse.js'
 import { nodeOptions } from '../src/server/serve-options.js'
+import { masterSlave } from '../strategies/master-slave/index.js'
+import { settingsOf } from '../strategies/master-slave/options.js'
+import { streamLimits } from '../transports/stream/limits.js'
+import { tcp } from '../transports/tcp.js'
 
 const A = { id: 'a', ordinal: 0, address: 'tcp://127.0.0.1:7400' }
 const B = { id: 'b', ordinal: 1, address: 'tcp://127.0.0.1:7401' }
@@ -77,6 +82,7 @@ describe('options of createNode', () => {
     ['members without oneself', { ...GOOD, members: [B] }],
     ['one id twice', { ...GOOD, members: [A, { ...B, id: 'a' }] }],
     ['one ordinal twice', { ...GOOD, members: [A, { ...B, ordinal: 0 }] }],
+    ['one address twice', { ...GOOD, members: [A, { ...B, address: A.address }] }],
     ['an ordinal of 256', { ...GOOD, members: [{ ...A, ordinal: 256 }] }],
     ['a broken ordinal', { ...GOOD, members: [{ ...A, ordinal: 0.5 }] }],
     ['a member without address', { ...GOOD, members: [{ id: 'a', ordinal: 0 }] }],
@@ -95,6 +101,18 @@ describe('options of createNode', () => {
   ])('%s is refused in one line', (_, options) => {
     expect(refusal(options).length).toBeGreaterThan(10)
   })
+
+  test.each(['nonsense', 'tcp://127.0.0.1', 'tcp://127.0.0.1:notaport', 'ftp://h:1'])(
+    'a peer`s address %s, which tcp cannot dial, is ADDRESS_INVALID with its id',
+    address => {
+      expect(() => parseNodeOptions({ ...GOOD, members: [A, { ...B, address }] })).toThrow(
+        expect.objectContaining({
+          code: 'ADDRESS_INVALID',
+          message: expect.stringContaining('member b'),
+        }),
+      )
+    },
+  )
 
   test('listening beyond loopback needs insecure: true', () => {
     const open = { ...GOOD, listen: 'tcp://0.0.0.0:7400' }
@@ -115,6 +133,59 @@ describe('options of createNode', () => {
     ['tcp://10.0.0.1:1', false],
   ])('%s is loopback: %s', (address, loopback) => {
     expect(isLoopback(hostOf(address)!)).toBe(loopback)
+  })
+})
+
+describe('options of the plug-ins', () => {
+  const CONFIG = { code: 'CONFIG' }
+
+  test.each([
+    [() => masterSlave({ akc: 'all' } as never), 'did you mean ack?'],
+    [() => tcp({ frameByteMax: 1 } as never), 'did you mean frameBytesMax?'],
+    [() => tcp({ a: 1 } as never), 'unknown option a'],
+  ])('an unknown one is refused by name with a suggestion, case %#', (make, text) => {
+    expect(make).toThrow(expect.objectContaining({ ...CONFIG, message: expect.any(String) }))
+    expect(make).toThrow(text)
+  })
+
+  test.each([
+    () => masterSlave(5 as never),
+    () => masterSlave(null as never),
+    () => masterSlave('ordinal' as never),
+    () => masterSlave([] as never),
+    () => masterSlave({ ack: 'foo' as never }),
+    () => masterSlave({ ack: '' as never }),
+    () => masterSlave({ ack: 'slaves:' as never }),
+    () => masterSlave({ ack: 5n as never }),
+    () => masterSlave({ profile: 'strict' as never }),
+    () => masterSlave({ heartbeatMs: '100' as never }),
+    () => masterSlave({ heartbeatMs: 2 ** 31 }),
+    () => masterSlave({ inSyncMin: 1.5 }),
+    () => masterSlave({ slavesToWriteMin: -1 }),
+    () => tcp(5 as never),
+    () => tcp(null as never),
+    () => tcp({ frameBytesMax: 'x' as never }),
+    () => tcp({ frameBytesMax: 0 }),
+    () => tcp({ handshakeMs: Number.NaN }),
+    () => tcp({ queueBytesMax: Number.POSITIVE_INFINITY }),
+  ])('a value of the wrong kind or range is refused when it is made, case %#', make => {
+    expect(make).toThrow(expect.objectContaining(CONFIG))
+  })
+
+  test('what is left undefined gets the default, and every ack level is taken', () => {
+    expect(settingsOf({ heartbeatMs: undefined, ack: undefined })).toEqual(settingsOf({}))
+    for (const ack of ['none', 'master', 'slaves:2', 'majority', 'insync', 'all'] as const)
+      expect(settingsOf({ ack }).ack).toBe(ack)
+    expect(streamLimits({ handshakeMs: undefined, queueBytesMax: 7 }, 'tcp')).toMatchObject({
+      handshakeMs: 2_000,
+      queueBytesMax: 7,
+    })
+  })
+
+  test('createNode refuses them as well, by name', async () => {
+    const strategy = { name: 'master-slave', ack: 'foo' }
+    const members = [{ ...A, address: 'tcp://127.0.0.1:0' }]
+    await expect(createNode({ ...GOOD, members, strategy })).rejects.toMatchObject(CONFIG)
   })
 })
 

@@ -9,15 +9,16 @@ import { assert } from '../src/core/assert.js'
 import { GcacheError } from '../src/errors.js'
 import { formatAddress, parseAddress } from './stream/address.js'
 import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer.js'
-import type { StreamOptions } from './stream/limits.js'
+import { type StreamOptions, streamLimits } from './stream/limits.js'
 import { streamTransport } from './stream/transport.js'
 import { readingInto, TcpConnection } from './tcp/connection.js'
 
 export type TcpOptions = StreamOptions
 
-/** `transport: tcp()`. */
+/** `transport: tcp()`. Throws CONFIG for an option that is unknown or out of range. */
 export function tcp(options: TcpOptions = {}): TransportFactory {
-  return env => streamTransport(env, new TcpLayer(env.clock), options)
+  const limits = streamLimits(options, 'tcp')
+  return env => streamTransport(env, new TcpLayer(env.clock), limits)
 }
 
 /** One for all connections of a layer: reads never overlap, and chunks are borrowed. */

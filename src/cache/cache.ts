@@ -22,7 +22,7 @@ import type {
 } from '../contracts/cache.js'
 import { GcacheError } from '../errors.js'
 import { codecOf, type LentCodec } from './codec.js'
-import { checkOptions, KNOWN, pageSize } from './options.js'
+import { checkOptions, KNOWN, kindOf, pageSize } from './options.js'
 import { WatchIterator } from './watch-iterator.js'
 
 export interface CacheFaceOptions<V> {
@@ -102,7 +102,8 @@ class PortCache<V> implements Cache<V> {
   }
 
   async getMany(keys: readonly string[], options?: CallOptions): Promise<(V | undefined)[]> {
-    for (const key of keys) checkKey(key)
+    checkKeys(keys)
+    if (options !== undefined) checkOptions(options, KNOWN.call)
     return this.#many(keys, key => this.get(key, options))
   }
 
@@ -120,11 +121,10 @@ class PortCache<V> implements Cache<V> {
     pairs: Iterable<readonly [string, V]>,
     options?: SetOptions,
   ): Promise<WriteReceipt[]> {
-    const list = [...pairs]
+    const chosen = options === undefined ? this.#plain : this.#chosen(options, KNOWN.set)
+    const list = listOf(pairs)
     for (const [key] of list) checkKey(key)
-    if (options !== undefined) checkOptions(options, KNOWN.set)
     const encoded = list.map(([key, value]) => [key, this.#write(value)] as const)
-    const chosen = { ...this.#plain, ...options }
     return this.#many(
       encoded,
       ([key, bytes]) => this.#port.set(this.name, key, bytes, chosen),
@@ -139,7 +139,8 @@ class PortCache<V> implements Cache<V> {
   }
 
   async deleteMany(keys: readonly string[], options?: DeleteOptions): Promise<boolean[]> {
-    for (const key of keys) checkKey(key)
+    checkKeys(keys)
+    if (options !== undefined) checkOptions(options, KNOWN.delete)
     return this.#many(keys, key => this.delete(key, options))
   }
 
@@ -301,6 +302,25 @@ function checkKey(key: string): void {
   const bytes = Buffer.byteLength(key)
   if (bytes === 0 || bytes > LIMITS.keyBytesMax)
     throw new GcacheError('LIMIT', `key of ${bytes} bytes is not within 1..${LIMITS.keyBytesMax}`)
+}
+
+function checkKeys(keys: readonly string[]): void {
+  if (!Array.isArray(keys))
+    throw new GcacheError('CONFIG', `keys are a list of strings, not ${kindOf(keys)}`)
+  for (const key of keys) checkKey(key)
+}
+
+/** The pairs of a list, a Map or anything else that yields them. */
+function listOf<V>(pairs: Iterable<readonly [string, V]>): (readonly [string, V])[] {
+  let list: (readonly [string, V])[] | undefined
+  try {
+    if (typeof pairs !== 'string') list = [...pairs]
+  } catch (cause) {
+    throw new GcacheError('CONFIG', 'pairs must be a list or a Map of [key, value]', { cause })
+  }
+  if (list?.every(Array.isArray) !== true)
+    throw new GcacheError('CONFIG', 'pairs must be a list or a Map of [key, value]')
+  return list
 }
 
 function codecError(what: string, cause: unknown): GcacheError {

@@ -31,7 +31,8 @@ export function codecOf<V>(choice: CodecChoice<V> | undefined): LentCodec<V> {
     }
   throw new GcacheError(
     'CONFIG',
-    `unknown codec ${JSON.stringify(choice)}: msgpack, json, bytes or { encode, decode }`,
+    `unknown codec ${typeof choice === 'string' ? choice : `of type ${typeof choice}`}: ` +
+      'msgpack, json, bytes or { encode, decode }',
   )
 }
 

@@ -2,11 +2,12 @@
  * Options are refused by name, with the nearest name that exists: a misspelt `tttlMs` must not
  * become a record that lives for ever.
  */
+import { LIMITS } from '../config.js'
 import type { ScanOptions, SetOptions } from '../contracts/cache.js'
 import { suggestion } from '../core/suggest.js'
 import { GcacheError } from '../errors.js'
 
-type Kind = 'ms' | 'life' | 'version' | 'flag' | 'ack' | 'text' | 'page' | 'any'
+type Kind = 'ms' | 'life' | 'version' | 'flag' | 'ack' | 'prefix' | 'page' | 'signal' | 'any'
 
 const LIFE_MS_MAX = 2 ** 45
 const TIMEOUT_MS_MAX = 2 ** 31 - 1
@@ -21,14 +22,16 @@ export const KNOWN = {
   set: { ...WRITE, ttlMs: 'life', idleMs: 'life', ifVersion: 'version', ifAbsent: 'flag' },
   delete: { ...WRITE, ifVersion: 'version' },
   touch: { ...WRITE, ttlMs: 'life' },
-  scan: { ...CALL, prefix: 'text', pageSize: 'page' },
-  watch: { prefix: 'text', signal: 'any' },
+  scan: { ...CALL, prefix: 'prefix', pageSize: 'page' },
+  watch: { prefix: 'prefix', signal: 'signal' },
   cache: { ...CALL, codec: 'any' },
 } as const satisfies Record<string, Record<string, Kind>>
 
-/** Throws CONFIG for a name that `known` lacks or a value of the wrong kind, LIMIT for a number out
- *  of its range. */
+/** Throws CONFIG for what is no object, a name that `known` lacks or a value of the wrong kind,
+ *  LIMIT for a number out of its range. */
 export function checkOptions(options: object, known: Readonly<Record<string, string>>): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    throw new GcacheError('CONFIG', `options are an object, not ${kindOf(options)}`)
   for (const name in options) {
     const value = (options as Record<string, unknown>)[name]
     if (value === undefined) continue
@@ -58,9 +61,15 @@ function checkValue(name: string, value: unknown, kind: Kind): void {
     case 'flag':
       if (typeof value !== 'boolean') throw wrongKind(name, value, 'true or false')
       return
-    case 'text':
     case 'ack':
       if (typeof value !== 'string') throw wrongKind(name, value, 'a string')
+      return
+    case 'prefix':
+      if (typeof value !== 'string') throw wrongKind(name, value, 'a string')
+      checkPrefix(value)
+      return
+    case 'signal':
+      if (!isSignal(value)) throw wrongKind(name, value, 'an AbortSignal')
       return
     case 'any':
       return
@@ -75,7 +84,25 @@ function number(name: string, value: unknown, min: number, max: number, whole: b
 }
 
 function wrongKind(name: string, value: unknown, wanted: string): GcacheError {
-  return new GcacheError('CONFIG', `option ${name} must be ${wanted}, not a ${typeof value}`)
+  return new GcacheError('CONFIG', `option ${name} must be ${wanted}, not ${kindOf(value)}`)
+}
+
+/** `null`, `a list` or `a` with what typeof says. */
+export function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'a list' : `a ${typeof value}`
+}
+
+/** LIMIT for a prefix longer than any key: nothing would ever match it. */
+function checkPrefix(prefix: string): void {
+  const bytes = Buffer.byteLength(prefix)
+  if (bytes > LIMITS.keyBytesMax)
+    throw new GcacheError('LIMIT', `prefix of ${bytes} bytes exceeds ${LIMITS.keyBytesMax}`)
+}
+
+function isSignal(value: unknown): boolean {
+  const signal = value as AbortSignal | null
+  return typeof signal?.aborted === 'boolean' && typeof signal.addEventListener === 'function'
 }
 
 /** CONFIG, naming the nearest of `names` if one is near. */

@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'eventemitter3'
 import { type CacheFaceOptions, createCache } from '../cache/cache.js'
-import { unknownOption } from '../cache/options.js'
+import { checkOptions as checkCallOptions, KNOWN, unknownOption } from '../cache/options.js'
 import { TIMES } from '../config.js'
 import type { Cache } from '../contracts/cache.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
@@ -15,6 +15,7 @@ import { Calls } from './calls.js'
 import type { ServerLink } from './links.js'
 import { type Failover, type LinkChange, Routing } from './routing.js'
 import type { ClusterStatus } from './status.js'
+import { makeTransport } from './transport.js'
 
 export interface ClientOptions {
   /** The cluster's name; a node of another one refuses. */
@@ -86,7 +87,8 @@ export class Client {
     const { clock, random, cluster, logger = SILENT } = options
     this.#timeoutMs = options.timeoutMs ?? TIMES.timeoutMs
     this.id = `~${hex(random, 16)}`
-    const transport = options.transport({ self: this.id, cluster, clock, random, logger })
+    const env = { self: this.id, cluster, clock, random, logger }
+    const transport = makeTransport(options.transport, env)
     this.#transport = transport
     this.#calls = new Calls({
       clock,
@@ -123,6 +125,7 @@ export class Client {
 
   /** The named cache. Values become bytes by `codec`, which all its users must share. */
   cache<V>(name: string, options: CacheFaceOptions<V> = {}): Cache<V> {
+    checkCallOptions(options, KNOWN.cache)
     const timeoutMs = options.timeoutMs ?? this.#timeoutMs
     return createCache<V>(this.#calls, name, { ...options, timeoutMs })
   }
@@ -176,11 +179,14 @@ export class Client {
     })
   }
 
-  /** All given servers said no: waiting longer helps nobody. */
+  /** All given servers said no, or one has an address that is none: waiting helps nobody. */
   #judgeRefusals(): void {
     if (this.#onOpen === undefined) return
     const given = [...this.#routing.links].filter(link => link.given)
-    if (given.every(link => link.refused)) this.#onOpen(this.#whyNot())
+    const invalid = given.find(link => link.invalid)
+    if (invalid !== undefined)
+      this.#onOpen(new GcacheError('ADDRESS_INVALID', `option servers: ${invalid.reason}`))
+    else if (given.every(link => link.refused)) this.#onOpen(this.#whyNot())
   }
 
   #whyNot(): GcacheError {
@@ -207,7 +213,8 @@ export class Client {
   }
 }
 
-function checkOptions(options: ClientOptions): void {
+/** CONFIG for the first option that is unknown, missing or of the wrong kind. */
+export function checkOptions(options: ClientOptions): void {
   if (typeof options !== 'object' || options === null)
     throw new GcacheError('CONFIG', 'connect() takes { cluster, servers }')
   for (const name of Object.keys(options))
@@ -220,8 +227,27 @@ function checkOptions(options: ClientOptions): void {
   for (const address of servers)
     if (typeof address !== 'string' || address === '')
       throw new GcacheError('CONFIG', 'option servers holds something that is no address')
-  if (timeoutMs !== undefined && !(timeoutMs >= 1 && timeoutMs < 2 ** 31))
-    throw new GcacheError('CONFIG', `option timeoutMs ${timeoutMs} is not within 1..2^31`)
+  if (timeoutMs !== undefined)
+    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1 && timeoutMs < 2 ** 31))
+      throw new GcacheError('CONFIG', 'option timeoutMs must be a number within 1..2^31')
+  if (options.transport !== undefined && typeof options.transport !== 'function')
+    throw new GcacheError('CONFIG', 'option transport must be what tcp() returns')
+  for (const [name, functions] of Object.entries(FUNCTIONS))
+    checkPart(name, options[name as keyof ClientOptions], functions)
+}
+
+/** What the parts that an application may bring must be able to do. */
+const FUNCTIONS = {
+  clock: ['now', 'wall', 'after'],
+  random: ['next'],
+  logger: ['debug', 'info', 'warn', 'error'],
+}
+
+function checkPart(name: string, part: unknown, functions: readonly string[]): void {
+  if (part === undefined) return
+  const has = (part ?? {}) as Record<string, unknown>
+  if (functions.some(each => typeof has[each] !== 'function'))
+    throw new GcacheError('CONFIG', `option ${name} must have: ${functions.join(', ')}`)
 }
 
 function defined(options: ClientOptions): ClientOptions {

@@ -31,6 +31,8 @@ export interface ServerLink {
   /** Why it is not linked. */
   reason: string
   refused: boolean
+  /** Nobody can ever be dialled there. */
+  invalid: boolean
   timer: Timer | undefined
 }
 
@@ -72,6 +74,7 @@ export class ClientLinks {
       failures: 0,
       reason: 'no answer',
       refused: false,
+      invalid: false,
       timer: undefined,
     }
     this.#links.set(peer, link)
@@ -108,7 +111,9 @@ export class ClientLinks {
     link.view = undefined
     link.tried = true
     link.reason = cause === undefined ? loss : cause.message
-    link.refused = (cause as { code?: string } | undefined)?.code === 'REFUSED'
+    const { code } = (cause ?? {}) as { code?: string }
+    link.refused = code === 'REFUSED'
+    link.invalid = code === 'ADDRESS_INVALID'
     if (worked) link.failures = 0
     const delayMs = worked ? 0 : this.#backOff(link.failures++)
     link.timer?.cancel()

@@ -7,6 +7,7 @@ import type { Cache, CodecChoice } from '../contracts/cache.js'
 import type { Ack, Offset } from '../contracts/types.js'
 import { suggestion } from '../core/suggest.js'
 import { GcacheError } from '../errors.js'
+import { ackCode } from '../wire/requests.js'
 import {
   canonical,
   DEFAULT_TTL_MS,
@@ -175,6 +176,7 @@ function cacheOf(options: SessionStoreOptions): Cache<SessionData> {
         `unknown option ${name} of sessionStore: ${suggestion(name, OPTION_NAMES)}`,
       )
   const { client, node, cache, serializer } = options
+  checkValues(options)
   const sources = [client, node, cache].filter(source => source !== undefined)
   if (sources.length !== 1)
     throw new GcacheError(
@@ -199,6 +201,41 @@ function cacheOf(options: SessionStoreOptions): Cache<SessionData> {
   return (client ?? node)!.cache<SessionData>(options.cacheName ?? 'sessions', { codec })
 }
 
+type Test = (value: never) => boolean
+
+const isFunction = (value: unknown): boolean => typeof value === 'function'
+const isText = (value: unknown): boolean => typeof value === 'string'
+const isSource: Test = (value: CacheSource | null) => isFunction(value?.cache)
+const isMs = (value: unknown): boolean =>
+  typeof value === 'number' && value >= 1 && value <= LIFE_MS_MAX
+
+/** What a value must be, and how it is told. Whatever is wrong shows when the store is made. */
+const VALUES: Record<keyof SessionStoreOptions, readonly [Test, string]> = {
+  client: [isSource, 'what connect() resolves with'],
+  node: [isSource, 'what createNode() resolves with'],
+  cache: [(value: Cache<SessionData> | null) => isFunction(value?.getEntry), 'a cache'],
+  cacheName: [isText, 'a string'],
+  prefix: [isText, 'a string'],
+  ttlMs: [value => isMs(value) || isFunction(value), 'a number of 1 or more, or a function'],
+  disableTouch: [value => typeof value === 'boolean', 'true or false'],
+  serializer: [
+    (value: SessionSerializer | null) => isFunction(value?.stringify) && isFunction(value?.parse),
+    'an object with stringify and parse',
+  ],
+  timeoutMs: [value => isMs(value) && value < 2 ** 31, 'a number of 1 to 2^31 - 1'],
+  ack: [isText, 'a string'],
+}
+
+function checkValues(options: SessionStoreOptions): void {
+  for (const name of OPTION_NAMES) {
+    const value = options[name]
+    const [fits, wanted] = VALUES[name]
+    if (value !== undefined && !fits(value as never))
+      throw new GcacheError('CONFIG', `option ${name} of sessionStore must be ${wanted}`)
+  }
+  ackCode(options.ack)
+}
+
 /** The store without its callbacks: what each method promises. */
 class StoreRules {
   readonly #cache: Cache<SessionData>
@@ -220,7 +257,7 @@ class StoreRules {
   async get(sid: string): Promise<SessionData | null> {
     const entry = await this.#cache.getEntry(this.#key(sid), this.#read)
     if (entry === undefined || !isSession(entry.value)) return null
-    const copy = canonical(entry.value)
+    const copy = this.#withExpiry(canonical(entry.value), entry.expiresAt)
     remember(copy, { sid, version: entry.version })
     return copy
   }
@@ -256,7 +293,11 @@ class StoreRules {
     const sessions: SessionData[] = []
     for await (const [key, value] of this.#cache.entries(this.#scan)) {
       if (!isSession(value)) continue
-      sessions.push({ ...canonical(value), id: key.slice(this.#prefix.length) })
+      const id = key.slice(this.#prefix.length)
+      // Touched since it was saved: only the record knows until when it lives.
+      const touched = typeof this.#ttlMs !== 'function' && lifeOf(value, 1) <= 0
+      const session = touched ? await this.get(id) : canonical(value)
+      if (session !== null) sessions.push({ ...session, id })
     }
     return sessions
   }
@@ -276,6 +317,15 @@ class StoreRules {
       page = []
     }
     if (page.length > 0) await this.#cache.deleteMany(page, this.#call)
+  }
+
+  /** Touch prolongs the record and leaves its bytes alone, so the cookie in them may have expired;
+   *  a save of such a session must not destroy it. */
+  #withExpiry(copy: SessionData, expiresAt: number | undefined): SessionData {
+    if (expiresAt === undefined || typeof this.#ttlMs === 'function') return copy
+    const { expires } = copy.cookie
+    if (typeof expires === 'string') copy.cookie.expires = new Date(expiresAt).toISOString()
+    return copy
   }
 
   #key(sid: string): string {

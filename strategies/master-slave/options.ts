@@ -6,6 +6,7 @@ import { TIMES } from '../../src/config.js'
 import type { Ack } from '../../src/contracts/types.js'
 import { suggestion } from '../../src/core/suggest.js'
 import { GcacheError } from '../../src/errors.js'
+import { ackCode } from '../../src/wire/requests.js'
 
 export interface MasterSlaveOptions {
   /** Only 'ordinal' in this version: the lowest live ordinal takes over, with the best log. */
@@ -41,24 +42,45 @@ const NUMBERS = [
 export type Settings = Required<Omit<MasterSlaveOptions, 'inSyncMin' | 'slavesToWriteMin'>> &
   Pick<MasterSlaveOptions, 'inSyncMin' | 'slavesToWriteMin'>
 
-/** CONFIG for an unknown option or a number that is none. */
+const COUNTS: readonly string[] = ['inSyncMin', 'slavesToWriteMin']
+const COUNT_MAX = 255
+const MS_MAX = 2 ** 31 - 1
+
+/** CONFIG for an unknown option, a number that is none or out of range, and an unknown ack. */
 export function settingsOf(options: MasterSlaveOptions): Settings {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    throw refusal("takes an object of options, such as { ack: 'majority' }")
   const known: readonly string[] = ['profile', 'ack', ...NUMBERS]
   for (const name of Object.keys(options))
-    if (!known.includes(name))
-      throw new GcacheError(
-        'CONFIG',
-        `masterSlave: unknown option ${name}: ${suggestion(name, known)}`,
-      )
+    if (!known.includes(name)) throw refusal(`unknown option ${name}: ${suggestion(name, known)}`)
   for (const name of NUMBERS) {
     const value = options[name]
-    if (value !== undefined && !(Number.isFinite(value) && value >= 0))
-      throw new GcacheError('CONFIG', `masterSlave: ${name} must be a number from 0 on`)
+    if (value === undefined) continue
+    const max = COUNTS.includes(name) ? COUNT_MAX : MS_MAX
+    if (!Number.isInteger(value) || value < 0 || value > max)
+      throw refusal(`option ${name} must be a whole number within 0..${max}`)
   }
-  if (options.profile !== undefined && options.profile !== 'ordinal')
+  const { ack, profile } = options
+  if (ack !== undefined && !isAck(ack))
+    throw refusal('option ack must be none, master, slaves:n, majority, insync or all')
+  if (profile !== undefined && profile !== 'ordinal')
     throw new GcacheError(
       'CONFIG',
-      `profile ${JSON.stringify(options.profile)} is not in this version, 'ordinal' is`,
+      `profile "${String(profile)}" is not in this version, 'ordinal' is`,
     )
-  return { profile: 'ordinal', ack: 'insync', ...TIMES, ...options }
+  const chosen = Object.entries(options).filter(([, value]) => value !== undefined)
+  return { profile: 'ordinal', ack: 'insync', ...TIMES, ...Object.fromEntries(chosen) }
+}
+
+function isAck(ack: unknown): boolean {
+  if (typeof ack !== 'string') return false
+  try {
+    return ackCode(ack as Ack) !== 0
+  } catch {
+    return false
+  }
+}
+
+function refusal(text: string): GcacheError {
+  return new GcacheError('CONFIG', `masterSlave: ${text}`)
 }

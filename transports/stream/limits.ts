@@ -1,6 +1,8 @@
 /** Limits of a stream transport, in bytes and ms; defaults and reasons stand in src/config.ts. */
 import { LIMITS, TIMES } from '../../src/config.js'
 import type { PeerId } from '../../src/contracts/types.js'
+import { suggestion } from '../../src/core/suggest.js'
+import { GcacheError } from '../../src/errors.js'
 import { isAlias, isClient } from './hello.js'
 
 export interface StreamOptions {
@@ -18,14 +20,37 @@ export interface StreamOptions {
 
 export type StreamLimits = Readonly<Required<StreamOptions>>
 
-export function streamLimits(options: StreamOptions): StreamLimits {
-  return {
-    frameBytesMax: options.frameBytesMax ?? LIMITS.peerFrameBytesMax,
-    clientFrameBytesMax: options.clientFrameBytesMax ?? LIMITS.clientFrameBytesMax,
-    queueBytesMax: options.queueBytesMax ?? LIMITS.peerQueueBytesMax,
-    clientQueueBytesMax: options.clientQueueBytesMax ?? LIMITS.clientQueueBytesMax,
-    handshakeMs: options.handshakeMs ?? TIMES.handshakeMs,
+const DEFAULTS: StreamLimits = {
+  frameBytesMax: LIMITS.peerFrameBytesMax,
+  clientFrameBytesMax: LIMITS.clientFrameBytesMax,
+  queueBytesMax: LIMITS.peerQueueBytesMax,
+  clientQueueBytesMax: LIMITS.clientQueueBytesMax,
+  handshakeMs: TIMES.handshakeMs,
+}
+const NAMES = Object.keys(DEFAULTS) as (keyof StreamOptions)[]
+const NUMBER_MAX = 2 ** 31 - 1
+
+/** With the defaults filled in. CONFIG, with `whose` name, for an option that is unknown or no
+ *  whole number of 1 to 2^31 - 1. */
+export function streamLimits(options: StreamOptions, whose: string): StreamLimits {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    throw refusal(whose, 'takes an object of options, such as { handshakeMs: 2000 }')
+  for (const name of Object.keys(options))
+    if (!(NAMES as string[]).includes(name))
+      throw refusal(whose, `unknown option ${name}: ${suggestion(name, NAMES)}`)
+  const limits = { ...DEFAULTS } as Required<StreamOptions>
+  for (const name of NAMES) {
+    const value = options[name]
+    if (value === undefined) continue
+    if (!Number.isInteger(value) || value < 1 || value > NUMBER_MAX)
+      throw refusal(whose, `option ${name} must be a whole number within 1..${NUMBER_MAX}`)
+    limits[name] = value
   }
+  return limits
+}
+
+function refusal(whose: string, text: string): GcacheError {
+  return new GcacheError('CONFIG', `${whose}: ${text}`)
 }
 
 /** The largest frame that `sender` may send. */

@@ -33,7 +33,7 @@ export function streamTransport(
   layer: StreamLayer,
   options: StreamOptions = {},
 ): Transport {
-  return new StreamTransport(env, layer, streamLimits(options))
+  return new StreamTransport(env, layer, streamLimits(options, layer.scheme))
 }
 
 class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
