@@ -193,9 +193,11 @@ export const MUTANTS: readonly Mutant[] = [
     [
       [
         'src/store/key-value.ts',
-        'if (slot < 0 || region.expired(slot, time)) return undefined\n    return region.record(slot)',
+        'if (slot < 0 || region.expired(slot, time)) return undefined\n' +
+          '    return region.record(slot)',
         'if (slot < 0) return undefined\n    if (region.expired(slot, time)) {\n' +
-          '      region.remove(slot)\n      return undefined\n    }\n    return region.record(slot)',
+          '      region.remove(slot)\n      return undefined\n    }\n' +
+          '    return region.record(slot)',
       ],
     ],
     'calm',
