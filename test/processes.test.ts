@@ -136,7 +136,7 @@ describe('real servers', () => {
     expect(await writer.lost(cache)).toEqual([])
   }, 60_000)
 
-  it('refuse writes that want copies when two of three are dead, and keep serving reads', async () => {
+  it('refuse writes that want copies with two of three dead, and serve reads', async () => {
     const { cluster, client } = await setUp(3)
     const cache = client.cache<number>('numbers')
     await cache.set('kept', 1)

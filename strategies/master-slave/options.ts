@@ -58,7 +58,7 @@ export function settingsOf(options: MasterSlaveOptions): Settings {
   if (options.profile !== undefined && options.profile !== 'ordinal')
     throw new GcacheError(
       'CONFIG',
-      `masterSlave: profile ${JSON.stringify(options.profile)} is not in this version: 'ordinal' is`,
+      `profile ${JSON.stringify(options.profile)} is not in this version, 'ordinal' is`,
     )
   return { profile: 'ordinal', ack: 'insync', ...TIMES, ...options }
 }

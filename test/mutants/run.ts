@@ -71,13 +71,14 @@ export async function hunt(
   mutant: Mutant,
   seedsMax: number,
   seconds: number,
-  style?: Style,
+  style?: Style | 'suite',
 ): Promise<Hunted> {
   const folder = plant(projectRoot(), mutant)
   try {
     const flags = ['--seeds', `${seedsMax}`, '--seconds', `${seconds}`, '--workers', '1', '--first']
-    if (style !== undefined) flags.push('--style', style)
-    const output = await run(join(folder, 'dist/test/sim.js'), flags)
+    if (style !== undefined && style !== 'suite') flags.push('--style', style)
+    const program = mutant.style === 'suite' ? 'mutants/suite.js' : 'sim.js'
+    const output = await run(join(folder, 'dist/test', program), flags)
     const law = /^seed \d+: (.*)$/m.exec(output)
     const tally = JSON.parse(output.trimEnd().split('\n').at(-1) ?? '{}') as { seeds: number }
     if (/TypeError|ReferenceError/.test(law?.[1] ?? ''))
