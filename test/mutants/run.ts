@@ -77,8 +77,8 @@ export async function hunt(
   try {
     const flags = ['--seeds', `${seedsMax}`, '--seconds', `${seconds}`, '--workers', '1', '--first']
     if (style !== undefined && style !== 'suite') flags.push('--style', style)
-    const program = mutant.style === 'suite' ? 'mutants/suite.js' : 'sim.js'
-    const output = await run(join(folder, 'dist/test', program), flags)
+    if (mutant.style === 'suite') flags.push('--suite')
+    const output = await run(join(folder, 'dist/test/sim.js'), flags)
     const law = /^seed \d+: (.*)$/m.exec(output)
     const tally = JSON.parse(output.trimEnd().split('\n').at(-1) ?? '{}') as { seeds: number }
     if (/TypeError|ReferenceError/.test(law?.[1] ?? ''))
