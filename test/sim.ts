@@ -2,7 +2,8 @@
  * `npm run sim -- --seeds N [--seed S] [--seconds 120] [--style NAME] [--trace] [--workers 2]` runs
  * N seeds from S on, over strategy master-slave, profile ordinal. A broken law prints its seed,
  * options and replay command. `--twice` also replays the first 20 virtual seconds, `--first` ends
- * with the first broken law, `--suite` runs the strategy suite instead. Closes with one line of JSON; exits 1 if a law was broken.
+ * with the first broken law, `--suite` runs the strategy suite instead. Closes with one line of
+ * JSON; exits 1 if a law was broken.
  */
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
