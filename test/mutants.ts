@@ -25,7 +25,7 @@ const queue = [...chosen]
 const results: Hunted[] = []
 
 /** Quick ones are sought where they live; the score is taken over everything. */
-function style(mutant: Mutant): Style | undefined {
+function style(mutant: Mutant): Style | 'suite' | undefined {
   return STYLES.find(name => name === values.style) ?? (values.quick ? mutant.style : undefined)
 }
 

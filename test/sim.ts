@@ -2,7 +2,8 @@
  * `npm run sim -- --seeds N [--seed S] [--seconds 120] [--style NAME] [--trace] [--workers 2]` runs
  * N seeds from S on, over strategy master-slave, profile ordinal. A broken law prints its seed,
  * options and replay command. `--twice` also replays the first 20 virtual seconds, `--first` ends
- * with the first broken law. Closes with one line of JSON; exits 1 if a law was broken.
+ * with the first broken law, `--suite` runs the strategy suite instead. Closes with one line of
+ * JSON; exits 1 if a law was broken.
  */
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
@@ -11,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { type SimulationEnv, type SimulationResult, simulate } from '../src/testing/simulation.js'
 import { drawOptions, type SimulationOptions, STYLES, type Style } from '../src/testing/swarm.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
+import { runSuite } from './mutants/suite.js'
 
 export const ORDINAL: SimulationEnv = {
   strategy: masterSlave({ profile: 'ordinal' }),
@@ -129,10 +131,12 @@ async function main(): Promise<void> {
       style: { type: 'string' },
       trace: { type: 'boolean', default: false },
       first: { type: 'boolean', default: false },
+      suite: { type: 'boolean', default: false },
       twice: { type: 'boolean', default: false },
       workers: { type: 'string' },
     },
   })
+  if (values.suite) return runSuite(ORDINAL)
   const seeds = Number(values.seeds)
   const first = Number(values.seed)
   const seconds = Number(values.seconds)

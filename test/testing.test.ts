@@ -2,6 +2,7 @@
  * The proof machinery itself: gates, clocks, lineage, faults around a transport; and strategies
  * with a broken law, each of which the shipped suite must turn red.
  */
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Effects, Input, StrategyFactory } from '../src/contracts/strategy.js'
 import type { Batch } from '../src/contracts/types.js'
@@ -312,6 +313,23 @@ describe('the strategy suite', { timeout: 60_000 }, () => {
 })
 
 describe('a simulation', { timeout: 60_000 }, () => {
+  test('waits for no promise, reads no clock and draws nothing but seeded numbers', () => {
+    const folder = new URL('../src/testing/', import.meta.url)
+    const shipped = /suite|laws|bench|faults\.ts|index\.ts/
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    const simulator = files.filter(file => file.endsWith('.ts') && !shipped.test(file))
+    expect(simulator.length).toBeGreaterThan(20)
+    const banned =
+      /\b(async|await|Date|performance|Math\.random|setTimeout|setInterval|setImmediate|node:\w+)\b/
+    for (const file of simulator) {
+      const code = readFileSync(new URL(file, folder), 'utf8').replace(
+        /\/\*[\s\S]*?\*\/|\/\/.*/g,
+        '',
+      )
+      expect(`${file}: ${banned.exec(code)?.[0]}`).toBe(`${file}: undefined`)
+    }
+  })
+
   test('draws every style, and the same options for the same seed', () => {
     const drawn = new Set<string>()
     for (let seed = 1; seed <= 200; seed++) {

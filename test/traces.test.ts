@@ -33,6 +33,7 @@ class Script {
     addCheckers(this.cluster, ORDINAL, {
       mayLose: true,
       steadyAfterMs: undefined,
+      calmAfterMs: undefined,
       backlogBytesMax: LIMITS.backlogBytesMax,
       backlogEntriesMax: limits.backlogEntriesMax ?? LIMITS.backlogEntriesMax,
     })

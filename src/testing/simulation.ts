@@ -6,6 +6,7 @@ import type { StrategyFactory } from '../contracts/strategy.js'
 import { seededRandom } from '../core/prng.js'
 import { ackedWritesSurvive } from './checkers/acked-writes.js'
 import { buffersAreBounded } from './checkers/bounds.js'
+import { callsSucceed } from './checkers/calm-calls.js'
 import { clusterTimeIsHonest } from './checkers/cluster-time.js'
 import { digestsAgree } from './checkers/digests.js'
 import { noWriteTwice } from './checkers/duplicates.js'
@@ -57,7 +58,7 @@ export function addCheckers(
   env: SimulationEnv,
   options: Pick<
     SimulationOptions,
-    'mayLose' | 'steadyAfterMs' | 'backlogBytesMax' | 'backlogEntriesMax'
+    'mayLose' | 'steadyAfterMs' | 'backlogBytesMax' | 'backlogEntriesMax' | 'calmAfterMs'
   >,
 ) {
   const acked = ackedWritesSurvive(cluster, options.mayLose)
@@ -81,6 +82,8 @@ export function addCheckers(
       batchEntriesMax: 2_000,
     }),
   )
+  if (options.calmAfterMs !== undefined)
+    cluster.checkers.push(callsSucceed(cluster, options.calmAfterMs, env.inSyncMin(cluster.nodes)))
   return { acked, promotions }
 }
 

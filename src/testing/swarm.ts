@@ -58,6 +58,8 @@ export interface SimulationOptions {
   staleChance: number
   /** Promotions are violations from then on; undefined where faults excuse them. */
   steadyAfterMs: number | undefined
+  /** Calls must succeed from then on; undefined where faults excuse them. */
+  calmAfterMs: number | undefined
   /** False: a write with two copies must survive whatever this style does. */
   mayLose: boolean
   /** Nodes that live in the second phase. */
@@ -141,6 +143,7 @@ function baseOptions(
     snapshotPendingBytesMax: LIMITS.snapshotPendingBytesMax,
     staleChance: 0,
     steadyAfterMs: undefined,
+    calmAfterMs: undefined,
     mayLose: true,
     core: nodes,
   }
@@ -153,6 +156,8 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
       faults.hint = random.pick([0, 5, 50])
       options.steadyAfterMs = 8_000
       options.mayLose = false
+      options.calmAfterMs = 8_000
+      workload.deaths = 0
       return
     case 'stalls':
       return stalls(options, random)

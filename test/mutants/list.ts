@@ -20,8 +20,8 @@ export interface Mutant {
   /** Why it must be found: what it breaks. */
   readonly why: string
   readonly edits: readonly Edit[]
-  /** Runs in `npm test`, among seeds of this style. */
-  readonly style: Style | undefined
+  /** Runs in `npm test`, among seeds of this style; 'suite': sought by the strategy suite alone. */
+  readonly style: Style | 'suite' | undefined
 }
 
 const STRATEGY = 'strategies/master-slave'
@@ -31,7 +31,7 @@ function mutant(
   what: string,
   why: string,
   edits: readonly (readonly [file: string, find: string, replace: string])[],
-  style?: Style,
+  style?: Style | 'suite',
 ): Mutant {
   return {
     id,
@@ -151,6 +151,7 @@ export const MUTANTS: readonly Mutant[] = [
         'changes nothing.\n    if (peer === undefined) return',
       ],
     ],
+    'suite',
   ),
   mutant(
     '18',
@@ -195,10 +196,9 @@ export const MUTANTS: readonly Mutant[] = [
         'src/store/key-value.ts',
         'if (slot < 0 || region.expired(slot, time)) return undefined\n' +
           '    return region.record(slot)',
-        'if (slot < 0) return undefined\n' +
-          '    if (region.expired(slot, time)) {\n' +
-          '      region.remove(slot)\n' +
-          '      return undefined\n    }\n    return region.record(slot)',
+        'if (slot < 0) return undefined\n    if (region.expired(slot, time)) {\n' +
+          '      region.remove(slot)\n      return undefined\n    }\n' +
+          '    return region.record(slot)',
       ],
     ],
     'calm',

@@ -71,12 +71,13 @@ export async function hunt(
   mutant: Mutant,
   seedsMax: number,
   seconds: number,
-  style?: Style,
+  style?: Style | 'suite',
 ): Promise<Hunted> {
   const folder = plant(projectRoot(), mutant)
   try {
     const flags = ['--seeds', `${seedsMax}`, '--seconds', `${seconds}`, '--workers', '1', '--first']
-    if (style !== undefined) flags.push('--style', style)
+    if (style !== undefined && style !== 'suite') flags.push('--style', style)
+    if (mutant.style === 'suite') flags.push('--suite')
     const output = await run(join(folder, 'dist/test/sim.js'), flags)
     const law = /^seed \d+: (.*)$/m.exec(output)
     const tally = JSON.parse(output.trimEnd().split('\n').at(-1) ?? '{}') as { seeds: number }
