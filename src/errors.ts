@@ -35,7 +35,7 @@ export const ERROR_CODES = {
   BUSY: row(true, 'too many bytes or calls wait unanswered', 'slow down and try again'),
   CACHE_FULL: row(
     true,
-    'the cache is full and its configuration forbids eviction',
+    'the value alone is too large for the cache, or it is full and may not evict',
     'raise maxEntries or maxBytes, delete, or allow eviction',
   ),
   CLIENT_EXPIRED: row(

@@ -237,6 +237,27 @@ describe('a cache that is called wrongly', () => {
     await watch.return?.()
   })
 
+  it('a key with half a surrogate pair, which UTF-8 lacks, is LIMIT for every write', async () => {
+    const limit = { code: 'LIMIT', outcome: 'rejected' }
+    for (const key of ['\ud800', 'a\udc00', `${'x'.repeat(300)}\ud800`]) {
+      await expect(cache.set(key, 1)).rejects.toMatchObject(limit)
+      await expect(cache.delete(key)).rejects.toMatchObject(limit)
+      await expect(cache.touch(key)).rejects.toMatchObject(limit)
+      await expect(cache.setMany([[key, 1]])).rejects.toMatchObject({ code: 'LIMIT' })
+    }
+    await world.run(cache.set('\u{1f600}', 7))
+    expect(await world.run(cache.get('\u{1f600}'))).toBe(7)
+  })
+
+  it('ifVersion 0 makes a record, and is VERSION_MISMATCH where there is one', async () => {
+    await world.run(cache.set('made', 1, { ifVersion: 0 }))
+    const again = world.run(cache.set('made', 2, { ifVersion: 0 }))
+    await expect(again).rejects.toMatchObject({ code: 'VERSION_MISMATCH' })
+    const gone = world.run(cache.set('gone', 1, { ifVersion: 5 }))
+    await expect(gone).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    expect(await world.run(cache.delete('gone', { ifVersion: 5 }))).toBe(false)
+  })
+
   it('setMany takes a Map, and each pair keeps the options of all', async () => {
     const receipts = await world.run(cache.setMany(new Map([['k', 1]]), { ttlMs: 5_000 }))
     expect(receipts).toHaveLength(1)

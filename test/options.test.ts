@@ -255,6 +255,23 @@ describe('options of gcache serve', () => {
     )
   })
 
+  test.each([
+    [{ ordinal: '0' }, '--ordinal'],
+    [{ advertise: 'tcp://h:1' }, '--advertise'],
+  ])('a --member that contradicts this node`s own flags is refused, case %#', (more, name) => {
+    const member = ['a=1@tcp://h:2', 'b=2@tcp://h:3']
+    expect(() => nodeOptions({ ...flags, id: 'a', member, ...more }, noFile)).toThrow(
+      expect.objectContaining({ code: 'CONFIG', message: expect.stringContaining(name) }),
+    )
+    expect(nodeOptions({ ...flags, id: 'a', ordinal: '1', member }, noFile).members).toHaveLength(2)
+  })
+
+  test.each(['dataDir', 'http', 'secretFile'])('%s is said to be of a later version', name => {
+    expect(() => nodeOptions({ ...flags, id: 'a', [name]: true }, noFile)).toThrow(
+      'is not in this version',
+    )
+  })
+
   test('a flag wins over the file, and the file`s unknown keys reach createNode', () => {
     const file = { ...GOOD, caches: { s: { ttlMs: 1, maxEntries: 2 } }, strategey: 'x' }
     const options = nodeOptions(

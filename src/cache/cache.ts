@@ -109,7 +109,7 @@ class PortCache<V> implements Cache<V> {
 
   set(key: string, value: V, options?: SetOptions): Promise<WriteReceipt> {
     try {
-      checkKey(key)
+      checkWrittenKey(key)
       const chosen = options === undefined ? this.#plain : this.#chosen(options, KNOWN.set)
       return this.#port.set(this.name, key, this.#write(value), chosen)
     } catch (error) {
@@ -123,7 +123,7 @@ class PortCache<V> implements Cache<V> {
   ): Promise<WriteReceipt[]> {
     const chosen = options === undefined ? this.#plain : this.#chosen(options, KNOWN.set)
     const list = listOf(pairs)
-    for (const [key] of list) checkKey(key)
+    for (const [key] of list) checkWrittenKey(key)
     const encoded = list.map(([key, value]) => [key, this.#write(value)] as const)
     return this.#many(
       encoded,
@@ -261,7 +261,7 @@ class PortCache<V> implements Cache<V> {
     ask: (chosen: WriteOptions) => Promise<WriteReceipt>,
   ): Promise<boolean> {
     try {
-      checkKey(key)
+      checkWrittenKey(key)
       await ask(options === undefined ? this.#plain : this.#chosen(options, known))
       return true
     } catch (error) {
@@ -304,6 +304,14 @@ function checkKey(key: string): void {
     throw new GcacheError('LIMIT', `key of ${bytes} bytes is not within 1..${LIMITS.keyBytesMax}`)
 }
 
+/** Half a surrogate pair would be stored under another key. A key of one-byte characters, such as
+ *  ASCII, is known to be well formed without looking at them. */
+function checkWrittenKey(key: string): void {
+  checkKey(key)
+  if (!key.isWellFormed())
+    throw new GcacheError('LIMIT', 'a key with half a surrogate pair has no UTF-8')
+}
+
 function checkKeys(keys: readonly string[]): void {
   if (!Array.isArray(keys))
     throw new GcacheError('CONFIG', `keys are a list of strings, not ${kindOf(keys)}`)
@@ -333,4 +341,11 @@ function codecError(what: string, cause: unknown): GcacheError {
 function refused(error: unknown): unknown {
   if (!(error instanceof GcacheError) || error.outcome !== undefined) return error
   return new GcacheError(error.code, error.message, { cause: error.cause, outcome: 'rejected' })
+}
+
+declare global {
+  /** Of ES2024; every Node that is supported has it. */
+  interface String {
+    isWellFormed(): boolean
+  }
 }

@@ -37,13 +37,16 @@ export interface SetOptions extends WriteOptions {
   ttlMs?: number
   /** Life without a set or touch, ms. 0: none. Default: the cache's. */
   idleMs?: number
-  /** Set only if the record's version is this one, else VERSION_MISMATCH. */
+  /** Set only if the record's version is this one, else VERSION_MISMATCH, or NOT_FOUND where there
+   *  is no record. 0: only if there is none, else VERSION_MISMATCH. */
   ifVersion?: Offset
   /** Set only if there is no record, else ALREADY_EXISTS. */
   ifAbsent?: boolean
 }
 
 export interface DeleteOptions extends WriteOptions {
+  /** Delete only if the record's version is this one, else VERSION_MISMATCH; false where there is
+   *  no record. */
   ifVersion?: Offset
 }
 
@@ -72,7 +75,11 @@ export interface WatchOptions {
   signal?: AbortSignal
 }
 
-/** A named region of keys. Keys are strings of 1..512 bytes in UTF-8. */
+/**
+ * A named region of keys. Keys are strings of 1..512 bytes in UTF-8; a write refuses one with half
+ * a surrogate pair (LIMIT), which has no UTF-8. Every call that is made wrongly rejects with CONFIG
+ * or LIMIT; watch() throws it.
+ */
 export interface Cache<V> {
   readonly name: string
   get(key: string, options?: CallOptions): Promise<V | undefined>

@@ -26,6 +26,22 @@ export interface ServeOptions {
   config?: string
   logLevel: LogLevel
   untilStdinEnds?: boolean
+  dataDir?: string | true
+  http?: string | true
+  secretFile?: string | true
+}
+
+/** Flags that the design names and this version does not have, with what to do instead. */
+const LATER = {
+  dataDir: ['--data-dir', 'data lives in memory, on every node: leave it out'],
+  http: ['--http', 'ask with gcache status --json'],
+  secretFile: ['--secret-file', 'listen on loopback or a network of your own'],
+} as const
+
+function refuseLater(flags: ServeOptions): void {
+  for (const [name, [flag, remedy]] of Object.entries(LATER))
+    if (flags[name as keyof typeof LATER] !== undefined)
+      throw new GcacheError('CONFIG', `${flag} is not in this version: ${remedy}`)
 }
 
 /**
@@ -36,6 +52,7 @@ export function nodeOptions(
   flags: ServeOptions,
   readFile: (file: string) => Record<string, unknown>,
 ): NodeOptions {
+  refuseLater(flags)
   const file = flags.config === undefined ? {} : readFile(flags.config)
   const id = flags.id ?? (file.id as string | undefined)
   if (id === undefined)
@@ -68,6 +85,7 @@ function strategyOf(flags: ServeOptions, fromFile: unknown): unknown {
 function membersOf(id: string, flags: ServeOptions, fromFile: unknown): unknown {
   if (fromFile !== undefined && !Array.isArray(fromFile)) return fromFile
   const named = (flags.member ?? []).map(parseMember)
+  refuseContradictions(id, flags, named)
   const members = ((fromFile ?? []) as Member[]).filter(
     member => !named.some(other => other.id === member?.id),
   )
@@ -89,6 +107,23 @@ function membersOf(id: string, flags: ServeOptions, fromFile: unknown): unknown 
   if (at < 0) members.push(self)
   else members[at] = self
   return members.sort((a, b) => a?.ordinal - b?.ordinal)
+}
+
+/** A --member that names this node itself must say what its other flags say. */
+function refuseContradictions(id: string, flags: ServeOptions, named: readonly Member[]): void {
+  const self = named.find(member => member.id === id)
+  if (self === undefined) return
+  if (flags.ordinal !== undefined && parseCount(flags.ordinal, '--ordinal') !== self.ordinal)
+    throw new GcacheError(
+      'CONFIG',
+      `--ordinal ${flags.ordinal} and --member ${id}=${self.ordinal} differ: keep one`,
+    )
+  const { advertise } = flags
+  if (advertise !== undefined && withScheme(advertise) !== withScheme(self.address))
+    throw new GcacheError(
+      'CONFIG',
+      `--advertise ${advertise} and --member ${id} at ${self.address} differ: keep one`,
+    )
 }
 
 function mergeCaches(

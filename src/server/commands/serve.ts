@@ -39,6 +39,9 @@ export function serveCommand(): Command {
       new Option('--log-level <level>', 'what goes to stderr').choices(LOG_LEVELS).default('info'),
     )
     .addOption(new Option('--until-stdin-ends', 'close when stdin ends').hideHelp())
+    .addOption(new Option('--data-dir [dir]').hideHelp())
+    .addOption(new Option('--http [address]').hideHelp())
+    .addOption(new Option('--secret-file [file]').hideHelp())
     .addHelpText('after', HELP)
     .action(async (options: ServeOptions) => {
       try {
