@@ -166,6 +166,7 @@ async function main(): Promise<void> {
       '--seconds',
       values.seconds,
       ...(style === undefined ? [] : ['--style', style]),
+      ...(values.twice ? ['--twice'] : []),
     ])
   const elapsedMs = performance.now() - startedAt
   const speed = Math.round((total.simulatedHours * 3_600_000) / elapsedMs)
