@@ -164,6 +164,28 @@ describe('large values', () => {
   })
 })
 
+describe('a backlog of 20 entries', () => {
+  // Seed 177 of the simulator: writes during a copy ran away from the backlog, again and again.
+  it('does not keep a node from being copied while writes go on', () => {
+    const attack = new Attack(2, 20)
+    const { cluster, master } = attack
+    const slave = cluster.live().find(node => node !== master) as SimulatedNode
+    cluster.crash(slave.id)
+    for (let i = 0; i < 300; i++) attack.set(master, `k${i}`, Buffer.alloc(10_000), 'master')
+    cluster.run(2_000)
+    cluster.network.setFaults({ bytesPerMs: 1_000 })
+    cluster.start(slave.id)
+    for (let i = 0; i < 3_000; i++) {
+      attack.set(master, `k${i % 300}`, Buffer.alloc(100), 'master')
+      cluster.run(1)
+    }
+    cluster.run(1_000)
+    const back = cluster.live().find(node => node.id === slave.id) as SimulatedNode
+    expect(back.status().self.state).toBe('online')
+    expect(back.digest()).toBe(attack.master.digest())
+  })
+})
+
 describe('a window', () => {
   it('at the end of numbers ends that call, not the cluster', () => {
     const attack = new Attack(3)

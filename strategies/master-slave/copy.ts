@@ -5,14 +5,26 @@
  */
 import { LIMITS } from '../../src/config.js'
 import type { Input } from '../../src/contracts/strategy.js'
-import type { Offset } from '../../src/contracts/types.js'
+import type { Batch, Offset } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
 import { appendOf, catchUp } from './feed.js'
 import type { Message } from './messages.js'
-import { GROUP, type GroupState, newProgress, type Peer, type Sink } from './state.js'
+import {
+  GROUP,
+  type GroupState,
+  newProgress,
+  type Peer,
+  type Progress,
+  type Sink,
+} from './state.js'
 
 /** A copy that failed is tried again after it, doubled each time up to 16 times as long. */
 const COPY_AGAIN_MS = 500
+/**
+ * Entries of at most so many bytes are followed by the next slice in the same step: both fit into a
+ * link that is not congested. A round trip a slice would let a short backlog run away.
+ */
+const FOLLOWED_BYTES_MAX = 64 * 1_024
 /** Entries that follow a slice go in pieces of it. */
 const ENTRIES_BYTES = 256 * 1_024
 
@@ -80,25 +92,25 @@ export function onSnapshot(
 
 /**
  * The next piece of a copy, unless its link is congested: entries up to where the last slice was
- * read, then the next slice, or the end. One piece a step, because a link that refuses a piece must
- * not take the one behind it. Called again by slices, acks, `writable` and heartbeats.
+ * read, then the next slice, or the end. One large piece a step, because a link that refuses it
+ * must not take the one behind it. Called again by slices, acks, `writable` and heartbeats.
  */
 export function advanceCopy(s: GroupState, effects: Sink, peer: Peer): void {
   const progress = peer.progress
   if (progress?.state !== 'copy' || peer.congested) return
-  if (progress.next < progress.sliceNext) {
-    const read = s.log.read(progress.next, s.blockBytes(ENTRIES_BYTES))
-    const batches = read?.filter(batch => batch.next <= progress.sliceNext)
-    if (batches === undefined || batches.length === 0) return failCopy(s, effects, peer, 'backlog')
+  if (progress.next < progress.sliceNext && progress.entries.length > 0) {
+    const batches = takeEntries(progress)
     effects.send(peer.id, appendOf(s, batches))
     progress.next = batches[batches.length - 1].next
-    return
+    const more = progress.entries.length > 0 && progress.next < progress.sliceNext
+    if (more || sizeOf(batches) > FOLLOWED_BYTES_MAX) return
   }
-  const { copy, next } = progress
+  const { copy } = progress
   const held = progress.held.shift()
   if (held !== undefined) {
     const index = progress.slices++
-    progress.sliceNext = held.next
+    // Behind the last slice entries are free to follow, as far as there are any.
+    progress.sliceNext = held.last ? Number.MAX_SAFE_INTEGER : held.next
     progress.sliceLast = held.last
     const { slice } = held
     effects.send(peer.id, {
@@ -106,20 +118,52 @@ export function advanceCopy(s: GroupState, effects: Sink, peer: Peer): void {
       epoch: s.epoch,
       copy,
       index,
-      next: held.next,
+      next: progress.sliceNext,
       slice,
     })
-  } else if (progress.sliceLast) {
-    effects.closeSnapshot(GROUP, copy)
-    progress.state = 'stream'
-    progress.copy = 0
-    const { slices } = progress
-    effects.send(peer.id, { type: 'copy-end', epoch: s.epoch, copy, slices, next })
-    return
-  }
+    const small = slice.length <= FOLLOWED_BYTES_MAX
+    if (held.last && small && progress.entries.length === 0) endCopy(s, effects, peer, progress)
+  } else if (progress.sliceLast) endCopy(s, effects, peer, progress)
   if (progress.sliceLast || progress.reading || progress.held.length > 0) return
   progress.reading = true
   effects.readSnapshot(GROUP, copy, s.blockBytes(LIMITS.snapshotSliceBytes))
+}
+
+/** All slices and all entries made meanwhile are sent: from here on the slave is fed like any. */
+function endCopy(s: GroupState, effects: Sink, peer: Peer, progress: Progress): void {
+  const { copy, slices, next } = progress
+  effects.closeSnapshot(GROUP, copy)
+  progress.state = 'stream'
+  progress.copy = 0
+  effects.send(peer.id, { type: 'copy-end', epoch: s.epoch, copy, slices, next })
+}
+
+/** The next of the entries that may follow the last slice: at most 256 KiB, or one batch. */
+function takeEntries(progress: Progress): Batch[] {
+  const { entries, sliceNext } = progress
+  let count = 0
+  let bytes = 0
+  while (count < entries.length && entries[count].next <= sliceNext) {
+    bytes += entries[count].bytes.length
+    if (count > 0 && bytes > ENTRIES_BYTES) break
+    count++
+  }
+  const taken = entries.splice(0, count)
+  progress.entriesBytes -= sizeOf(taken)
+  return taken
+}
+
+/** Entries made while `peer` is copied wait for their slice, up to a bound; beyond, it fails. */
+export function keepForCopy(s: GroupState, effects: Sink, peer: Peer, batch: Batch): void {
+  const { progress } = peer
+  if (progress === undefined) return
+  progress.entries.push(batch)
+  progress.entriesBytes += batch.bytes.length
+  if (progress.entriesBytes > LIMITS.snapshotPendingBytesMax) failCopy(s, effects, peer, 'backlog')
+}
+
+function sizeOf(batches: readonly Batch[]): number {
+  return batches.reduce((bytes, batch) => bytes + batch.bytes.length, 0)
 }
 
 function failCopy(s: GroupState, effects: Sink, peer: Peer, reason: string): void {

@@ -1,7 +1,7 @@
 /** Entries on their way: the newest batch to all who wait for it, the backlog to laggards. */
 import type { Batch, Epoch, Offset } from '../../src/contracts/types.js'
 import { NO_EPOCH } from '../../src/core/epochs.js'
-import { copyTo } from './copy.js'
+import { copyTo, keepForCopy } from './copy.js'
 import type { Message } from './messages.js'
 import type { GroupState, Peer, Sink } from './state.js'
 
@@ -13,6 +13,7 @@ export function replicate(s: GroupState, effects: Sink, batch: Batch): void {
   let message: Message | undefined
   for (const peer of s.peers.values()) {
     const progress = peer.progress
+    if (progress?.state === 'copy') keepForCopy(s, effects, peer, batch)
     if (progress === undefined || progress.state !== 'stream') continue
     if (progress.next !== batch.first || peer.congested || peer.session === 0) continue
     message ??= appendOf(s, [batch])
@@ -69,4 +70,7 @@ export function takeBack(effects: Sink, peer: Peer, lost: Message): void {
     return
   }
   progress.next = Math.min(progress.next, lost.batches[0].first)
+  if (progress.state !== 'copy') return
+  progress.entries.unshift(...lost.batches)
+  for (const batch of lost.batches) progress.entriesBytes += batch.bytes.length
 }

@@ -45,6 +45,10 @@ export interface Progress {
   slices: number
   /** A slice has been asked for and not yet come. */
   reading: boolean
+  /** Entries made since the copy began that are still to be sent, and their bytes: kept here, so
+   *  that a short backlog cannot run away from a copy. At most 64 MiB. */
+  readonly entries: Batch[]
+  entriesBytes: number
   /** Slices that wait for room on the link, in order; at most two. */
   readonly held: { slice: Uint8Array; next: Offset; last: boolean }[]
   /** Entries below it must follow the last slice; `sliceLast`: then the copy ends. */
@@ -62,7 +66,18 @@ export function newProgress(
 ): Progress {
   const at = { next, acked, durable: 1, inSync: false, mark, markAt }
   const reading = state === 'copy'
-  return { state, ...at, copy, slices: 0, reading, held: [], sliceNext: next, sliceLast: false }
+  return {
+    state,
+    ...at,
+    copy,
+    slices: 0,
+    reading,
+    held: [],
+    entries: [],
+    entriesBytes: 0,
+    sliceNext: next,
+    sliceLast: false,
+  }
 }
 
 export interface Peer extends Member {

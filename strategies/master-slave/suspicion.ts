@@ -128,9 +128,9 @@ function pass(s: GroupState, effects: Sink, hunt: Hunt): void {
 }
 
 /**
- * Fewer answer than a master needs to write, and not all others are proved dead: whoever they follow
- * may go on acknowledging. Leading here could acknowledge nothing, and its higher epoch would
- * replace all that they wrote at heal.
+ * Fewer answer than a master needs to write, and not all others are proved dead: whoever they
+ * follow may go on acknowledging. Leading here could acknowledge nothing, and its higher epoch
+ * would replace all that they wrote at heal.
  */
 function isCutOff(s: GroupState): boolean {
   let answering = 0
