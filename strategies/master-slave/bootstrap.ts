@@ -25,10 +25,26 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
     if (peer.said.data === 'copying' && patient) return
     if (peer.ordinal < s.self.ordinal) return
   }
+  if (isAlone(s)) return
   if (s.data === 'copying') {
     effects.report('divergence', { entries: s.next - 1, history: s.history, into: '', master: '' })
     s.rebase(effects, 1, [], { epoch: undefined, crc: 0 }, new Uint8Array(0))
     s.copying = undefined
   }
   bootstrap(s, effects)
+}
+
+/**
+ * Fewer are linked than a master needs to write, and not all others are proved dead. A history of
+ * its own could acknowledge nothing, and being the older one it would replace, when they meet,
+ * what the others acknowledged meanwhile (seed 1077).
+ */
+function isAlone(s: GroupState): boolean {
+  let linked = 0
+  let unknown = 0
+  for (const peer of s.peers.values()) {
+    if (peer.session !== 0) linked++
+    else if (!peer.gone) unknown++
+  }
+  return unknown > 0 && linked < s.slavesToWriteMin
 }
