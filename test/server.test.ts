@@ -1,13 +1,13 @@
 /** The compiled command line, as processes: `npm test` builds it first. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { connect } from '../src/index.js'
+import { freePorts } from './harness/processes.js'
 
 // A command is a process: a second each where the machine is busy.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
@@ -65,15 +65,6 @@ function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null
     child.once('exit', resolve)
     child.kill(signal)
   })
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  for (const server of servers)
-    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const ports = servers.map(server => (server.address() as { port: number }).port)
-  for (const server of servers) await new Promise(resolve => server.close(resolve))
-  return ports
 }
 
 beforeAll(() => {
