@@ -186,6 +186,45 @@ describe('a backlog of 20 entries', () => {
   })
 })
 
+describe('a node that was fed half of the log when all others died', () => {
+  // Seeds 1846 and 1855: it dropped what it had, though nobody in reach had anything.
+  it('keeps that half: the others come back empty and get it', () => {
+    const attack = new Attack(3)
+    const { cluster, master } = attack
+    const [late, other] = cluster.live().filter(node => node !== master)
+    cluster.crash(late.id)
+    for (let i = 0; i < 200; i++) {
+      attack.set(master, `k${i}`, Buffer.alloc(10_000), 'master')
+      cluster.run(5)
+    }
+    cluster.run(1_000)
+    cluster.network.setFaults({ bytesPerMs: 1_000 })
+    cluster.start(late.id)
+    cluster.runUntil(() => cluster.node(late.id).applied() > 30, 5_000)
+    cluster.crash(master.id)
+    cluster.crash(other.id)
+    cluster.run(1_000)
+    cluster.start(master.id)
+    cluster.start(other.id)
+    cluster.run(8_000)
+    expect(attack.master.version('c', 'k20')).toBeGreaterThan(0)
+    expect(cluster.converged(['a', 'b', 'c'])).toBe(true)
+  })
+})
+
+describe('a node that reaches nobody and has no data', () => {
+  // Seed 1077: the history it minted was the older one, so it replaced what others acknowledged.
+  it('mints no history in a cluster of three', () => {
+    const attack = new Attack(3)
+    const { cluster } = attack
+    for (const { id } of cluster.members) cluster.crash(id, 'power')
+    cluster.start('a')
+    cluster.run(20_000)
+    expect(cluster.master()).toBe(undefined)
+    expect(cluster.node('a').status().self.state).toBe('empty')
+  })
+})
+
 describe('a window', () => {
   it('at the end of numbers ends that call, not the cluster', () => {
     const attack = new Attack(3)

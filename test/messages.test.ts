@@ -38,7 +38,14 @@ const facts = { data: 'ready', history: '018bcfe5'.repeat(5), starts, lastEpoch:
 
 const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage, { type: T }> } = {
   append: { type: 'append', epoch, previous: older, time: 1_700_000_000_001, batches: [batch] },
-  'append-ack': { type: 'append-ack', epoch, next: 8, durable: 7, echo: 1_700_000_000_001 },
+  'append-ack': {
+    type: 'append-ack',
+    epoch,
+    feed: 3,
+    next: 8,
+    durable: 7,
+    echo: 1_700_000_000_001,
+  },
   heartbeat: { type: 'heartbeat', epoch, next: 8, time: 17.5, sent: 8, slices: 0xffff_ffff },
   state: {
     type: 'state',
@@ -61,7 +68,7 @@ const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage,
   'pull-reply': { type: 'pull-reply', epoch, batches: [batch] },
   nominate: { type: 'nominate', epoch },
   sync: { type: 'sync', epoch, distrust: false, ...facts } as never,
-  'sync-reply': { type: 'sync-reply', epoch, history: facts.history, from: 7, next: 8 },
+  'sync-reply': { type: 'sync-reply', epoch, feed: 3, history: facts.history, from: 7, next: 8 },
   'copy-begin': {
     type: 'copy-begin',
     epoch,

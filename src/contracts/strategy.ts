@@ -134,7 +134,7 @@ export interface MemberStatus {
   readonly id: PeerId
   readonly ordinal: number
   readonly role: 'master' | 'slave'
-  /** 'online', 'syncing', 'lagging', 'down', 'empty' ... */
+  /** 'online', 'copying', 'syncing', 'lagging', 'down', 'empty' ... */
   readonly state: string
   readonly offset: Offset
   readonly lag: number

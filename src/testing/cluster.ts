@@ -349,6 +349,6 @@ export class SimulatedCluster implements World {
 
   /** A copy that is complete counts from now on. */
   #refresh(life: Life): void {
-    if (life.copying && this.node(life.node).status().self.state !== 'syncing') life.copying = false
+    if (life.copying && this.node(life.node).status().self.state !== 'copying') life.copying = false
   }
 }

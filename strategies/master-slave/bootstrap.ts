@@ -5,33 +5,53 @@
  */
 import { bootstrap } from './promotion.js'
 import { orphan } from './slave.js'
-import type { GroupState, Sink } from './state.js'
+import type { GroupState, Peer, Sink } from './state.js'
 import { isSuspicious } from './suspicion.js'
 
 /** Every turn whose clock moved, on a slave without data and without a master. */
 export function considerBootstrap(s: GroupState, effects: Sink): void {
-  if (s.master !== undefined && isSuspicious(s)) orphan(s, effects)
+  if (s.master !== undefined && isSuspicious(s)) {
+    orphan(s, effects)
+    s.tell(effects)
+  }
   if (s.master !== undefined) return
   const waited = s.now - Math.max(s.startedAt, s.orphanAt)
   const patient = waited < s.settings.bootstrapWaitMs
-  // A copy that was cut short: its master may come back, and only then is it worth anything.
-  if (patient && s.data === 'copying') return
+  if (patient) {
+    // What was cut short is worth anything only if its master comes back.
+    if (s.data === 'copying') return
+  } else if (s.copying !== undefined) dropHalfCopy(s, effects)
   for (const peer of s.peers.values()) {
     if (peer.session === 0 || peer.said === undefined) {
       if (patient) return
       continue
     }
     if (peer.said.data === 'ready' || peer.said.role === 'master') return
-    if (peer.said.data === 'copying' && patient) return
-    if (peer.ordinal < s.self.ordinal) return
+    if (goesBefore(s, peer)) return
   }
   if (isAlone(s)) return
-  if (s.data === 'copying') {
-    effects.report('divergence', { entries: s.next - 1, history: s.history, into: '', master: '' })
-    s.rebase(effects, 1, [], { epoch: undefined, crc: 0 }, new Uint8Array(0))
-    s.copying = undefined
-  }
   bootstrap(s, effects)
+}
+
+/** Half a copy is no state. */
+function dropHalfCopy(s: GroupState, effects: Sink): void {
+  effects.report('divergence', { entries: s.next - 1, history: s.history, into: '', master: '' })
+  s.rebase(effects, 1, [], { epoch: undefined, crc: 0 }, new Uint8Array(0))
+  s.copying = undefined
+  s.history = ''
+  s.data = 'empty'
+  s.tell(effects)
+}
+
+/**
+ * A log that was fed from its first entry, and whose master died before its end, is a sound old
+ * state: if nobody in reach has a better one it becomes the new history's, and the longest wins.
+ * Else the lowest ordinal begins with nothing.
+ */
+function goesBefore(s: GroupState, peer: Peer): boolean {
+  const mine = s.data === 'copying' ? s.next : 0
+  const theirs = peer.said?.data === 'copying' ? peer.said.next : 0
+  return theirs === mine ? peer.ordinal < s.self.ordinal : theirs > mine
 }
 
 /**

@@ -39,9 +39,10 @@ export function onSync(
   stopCopy(s, effects, peer)
   const common = commonWith(s, m)
   if (common !== undefined && common === m.next && s.log.read(common, 1) !== undefined) {
-    peer.progress = newProgress('stream', common, common, s.now, 0, s.next)
+    const feed = ++s.feeds
+    peer.progress = newProgress('stream', common, common, s.now, feed, s.next)
     const { epoch, history, next } = s
-    effects.send(peer.id, { type: 'sync-reply', epoch, history, from: common, next })
+    effects.send(peer.id, { type: 'sync-reply', epoch, feed, history, from: common, next })
     catchUp(s, effects, peer)
     return
   }
@@ -61,7 +62,7 @@ export function copyTo(s: GroupState, effects: Sink, peer: Peer, diverged: numbe
   if (peer.session === 0 || s.now < peer.copyAfter) return
   const wait = COPY_AGAIN_MS * 2 ** Math.min(peer.copiesFailed, 4)
   if (peer.copiesFailed > 0) peer.copyAfter = s.now + wait
-  const copy = ++s.copies
+  const copy = ++s.feeds
   peer.progress = newProgress('copy', s.next, 1, s.now, copy, s.next)
   effects.openSnapshot(GROUP, copy)
   const { epoch, history, next, crc, starts } = s

@@ -103,6 +103,8 @@ export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMess
   if (s.doubtAt > 0 && message.echo >= s.doubtTime) s.doubtAt = 0
   if (progress?.state === 'copy') return advanceCopy(s, effects, peer)
   if (progress === undefined || progress.state !== 'stream') return
+  // Said before the slave dropped its data for a copy, it would count data that is no more.
+  if (message.feed !== progress.feed) return
   if (message.next > progress.next || message.next < progress.acked) return
   noteAck(s, effects, peer, progress, message.next, message.durable)
   s.waiting?.settle(s, effects)

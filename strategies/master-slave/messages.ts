@@ -43,7 +43,14 @@ export interface LogFacts {
 
 export type Message =
   | { type: 'append'; epoch: Epoch; previous: Epoch; time: number; batches: readonly Batch[] }
-  | { type: 'append-ack'; epoch: Epoch; next: Offset; durable: Offset; echo: number }
+  | {
+      type: 'append-ack'
+      epoch: Epoch
+      feed: number
+      next: Offset
+      durable: Offset
+      echo: number
+    }
   | { type: 'heartbeat'; epoch: Epoch; next: Offset; time: number; sent: Offset; slices: number }
   | StateMessage
   | { type: 'probe'; epoch: Epoch; nonce: number }
@@ -55,7 +62,14 @@ export type Message =
   | { type: 'pull-reply'; epoch: Epoch; batches: readonly Batch[] }
   | { type: 'nominate'; epoch: Epoch }
   | ({ type: 'sync'; epoch: Epoch; distrust: boolean } & LogFacts)
-  | { type: 'sync-reply'; epoch: Epoch; history: string; from: Offset; next: Offset }
+  | {
+      type: 'sync-reply'
+      epoch: Epoch
+      feed: number
+      history: string
+      from: Offset
+      next: Offset
+    }
   | {
       type: 'copy-begin'
       epoch: Epoch
@@ -97,7 +111,7 @@ const PACKED: Record<string, Fields> = {
   pull: { from: 'whole' },
   nominate: {},
   sync: { distrust: 'flag', data: 'text', history: 'text', starts: 'list', next: 'whole' },
-  'sync-reply': { history: 'text', from: 'whole', next: 'whole' },
+  'sync-reply': { feed: 'whole', history: 'text', from: 'whole', next: 'whole' },
   'copy-begin': {
     history: 'text',
     copy: 'whole',
@@ -138,6 +152,7 @@ export function messageCodec(): MessageCodec<Message> {
         case 'append-ack':
           out.u8(KIND.ack)
           writeEpoch(out, message.epoch)
+          out.u32(message.feed)
           out.f64(message.next)
           out.f64(message.durable)
           out.f64(message.echo)
@@ -190,6 +205,7 @@ function readFixed(reader: Reader, kind: number): Message {
       return {
         type: 'append-ack',
         epoch,
+        feed: reader.u32(),
         next: reader.whole(),
         durable: reader.whole(),
         echo: reader.f64(),

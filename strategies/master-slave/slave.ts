@@ -49,7 +49,7 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
   s.copying = undefined
   s.promise(effects, epoch)
   s.epoch = epoch
-  s.copySeen = 0
+  s.feed = 0
   s.master = peer.id
   s.candidateAfter = 0
   s.heard(0)
@@ -92,7 +92,9 @@ function hold(s: GroupState, effects: Sink, data: DataState): void {
 export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'sync-reply'>): void {
   // While a copy is under way a reply is a repeat: half a copy must not become data by it.
   if (!isCurrent(s, effects, peer, m.epoch) || s.copying !== undefined) return
+  if (m.feed <= s.feed) return
   s.heard(0)
+  s.feed = m.feed
   if (m.from !== s.next) return requestSync(s, effects)
   s.history = m.history
   s.synced = true
@@ -149,15 +151,15 @@ function isBehindSent(s: GroupState, m: Of<'heartbeat'>): boolean {
 export function acknowledge(s: GroupState, effects: Sink): void {
   if (s.master === undefined) return
   const durable = s.env.durability === 'memory' ? s.next : s.log.durable
-  const { epoch, echo } = s
+  const { epoch, feed, echo } = s
   // Half a copy is no copy: its ack only asks for more.
   const next = s.copying === undefined ? s.next : 1
-  effects.send(s.master, { type: 'append-ack', epoch, next, durable, echo })
+  effects.send(s.master, { type: 'append-ack', epoch, feed, next, durable, echo })
 }
 
 /** A copy begins: the old state goes, and until the end this node neither promises nor leads. */
 export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-begin'>): void {
-  if (!isCurrent(s, effects, peer, m.epoch) || m.copy <= s.copySeen) return
+  if (!isCurrent(s, effects, peer, m.epoch) || m.copy <= s.feed) return
   if (s.data === 'ready' && (m.diverged > 0 || s.history !== m.history)) {
     const entries = s.history === m.history ? m.diverged : s.next - 1
     const { history } = s
@@ -168,7 +170,7 @@ export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
   s.history = m.history
   hold(s, effects, 'copying')
   s.copying = { copy: m.copy, slices: 0, until: m.at }
-  s.copySeen = m.copy
+  s.feed = m.copy
   s.synced = true
   s.heard(m.time)
   const epoch = m.starts.at(-1)?.epoch

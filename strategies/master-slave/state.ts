@@ -40,7 +40,9 @@ export interface Progress {
   /** Rounds, (Raft's, for a new server): what the master had at `markAt`, and when. */
   mark: Offset
   markAt: number
-  /** The snapshot's id while it is copied, and how many slices went. */
+  /** Number of this feeding: an ack that names another one says nothing about this. */
+  readonly feed: number
+  /** The snapshot's id (that of the feed) while it is copied, and how many slices went. */
   copy: number
   slices: number
   /** A slice has been asked for and not yet come. */
@@ -61,7 +63,7 @@ export function newProgress(
   next: Offset,
   acked: Offset,
   markAt: number,
-  copy: number,
+  feed: number,
   mark: Offset,
 ): Progress {
   const at = { next, acked, durable: 1, inSync: false, mark, markAt }
@@ -69,7 +71,8 @@ export function newProgress(
   return {
     state,
     ...at,
-    copy,
+    feed,
+    copy: state === 'copy' ? feed : 0,
     slices: 0,
     reading,
     held: [],
@@ -140,8 +143,8 @@ export class GroupState {
   masterNext: Offset = 1
   /** `until`: entries below it may be applied after the slices that are here, no others. */
   copying: { copy: number; slices: number; until: Offset } | undefined
-  /** The newest copy of the followed epoch; one that is said again is a repeat. */
-  copySeen = 0
+  /** The newest feed of the followed epoch; one that is said again is a repeat. */
+  feed = 0
   hunt: Hunt | undefined
   probes = 0
   probeAfter = 0
@@ -157,7 +160,7 @@ export class GroupState {
    *  that echoes `doubtTime` or later ends it: an older one may have waited in a socket. */
   doubtAt = 0
   doubtTime = 0
-  copies = 0
+  feeds = 0
 
   constructor(
     readonly env: StrategyEnv,

@@ -32,7 +32,7 @@ export function statusOf(s: GroupState): StrategyStatus {
 function ownState(s: GroupState): string {
   if (s.role === 'master') return s.serving ? 'online' : 'starting'
   if (s.data === 'empty') return 'empty'
-  if (s.data === 'copying') return 'syncing'
+  if (s.data === 'copying') return 'copying'
   if (s.role === 'candidate') return 'candidate'
   return s.master === undefined ? 'searching' : s.synced ? 'online' : 'syncing'
 }
@@ -43,7 +43,7 @@ function peerStatus(s: GroupState, peer: Peer): MemberStatus {
   const role = s.master === id ? 'master' : 'slave'
   let state = peer.session === 0 ? 'down' : 'online'
   if (peer.session !== 0 && s.role === 'master')
-    state = progress === undefined || progress.state === 'copy' ? 'syncing' : 'online'
+    state = progress === undefined ? 'syncing' : progress.state === 'copy' ? 'copying' : 'online'
   if (state === 'online' && progress !== undefined && !progress.inSync) state = 'lagging'
   const lag = progress === undefined ? 0 : Math.max(0, s.next - progress.acked)
   return { id, ordinal, role, state, offset: next - 1, lag, address }

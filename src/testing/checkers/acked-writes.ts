@@ -13,6 +13,9 @@
  *   end        the surviving log holds `w`, or builds on a promotion that is excused for losing it,
  *              or nobody who ever held it lives.
  *
+ * Histories minted apart (two nodes, each 5 s alone) are never joined: of such a meeting the older
+ * wins, so a write in another history than the promoted log's is excused.
+ *
  * Copying excuses because a full resync drops the slave's data first; such losses are counted.
  */
 import type { Epoch } from '../../contracts/types.js'
@@ -80,6 +83,7 @@ class Oracle implements AckedWrites {
       for (const other of this.#world.lives()) {
         if (other === life || !other.alive || !holds(other, write)) continue
         if (this.#outOfReach(other, life, epoch)) continue
+        if (originOf(other.tip) !== originOf(before)) continue
         this.#world.fail(
           'I6',
           `${life} took over as ${epochName(epoch)} without ${nameOf(write)}, ` +
@@ -164,6 +168,13 @@ class Oracle implements AckedWrites {
   #disturbed(a: Life, b: Life, from: number): boolean {
     return this.#world.disturbances.disturbed(a.node, b.node, from, this.#world.now())
   }
+}
+
+/** The first batch: logs of one history share it. */
+function originOf(tip: LogPoint): LogPoint {
+  let point = tip
+  while (point.parent?.parent !== undefined) point = point.parent
+  return point
 }
 
 function isIn(write: Acked, tip: LogPoint): boolean {
