@@ -155,9 +155,11 @@ export function heartbeat(s: GroupState, effects: Sink): void {
   s.heartbeatAt = s.now
   const { epoch, next } = s
   for (const { id, progress } of s.linked()) {
+    const feed = progress?.feed ?? 0
     const sent = progress?.next ?? 0
     const slices = progress?.state === 'copy' ? progress.slices : NO_COPY
-    effects.send(id, { type: 'heartbeat', epoch, next, time: s.clock.time, sent, slices })
+    const { time } = s.clock
+    effects.send(id, { type: 'heartbeat', epoch, next, time, feed, sent, slices })
   }
 }
 

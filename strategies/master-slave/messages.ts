@@ -29,7 +29,7 @@ export interface StateMessage {
   next: Offset
 }
 
-/** In a heartbeat's `slices`: no copy is under way to you. `sent` 0: you are not being fed. */
+/** In a heartbeat's `slices`: no copy is under way to you. `feed` 0: you are not being fed. */
 export const NO_COPY = 0xffff_ffff
 
 /** What a log is, for finding the common point. */
@@ -51,7 +51,15 @@ export type Message =
       durable: Offset
       echo: number
     }
-  | { type: 'heartbeat'; epoch: Epoch; next: Offset; time: number; sent: Offset; slices: number }
+  | {
+      type: 'heartbeat'
+      epoch: Epoch
+      next: Offset
+      time: number
+      feed: number
+      sent: Offset
+      slices: number
+    }
   | StateMessage
   | { type: 'probe'; epoch: Epoch; nonce: number }
   | { type: 'probe-reply'; epoch: Epoch; nonce: number; hears: boolean }
@@ -162,6 +170,7 @@ export function messageCodec(): MessageCodec<Message> {
           writeEpoch(out, message.epoch)
           out.f64(message.next)
           out.f64(message.time)
+          out.u32(message.feed)
           out.f64(message.sent)
           out.u32(message.slices)
           return out.view()
@@ -216,6 +225,7 @@ function readFixed(reader: Reader, kind: number): Message {
         epoch,
         next: reader.whole(),
         time: reader.f64(),
+        feed: reader.u32(),
         sent: reader.whole(),
         slices: reader.u32(),
       }

@@ -143,8 +143,9 @@ export function onHeartbeat(s: GroupState, effects: Sink, peer: Peer, m: Of<'hea
  * be here. If not, something was lost below the law of the transport, and nobody else would tell.
  */
 function isBehindSent(s: GroupState, m: Of<'heartbeat'>): boolean {
+  if (m.feed !== s.feed) return true
   if (s.copying !== undefined) return m.slices !== s.copying.slices
-  return m.sent > s.next || m.sent === 0 || m.slices !== NO_COPY
+  return m.sent > s.next || m.slices !== NO_COPY
 }
 
 /** Cumulative: everything below `next` is in this log. */
