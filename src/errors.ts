@@ -65,6 +65,11 @@ export const ERROR_CODES = {
   NOT_FOUND: row(false, 'there is no such record', 'nothing to do'),
   NOT_MASTER: row(true, 'the node is not master', 'ask the master; clients do so by themselves'),
   NOT_READY: row(true, 'the node is not serving yet', 'wait for ready'),
+  NO_MAJORITY: row(
+    true,
+    'the master cannot reach more than half of the voters',
+    'mend the network or start nodes; another master may serve meanwhile',
+  ),
   NO_SUCH_CACHE: row(
     false,
     'no configuration names the cache and auto caches are off',

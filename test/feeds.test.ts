@@ -14,6 +14,8 @@ import { type MasterSlaveMessage, masterSlave } from '../strategies/master-slave
 type Message = MasterSlaveMessage
 type Sync = Extract<Message, { type: 'sync' }>
 
+const MEMBERS = ['a', 'b'].map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
+
 /** Node a of two; b is played by the test. */
 class Alone {
   readonly log = new MemoryLog()
@@ -25,6 +27,7 @@ class Alone {
     random: seededRandom(1),
     frameBytesMax: 16 * 2 ** 20,
     durability: 'memory',
+    members: MEMBERS,
     log: () => this.log,
   })
   readonly #effects: Effects<Message>
@@ -40,8 +43,7 @@ class Alone {
     this.#effects = new Proxy(acts as Effects<Message>, {
       get: (target, name) => Reflect.get(target, name) ?? (() => {}),
     })
-    const members = ['a', 'b'].map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
-    this.step({ kind: 'view', view: 1, members })
+    this.step({ kind: 'view', view: 1, members: MEMBERS })
     this.tick(1)
     this.step({ kind: 'link-up', peer: 'b', session: 1 })
     this.tick(500)
@@ -85,7 +87,7 @@ describe('an ack', () => {
   it('of an earlier feeding does not count, one of the present feeding does', () => {
     const node = new Alone()
     const { epoch } = node.last('heartbeat')
-    const facts = { history: '', starts: [], lastEpoch: epoch, next: 1 }
+    const facts = { history: '', starts: [], lastEpoch: epoch, next: 1, commit: 1, voter: false }
     const sync: Sync = { type: 'sync', epoch, distrust: false, data: 'empty', ...facts }
     node.hear(sync)
     const first = node.last('sync-reply').feed

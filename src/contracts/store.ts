@@ -18,6 +18,8 @@ export interface LogView {
   /** The epoch of the entry before the batch boundary `at`, `first <= at <= next`; undefined if
    *  unknown. */
   epochBefore(at: Offset): Epoch | undefined
+  /** The chain checksum before the batch boundary `at`; undefined if unknown or no boundary. */
+  crcBefore(at: Offset): number | undefined
   /**
    * Whole batches from the boundary `from` on, at least one if there is one, then up to
    * `bytesMax`. Undefined if `from` is below first or no boundary.

@@ -75,6 +75,8 @@ export interface Standing {
   readonly epoch: Epoch
   readonly master: PeerId | undefined
   readonly serving: boolean
+  /** The code of a refusal while a master does not serve; NOT_READY if absent. */
+  readonly why?: string
 }
 
 /** What a log that begins in the middle continues. */
@@ -89,8 +91,9 @@ export interface Effects<M> {
   append(group: GroupId, batch: Batch): void
   /** Drops `[from, next)`; `from` is a batch boundary. */
   truncate(group: GroupId, from: Offset): void
-  /** Barrier, as append. */
-  persist(group: GroupId, promised: Epoch): void
+  /** Barrier, as append. `note`: instead of the promise alone, all that a node without a log must
+   *  not forget; env.note gives it back to the next process. */
+  persist(group: GroupId, promised: Epoch, note?: Uint8Array): void
   /** The state machine applies `[applied, next)`; `next` is a batch boundary. */
   commit(group: GroupId, next: Offset): void
   /** On the current session; dropped without one. The same object sent twice in a row is encoded
@@ -133,8 +136,8 @@ export interface MessageCodec<M> {
 export interface MemberStatus {
   readonly id: PeerId
   readonly ordinal: number
-  readonly role: 'master' | 'slave'
-  /** 'online', 'copying', 'syncing', 'lagging', 'down', 'empty' ... */
+  readonly role: 'master' | 'slave' | 'witness'
+  /** 'online', 'copying', 'syncing', 'lagging', 'learner', 'down', 'empty' ... */
   readonly state: string
   readonly offset: Offset
   readonly lag: number
@@ -175,6 +178,10 @@ export interface StrategyEnv {
   /** The largest message that the transport carries. */
   readonly frameBytesMax: number
   readonly durability: 'memory' | 'os' | 'fsync'
+  /** All members of the configuration, this node included. */
+  readonly members: readonly Member[]
+  /** What an earlier process of this node persisted as its note. */
+  readonly note?: Uint8Array | undefined
   log(group: GroupId): LogView
 }
 

@@ -74,4 +74,6 @@ export interface Member {
   readonly ordinal: number
   /** What peers and clients dial, such as `tcp://127.0.0.1:7400`. */
   readonly address: string
+  /** Votes and holds no data. */
+  readonly witness?: boolean
 }

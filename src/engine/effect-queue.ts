@@ -8,7 +8,7 @@ import type { Batch, Epoch, GroupId, Offset, PeerId, Receipt } from '../contract
 export type Effect<M> =
   | { kind: 'append'; group: GroupId; batch: Batch }
   | { kind: 'truncate'; group: GroupId; from: Offset }
-  | { kind: 'persist'; group: GroupId; promised: Epoch }
+  | { kind: 'persist'; group: GroupId; promised: Epoch; note: Uint8Array | undefined }
   | { kind: 'commit'; group: GroupId; next: Offset }
   | { kind: 'send'; peer: PeerId; message: M }
   | { kind: 'broadcast'; message: M }
@@ -32,8 +32,8 @@ export class EffectQueue<M> implements Effects<M> {
   truncate(group: GroupId, from: Offset): void {
     this.items.push({ kind: 'truncate', group, from })
   }
-  persist(group: GroupId, promised: Epoch): void {
-    this.items.push({ kind: 'persist', group, promised })
+  persist(group: GroupId, promised: Epoch, note?: Uint8Array): void {
+    this.items.push({ kind: 'persist', group, promised, note })
   }
   commit(group: GroupId, next: Offset): void {
     this.items.push({ kind: 'commit', group, next })

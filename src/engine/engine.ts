@@ -43,6 +43,8 @@ export interface EngineOptions<M> {
   readonly logger: Logger
   readonly caches: Readonly<Record<string, CacheOptions>>
   readonly autoCaches: boolean
+  /** Where a few bytes outlive the process; save() returns once they do. */
+  readonly notes?: { readonly last: Uint8Array | undefined; save(note: Uint8Array): void }
   /** Replies and events on a link with a member: answers to this node's own calls. */
   readonly onClientFrame?: (peer: PeerId, session: Session, frame: Uint8Array) => void
   /** One line an input and an effect. */
@@ -96,6 +98,8 @@ export class Engine<M = unknown> implements TransportHandler {
       random,
       frameBytesMax: transport.traits.frameBytesMax,
       durability,
+      members: options.members,
+      note: options.notes?.last,
       log: () => log,
     })
     this.#pump = new Pump<M>({
@@ -343,7 +347,9 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'truncate':
         return log.truncate(effect.from)
       case 'persist':
-        return // memory forgets its promises together with its data
+        // Memory forgets its promises together with its data; a note outlives the process.
+        if (effect.note !== undefined) this.#options.notes?.save(effect.note)
+        return
       case 'openSnapshot':
         this.#snapshots.add(effect.id)
         return store.openSnapshot(effect.id)

@@ -347,7 +347,7 @@ export class Requests implements ResultSink {
   #refusal(cache: string | undefined): ErrorCode | undefined {
     const standing = this.#standing
     if (standing.role !== 'master') return 'NOT_MASTER'
-    if (!standing.serving) return 'NOT_READY'
+    if (!standing.serving) return errorCode(standing.why ?? 'NOT_READY')
     if (cache === undefined || this.#env.autoCaches || this.#env.caches.has(cache)) return undefined
     return 'NO_SUCH_CACHE'
   }

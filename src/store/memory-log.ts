@@ -119,6 +119,13 @@ export class MemoryLog implements LogStore {
     return (this.#batches[this.#find(at - 1)] as Batch).epoch
   }
 
+  crcBefore(at: Offset): number | undefined {
+    if (at < this.#first || at > this.#next) return undefined
+    if (at === this.#first) return this.#base.crc
+    const batch = this.#batches[this.#find(at - 1)] as Batch
+    return batch.next === at ? batch.crc : undefined
+  }
+
   read(from: Offset, bytesMax: number): readonly Batch[] | undefined {
     if (from === this.#next) return []
     if (from < this.#first || from > this.#next) return undefined

@@ -63,6 +63,10 @@ export class ObservedLog implements LogStore {
     return this.#inner.epochBefore(at)
   }
 
+  crcBefore(at: Offset): number | undefined {
+    return this.#inner.crcBefore(at)
+  }
+
   read(from: Offset, bytesMax: number): readonly Batch[] | undefined {
     return this.#inner.read(from, bytesMax)
   }
@@ -230,10 +234,10 @@ class ObservedEffects<M> implements Effects<M> {
     this.to.truncate(group, from)
   }
 
-  persist(group: GroupId, promised: Epoch): void {
+  persist(group: GroupId, promised: Epoch, note?: Uint8Array): void {
     this.#watcher.onEffect('persist')
     this.#watcher.onPersist(promised)
-    this.to.persist(group, promised)
+    this.to.persist(group, promised, note)
   }
 
   commit(group: GroupId, next: Offset): void {

@@ -5,6 +5,7 @@
 import { LIMITS } from '../../src/config.js'
 import type { Offset } from '../../src/contracts/types.js'
 import { reachedBy } from '../../src/core/majority.js'
+import { counts } from './quorum.js'
 import { GROUP, type GroupState, type Sink } from './state.js'
 
 interface Wait {
@@ -76,8 +77,9 @@ export class Waiting {
     const durable: Offset[] = []
     let inSync = 1
     let inSyncNext = s.next
-    for (const { progress } of s.peers.values()) {
-      if (progress === undefined || progress.state === 'copy') continue
+    for (const peer of s.peers.values()) {
+      const { progress } = peer
+      if (progress === undefined || progress.state === 'copy' || !counts(s, peer)) continue
       acked.push(progress.acked)
       durable.push(progress.durable)
       if (!progress.inSync) continue
@@ -92,7 +94,7 @@ export class Waiting {
             : 0
           : reachedBy(queue.copies, s.next, acked)
       for (let wait = queue.first; wait !== undefined; wait = queue.first) {
-        if (wait.offset >= reached) break
+        if (wait.offset >= reached || (s.commitsLate && wait.offset >= s.commit)) break
         this.#drop(queue, wait)
         const copies = 1 + countAbove(acked, wait.offset)
         const durableCopies =

@@ -20,16 +20,19 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
   if (patient) {
     // What was cut short is worth anything only if its master comes back.
     if (s.data === 'copying') return
-  } else if (s.copying !== undefined) dropHalfCopy(s, effects)
+  } else if (s.copying !== undefined || (s.commitsLate && s.data === 'copying'))
+    dropHalfCopy(s, effects)
   for (const peer of s.peers.values()) {
     if (peer.session === 0 || peer.said === undefined) {
-      if (patient) return
+      // Where W + P > N an absent one may hold what was acknowledged: nobody begins without it.
+      if (patient || s.commitsLate) return
       continue
     }
     if (peer.said.data === 'ready' || peer.said.role === 'master') return
+    if (s.commitsLate && (peer.said.data !== 'empty' || peer.said.voter)) return
     if (goesBefore(s, peer)) return
   }
-  if (isAlone(s)) return
+  if (isAlone(s) || (s.commitsLate && s.data !== 'empty')) return
   bootstrap(s, effects)
 }
 
@@ -40,6 +43,7 @@ function dropHalfCopy(s: GroupState, effects: Sink): void {
   s.copying = undefined
   s.history = ''
   s.data = 'empty'
+  s.voter = false
   s.tell(effects)
 }
 
@@ -49,6 +53,7 @@ function dropHalfCopy(s: GroupState, effects: Sink): void {
  * Else the lowest ordinal begins with nothing.
  */
 function goesBefore(s: GroupState, peer: Peer): boolean {
+  if (peer.witness) return false
   const mine = s.data === 'copying' ? s.next : 0
   const theirs = peer.said?.data === 'copying' ? peer.said.next : 0
   return theirs === mine ? peer.ordinal < s.self.ordinal : theirs > mine

@@ -7,6 +7,7 @@ import { LIMITS } from '../../src/config.js'
 import type { Input } from '../../src/contracts/strategy.js'
 import type { Batch, Offset } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
+import { isChartered } from './admission.js'
 import { appendOf, catchUp } from './feed.js'
 import type { Message } from './messages.js'
 import {
@@ -38,11 +39,15 @@ export function onSync(
   if (peer.progress?.state === 'copy') peer.copiesFailed++
   stopCopy(s, effects, peer)
   const common = commonWith(s, m)
-  if (common !== undefined && common === m.next && s.log.read(common, 1) !== undefined) {
+  // Where entries count late, what the slave must drop was never applied: no copy is needed.
+  const reaches = common === m.next || (s.commitsLate && (common ?? 0) >= m.commit)
+  if (common !== undefined && reaches && s.log.read(common, 1) !== undefined) {
     const feed = ++s.feeds
     peer.progress = newProgress('stream', common, common, s.now, feed, s.next)
     const { epoch, history, next } = s
-    effects.send(peer.id, { type: 'sync-reply', epoch, feed, history, from: common, next })
+    const voter = m.voter || isChartered(s, peer)
+    const reply = { epoch, feed, history, from: common, next, voter }
+    effects.send(peer.id, { type: 'sync-reply', ...reply })
     catchUp(s, effects, peer)
     return
   }
@@ -63,12 +68,18 @@ export function copyTo(s: GroupState, effects: Sink, peer: Peer, diverged: numbe
   const wait = COPY_AGAIN_MS * 2 ** Math.min(peer.copiesFailed, 4)
   if (peer.copiesFailed > 0) peer.copyAfter = s.now + wait
   const copy = ++s.feeds
-  peer.progress = newProgress('copy', s.next, 1, s.now, copy, s.next)
+  // The state holds what is committed; the entries behind it follow as if made during the copy.
+  const at = s.commit
+  const crc = at === s.next ? s.crc : s.log.crcBefore(at)
+  const behind = s.log.read(at, Number.POSITIVE_INFINITY)
+  if (crc === undefined || behind === undefined) return
+  peer.progress = newProgress('copy', at, 1, s.now, copy, s.next)
+  for (const batch of at === s.next ? [] : behind) keepForCopy(s, effects, peer, batch)
+  if (peer.progress === undefined) return
   effects.openSnapshot(GROUP, copy)
-  const { epoch, history, next, crc, starts } = s
-  const time = s.clock.time
-  const at = next
-  const begin = { copy, at, crc, time, diverged, starts: [...starts] }
+  const { epoch, history } = s
+  const starts = s.starts.filter(start => start.first < at)
+  const begin = { copy, at, crc, time: s.clock.time, diverged, starts }
   effects.send(peer.id, { type: 'copy-begin', epoch, history, ...begin })
   effects.readSnapshot(GROUP, copy, s.blockBytes(LIMITS.snapshotSliceBytes))
 }

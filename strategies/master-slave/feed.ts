@@ -3,6 +3,7 @@ import type { Batch, Epoch, Offset } from '../../src/contracts/types.js'
 import { NO_EPOCH } from '../../src/core/epochs.js'
 import { copyTo, keepForCopy } from './copy.js'
 import type { Message } from './messages.js'
+import { counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
 
 /** Sent to a laggard at once; its ack asks for more. */
@@ -24,7 +25,24 @@ export function replicate(s: GroupState, effects: Sink, batch: Batch): void {
 
 export function appendOf(s: GroupState, batches: readonly Batch[]): Message {
   const previous = previousOf(s, batches[0].first)
-  return { type: 'append', epoch: s.epoch, previous, time: s.clock.time, batches }
+  const { epoch, commit } = s
+  return { type: 'append', epoch, previous, time: s.clock.time, commit, batches }
+}
+
+/**
+ * Tells witnesses how far the log goes, but only while too few slaves are in sync to commit without
+ * them: what only the master and a witness hold is lost with the master's memory.
+ */
+export function feedWitnesses(s: GroupState, effects: Sink): void {
+  if (s.quorum.voters === s.dataNodes) return
+  let voters = 1
+  for (const peer of s.peers.values())
+    if (!peer.witness && peer.progress?.inSync && counts(s, peer)) voters++
+  if (voters >= s.quorum.copies) return
+  const { epoch, lastEpoch, next } = s
+  for (const peer of s.linked())
+    if (peer.witness && peer.headed < next)
+      effects.send(peer.id, { type: 'header', epoch, lastEpoch, next })
 }
 
 /** The epoch of the entry before `first`; the log may not hold it any more. */

@@ -4,6 +4,7 @@
  * that waits for it: that write must end in ACK_TIMEOUT, not in a smaller promise (KIP-966).
  */
 import type { Offset } from '../../src/contracts/types.js'
+import { counts } from './quorum.js'
 import type { GroupState, Peer, Progress, Sink } from './state.js'
 
 const LAG_MS_MAX = 2_000
@@ -45,7 +46,7 @@ export function maintainInSync(s: GroupState, effects: Sink): void {
           : undefined
     if (reason === undefined) continue
     if (progress.inSync) {
-      const left = countInSync(s) - 1
+      const left = countInSync(s) - (counts(s, peer) ? 1 : 0)
       if (left < s.inSyncMin && s.waiting?.waitsInSync()) continue
       progress.inSync = false
       effects.report('in-sync', { peer: peer.id, inSync: false, reason })
@@ -57,6 +58,6 @@ export function maintainInSync(s: GroupState, effects: Sink): void {
 
 function countInSync(s: GroupState): number {
   let count = 1
-  for (const { progress } of s.peers.values()) if (progress?.inSync) count++
+  for (const peer of s.peers.values()) if (peer.progress?.inSync && counts(s, peer)) count++
   return count
 }

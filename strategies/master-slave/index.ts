@@ -12,12 +12,13 @@ import type {
 import type { Member, PeerId } from '../../src/contracts/types.js'
 import { unreachable } from '../../src/core/assert.js'
 import { compareEpochs } from '../../src/core/epochs.js'
+import { onAdmit } from './admission.js'
 import { considerBootstrap } from './bootstrap.js'
 import { advanceCopy, onSnapshot, onSync, stopCopy } from './copy.js'
 import { catchUp, takeBack } from './feed.js'
 import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
 import { type Message, messageCodec } from './messages.js'
-import { type MasterSlaveOptions, type Settings, settingsOf } from './options.js'
+import { checkMembers, type MasterSlaveOptions, type Settings, settingsOf } from './options.js'
 import {
   onNominate,
   onPrepare,
@@ -43,6 +44,7 @@ import {
 import { GroupState, type Peer, type Sink } from './state.js'
 import { statusOf } from './status.js'
 import { onHint, onProbe, onProbeReply, tellLoss, watchMaster } from './suspicion.js'
+import { Witness } from './witness.js'
 
 export type { Message as MasterSlaveMessage } from './messages.js'
 export type { MasterSlaveOptions } from './options.js'
@@ -51,13 +53,17 @@ export type { MasterSlaveOptions } from './options.js'
 const LATE_KEPT_MS = 1_000
 
 /**
- * The default strategy. Profile 'ordinal' (the only one in this version): the lowest live ordinal
- * that holds data is promoted, after it has pulled the best log. Throws CONFIG for an option that
- * is unknown or out of range.
+ * The default strategy. Its profile says what an acknowledgement is worth: 'ordinal' (default),
+ * 'strict' or 'majority'. Throws CONFIG for an option that is unknown or out of range; the factory
+ * that it returns throws CONFIG where the members cannot do what the options ask.
  */
 export function masterSlave(options: MasterSlaveOptions = {}): StrategyFactory<Message> {
   const settings = settingsOf(options)
-  return env => new MasterSlave(env, settings)
+  return env => {
+    checkMembers(settings, env.members)
+    const self = env.members.find(member => member.id === env.self)
+    return self?.witness ? new Witness(env, settings) : new MasterSlave(env, settings)
+  }
 }
 
 class MasterSlave implements ReplicationStrategy<Message> {
@@ -157,6 +163,10 @@ function dispatch(s: GroupState, effects: Sink, peer: Peer, m: Message): void {
       return onCopySlice(s, effects, peer, m)
     case 'copy-end':
       return onCopyEnd(s, effects, peer, m)
+    case 'admit':
+      return onAdmit(s, effects, peer, m)
+    case 'header':
+      return // for witnesses
     case 'fenced':
       return onFenced(s, effects, peer, m)
     default:
@@ -176,8 +186,9 @@ function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; late
     if (jumped && s.peers.size > 0) doubt(s, effects)
     tickMaster(s, effects)
   } else if (s.role === 'candidate') tickCandidate(s, effects)
-  else if (s.data === 'ready') watchMaster(s, effects)
-  else considerBootstrap(s, effects)
+  else if (s.data === 'ready') {
+    if (!s.commitsLate || s.voter) watchMaster(s, effects)
+  } else considerBootstrap(s, effects)
 }
 
 /** The clock jumped: this process was stopped, and somebody else may lead by now. Ask first. */
@@ -206,6 +217,10 @@ function onView(s: GroupState, view: number, members: readonly Member[]): void {
       progress: undefined,
       copyAfter: 0,
       copiesFailed: 0,
+      witness: member.witness === true,
+      headed: 0,
+      admitFrom: 0,
+      admitSentAt: Number.NEGATIVE_INFINITY,
     })
   }
 }
@@ -218,6 +233,7 @@ function onLinkUp(s: GroupState, effects: Sink, id: PeerId, session: number): vo
   peer.gone = false
   peer.heardAt = s.now
   peer.said = undefined
+  peer.admitFrom = 0
   effects.send(id, s.statement())
   if (s.master === id) requestSync(s, effects)
 }
@@ -245,7 +261,8 @@ function onLinkDown(
     s.hunt?.asked.delete(input.peer)
     if (s.master === input.peer) tellLoss(s, effects)
   }
-  if (s.role === 'slave' && s.data === 'ready') watchMaster(s, effects)
+  if (s.role === 'slave' && s.data === 'ready' && (!s.commitsLate || s.voter))
+    watchMaster(s, effects)
   if (s.role === 'master') tickMaster(s, effects)
 }
 

@@ -4,18 +4,25 @@
  */
 import { LIMITS, TIMES } from '../../src/config.js'
 import type { Proposal } from '../../src/contracts/strategy.js'
+import type { Ack } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { copiesWanted } from '../../src/core/majority.js'
 import { BATCH_HEAD_BYTES, encodeBatch, entryBytesMax } from '../../src/wire/batch.js'
+import { admitReady } from './admission.js'
 import { advanceCopy, stopCopy } from './copy.js'
-import { catchUp, replicate } from './feed.js'
+import { catchUp, feedWitnesses, replicate } from './feed.js'
 import { maintainInSync, noteAck } from './in-sync.js'
 import { type Message, NO_COPY } from './messages.js'
+import { advanceCommit, countersHeard, counts, ownEpochCommitted } from './quorum.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
+
+/** A master that heard no majority for so long answers nobody. PROTOCOL 9. */
+const TOUCH_MS = 800
 
 export function propose(s: GroupState, effects: Sink, proposals: readonly Proposal[]): void {
   if (s.role !== 'master' || !s.serving) {
-    for (const { id } of proposals) effects.reject(id, 'NOT_MASTER', true)
+    const code = s.outOfTouch ? 'NO_MAJORITY' : 'NOT_MASTER'
+    for (const { id } of proposals) effects.reject(id, code, true)
     return
   }
   const admitted = admit(s, effects, proposals)
@@ -35,8 +42,9 @@ export function propose(s: GroupState, effects: Sink, proposals: readonly Propos
     for (let i = from; i < to; i++) answerLater(s, effects, admitted[i], batch.first + i - from)
     from = to
   }
+  feedWitnesses(s, effects)
   // Nobody will ack what only this log has to hold.
-  if (!hasInSync(s)) s.waiting?.settle(s, effects)
+  if (s.commitsLate || !hasInSync(s)) settle(s, effects)
 }
 
 /** Refuses what cannot be placed: an ack level that is out of reach, or too much unacknowledged. */
@@ -60,9 +68,11 @@ function refusal(s: GroupState, proposal: Proposal, live: number): string | unde
   // The engine's own entries (expiry, eviction) need no ack and free memory: always placed.
   if (proposal.client === null && proposal.ack === 'none') return undefined
   if (live < s.slavesToWriteMin) return 'NOT_ENOUGH_COPIES'
+  if (s.commitsLate && countersHeard(s, s.settings.suspectAfterMs) + 1 < s.quorum.copies)
+    return 'NOT_ENOUGH_COPIES'
   if (proposal.ack === 'insync') {
     if (liveInSync(s) < s.inSyncMin) return 'NOT_ENOUGH_COPIES'
-  } else if (copiesWanted(proposal.ack, s.voters) > live + 1) return 'NOT_ENOUGH_COPIES'
+  } else if (copiesOf(s, proposal.ack) > live + 1) return 'NOT_ENOUGH_COPIES'
   if (!s.waiting?.hasRoom(proposal.end - proposal.start)) return 'BUSY'
   return undefined
 }
@@ -71,7 +81,8 @@ function refusal(s: GroupState, proposal: Proposal, live: number): string | unde
 export function liveSlaves(s: GroupState): number {
   let live = 0
   for (const peer of s.peers.values())
-    if (peer.progress !== undefined && s.now - peer.heardAt <= s.settings.suspectAfterMs) live++
+    if (peer.progress === undefined || !counts(s, peer)) continue
+    else if (s.now - peer.heardAt <= s.settings.suspectAfterMs) live++
   return live
 }
 
@@ -84,30 +95,52 @@ function hasInSync(s: GroupState): boolean {
 function liveInSync(s: GroupState): number {
   let count = 1
   for (const peer of s.peers.values())
-    if (peer.progress?.inSync && !peer.gone && s.now - peer.heardAt <= s.settings.suspectAfterMs)
-      count++
+    if (peer.progress?.inSync && !peer.gone && counts(s, peer))
+      if (s.now - peer.heardAt <= s.settings.suspectAfterMs) count++
   return count
 }
 
 function answerLater(s: GroupState, effects: Sink, proposal: Proposal, offset: number): void {
-  const copies = copiesWanted(proposal.ack, s.voters)
-  if (copies === 1) {
+  const copies = copiesOf(s, proposal.ack)
+  // What waits for its commit anyway is answered then; the engine's own entries have no answer.
+  const atOnce = !s.commitsLate || (proposal.client === null && proposal.ack === 'none')
+  if (copies === 1 && atOnce) {
     const durableCopies = s.env.durability === 'memory' ? 0 : 1
     effects.settle(proposal.id, { group: GROUP, epoch: s.epoch, offset, copies: 1, durableCopies })
   } else s.waiting?.add(copies, proposal.id, offset, proposal.end - proposal.start, s.now)
+}
+
+/** Logs that `ack` asks for beside the commit, which in profile majority is a majority's own. */
+function copiesOf(s: GroupState, ack: Ack): number {
+  if (ack === 'majority' && s.settings.profile === 'majority') return 1
+  return copiesWanted(ack, s.dataNodes)
+}
+
+/** What has its copies by now is committed and answered. */
+export function settle(s: GroupState, effects: Sink): void {
+  advanceCommit(s, effects)
+  s.waiting?.settle(s, effects)
 }
 
 export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMessage): void {
   const progress = peer.progress
   if (s.role !== 'master' || compareEpochs(message.epoch, s.epoch) !== 0) return
   if (s.doubtAt > 0 && message.echo >= s.doubtTime) s.doubtAt = 0
+  if (peer.witness) {
+    peer.headed = Math.max(peer.headed, Math.min(message.next, s.next))
+    settle(s, effects)
+    admitReady(s, effects)
+    if (!s.serving) serveIfReady(s, effects)
+    return
+  }
   if (progress?.state === 'copy') return advanceCopy(s, effects, peer)
   if (progress === undefined || progress.state !== 'stream') return
   // Said before the slave dropped its data for a copy, it would count data that is no more.
   if (message.feed !== progress.feed) return
   if (message.next > progress.next || message.next < progress.acked) return
   noteAck(s, effects, peer, progress, message.next, message.durable)
-  s.waiting?.settle(s, effects)
+  settle(s, effects)
+  if (peer.said?.voter === false) admitReady(s, effects)
   if (progress.next < s.next) catchUp(s, effects, peer)
   if (!s.serving) serveIfReady(s, effects)
 }
@@ -119,6 +152,8 @@ export function tickMaster(s: GroupState, effects: Sink): void {
   s.waiting?.expire(s, effects)
   if (s.now - s.heartbeatAt >= s.settings.heartbeatMs) {
     heartbeat(s, effects)
+    admitReady(s, effects)
+    feedWitnesses(s, effects)
     for (const peer of s.linked()) {
       catchUp(s, effects, peer)
       advanceCopy(s, effects, peer)
@@ -133,17 +168,21 @@ export function tickMaster(s: GroupState, effects: Sink): void {
  * its first writes find the copies they ask for. One that was stopped waits for a word of a slave.
  */
 export function serveIfReady(s: GroupState, effects: Sink): void {
-  const settled = s.now >= s.graceUntil || allFollow(s)
-  const serving = settled && s.doubtAt === 0
-  if (serving === s.serving) return
+  if (s.role !== 'master') return
+  const settled = s.serving || s.now >= s.graceUntil || allFollow(s)
+  const inTouch = !s.commitsLate || countersHeard(s, TOUCH_MS) + 1 >= s.quorum.promises
+  const serving = settled && s.doubtAt === 0 && inTouch && ownEpochCommitted(s)
+  if (serving === s.serving && s.outOfTouch === !inTouch) return
   s.serving = serving
+  s.outOfTouch = !inTouch
   s.announce(effects)
 }
 
 function allFollow(s: GroupState): boolean {
   for (const peer of s.peers.values()) {
     // One that is linked but silent (a stopped process) is not waited for.
-    if (peer.session === 0 || s.now - peer.heardAt > s.settings.heardWithinMs) continue
+    if (peer.session === 0 || peer.witness) continue
+    if (s.now - peer.heardAt > s.settings.heardWithinMs) continue
     if (peer.progress === undefined) return false
     if (peer.progress.state !== 'copy' && !peer.progress.inSync) return false
   }
@@ -153,13 +192,15 @@ function allFollow(s: GroupState): boolean {
 /** Tells every linked member who leads, how far the log goes and what time it is. */
 export function heartbeat(s: GroupState, effects: Sink): void {
   s.heartbeatAt = s.now
-  const { epoch, next } = s
+  const { epoch, next, commit } = s
+  const inTouch = !s.outOfTouch
   for (const { id, progress } of s.linked()) {
     const feed = progress?.feed ?? 0
     const sent = progress?.next ?? 0
     const slices = progress?.state === 'copy' ? progress.slices : NO_COPY
     const { time } = s.clock
-    effects.send(id, { type: 'heartbeat', epoch, next, time, feed, sent, slices })
+    const progressed = { feed, sent, slices }
+    effects.send(id, { type: 'heartbeat', epoch, next, commit, time, ...progressed, inTouch })
   }
 }
 
@@ -169,6 +210,7 @@ export function stepDown(s: GroupState, effects: Sink): void {
   s.role = 'slave'
   s.serving = false
   s.doubtAt = 0
+  s.outOfTouch = false
   s.waiting?.rejectAll(effects)
   s.waiting = undefined
   for (const peer of s.peers.values()) {

@@ -19,6 +19,8 @@ export interface StateMessage {
   type: 'state'
   role: 'master' | 'slave'
   data: DataState
+  /** Votes and counts; false for a learner or amnesiac. Without meaning in profile ordinal. */
+  voter: boolean
   history: string
   incarnation: string
   promised: Epoch
@@ -39,10 +41,20 @@ export interface LogFacts {
   starts: EpochStart[]
   lastEpoch: Epoch
   next: Offset
+  /** Entries below it are committed; no log of the history will ever lack them. */
+  commit: Offset
+  voter: boolean
 }
 
 export type Message =
-  | { type: 'append'; epoch: Epoch; previous: Epoch; time: number; batches: readonly Batch[] }
+  | {
+      type: 'append'
+      epoch: Epoch
+      previous: Epoch
+      time: number
+      commit: Offset
+      batches: readonly Batch[]
+    }
   | {
       type: 'append-ack'
       epoch: Epoch
@@ -55,10 +67,13 @@ export type Message =
       type: 'heartbeat'
       epoch: Epoch
       next: Offset
+      commit: Offset
       time: number
       feed: number
       sent: Offset
       slices: number
+      /** False: the master reaches no majority, so nobody should wait for it. */
+      inTouch: boolean
     }
   | StateMessage
   | { type: 'probe'; epoch: Epoch; nonce: number }
@@ -77,6 +92,7 @@ export type Message =
       history: string
       from: Offset
       next: Offset
+      voter: boolean
     }
   | {
       type: 'copy-begin'
@@ -98,14 +114,26 @@ export type Message =
       slice: Uint8Array
     }
   | { type: 'copy-end'; epoch: Epoch; copy: number; slices: number; next: Offset }
+  | { type: 'admit'; epoch: Epoch; history: string; lastEpoch: Epoch; next: Offset }
+  /** To a witness: the log goes up to `next`, and its last entry is of `lastEpoch`. */
+  | { type: 'header'; epoch: Epoch; lastEpoch: Epoch; next: Offset }
   | { type: 'fenced'; epoch: Epoch; promised: Epoch; master: string }
 
-const KIND = { append: 0x40, ack: 0x41, heartbeat: 0x42, pull: 0x43, slice: 0x44, packed: 0x50 }
+const KIND = {
+  append: 0x40,
+  ack: 0x41,
+  heartbeat: 0x42,
+  pull: 0x43,
+  slice: 0x44,
+  header: 0x45,
+  packed: 0x50,
+}
 
 const PACKED: Record<string, Fields> = {
   state: {
     role: 'text',
     data: 'text',
+    voter: 'flag',
     history: 'text',
     incarnation: 'text',
     master: 'text',
@@ -113,13 +141,35 @@ const PACKED: Record<string, Fields> = {
   },
   probe: { nonce: 'whole' },
   'probe-reply': { nonce: 'whole', hears: 'flag' },
-  prepare: { data: 'text', history: 'text', starts: 'list', next: 'whole' },
-  promise: { data: 'text', history: 'text', starts: 'list', next: 'whole' },
+  prepare: {
+    data: 'text',
+    history: 'text',
+    starts: 'list',
+    next: 'whole',
+    commit: 'whole',
+    voter: 'flag',
+  },
+  promise: {
+    data: 'text',
+    history: 'text',
+    starts: 'list',
+    next: 'whole',
+    commit: 'whole',
+    voter: 'flag',
+  },
   refuse: { hears: 'flag' },
   pull: { from: 'whole' },
   nominate: {},
-  sync: { distrust: 'flag', data: 'text', history: 'text', starts: 'list', next: 'whole' },
-  'sync-reply': { feed: 'whole', history: 'text', from: 'whole', next: 'whole' },
+  sync: {
+    distrust: 'flag',
+    data: 'text',
+    history: 'text',
+    starts: 'list',
+    next: 'whole',
+    commit: 'whole',
+    voter: 'flag',
+  },
+  'sync-reply': { feed: 'whole', history: 'text', from: 'whole', next: 'whole', voter: 'flag' },
   'copy-begin': {
     history: 'text',
     copy: 'whole',
@@ -130,6 +180,7 @@ const PACKED: Record<string, Fields> = {
     starts: 'list',
   },
   'copy-end': { copy: 'whole', slices: 'whole', next: 'whole' },
+  admit: { history: 'text', next: 'whole' },
   fenced: { master: 'text' },
 }
 /** Fields that hold epochs; an epoch travels as [number, incarnation]. */
@@ -139,6 +190,7 @@ const OF_TYPE: Record<string, readonly string[]> = {
   prepare: ['epoch', 'lastEpoch'],
   promise: ['epoch', 'lastEpoch'],
   sync: ['epoch', 'lastEpoch'],
+  admit: ['epoch', 'lastEpoch'],
   refuse: ['epoch', 'promised'],
   fenced: ['epoch', 'promised'],
 }
@@ -155,6 +207,7 @@ export function messageCodec(): MessageCodec<Message> {
           writeEpoch(out, message.epoch)
           writeEpoch(out, message.previous)
           out.f64(message.time)
+          out.f64(message.commit)
           writeBatches(out, message.batches)
           return out.view()
         case 'append-ack':
@@ -169,10 +222,12 @@ export function messageCodec(): MessageCodec<Message> {
           out.u8(KIND.heartbeat)
           writeEpoch(out, message.epoch)
           out.f64(message.next)
+          out.f64(message.commit)
           out.f64(message.time)
           out.u32(message.feed)
           out.f64(message.sent)
           out.u32(message.slices)
+          out.u8(message.inTouch ? 1 : 0)
           return out.view()
         case 'pull-reply':
           out.u8(KIND.pull)
@@ -187,6 +242,12 @@ export function messageCodec(): MessageCodec<Message> {
           out.f64(message.next)
           out.u32(message.slice.length)
           out.bytes(message.slice)
+          return out.view()
+        case 'header':
+          out.u8(KIND.header)
+          writeEpoch(out, message.epoch)
+          writeEpoch(out, message.lastEpoch)
+          out.f64(message.next)
           return out.view()
         default:
           return packMessage(KIND.packed, packEpochs(message))
@@ -203,12 +264,13 @@ export function messageCodec(): MessageCodec<Message> {
 }
 
 function readFixed(reader: Reader, kind: number): Message {
-  const epoch = kind <= KIND.slice ? readEpoch(reader) : reader.fail(`unknown message ${kind}`)
+  const epoch = kind <= KIND.header ? readEpoch(reader) : reader.fail(`unknown message ${kind}`)
   switch (kind) {
     case KIND.append: {
       const previous = readEpoch(reader)
       const time = reader.f64()
-      return { type: 'append', epoch, previous, time, batches: readBatches(reader) }
+      const commit = reader.whole()
+      return { type: 'append', epoch, previous, time, commit, batches: readBatches(reader) }
     }
     case KIND.ack:
       return {
@@ -224,11 +286,15 @@ function readFixed(reader: Reader, kind: number): Message {
         type: 'heartbeat',
         epoch,
         next: reader.whole(),
+        commit: reader.whole(),
         time: reader.f64(),
         feed: reader.u32(),
         sent: reader.whole(),
         slices: reader.u32(),
+        inTouch: reader.u8() !== 0,
       }
+    case KIND.header:
+      return { type: 'header', epoch, lastEpoch: readEpoch(reader), next: reader.whole() }
     case KIND.pull:
       return { type: 'pull-reply', epoch, batches: readBatches(reader) }
     default: {

@@ -3,15 +3,23 @@
  */
 
 import { TIMES } from '../../src/config.js'
-import type { Ack } from '../../src/contracts/types.js'
+import type { Ack, Member } from '../../src/contracts/types.js'
+import { copiesWanted } from '../../src/core/majority.js'
 import { suggestion } from '../../src/core/suggest.js'
 import { GcacheError } from '../../src/errors.js'
 import { ackCode } from '../../src/wire/requests.js'
 
+export type Profile = 'ordinal' | 'strict' | 'majority'
+
 export interface MasterSlaveOptions {
-  /** Only 'ordinal' in this version: the lowest live ordinal takes over, with the best log. */
-  profile?: 'ordinal'
-  /** What a write without an ack level waits for. Default 'insync'. */
+  /**
+   * Default 'ordinal': any node with data may lead, the lowest ordinal first, with the best log it
+   * reaches. 'strict': what is acknowledged lies on every node. 'majority': writes and promotions
+   * need more than half of the voters, and nothing acknowledged is ever lost.
+   */
+  profile?: Profile
+  /** What a write without an ack level waits for. Default 'insync', 'all' or 'majority', as the
+   *  profile says. */
   ack?: Ack
   /** In-sync logs, the master's included, below which `insync` is refused. Default 2, but 1 for
    *  clusters of one or two nodes. */
@@ -42,6 +50,12 @@ const NUMBERS = [
 export type Settings = Required<Omit<MasterSlaveOptions, 'inSyncMin' | 'slavesToWriteMin'>> &
   Pick<MasterSlaveOptions, 'inSyncMin' | 'slavesToWriteMin'>
 
+const DEFAULT_ACKS: Record<Profile, Ack> = {
+  ordinal: 'insync',
+  strict: 'all',
+  majority: 'majority',
+}
+const PROFILES = Object.keys(DEFAULT_ACKS)
 const COUNTS: readonly string[] = ['inSyncMin', 'slavesToWriteMin']
 const COUNT_MAX = 255
 const MS_MAX = 2 ** 31 - 1
@@ -63,13 +77,34 @@ export function settingsOf(options: MasterSlaveOptions): Settings {
   const { ack, profile } = options
   if (ack !== undefined && !isAck(ack))
     throw refusal('option ack must be none, master, slaves:n, majority, insync or all')
-  if (profile !== undefined && profile !== 'ordinal')
-    throw new GcacheError(
-      'CONFIG',
-      `profile "${String(profile)}" is not in this version, 'ordinal' is`,
-    )
+  if (profile !== undefined && !Object.hasOwn(DEFAULT_ACKS, profile))
+    throw refusal(`unknown profile ${String(profile)}: ${suggestion(String(profile), PROFILES)}`)
   const chosen = Object.entries(options).filter(([, value]) => value !== undefined)
-  return { profile: 'ordinal', ack: 'insync', ...TIMES, ...Object.fromEntries(chosen) }
+  const defaults = { profile: 'ordinal', ack: DEFAULT_ACKS[profile ?? 'ordinal'] } as const
+  return { ...defaults, ...TIMES, ...Object.fromEntries(chosen) }
+}
+
+/** CONFIG where the members cannot do what is asked, with the sum that does not work out. */
+export function checkMembers(settings: Settings, members: readonly Member[]): void {
+  const { profile, ack, inSyncMin, slavesToWriteMin } = settings
+  const witnesses = members.filter(member => member.witness).length
+  const data = members.length - witnesses
+  const nodes = data === 1 ? '1 data node' : `${data} data nodes`
+  if (witnesses > 0 && profile !== 'majority')
+    throw refusal(`a witness votes in profile majority only, not in ${profile}: leave it out`)
+  if (witnesses >= data)
+    throw refusal(`${nodes} and ${witnesses} witnesses: most voters must hold data`)
+  if (profile === 'majority' && members.length === 2)
+    throw refusal(
+      'profile majority with 2 voters needs floor(2/2) + 1 = 2 of them, so none may fail: add a ' +
+        'witness (gcache witness) or a third node, or choose ordinal or strict',
+    )
+  const wanted = copiesWanted(ack, data)
+  if (wanted > data) throw refusal(`ack ${ack} needs ${wanted} logs and there are ${nodes}`)
+  if (inSyncMin !== undefined && inSyncMin > data)
+    throw refusal(`inSyncMin ${inSyncMin} exceeds what there is: ${nodes}`)
+  if (slavesToWriteMin !== undefined && slavesToWriteMin > data - 1)
+    throw refusal(`slavesToWriteMin ${slavesToWriteMin} exceeds what there is: ${data - 1} slaves`)
 }
 
 function isAck(ack: unknown): boolean {

@@ -10,7 +10,9 @@ import { continuesChain, encodeBatch } from '../../src/wire/batch.js'
 import { Writer } from '../../src/wire/bytes.js'
 import { OP, writePlain } from '../../src/wire/command.js'
 import { Waiting } from './acks.js'
-import { serveIfReady, stepDown } from './master.js'
+import { writeCharter } from './admission.js'
+import { feedWitnesses } from './feed.js'
+import { serveIfReady, settle, stepDown } from './master.js'
 import type { Message } from './messages.js'
 import { isOlderHistory, orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
@@ -84,8 +86,10 @@ function waitsForOldMasterOnly(s: GroupState, { phase, asked, from, since }: Can
 export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepare'>): void {
   s.see(m.epoch)
   if (peer.said !== undefined) peer.said.history = m.history
-  const hears = hearsMaster(s, peer) && !(m.data === 'ready' && m.history < s.history)
-  if (hears || isOlderHistory(s, peer) || compareEpochs(m.epoch, s.promised) <= 0) {
+  const older = !s.commitsLate && m.data === 'ready' && m.history < s.history
+  const hears = hearsMaster(s, peer) && !older
+  const foreign = s.commitsLate && s.data === 'ready' && m.history !== s.history
+  if (hears || foreign || isOlderHistory(s, peer) || compareEpochs(m.epoch, s.promised) <= 0) {
     const { promised } = s
     effects.send(peer.id, { type: 'refuse', epoch: m.epoch, promised, hears })
     if (isOlderHistory(s, peer) && s.role === 'slave') s.candidateAfter = s.now
@@ -117,10 +121,12 @@ export function onRefuse(s: GroupState, m: Of<'refuse'>): void {
 
 /** All who can be reached have answered: the best log leads, here or there. */
 function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
+  if (votes(s, candidacy) < s.quorum.promises) return giveUp(s)
   let bestEpoch = s.lastEpoch
   let best: Of<'promise'> | undefined
   for (const [id, promise] of candidacy.promises) {
     if (promise.data !== 'ready' || promise.history !== s.history) continue
+    if (s.peers.get(id)?.witness) continue
     if (!isBetterLog(promise.lastEpoch, promise.next, bestEpoch, candidacy.bestNext)) continue
     bestEpoch = promise.lastEpoch
     candidacy.best = id
@@ -129,9 +135,21 @@ function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
   }
   if (best === undefined) return becomeMaster(s, effects, candidacy)
   const common = commonPoint(s.starts, s.next, best.starts, best.next)
-  if (common !== s.next) return nominate(s, effects, candidacy)
+  if (common !== s.next) {
+    if (!s.commitsLate || common === undefined || common < s.commit)
+      return nominate(s, effects, candidacy)
+    s.truncate(effects, common)
+  }
   candidacy.phase = 'pull'
   pull(s, effects, candidacy)
+}
+
+/** Promises that count, its own included. Half a copy and a process without memory have none. */
+function votes(s: GroupState, candidacy: Candidacy): number {
+  let votes = !s.commitsLate || s.voter ? 1 : 0
+  for (const promise of candidacy.promises.values())
+    if (promise.voter && promise.data === 'ready' && promise.history === s.history) votes++
+  return votes
 }
 
 function pull(s: GroupState, effects: Sink, candidacy: Candidacy): void {
@@ -191,8 +209,15 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
   s.doubtAt = 0
   s.serving = false
   s.graceUntil = s.now + GRACE_MS
-  for (const peer of s.peers.values()) peer.progress = undefined
+  for (const peer of s.peers.values()) {
+    peer.progress = undefined
+    peer.headed = 0
+    peer.admitFrom = 0
+  }
+  s.epochFirst = s.next
   appendNoop(s, effects)
+  feedWitnesses(s, effects)
+  settle(s, effects)
   s.heartbeatAt = s.now
   effects.report(s.next === 2 ? 'bootstrap' : 'failover', {
     from: from ?? '',
@@ -220,6 +245,7 @@ export function bootstrap(s: GroupState, effects: Sink): void {
   const time = Math.max(0, Math.floor(s.wall)).toString(16).padStart(12, '0')
   s.history = time + s.hex(32)
   s.data = 'ready'
+  writeCharter(s)
   s.clock.raise(s.wall)
   const epoch = mintEpoch(s.seen, s.self.ordinal, s.env.incarnation)
   s.promise(effects, epoch)

@@ -2,11 +2,13 @@
  * The slave at work: follows the master of the highest epoch it met, appends what continues its
  * log, answers with how far it is. Whatever carries a lower epoch is fenced and changes nothing.
  */
-import type { Epoch } from '../../src/contracts/types.js'
+import type { Epoch, Offset } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
+import { becomeVoter } from './admission.js'
 import { stepDown } from './master.js'
 import { type DataState, type Message, NO_COPY } from './messages.js'
+import { learnCommit } from './quorum.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
@@ -37,6 +39,7 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
     s.heard(0)
     return
   }
+  if (isForeign(s, peer)) return
   if (isOlderHistory(s, peer)) {
     // Its data is younger than ours and must not replace it: the older history leads, above it.
     if (s.role === 'slave') s.candidateAfter = Math.min(s.candidateAfter, s.now)
@@ -52,16 +55,27 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
   s.feed = 0
   s.master = peer.id
   s.candidateAfter = 0
+  s.outOfTouchAt = 0
   s.heard(0)
   s.echo = 0
   s.announce(effects)
   requestSync(s, effects)
 }
 
+/**
+ * Where W + P > N two histories cannot both be right, and nobody may choose for the operator: neither
+ * follows the other. Only a forced beginning makes them.
+ */
+export function isForeign(s: GroupState, peer: Peer): boolean {
+  const other = peer.said?.history ?? ''
+  return s.commitsLate && s.data === 'ready' && other !== '' && other !== s.history
+}
+
 /** True if this node holds data of a history that began before that of `peer`. */
 export function isOlderHistory(s: GroupState, peer: Peer): boolean {
   const other = peer.said
   if (s.data !== 'ready' || other === undefined || other.history === '') return false
+  if (s.commitsLate) return false
   return s.history < other.history
 }
 
@@ -95,13 +109,23 @@ export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'syn
   if (m.feed <= s.feed) return
   s.heard(0)
   s.feed = m.feed
+  if (m.from < s.next && s.commitsLate && m.from >= s.commit) dropSuffix(s, effects, m.from)
   if (m.from !== s.next) return requestSync(s, effects)
   s.history = m.history
   s.synced = true
   s.syncTarget = m.next
   // One that was empty may not lead before it has what the master had when it joined.
-  if (s.data !== 'ready') hold(s, effects, s.next >= m.next ? 'ready' : 'copying')
+  if (m.voter) becomeVoter(s, effects)
+  // Where entries count late a voter's log is worth something at any length.
+  const whole = s.commitsLate || s.next >= m.next
+  if (s.data !== 'ready') hold(s, effects, whole ? 'ready' : 'copying')
   acknowledge(s, effects)
+}
+
+/** Entries of a deposed master that nobody committed: not even this node has applied them. */
+function dropSuffix(s: GroupState, effects: Sink, from: Offset): void {
+  effects.report('truncated', { entries: s.next - from, from })
+  s.truncate(effects, from)
 }
 
 export function onAppend(s: GroupState, effects: Sink, peer: Peer, m: Of<'append'>): void {
@@ -122,6 +146,7 @@ export function onAppend(s: GroupState, effects: Sink, peer: Peer, m: Of<'append
     }
     s.append(effects, batch)
   }
+  learnCommit(s, effects, m.commit)
   if (s.data === 'copying' && s.copying === undefined && s.next >= s.syncTarget)
     hold(s, effects, 'ready')
   acknowledge(s, effects)
@@ -132,10 +157,15 @@ export function onHeartbeat(s: GroupState, effects: Sink, peer: Peer, m: Of<'hea
   if (!isCurrent(s, effects, peer, m.epoch)) return
   s.heard(m.time)
   s.masterNext = m.next
+  if (m.inTouch) s.outOfTouchAt = 0
+  else if (s.outOfTouchAt === 0) s.outOfTouchAt = s.now
   const asked = s.now - s.syncSentAt
   if (s.synced ? isBehindSent(s, m) && asked > GAP_AGAIN_MS : asked > SYNC_AGAIN_MS)
     requestSync(s, effects)
-  else if (s.synced) acknowledge(s, effects)
+  else if (s.synced) {
+    learnCommit(s, effects, m.commit)
+    acknowledge(s, effects)
+  }
 }
 
 /**

@@ -13,12 +13,14 @@
 import type { LogView } from '../../src/contracts/store.js'
 import type { Effects, LogBase, StrategyEnv } from '../../src/contracts/strategy.js'
 import type { Batch, Epoch, Member, Offset, PeerId, Session } from '../../src/contracts/types.js'
+import { assert } from '../../src/core/assert.js'
 import { ClusterTime } from '../../src/core/cluster-time.js'
 import { compareEpochs, type EpochStart, NO_EPOCH, noteEpochStart } from '../../src/core/epochs.js'
 import type { Waiting } from './acks.js'
 import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
 import type { Settings } from './options.js'
 import type { Candidacy } from './promotion.js'
+import { type Quorum, quorumOf } from './quorum.js'
 import type { Hunt } from './suspicion.js'
 
 export const GROUP = 0
@@ -96,6 +98,13 @@ export interface Peer extends Member {
   /** A copy to it may begin from then on; grows with failed copies. */
   copyAfter: number
   copiesFailed: number
+  /** A witness: votes and holds no data. */
+  readonly witness: boolean
+  /** A witness's: it has acked, in this epoch, that the log goes up to here. */
+  headed: Offset
+  /** Where the log ended when this amnesiac had caught up; 0: not yet. */
+  admitFrom: Offset
+  admitSentAt: number
 }
 
 export type Sink = Effects<Message>
@@ -111,6 +120,14 @@ export class GroupState {
   view = 0
   /** Own loop delays of the last second: [at, lateMs]. */
   readonly late: [number, number][] = []
+
+  /** True where an entry counts, and is applied, only once W voters hold it. */
+  readonly commitsLate: boolean
+  quorum: Quorum
+  /** This process may vote, count and lead. */
+  voter = false
+  /** Entries below it are committed and applied. */
+  commit: Offset = 1
 
   role: 'slave' | 'candidate' | 'master' = 'slave'
   serving = false
@@ -131,6 +148,8 @@ export class GroupState {
 
   // A slave's.
   masterHeardAt = 0
+  /** Since when the master says that it reaches no majority; 0: it does. */
+  outOfTouchAt = 0
   /** The newest cluster time that came from the master: acks return it. */
   echo = 0
   orphanAt = 0
@@ -161,12 +180,22 @@ export class GroupState {
   doubtAt = 0
   doubtTime = 0
   feeds = 0
+  /** The first entry of the own epoch. */
+  epochFirst: Offset = 1
+  /** Processes that were empty when this node began the history, by id: incarnations. */
+  readonly charter = new Map<PeerId, string>()
+  /** A majority is out of reach since it was last heard. */
+  outOfTouch = false
 
   constructor(
     readonly env: StrategyEnv,
     readonly settings: Settings,
   ) {
     this.self = { id: env.self, ordinal: 255, address: '' }
+    const { profile } = settings
+    this.commitsLate = profile !== 'ordinal'
+    const witnesses = env.members.filter(member => member.witness).length
+    this.quorum = quorumOf(profile, env.members.length - witnesses, witnesses)
   }
 
   get log(): LogView {
@@ -179,16 +208,19 @@ export class GroupState {
   }
 
   /** Data nodes, this one included. */
-  get voters(): number {
-    return this.peers.size + 1
+  get dataNodes(): number {
+    let nodes = 1
+    for (const peer of this.peers.values()) if (!peer.witness) nodes++
+    return nodes
   }
 
   get inSyncMin(): number {
-    return this.settings.inSyncMin ?? (this.voters <= 2 ? 1 : 2)
+    return this.settings.inSyncMin ?? (this.dataNodes <= 2 ? 1 : 2)
   }
 
   get slavesToWriteMin(): number {
-    return this.settings.slavesToWriteMin ?? (this.voters <= 2 ? 0 : 1)
+    if (this.commitsLate) return this.settings.slavesToWriteMin ?? 0
+    return this.settings.slavesToWriteMin ?? (this.dataNodes <= 2 ? 0 : 1)
   }
 
   /** The master of the current epoch was heard just now. */
@@ -214,7 +246,10 @@ export class GroupState {
     effects.persist(GROUP, epoch)
   }
 
-  /** Appends and applies at once: profile ordinal shows what its log holds. */
+  /**
+   * Appends. Profile ordinal applies at once: it shows what its log holds. So does half a copy, whose
+   * entries the master had applied when it sent them.
+   */
   append(effects: Sink, batch: Batch): void {
     noteEpochStart(this.starts, batch.epoch, batch.first)
     this.next = batch.next
@@ -222,12 +257,30 @@ export class GroupState {
     this.lastEpoch = batch.epoch
     this.clock.raise(batch.time)
     effects.append(GROUP, batch)
-    effects.commit(GROUP, batch.next)
+    const until = this.copying?.until ?? Number.MAX_SAFE_INTEGER
+    if (!this.commitsLate || until < Number.MAX_SAFE_INTEGER) this.commitTo(effects, batch.next)
+  }
+
+  commitTo(effects: Sink, next: Offset): void {
+    if (next <= this.commit) return
+    this.commit = next
+    effects.commit(GROUP, next)
+  }
+
+  /** Drops what nobody committed, from the batch boundary `from` on. */
+  truncate(effects: Sink, from: Offset): void {
+    assert(from >= this.commit, `truncation to ${from} below the commit at ${this.commit}`)
+    this.crc = this.log.crcBefore(from) ?? this.crc
+    this.lastEpoch = this.log.epochBefore(from) ?? NO_EPOCH
+    this.next = from
+    while ((this.starts.at(-1)?.first ?? 0) >= from) this.starts.pop()
+    effects.truncate(GROUP, from)
   }
 
   /** Begins a log in the middle, from a copy. */
   rebase(effects: Sink, at: Offset, starts: EpochStart[], base: LogBase, slice: Uint8Array): void {
     this.next = at
+    this.commit = at
     this.crc = base.crc
     this.starts = starts
     this.lastEpoch = base.epoch ?? NO_EPOCH
@@ -235,8 +288,8 @@ export class GroupState {
   }
 
   facts(): LogFacts {
-    const { data, history, starts, lastEpoch, next } = this
-    return { data, history, starts, lastEpoch, next }
+    const { data, history, starts, lastEpoch, next, commit, voter } = this
+    return { data, history, starts, lastEpoch, next, commit, voter }
   }
 
   statement(): StateMessage {
@@ -244,6 +297,7 @@ export class GroupState {
       type: 'state',
       role: this.role === 'master' ? 'master' : 'slave',
       data: this.data,
+      voter: this.voter,
       history: this.history,
       incarnation: this.env.incarnation,
       promised: this.promised,
@@ -263,7 +317,8 @@ export class GroupState {
   announce(effects: Sink): void {
     const role = this.role === 'master' ? 'master' : 'slave'
     const { epoch, master, serving } = this
-    effects.become(GROUP, { role, epoch, master, serving })
+    const why = this.outOfTouch && role === 'master' ? { why: 'NO_MAJORITY' } : {}
+    effects.become(GROUP, { role, epoch, master, serving, ...why })
   }
 
   /** Seeded hex digits, 8 a draw. */

@@ -2,7 +2,8 @@
  * What a node tells about itself and the others, and the guarantee that follows from the numbers.
  */
 import type { MemberStatus, StrategyStatus } from '../../src/contracts/strategy.js'
-import { copiesWanted } from '../../src/core/majority.js'
+import { guarantee } from './guarantee.js'
+import { counts } from './quorum.js'
 import type { GroupState, Peer } from './state.js'
 
 export function statusOf(s: GroupState): StrategyStatus {
@@ -33,6 +34,7 @@ function ownState(s: GroupState): string {
   if (s.role === 'master') return s.serving ? 'online' : 'starting'
   if (s.data === 'empty') return 'empty'
   if (s.data === 'copying') return 'copying'
+  if (s.commitsLate && !s.voter) return 'learner'
   if (s.role === 'candidate') return 'candidate'
   return s.master === undefined ? 'searching' : s.synced ? 'online' : 'syncing'
 }
@@ -40,33 +42,12 @@ function ownState(s: GroupState): string {
 function peerStatus(s: GroupState, peer: Peer): MemberStatus {
   const { id, ordinal, address, progress } = peer
   const next = progress?.acked ?? peer.said?.next ?? 1
-  const role = s.master === id ? 'master' : 'slave'
+  const role = s.master === id ? 'master' : peer.witness ? 'witness' : 'slave'
   let state = peer.session === 0 ? 'down' : 'online'
-  if (peer.session !== 0 && s.role === 'master')
+  if (peer.session !== 0 && !counts(s, peer)) state = 'learner'
+  if (peer.session !== 0 && s.role === 'master' && !peer.witness && counts(s, peer))
     state = progress === undefined ? 'syncing' : progress.state === 'copy' ? 'copying' : 'online'
   if (state === 'online' && progress !== undefined && !progress.inSync) state = 'lagging'
   const lag = progress === undefined ? 0 : Math.max(0, s.next - progress.acked)
   return { id, ordinal, role, state, offset: next - 1, lag, address }
-}
-
-/** Computed from N, W and P = 1: profile ordinal has W + P > N only where W = N. */
-export function guarantee(s: GroupState): string {
-  const n = s.voters
-  const nodes = n === 1 ? '1 node' : `${n} nodes`
-  if (n === 1) return `${nodes}, ordinal: survives no crash; data lives in this process only`
-  const { ack } = s.settings
-  const w = ack === 'insync' ? s.inSyncMin : copiesWanted(ack, n)
-  const alone = s.slavesToWriteMin === 0
-  const writes = Math.max(0, n - Math.max(w, s.slavesToWriteMin + 1))
-  const lost = w - 1
-  return (
-    `${nodes}, ordinal, ack ${s.settings.ack} (W >= ${w}, P 1): failover with ${n - 1} dead, ` +
-    `writes with ${writes} down; ` +
-    (lost === 0
-      ? 'a crash of the master may lose what it alone acknowledged; '
-      : `any ${lost} ${lost === 1 ? 'crash loses' : 'crashes lose'} nothing acknowledged; `) +
-    (alone
-      ? 'a network split can make two masters that both write'
-      : 'a network split can make two masters; one without a slave refuses writes')
-  )
 }

@@ -10,6 +10,7 @@
 import { TIMES } from '../../src/config.js'
 import type { Message } from './messages.js'
 import { startPromotion } from './promotion.js'
+import { countersHeard, counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
 
 export interface Hunt {
@@ -21,6 +22,8 @@ export interface Hunt {
 
 const PROBE_WAIT_MS = 100
 const PROBE_AGAIN_MS = 100
+/** A master that hears no majority, though it is heard: acks are lost one way. */
+const OUT_OF_TOUCH_MS = 300
 const HINT_EVERY_MS = 200
 /** Own delay stretches the limit, at most to so many times (Lifeguard, arXiv 1707.00788). */
 const STRETCH_MAX = 8
@@ -45,6 +48,7 @@ export function isSuspicious(s: GroupState): boolean {
   if (s.master === undefined) return true
   const peer = s.peers.get(s.master)
   if (peer === undefined || (peer.gone && peer.session === 0)) return true
+  if (s.outOfTouchAt > 0 && s.now - s.outOfTouchAt > OUT_OF_TOUCH_MS) return true
   return s.now - s.masterHeardAt > silenceLimit(s)
 }
 
@@ -82,11 +86,11 @@ export function onProbe(
 
 /** True if a master other than `asker` is linked and was heard lately, or is this very node. */
 export function hearsMaster(s: GroupState, asker: Peer): boolean {
-  if (s.role === 'master') return s.doubtAt === 0
+  if (s.role === 'master') return s.doubtAt === 0 && !s.outOfTouch
   if (s.master === undefined || s.master === asker.id) return false
   const peer = s.peers.get(s.master)
   if (peer === undefined || peer.session === 0) return false
-  return s.now - s.masterHeardAt <= s.settings.heardWithinMs
+  return s.outOfTouchAt === 0 && s.now - s.masterHeardAt <= s.settings.heardWithinMs
 }
 
 export function onProbeReply(
@@ -120,11 +124,14 @@ function pass(s: GroupState, effects: Sink, hunt: Hunt): void {
   }
   let lower = 0
   for (const peer of s.linked())
-    if (peer.ordinal < s.self.ordinal && peer.id !== s.master && peer.said?.data === 'ready')
-      lower++
+    if (peer.ordinal < s.self.ordinal && peer.id !== s.master && mayLead(s, peer)) lower++
   hunt.phase = 'wait'
   hunt.until = s.now + lower * s.settings.ordinalStepMs
   if (lower === 0) startPromotion(s, effects)
+}
+
+function mayLead(s: GroupState, peer: Peer): boolean {
+  return !peer.witness && peer.said?.data === 'ready' && counts(s, peer)
 }
 
 /**
@@ -133,6 +140,7 @@ function pass(s: GroupState, effects: Sink, hunt: Hunt): void {
  * would replace all that they wrote at heal.
  */
 function isCutOff(s: GroupState): boolean {
+  if (s.commitsLate) return countersHeard(s, 2 * PROBE_WAIT_MS) + 1 < s.quorum.promises
   let answering = 0
   let unknown = 0
   for (const peer of s.peers.values()) {

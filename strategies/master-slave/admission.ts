@@ -1,0 +1,78 @@
+/**
+ * Who may vote where W + P > N. A process that starts without memory is an amnesiac: it copies and
+ * neither votes, nor counts, nor leads, because it has forgotten what it acked and promised. Two
+ * ways lead back:
+ *
+ *   charter   the node whose very process was empty when the history began, has nothing to forget
+ *   admit     R of the N - 1 others hold, under the present epoch, all that the master had when the
+ *             amnesiac had caught up: so no higher epoch was promised by enough of them, and what
+ *             it once acked lies elsewhere
+ *
+ * PROTOCOL 15 asks for a view entry; acks of the master's own epoch prove the same, because every
+ * epoch begins with an entry of its own, and nobody has to remember a list.
+ */
+import { compareEpochs } from '../../src/core/epochs.js'
+import type { Message } from './messages.js'
+import { counts } from './quorum.js'
+import type { GroupState, Peer, Sink } from './state.js'
+
+/** Notes who is empty at the birth of a history: they vote as soon as they follow. */
+export function writeCharter(s: GroupState): void {
+  s.voter = true
+  s.charter.clear()
+  for (const peer of s.peers.values())
+    if (peer.said?.data === 'empty' && !peer.said.voter)
+      s.charter.set(peer.id, peer.said.incarnation)
+}
+
+export function isChartered(s: GroupState, peer: Peer): boolean {
+  return peer.said !== undefined && s.charter.get(peer.id) === peer.said.incarnation
+}
+
+/** The master's, after acks and with each heartbeat: readmits whoever may vote by now. */
+export function admitReady(s: GroupState, effects: Sink): void {
+  if (!s.commitsLate) return
+  for (const peer of s.peers.values()) {
+    if (peer.session === 0 || peer.said === undefined || peer.said.voter) continue
+    if (!peer.witness && !peer.progress?.inSync) continue
+    if (peer.admitFrom === 0) peer.admitFrom = s.next
+    if (!isChartered(s, peer) && holders(s, peer) < s.quorum.readmits) continue
+    if (s.now - peer.admitSentAt < s.settings.heartbeatMs) continue
+    peer.admitSentAt = s.now
+    const { epoch, history, lastEpoch, next } = s
+    effects.send(peer.id, { type: 'admit', epoch, history, lastEpoch, next })
+  }
+}
+
+/** Of the others than `newcomer`, this node included, who hold what it had when it caught up. */
+function holders(s: GroupState, newcomer: Peer): number {
+  let holding = s.voter ? 1 : 0
+  for (const peer of s.peers.values()) {
+    if (peer === newcomer || !counts(s, peer)) continue
+    const next = peer.witness
+      ? peer.headed
+      : peer.progress?.state === 'stream'
+        ? peer.progress.acked
+        : 0
+    if (next >= newcomer.admitFrom) holding++
+  }
+  return holding
+}
+
+/** The slave's: it votes from now on. */
+export function onAdmit(
+  s: GroupState,
+  effects: Sink,
+  peer: Peer,
+  m: Extract<Message, { type: 'admit' }>,
+): void {
+  if (s.role !== 'slave' || s.master !== peer.id || compareEpochs(m.epoch, s.epoch) !== 0) return
+  if (compareEpochs(m.epoch, s.promised) !== 0 || s.data !== 'ready') return
+  if (s.history === m.history) becomeVoter(s, effects)
+}
+
+export function becomeVoter(s: GroupState, effects: Sink): void {
+  if (s.voter) return
+  s.voter = true
+  s.tell(effects)
+}

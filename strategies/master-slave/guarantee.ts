@@ -1,0 +1,77 @@
+/**
+ * The guarantee in one sentence, computed from N, W, P, R, the ack level and the durability: what a
+ * server prints at start and in its status. Nothing here is written for one configuration.
+ */
+import { copiesWanted } from '../../src/core/majority.js'
+import type { GroupState } from './state.js'
+
+export function guarantee(s: GroupState): string {
+  const { profile, ack } = s.settings
+  const { voters, copies } = s.quorum
+  const data = s.dataNodes
+  const head = `${count(data, 'node')}, ${witnesses(voters - data)}, ${profile}`
+  if (voters === 1) return `${head}: survives no crash; data lives in this process only`
+  const wanted = ack === 'insync' ? s.inSyncMin : copiesWanted(ack, data)
+  const w = Math.max(copies, wanted)
+  return `${head}: ${acknowledged(s, w)}; ${liveness(s, w)}; ${masters(s)}`
+}
+
+function acknowledged(s: GroupState, w: number): string {
+  const { voters, promises } = s.quorum
+  const { ack } = s.settings
+  if (w + promises > voters) {
+    const memories = memoriesLost(s, w)
+    const sum = `W ${w} + P ${promises} > N ${voters}`
+    if (s.env.durability !== 'memory') return `never loses an acknowledged write (${sum})`
+    return memories === 0
+      ? `an acknowledged write may lie in one memory only (${sum})`
+      : `never loses an acknowledged write, while ${atOnce(memories)} (${sum})`
+  }
+  if (w === 1 && ack !== 'insync') return 'a crash of the master may lose what it acknowledged'
+  const sum = `W ${w} + P ${promises} <= N ${voters}`
+  const crashes = Math.max(1, w - 1)
+  const whom = w === 1 ? 'while a slave is in sync' : 'if the next master reaches a holder'
+  return `survives ${count(crashes, 'crash')} ${whom} (${sum})`
+}
+
+/** With a witness's help one log fewer holds an entry: it is no copy. */
+function memoriesLost(s: GroupState, w: number): number {
+  const helped = w > s.quorum.copies ? 0 : s.quorum.voters - s.dataNodes
+  return Math.max(0, w - helped - 1)
+}
+
+function atOnce(memories: number): string {
+  return memories === 1
+    ? 'one memory is lost at a time'
+    : `up to ${memories} memories are lost at once`
+}
+
+function liveness(s: GroupState, w: number): string {
+  const { voters, promises } = s.quorum
+  const failover = Math.min(voters - promises, s.dataNodes - 1)
+  const writes = Math.max(0, voters - Math.max(w, s.slavesToWriteMin + 1))
+  return `fails over with ${failover} down, writes with ${writes} down`
+}
+
+function masters(s: GroupState): string {
+  switch (s.settings.profile) {
+    case 'majority':
+      return 'a network split leaves at most one master that writes'
+    case 'strict':
+      return 'a network split leaves no master that writes'
+    default: {
+      const least = s.slavesToWriteMin
+      const lone = least === 0 ? '' : `, one without ${count(least, 'slave')} refuses writes`
+      return `a network split can make two masters${lone}`
+    }
+  }
+}
+
+function witnesses(number: number): string {
+  return number === 0 ? 'no witness' : number === 1 ? 'one witness' : `${number} witnesses`
+}
+
+function count(number: number, thing: string): string {
+  if (number === 1) return `one ${thing}`
+  return `${number} ${thing}${thing.endsWith('sh') ? 'es' : 's'}`
+}

@@ -1,0 +1,75 @@
+/**
+ * The one rule of every profile, W + P > N: W logs hold an entry before it counts, P voters promise
+ * before anybody leads. Where it holds, the logs of a promotion meet those of every acknowledged
+ * write, so nothing acknowledged is lost and no deposed master acknowledges (PROTOCOL 1 and 6).
+ *
+ *   profile    W                 P                 applies
+ *   ordinal    1                 1                 what its log holds
+ *   strict     N                 1                 what all hold
+ *   majority   floor(N/2) + 1    floor(N/2) + 1    what W hold, a witness among them
+ */
+import type { Offset } from '../../src/contracts/types.js'
+import { majorityOf, reachedBy } from '../../src/core/majority.js'
+import type { Profile } from './options.js'
+import type { GroupState, Peer, Sink } from './state.js'
+
+export interface Quorum {
+  /** N: nodes that vote, witnesses included. */
+  readonly voters: number
+  /** W: voters, the master included, that must hold an entry. */
+  readonly copies: number
+  /** P: voters, the candidate included, that must promise. */
+  readonly promises: number
+  /** R: of the N - 1 others, how many must hold all that the master has before a node without
+   *  memory votes again. */
+  readonly readmits: number
+}
+
+export function quorumOf(profile: Profile, dataNodes: number, witnesses: number): Quorum {
+  const voters = dataNodes + witnesses
+  const majority = majorityOf(voters)
+  const copies = profile === 'majority' ? majority : profile === 'strict' ? voters : 1
+  const promises = profile === 'majority' ? majority : 1
+  const readmits = Math.min(voters - 1, Math.max(copies, voters - copies + 1))
+  return { voters, copies, promises, readmits }
+}
+
+/** True if what `peer` says and acks counts: a learner or an amnesiac never does (I17). */
+export function counts(s: GroupState, peer: Peer): boolean {
+  return !s.commitsLate || peer.said?.voter === true
+}
+
+/** Nodes other than this one that count and were heard within `withinMs`. */
+export function countersHeard(s: GroupState, withinMs: number): number {
+  let heard = 0
+  for (const peer of s.peers.values())
+    if (peer.session !== 0 && counts(s, peer) && s.now - peer.heardAt <= withinMs) heard++
+  return heard
+}
+
+/**
+ * The master's: commits what W voters hold, but older entries only beneath one of its own epoch
+ * (Raft section 5.4.2).
+ */
+export function advanceCommit(s: GroupState, effects: Sink): void {
+  if (!s.commitsLate) return
+  const held: Offset[] = []
+  for (const peer of s.peers.values()) {
+    if (!counts(s, peer)) continue
+    if (peer.witness) held.push(peer.headed)
+    else if (peer.progress !== undefined && peer.progress.state !== 'copy')
+      held.push(peer.progress.acked)
+  }
+  const reached = reachedBy(s.quorum.copies, s.next, held)
+  if (reached > s.epochFirst) s.commitTo(effects, reached)
+}
+
+/** True once the master's first own entry is committed: all before it is, too. */
+export function ownEpochCommitted(s: GroupState): boolean {
+  return !s.commitsLate || s.commit > s.epochFirst
+}
+
+/** A slave's: the master says that entries below `next` are committed. */
+export function learnCommit(s: GroupState, effects: Sink, next: Offset): void {
+  if (s.commitsLate && s.synced) s.commitTo(effects, Math.min(next, s.next))
+}

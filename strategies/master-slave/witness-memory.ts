@@ -1,0 +1,99 @@
+/**
+ * What a witness must not forget: its history, whether it votes, the highest epoch promised and the
+ * last entry acked. Held durably before anything that depends on it is said.
+ */
+import type { StrategyEnv } from '../../src/contracts/strategy.js'
+import type { Epoch, Offset } from '../../src/contracts/types.js'
+import { compareEpochs, NO_EPOCH } from '../../src/core/epochs.js'
+import { GcacheError } from '../../src/errors.js'
+import { checkFields, packMessage, unpackMessage } from '../../src/wire/control.js'
+import type { LogFacts, Message } from './messages.js'
+import { GROUP, type Sink } from './state.js'
+
+/** The first byte of the note; grows with its layout. */
+const NOTE_VERSION = 1
+
+export class WitnessMemory {
+  history = ''
+  incarnation: string
+  voter = false
+  promised: Epoch = NO_EPOCH
+  lastEpoch: Epoch = NO_EPOCH
+  next: Offset = 1
+
+  /** Takes up what an earlier process left. Throws CONFIG for a note that is none. */
+  constructor(env: StrategyEnv) {
+    this.incarnation = env.incarnation
+    if (env.note !== undefined) this.#recall(env.note)
+  }
+
+  isOf(history: string): boolean {
+    return this.history === '' || history === '' || this.history === history
+  }
+
+  promise(effects: Sink, epoch: Epoch): void {
+    if (compareEpochs(epoch, this.promised) <= 0) return
+    this.promised = epoch
+    this.#save(effects)
+  }
+
+  /** The log goes up to `m.next`; said by its master. */
+  note(effects: Sink, m: { lastEpoch: Epoch; next: Offset }): void {
+    this.lastEpoch = m.lastEpoch
+    this.next = m.next
+    this.#save(effects)
+  }
+
+  /** It may vote from now on, and never for a log that is worse than this one. */
+  admit(effects: Sink, m: Extract<Message, { type: 'admit' }>): void {
+    if (this.voter) return
+    this.voter = true
+    this.history = m.history
+    this.note(effects, m)
+  }
+
+  facts(): LogFacts {
+    const { history, lastEpoch, next, voter } = this
+    return { data: 'ready', history, starts: [], lastEpoch, next, commit: 1, voter }
+  }
+
+  #save(effects: Sink): void {
+    const { history, incarnation, voter, next } = this
+    const promised = [this.promised.number, this.promised.incarnation]
+    const lastEpoch = [this.lastEpoch.number, this.lastEpoch.incarnation]
+    const note = packMessage(NOTE_VERSION, {
+      history,
+      incarnation,
+      voter,
+      next,
+      promised,
+      lastEpoch,
+    })
+    effects.persist(GROUP, this.promised, note)
+  }
+
+  #recall(note: Uint8Array): void {
+    const kept = unpackMessage(note)
+    checkFields(kept, {
+      history: 'text',
+      incarnation: 'text',
+      voter: 'flag',
+      next: 'whole',
+      promised: 'list',
+      lastEpoch: 'list',
+    })
+    this.history = kept.history as string
+    this.incarnation = kept.incarnation as string
+    this.voter = kept.voter as boolean
+    this.next = kept.next as number
+    this.promised = epochOf(kept.promised)
+    this.lastEpoch = epochOf(kept.lastEpoch)
+  }
+}
+
+function epochOf(value: unknown): Epoch {
+  const [number, incarnation] = value as unknown[]
+  if (!Number.isSafeInteger(number) || !/^[0-9a-f]{16}$/.test(String(incarnation)))
+    throw new GcacheError('CONFIG', 'the witness file holds no epoch: it is damaged')
+  return { number: number as number, incarnation: incarnation as string }
+}

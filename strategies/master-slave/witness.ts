@@ -1,0 +1,211 @@
+/**
+ * A witness: the third voter of two data nodes. It stores a few bytes durably (what it promised, and
+ * the last entry it acked), holds no data and never leads. It promises only to a candidate whose log
+ * is at or above its own last entry, so a slave that lacks what master and witness committed cannot
+ * take over: unavailable, not wrong (PROTOCOL 6).
+ */
+import type { Input, ReplicationStrategy, StrategyEnv } from '../../src/contracts/strategy.js'
+import type { Member, PeerId, Session } from '../../src/contracts/types.js'
+import { compareEpochs, isBetterLog } from '../../src/core/epochs.js'
+import { type Message, messageCodec } from './messages.js'
+import type { Settings } from './options.js'
+import { GROUP, type Sink } from './state.js'
+import { WitnessMemory } from './witness-memory.js'
+
+interface Other extends Member {
+  session: Session
+  heardAt: number
+}
+
+type Of<T extends Message['type']> = Extract<Message, { type: T }>
+
+export class Witness implements ReplicationStrategy<Message> {
+  readonly name = 'master-slave'
+  readonly codec = messageCodec()
+  readonly keyed = false
+  readonly defaultAck
+  readonly #env: StrategyEnv
+  readonly #settings: Settings
+  readonly #others = new Map<PeerId, Other>()
+  readonly #memory: WitnessMemory
+  #self: Member
+  #now = 0
+  #master: PeerId | undefined
+  #heardAt = Number.NEGATIVE_INFINITY
+  #inTouch = true
+
+  constructor(env: StrategyEnv, settings: Settings) {
+    this.#env = env
+    this.#settings = settings
+    this.defaultAck = settings.ack
+    this.#self = { id: env.self, ordinal: 255, address: '', witness: true }
+    this.#memory = new WitnessMemory(env)
+  }
+
+  time(): number {
+    return 0
+  }
+
+  step(input: Input<Message>, effects: Sink): void {
+    switch (input.kind) {
+      case 'tick':
+        this.#now = input.now
+        return
+      case 'view':
+        for (const member of input.members)
+          if (member.id === this.#env.self) this.#self = member
+          else this.#others.set(member.id, { ...member, session: 0, heardAt: 0 })
+        return
+      case 'link-up':
+        return this.#onLinkUp(effects, input.peer, input.session)
+      case 'link-down': {
+        const other = this.#others.get(input.peer)
+        if (other !== undefined && other.session === input.session) other.session = 0
+        return
+      }
+      case 'message': {
+        const other = this.#others.get(input.peer)
+        if (other === undefined || other.session !== input.session) return
+        other.heardAt = this.#now
+        return this.#onMessage(effects, other, input.message)
+      }
+      case 'propose':
+        for (const { id } of input.proposals) effects.reject(id, 'NOT_MASTER', true)
+        return
+      case 'read':
+        return effects.reject(input.id, 'NOT_MASTER', true)
+      default:
+        return
+    }
+  }
+
+  #onLinkUp(effects: Sink, peer: PeerId, session: Session): void {
+    const other = this.#others.get(peer)
+    if (other === undefined) return
+    other.session = session
+    effects.send(peer, this.#statement())
+  }
+
+  #onMessage(effects: Sink, other: Other, m: Message): void {
+    switch (m.type) {
+      case 'state':
+        if (m.role === 'master') this.#hear(effects, other, m)
+        return
+      case 'heartbeat':
+        if (!this.#hear(effects, other, m)) return
+        this.#inTouch = m.inTouch
+        return this.#acknowledge(effects, other, m.time)
+      case 'header':
+        if (this.#hear(effects, other, m)) this.#onHeader(effects, other, m)
+        return
+      case 'admit':
+        if (this.#hear(effects, other, m)) this.#onAdmit(effects, m)
+        return
+      case 'probe': {
+        const { epoch, nonce } = m
+        const hears = this.#hears(other)
+        return effects.send(other.id, { type: 'probe-reply', epoch, nonce, hears })
+      }
+      case 'prepare':
+        return this.#onPrepare(effects, other, m)
+      default:
+        return
+    }
+  }
+
+  /** True if `m` comes from the master of the highest epoch promised; fences a lower one. */
+  #hear(effects: Sink, other: Other, m: { epoch: Message['epoch']; history?: string }): boolean {
+    const memory = this.#memory
+    if (m.history !== undefined && !memory.isOf(m.history)) return false
+    const order = compareEpochs(m.epoch, memory.promised)
+    if (order < 0) {
+      const { epoch } = m
+      const master = this.#master ?? ''
+      effects.send(other.id, { type: 'fenced', epoch, promised: memory.promised, master })
+      return false
+    }
+    this.#heardAt = this.#now
+    if (order === 0 && this.#master === other.id) return true
+    this.#master = other.id
+    this.#inTouch = true
+    memory.promise(effects, m.epoch)
+    const standing = { role: 'slave', epoch: m.epoch, master: other.id, serving: false } as const
+    effects.become(GROUP, standing)
+    return true
+  }
+
+  #onHeader(effects: Sink, other: Other, m: Of<'header'>): void {
+    const memory = this.#memory
+    if (!memory.voter) return
+    if (isBetterLog(m.lastEpoch, m.next, memory.lastEpoch, memory.next)) memory.note(effects, m)
+    this.#acknowledge(effects, other, 0)
+  }
+
+  /** Under the epoch that it follows it holds what it noted of that epoch, nothing of older ones. */
+  #acknowledge(effects: Sink, other: Other, echo: number): void {
+    const { promised: epoch, lastEpoch, voter } = this.#memory
+    const current = voter && compareEpochs(lastEpoch, epoch) === 0
+    const next = current ? this.#memory.next : 1
+    effects.send(other.id, { type: 'append-ack', epoch, feed: 0, next, durable: next, echo })
+  }
+
+  #onAdmit(effects: Sink, m: Of<'admit'>): void {
+    this.#memory.admit(effects, m)
+    for (const other of this.#others.values())
+      if (other.session !== 0) effects.send(other.id, this.#statement())
+  }
+
+  #hears(asker: Other): boolean {
+    if (this.#master === undefined || this.#master === asker.id || !this.#inTouch) return false
+    if (this.#others.get(this.#master)?.session === 0) return false
+    return this.#now - this.#heardAt <= this.#settings.heardWithinMs
+  }
+
+  #onPrepare(effects: Sink, other: Other, m: Of<'prepare'>): void {
+    const memory = this.#memory
+    const hears = this.#hears(other)
+    const stale = isBetterLog(memory.lastEpoch, memory.next, m.lastEpoch, m.next)
+    const foreign = !memory.isOf(m.history)
+    if (hears || stale || foreign || compareEpochs(m.epoch, memory.promised) <= 0) {
+      const { promised } = memory
+      return effects.send(other.id, { type: 'refuse', epoch: m.epoch, promised, hears })
+    }
+    this.#master = undefined
+    memory.promise(effects, m.epoch)
+    effects.send(other.id, { type: 'promise', epoch: m.epoch, ...memory.facts() })
+  }
+
+  #statement(): Message {
+    const { promised, lastEpoch, next, voter, history, incarnation } = this.#memory
+    const data = history === '' ? 'empty' : 'ready'
+    const facts = { promised, lastEpoch, next, voter, history, incarnation, data } as const
+    return { type: 'state', role: 'slave', epoch: promised, master: this.#master ?? '', ...facts }
+  }
+
+  status() {
+    const { promised, history, voter, next } = this.#memory
+    const { profile } = this.#settings
+    const { id, ordinal, address } = this.#self
+    const state = voter ? 'online' : 'learner'
+    const self = { id, ordinal, role: 'witness', state, offset: next - 1, lag: 0, address } as const
+    const members = [...this.#others.values()].map(other => ({
+      id: other.id,
+      ordinal: other.ordinal,
+      role: other.id === this.#master ? ('master' as const) : ('slave' as const),
+      state: other.session === 0 ? 'down' : 'online',
+      offset: 0,
+      lag: 0,
+      address: other.address,
+    }))
+    return {
+      strategy: 'master-slave',
+      profile,
+      guarantee: 'a witness: votes, holds no data, never leads',
+      epoch: promised.number,
+      history,
+      master: this.#master,
+      self,
+      members: [...members, self].sort((a, b) => a.ordinal - b.ordinal),
+    }
+  }
+}
