@@ -1,6 +1,6 @@
 /**
- * `npm run sim -- --seeds N [--seed S] [--seconds 120] [--style NAME] [--trace] [--workers 2]` runs
- * N seeds from S on, over strategy master-slave, profile ordinal. A broken law prints its seed,
+ * `npm run sim -- --seeds N [--seed S] [--seconds 120] [--style NAME] [--profile NAME] [--trace] [--workers 2]` runs
+ * N seeds from S on, over strategy master-slave in all its profiles. A broken law prints its seed,
  * options and replay command. `--twice` also replays the first 20 virtual seconds, `--first` ends
  * with the first broken law, `--suite` runs the strategy suite instead. Closes with one line of
  * JSON; exits 1 if a law was broken.
@@ -9,15 +9,34 @@ import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { seededRandom } from '../src/core/prng.js'
 import { type SimulationEnv, type SimulationResult, simulate } from '../src/testing/simulation.js'
-import { drawOptions, type SimulationOptions, STYLES, type Style } from '../src/testing/swarm.js'
+import {
+  drawOptions,
+  PROFILES,
+  type SimulatedProfile,
+  type SimulationOptions,
+  STYLES,
+  type Style,
+} from '../src/testing/swarm.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
 import { runSuite } from './mutants/suite.js'
 
-export const ORDINAL: SimulationEnv = {
-  strategy: masterSlave({ profile: 'ordinal' }),
-  inSyncMin: nodes => (nodes <= 2 ? 1 : 2),
-  ackTimeoutMs: 3_000,
+export const ORDINAL = envOf('ordinal')
+
+export function envOf(profile: SimulatedProfile): SimulationEnv {
+  return {
+    strategy: masterSlave({ profile }),
+    ack: ({ ordinal: 'insync', strict: 'all', majority: 'majority' } as const)[profile],
+    inSyncMin: nodes => (nodes <= 2 ? 1 : 2),
+    ackTimeoutMs: 3_000,
+  }
+}
+
+/** Half of the seeds are ordinal's, a third majority's. */
+export function profileOf(seed: number): SimulatedProfile {
+  const drawn = seededRandom(seed + 0x9f0f).next()
+  return drawn < 0.5 ? 'ordinal' : drawn < 0.85 ? 'majority' : 'strict'
 }
 
 export interface Tally {
@@ -72,7 +91,8 @@ export function explain(
   result: SimulationResult,
   style?: string,
 ): string {
-  const flags = `--seconds ${options.seconds}${style === undefined ? '' : ` --style "${style}"`}`
+  const { seconds, profile } = options
+  const flags = `--profile ${profile} --seconds ${seconds}${style === undefined ? '' : ` --style "${style}"`}`
   return [
     `seed ${options.seed}: ${result.violation?.message}`,
     `  options ${JSON.stringify(options)}`,
@@ -82,7 +102,9 @@ export function explain(
 
 /** Runs the first 20 virtual seconds twice: equal seeds must give equal runs. */
 export function replays(options: SimulationOptions): boolean {
-  const [one, two] = [1, 2].map(() => simulate(options, { ...ORDINAL, stopAfterMs: 20_000 }))
+  const [one, two] = [1, 2].map(() =>
+    simulate(options, { ...envOf(options.profile), stopAfterMs: 20_000 }),
+  )
   return one.traceHash === two.traceHash && one.events === two.events
 }
 
@@ -91,6 +113,7 @@ interface RunOptions {
   seeds: number
   seconds: number
   style: Style | undefined
+  profile: SimulatedProfile | undefined
   trace: boolean
   /** Ends with the first broken law. */
   onlyFirst: boolean
@@ -103,14 +126,15 @@ function runSeeds(run: RunOptions): Tally {
   const tally = emptyTally()
   for (let seed = first; seed < first + seeds; seed++) {
     if (run.onlyFirst && tally.violations > 0) break
-    const options = drawOptions(seed, seconds, style)
+    const profile = run.profile ?? profileOf(seed)
+    const options = drawOptions(seed, seconds, style, profile)
     const env = trace
       ? {
-          ...ORDINAL,
+          ...envOf(profile),
           onTrace: (atMs: number, node: string, line: string) =>
             console.log(`${atMs.toFixed(1).padStart(9)} ${node} ${line}`),
         }
-      : ORDINAL
+      : envOf(profile)
     const result = simulate(options, env)
     count(tally, result)
     if (result.violation !== undefined) console.log(explain(options, result, style))
@@ -129,6 +153,7 @@ async function main(): Promise<void> {
       seed: { type: 'string', default: '1' },
       seconds: { type: 'string', default: '120' },
       style: { type: 'string' },
+      profile: { type: 'string' },
       trace: { type: 'boolean', default: false },
       first: { type: 'boolean', default: false },
       suite: { type: 'boolean', default: false },
@@ -143,12 +168,16 @@ async function main(): Promise<void> {
   const style = STYLES.find(name => name === values.style)
   if (values.style !== undefined && style === undefined)
     throw new RangeError(`unknown style ${values.style}: ${STYLES.join(', ')}`)
+  const profile = PROFILES.find(name => name === values.profile)
+  if (values.profile !== undefined && profile === undefined)
+    throw new RangeError(`unknown profile ${values.profile}: ${PROFILES.join(', ')}`)
   const startedAt = performance.now()
   const run = {
     first,
     seeds,
     seconds,
     style,
+    profile,
     trace: values.trace,
     onlyFirst: values.first,
     twice: values.twice,
@@ -166,6 +195,7 @@ async function main(): Promise<void> {
       '--seconds',
       values.seconds,
       ...(style === undefined ? [] : ['--style', style]),
+      ...(profile === undefined ? [] : ['--profile', profile]),
       ...(values.twice ? ['--twice'] : []),
     ])
   const elapsedMs = performance.now() - startedAt

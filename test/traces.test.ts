@@ -31,6 +31,8 @@ class Script {
     this.cluster = new SimulatedCluster({ nodes, random, strategy, onTrace, ...limits })
     this.cluster.network.setFaults({ latencyMsMin: 1, latencyMsMax: 1 })
     addCheckers(this.cluster, ORDINAL, {
+      profile: 'ordinal' as const,
+      witness: false,
       mayLose: true,
       steadyAfterMs: undefined,
       calmAfterMs: undefined,

@@ -25,6 +25,8 @@ import { VirtualClock } from './virtual-clock.js'
 export interface SimulatedClusterOptions {
   /** 1..26; node ids are a, b, c ... and ordinals 0, 1, 2 ... */
   nodes: number
+  /** One more member, w, that votes and holds no data. */
+  witness?: boolean
   random: SeededRandom
   strategy: StrategyFactory
   caches?: Readonly<Record<string, CacheOptions>>
@@ -52,6 +54,8 @@ export class SimulatedCluster implements World {
   readonly lineage = new Lineage()
   readonly disturbances = new Disturbances()
   readonly members: readonly Member[]
+  /** Data nodes. */
+  readonly nodes: number
   readonly checkers: Checker[] = []
   /** The first broken law; run() throws it. */
   violation: Violation | undefined
@@ -67,10 +71,14 @@ export class SimulatedCluster implements World {
     this.random = options.random
     const { clock } = this
     this.network = new MemoryNetwork({ clock, random: options.random.fork() })
-    this.members = Array.from({ length: options.nodes }, (_, ordinal) => {
+    const members: Member[] = Array.from({ length: options.nodes }, (_, ordinal) => {
       const id = String.fromCharCode(97 + ordinal)
       return { id, ordinal, address: `memory://${id}` }
     })
+    if (options.witness)
+      members.push({ id: 'w', ordinal: 255, address: 'memory://w', witness: true })
+    this.members = members
+    this.nodes = options.nodes
     const env = {
       cluster: CLUSTER,
       clock,
@@ -93,10 +101,6 @@ export class SimulatedCluster implements World {
       (member, i) => new SimulatedNode(env, member, options.clocks?.[i] ?? {}),
     )
     this.#tick()
-  }
-
-  get nodes(): number {
-    return this.#nodes.length
   }
 
   now(): number {
@@ -245,7 +249,7 @@ export class SimulatedCluster implements World {
 
   /** True if all that run have one log, one state, and a serving master. */
   converged(ids: readonly PeerId[]): boolean {
-    const nodes = this.live().filter(node => ids.includes(node.id))
+    const nodes = this.live().filter(node => ids.includes(node.id) && !node.member.witness)
     const tip = nodes[0]?.life.tip
     return (
       nodes.length > 0 &&

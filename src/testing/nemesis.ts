@@ -66,11 +66,19 @@ export class Nemesis {
   readonly #workload: Workload
   readonly #rates: FaultRates
   readonly #random: SeededRandom
+  readonly #limit: ((id: PeerId) => boolean) | undefined
   #running = true
   #convergedAt = 0
 
-  constructor(cluster: SimulatedCluster, workload: Workload, rates: FaultRates) {
+  /** `limit`: false where the memory of that node must not be lost now. */
+  constructor(
+    cluster: SimulatedCluster,
+    workload: Workload,
+    rates: FaultRates,
+    limit?: (id: PeerId) => boolean,
+  ) {
     this.#cluster = cluster
+    this.#limit = limit
     this.#workload = workload
     this.#rates = rates
     this.#random = cluster.random.fork()
@@ -124,8 +132,11 @@ export class Nemesis {
     }
     if (this.#happens(rates.crash) && this.#mayCrash()) {
       const id = this.#victim()
-      cluster.crash(id, random.chance(rates.powerShare) ? 'power' : 'kill')
-      this.#count('crash')
+      const how = random.chance(rates.powerShare) ? 'power' : 'kill'
+      if (this.#mayForget(id)) {
+        cluster.crash(id, how)
+        this.#count('crash')
+      }
     }
     if (this.#happens(rates.pause)) {
       cluster.pause(this.#victim())
@@ -181,7 +192,7 @@ export class Nemesis {
     this.#count('ambush')
     cluster.clock.after(20 + this.#random.next() * 300, () => {
       cluster.mend(id, lone)
-      if (this.#running) cluster.crash(id)
+      if (this.#running && this.#mayForget(id)) cluster.crash(id)
     })
   }
 
@@ -193,7 +204,8 @@ export class Nemesis {
     this.#count('coup')
     cluster.clock.after(1_300 + this.#random.next() * 1_000, () => {
       const other = cluster.master()
-      if (this.#running && other !== undefined && other !== master) cluster.crash(other.id)
+      if (this.#running && other !== undefined && other !== master)
+        if (this.#mayForget(other.id)) cluster.crash(other.id)
       cluster.mendAll()
     })
   }
@@ -206,6 +218,11 @@ export class Nemesis {
     const whole = cluster.live().length === ids.length && cluster.settled()
     if (!whole) this.#convergedAt = cluster.now()
     return whole && cluster.now() - this.#convergedAt > 1_000
+  }
+
+  /** A memory may be lost: no more of them at once than the profile bears. */
+  #mayForget(id: PeerId): boolean {
+    return this.#limit === undefined || this.#limit(id)
   }
 
   /** The master as often as all others together: it is where things go wrong. */

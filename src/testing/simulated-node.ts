@@ -47,6 +47,8 @@ export interface NodeEnv {
   onTrace?: ((node: string, line: string) => void) | undefined
 }
 
+const AMNESIAC: readonly string[] = ['empty', 'copying', 'learner']
+
 export class SimulatedNode implements LiveNode {
   readonly member: Member
   /** Of the running life, or of the last one. */
@@ -57,6 +59,8 @@ export class SimulatedNode implements LiveNode {
   readonly #env: NodeEnv
   readonly #clockOptions: NodeClockOptions
   #wallJumpedMs = 0
+  /** What a witness has on disk. */
+  #note: Uint8Array | undefined
   #gate = new Gate()
   #clock: NodeClock | undefined
   #log!: MemoryLog
@@ -131,6 +135,12 @@ export class SimulatedNode implements LiveNode {
       logger,
       caches,
       autoCaches: true,
+      notes: {
+        last: this.#note,
+        save: note => {
+          this.#note = note
+        },
+      },
       ...(onTrace === undefined ? {} : { onTrace: line => onTrace(id, line) }),
     })
   }
@@ -160,6 +170,11 @@ export class SimulatedNode implements LiveNode {
 
   get awake(): boolean {
     return this.running && !this.paused
+  }
+
+  /** It runs, remembers what it acked and promised, and may vote. */
+  get votes(): boolean {
+    return this.running && !AMNESIAC.includes(this.status().self.state)
   }
 
   digest(): string {

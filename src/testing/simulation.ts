@@ -3,6 +3,7 @@
  * core is chosen, its faults stop, all others are gone for good, and it must agree and serve.
  */
 import type { StrategyFactory } from '../contracts/strategy.js'
+import type { Ack } from '../contracts/types.js'
 import { seededRandom } from '../core/prng.js'
 import { ackedWritesSurvive } from './checkers/acked-writes.js'
 import { buffersAreBounded } from './checkers/bounds.js'
@@ -13,10 +14,12 @@ import { noWriteTwice } from './checkers/duplicates.js'
 import { oneMasterPerEpoch, promisesNeverFall } from './checkers/epochs.js'
 import { nothingExpiresEarly } from './checkers/expiry.js'
 import { failovers } from './checkers/failovers.js'
+import { nothingIsLost } from './checkers/nothing-lost.js'
 import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
 import { everyProposalEnds } from './checkers/settlements.js'
 import { SimulatedCluster } from './cluster.js'
+import { allVote, memoryLimit } from './memories.js'
 import { Nemesis } from './nemesis.js'
 import type { Call } from './simulated-client.js'
 import type { SimulationOptions } from './swarm.js'
@@ -37,6 +40,8 @@ export interface SimulationResult {
 
 export interface SimulationEnv {
   readonly strategy: StrategyFactory
+  /** What a write without an ack level waits for; 'insync' unless told. */
+  readonly ack?: Ack
   /** In-sync logs below which `insync` is refused, by the number of nodes. */
   inSyncMin(nodes: number): number
   readonly ackTimeoutMs: number
@@ -58,10 +63,19 @@ export function addCheckers(
   env: SimulationEnv,
   options: Pick<
     SimulationOptions,
-    'mayLose' | 'steadyAfterMs' | 'backlogBytesMax' | 'backlogEntriesMax' | 'calmAfterMs'
+    | 'profile'
+    | 'witness'
+    | 'mayLose'
+    | 'steadyAfterMs'
+    | 'backlogBytesMax'
+    | 'backlogEntriesMax'
+    | 'calmAfterMs'
   >,
 ) {
-  const acked = ackedWritesSurvive(cluster, options.mayLose)
+  const acked =
+    options.profile === 'ordinal'
+      ? ackedWritesSurvive(cluster, options.mayLose)
+      : nothingIsLost(cluster)
   const promotions = failovers(cluster, options.steadyAfterMs)
   cluster.checkers.push(
     oneMasterPerEpoch(cluster),
@@ -71,7 +85,7 @@ export function addCheckers(
     noWriteTwice(cluster),
     clusterTimeIsHonest(cluster),
     nothingExpiresEarly(cluster),
-    receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes)),
+    receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes), env.ack, options.witness),
     everyProposalEnds(cluster, env.ackTimeoutMs),
     promotions,
     acked,
@@ -106,7 +120,7 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
     cluster.startAll()
     const untilMs = env.stopAfterMs ?? Number.POSITIVE_INFINITY
     cluster.run(Math.min(WARM_UP_MS, untilMs))
-    nemesis = new Nemesis(cluster, workload, options.faults)
+    nemesis = new Nemesis(cluster, workload, options.faults, memoryLimit(cluster, options))
     const safetyMs = Math.min(options.seconds * 1_000 - LIVENESS_MS, untilMs) - WARM_UP_MS
     cluster.run(Math.max(0, safetyMs))
     nemesis.stop()
@@ -152,9 +166,10 @@ function live(cluster: SimulatedCluster, workload: Workload, options: Simulation
   })
   cluster.mendAll()
   for (const checker of cluster.checkers) checker.onHeal?.()
-  const ids = cluster.members.map(({ id }) => id)
+  const ids = cluster.members.filter(member => !member.witness).map(({ id }) => id)
   const core: string[] = []
   while (core.length < options.core) core.push(...ids.splice(random.below(ids.length), 1))
+  if (options.profile !== 'ordinal') allVote(cluster)
   for (const id of ids) cluster.crash(id)
   for (const id of core) {
     cluster.resume(id)
@@ -162,7 +177,7 @@ function live(cluster: SimulatedCluster, workload: Workload, options: Simulation
   }
   const hadData = cluster.live().some(({ life }) => life.tip.parent !== undefined && !life.copying)
   const withinMs = SERVE_WITHIN_MS + (hadData ? 0 : BOOTSTRAP_MS)
-  if (!cluster.runUntil(attempts(cluster, workload), withinMs))
+  if (!cluster.runUntil(attempts(cluster, workload, options.profile !== 'ordinal'), withinMs))
     cluster.fail('I18', `no write succeeded within ${withinMs} ms of heal by ${core}`)
   cluster.run(1_000)
   workload.stop()
@@ -171,15 +186,16 @@ function live(cluster: SimulatedCluster, workload: Workload, options: Simulation
 }
 
 /** Tries a write every 100 ms; true once one has succeeded. */
-function attempts(cluster: SimulatedCluster, workload: Workload): () => boolean {
+function attempts(cluster: SimulatedCluster, workload: Workload, late: boolean): () => boolean {
   const calls: Call[] = []
   let next = 0
+  const ack = late ? {} : ({ ack: 'insync' } as const)
   return () => {
     if (calls.some(call => call.outcome === 'ok')) return true
     if (cluster.now() < next) return false
     next = cluster.now() + 100
     const value = new Uint8Array([1])
-    const call = workload.call({ kind: 'set', cache: 'plain', key: 'alive', ack: 'insync', value })
+    const call = workload.call({ kind: 'set', cache: 'plain', key: 'alive', ...ack, value })
     if (call !== undefined) calls.push(call)
     return false
   }

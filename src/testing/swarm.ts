@@ -29,6 +29,9 @@ export const STYLES = [
 ] as const
 export type Style = (typeof STYLES)[number]
 
+export const PROFILES = ['ordinal', 'strict', 'majority'] as const
+export type SimulatedProfile = (typeof PROFILES)[number]
+
 export interface NetworkFaults {
   latencyMsMin: number
   latencyMsMax: number
@@ -44,7 +47,12 @@ export interface SimulationOptions {
   style: Style
   /** Virtual seconds, both phases together, at least 30. */
   seconds: number
+  /** What is promised: 'ordinal' excuses losses by the faults, the others excuse none. */
+  profile: SimulatedProfile
+  /** Data nodes. */
   nodes: number
+  /** A third voter without data. */
+  witness: boolean
   network: NetworkFaults
   faults: FaultRates
   workload: WorkloadOptions
@@ -76,7 +84,12 @@ const CACHE: CacheOptions = {
 }
 
 /** The same options for the same seed. `style` overrides the drawn one. */
-export function drawOptions(seed: number, seconds: number, style?: Style): SimulationOptions {
+export function drawOptions(
+  seed: number,
+  seconds: number,
+  style?: Style,
+  profile: SimulatedProfile = 'ordinal',
+): SimulationOptions {
   const random = seededRandom(seed)
   const drawn = random.pick(STYLES)
   const options = baseOptions(seed, seconds, style ?? drawn, random)
@@ -89,7 +102,23 @@ export function drawOptions(seed: number, seconds: number, style?: Style): Simul
   options.core = random.chance(0.6)
     ? options.nodes
     : least + random.below(options.nodes - least + 1)
+  if (profile !== 'ordinal') drawLate(options, profile, random)
   return options
+}
+
+/** Where W + P > N, a core that can serve is more than half of the nodes, or all of them. */
+function drawLate(
+  options: SimulationOptions,
+  profile: SimulatedProfile,
+  random: SeededRandom,
+): void {
+  options.profile = profile
+  if (profile === 'majority' && options.nodes === 2) options.witness = true
+  const { nodes } = options
+  const whole = profile === 'strict' || options.witness
+  options.core = whole ? nodes : Math.max(options.core, Math.floor(nodes / 2) + 1)
+  const ack: Ack = profile === 'strict' ? 'all' : 'majority'
+  options.workload.acks = random.chance(0.6) ? [ack] : [ack, ...options.workload.acks]
 }
 
 function baseOptions(
@@ -108,7 +137,9 @@ function baseOptions(
     seed,
     style,
     seconds,
+    profile: 'ordinal',
     nodes,
+    witness: false,
     network: {
       latencyMsMin,
       latencyMsMax: latencyMsMin + random.pick([0, 1, 5]),

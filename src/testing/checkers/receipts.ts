@@ -6,7 +6,13 @@ import type { Ack } from '../../contracts/types.js'
 import type { Call } from '../simulated-client.js'
 import type { Checker, World } from './checker.js'
 
-export function receiptsAreHonest(world: World, inSyncMin: number): Checker {
+/** `ack`: of a call that names none. `witness`: a majority may be one log and the witness. */
+export function receiptsAreHonest(
+  world: World,
+  inSyncMin: number,
+  ack: Ack = 'insync',
+  witness = false,
+): Checker {
   return {
     name: 'receipts are honest',
     onCallEnd(call: Call) {
@@ -24,7 +30,9 @@ export function receiptsAreHonest(world: World, inSyncMin: number): Checker {
           'I6',
           `${what}: a receipt of ${reply.copies} copies, but ${holders.size} logs ever held it`,
         )
-      const wanted = copiesFor(call.ack ?? 'insync', world.nodes, inSyncMin)
+      const level = call.ack ?? ack
+      const least = copiesFor(level, world.nodes, inSyncMin)
+      const wanted = witness && level === 'majority' ? 1 : least
       if (reply.copies < wanted)
         world.fail('I6', `${what}: acknowledged with ${reply.copies} copies instead of ${wanted}`)
     },

@@ -1,0 +1,44 @@
+/**
+ * Memories that may be lost where nothing acknowledged may be: no more at once than W - 1, and with
+ * a witness, which is no copy, only while the other data node holds all. Beyond it the cluster must
+ * refuse to elect for ever, which is right and tells nothing more.
+ */
+import type { PeerId } from '../contracts/types.js'
+import { majorityOf } from '../core/majority.js'
+import type { SimulatedCluster } from './cluster.js'
+import type { SimulationOptions } from './swarm.js'
+
+/** A node that came back empty votes again within it, ms. */
+const READMITTED_MS = 20_000
+
+/** False for a node whose memory must not be lost now; undefined where all may be. */
+export function memoryLimit(
+  cluster: SimulatedCluster,
+  { profile, witness }: Pick<SimulationOptions, 'profile' | 'witness'>,
+): ((id: PeerId) => boolean) | undefined {
+  if (profile === 'ordinal') return undefined
+  const data = cluster.members.filter(member => !member.witness).map(({ id }) => cluster.node(id))
+  const most = profile === 'strict' ? 1 : majorityOf(data.length) - 1
+  return id => {
+    const node = cluster.node(id)
+    if (node.member.witness) return true
+    const others = data.filter(other => other !== node)
+    if (others.length === 0) return false
+    if (witness)
+      return others.every(other => other.votes && other.life.tip.next >= node.life.tip.next)
+    return others.filter(other => !other.votes).length < most
+  }
+}
+
+/** Faults are over: everybody starts, is copied and votes again. */
+export function allVote(cluster: SimulatedCluster): void {
+  for (const { id } of cluster.members) {
+    cluster.resume(id)
+    cluster.start(id)
+  }
+  const votes = () => cluster.live().every(node => node.votes)
+  if (cluster.runUntil(votes, READMITTED_MS)) return
+  const without = cluster.live().filter(node => !node.votes)
+  const states = without.map(node => `${node.id} (${node.status().self.state})`)
+  cluster.fail('I18', `${states} may not vote ${READMITTED_MS} ms after heal`)
+}
