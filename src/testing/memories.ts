@@ -1,11 +1,13 @@
 /**
- * Memories that may be lost where nothing acknowledged may be: no more at once than W - 1, and with
+ * Memories that may be lost where nothing acknowledged may be: no more at once than N - P, and with
  * a witness, which is no copy, only while the other data node holds all. Beyond it the cluster must
  * refuse to elect for ever, which is right and tells nothing more.
  */
 import type { PeerId } from '../contracts/types.js'
+import { isBetterLog, NO_EPOCH } from '../core/epochs.js'
 import { majorityOf } from '../core/majority.js'
 import type { SimulatedCluster } from './cluster.js'
+import type { LogPoint } from './lineage.js'
 import type { SimulationOptions } from './swarm.js'
 
 /** A node that came back empty votes again within it, ms. */
@@ -18,16 +20,20 @@ export function memoryLimit(
 ): ((id: PeerId) => boolean) | undefined {
   if (profile === 'ordinal') return undefined
   const data = cluster.members.filter(member => !member.witness).map(({ id }) => cluster.node(id))
-  const most = profile === 'strict' ? 1 : majorityOf(data.length) - 1
+  const most = profile === 'strict' ? 1 : data.length - majorityOf(data.length)
   return id => {
     const node = cluster.node(id)
     if (node.member.witness) return true
     const others = data.filter(other => other !== node)
     if (others.length === 0) return false
     if (witness)
-      return others.every(other => other.votes && other.life.tip.next >= node.life.tip.next)
+      return others.every(other => other.votes && !isBetter(node.life.tip, other.life.tip))
     return others.filter(other => !other.votes).length < most
   }
+}
+
+function isBetter(a: LogPoint, b: LogPoint): boolean {
+  return isBetterLog(a.batch?.epoch ?? NO_EPOCH, a.next, b.batch?.epoch ?? NO_EPOCH, b.next)
 }
 
 /** Faults are over: everybody starts, is copied and votes again. */

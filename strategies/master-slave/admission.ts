@@ -68,7 +68,10 @@ export function onAdmit(
 ): void {
   if (s.role !== 'slave' || s.master !== peer.id || compareEpochs(m.epoch, s.epoch) !== 0) return
   if (compareEpochs(m.epoch, s.promised) !== 0 || s.data !== 'ready') return
-  if (s.history === m.history) becomeVoter(s, effects)
+  if (s.history !== m.history) return
+  s.voter = true
+  // Said again if it was asked again: the master may have missed it.
+  effects.send(peer.id, s.statement())
 }
 
 export function becomeVoter(s: GroupState, effects: Sink): void {

@@ -8,6 +8,9 @@ import { orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
 import { isSuspicious } from './suspicion.js'
 
+/** A statement may be lost below the transport's law; without one from each nobody begins. */
+const TELL_AGAIN_MS = 500
+
 /** Every turn whose clock moved, on a slave without data and without a master. */
 export function considerBootstrap(s: GroupState, effects: Sink): void {
   if (s.master !== undefined && isSuspicious(s)) {
@@ -15,6 +18,7 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
     s.tell(effects)
   }
   if (s.master !== undefined) return
+  if (s.now - s.toldAt >= TELL_AGAIN_MS) s.tell(effects)
   const waited = s.now - Math.max(s.startedAt, s.orphanAt)
   const patient = waited < s.settings.bootstrapWaitMs
   if (patient) {

@@ -153,6 +153,8 @@ export class GroupState {
   /** The newest cluster time that came from the master: acks return it. */
   echo = 0
   orphanAt = 0
+  /** When it last told all what it is. */
+  toldAt = 0
   synced = false
   /** The chain did not continue where it should: only a full copy mends that. */
   distrust = false
@@ -310,6 +312,7 @@ export class GroupState {
 
   /** Tells the linked members what they go by when they choose and wait. */
   tell(effects: Sink): void {
+    this.toldAt = this.now
     const statement = this.statement()
     for (const peer of this.linked()) effects.send(peer.id, statement)
   }

@@ -1,7 +1,8 @@
 /**
  * W + P > N leaves no excuse. I4: whoever becomes master has every acknowledged write, and no log of
  * a master begun since it was written lacks it. I9: once a master of a higher epoch has
- * acknowledged, none of a lower one does.
+ * acknowledged, none of a lower one does; but an ack may have been on its way since before its
+ * sender promised, and what it proves is then in the higher master's log (majority, seed 87).
  */
 import type { Epoch, Receipt } from '../../contracts/types.js'
 import { compareEpochs } from '../../core/epochs.js'
@@ -40,16 +41,18 @@ class NothingLost implements AckedWrites {
     this.#world = world
   }
 
-  onSettle(life: Life, id: number, { epoch, copies }: Receipt): void {
+  onSettle(life: Life, id: number, { epoch, offset, copies }: Receipt): void {
     // The engine's own entries are answered to nobody.
     if (id <= 0) return
     const highest = this.#highest
-    if (highest !== undefined && compareEpochs(epoch, highest.epoch) < 0)
+    if (highest !== undefined && compareEpochs(epoch, highest.epoch) < 0) {
+      if (contains(highest.life.tip, pointOf(life.tip, offset))) return
       this.#world.fail(
         'I9',
         `${life} acknowledged in ${epochName(epoch)} with ${copies} copies, ` +
           `after ${highest.life} had in ${epochName(highest.epoch)}`,
       )
+    }
     this.#highest = { epoch, life }
   }
 
@@ -86,6 +89,13 @@ class NothingLost implements AckedWrites {
           this.#world.fail('I4', `${nameOf(write)} is not in the log of ${life} in the end`)
     }
   }
+}
+
+/** The batch of the log `tip` that holds entry `offset`. */
+function pointOf(tip: LogPoint, offset: number): LogPoint {
+  let point = tip
+  while (point.parent !== undefined && point.parent.next > offset) point = point.parent
+  return point
 }
 
 function isIn(write: Acked, tip: LogPoint): boolean {
