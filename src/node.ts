@@ -23,6 +23,7 @@ import { systemClock } from './engine/system-clock.js'
 import { GcacheError } from './errors.js'
 import { NodeCalls } from './node-calls.js'
 import { NodePort } from './node-port.js'
+import { openNotes } from './notes.js'
 import { type FullNodeOptions, type NodeOptions, parseNodeOptions } from './options.js'
 import { polling } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
@@ -142,6 +143,7 @@ class EngineNode implements Node {
       log: new MemoryLog(),
       store,
       durability: options.durability,
+      ...(options.dataDir === undefined ? {} : { notes: openNotes(options.dataDir, cluster, id) }),
       caches,
       autoCaches,
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),

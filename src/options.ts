@@ -26,7 +26,10 @@ export interface NodeOptions {
   cluster: string
   /** This node's id for all time, never an address: 1..64 of A-Z a-z 0-9 _ -. */
   id: string
-  /** All voters, this node included. The lower ordinal (0..255, unique) is tried first. */
+  /**
+   * All voters, this node included. The lower ordinal (0..255, unique) is tried first. One with
+   * `witness: true` votes in profile majority, holds no data and never leads.
+   */
   members: readonly Member[]
   /** Default: the built-in one for the scheme of the addresses, `tcp()`. */
   transport?: TransportFactory | string
@@ -38,6 +41,8 @@ export interface NodeOptions {
   autoCaches?: boolean
   /** Only 'memory' in this version. */
   durability?: 'memory'
+  /** A witness's folder for the few bytes it must not forget. Data nodes have none here. */
+  dataDir?: string
   /** Where to listen, if not at this member's address: behind a NAT, in a container. */
   listen?: string
   /** Allow to listen beyond loopback, although this version has no authentication. */
@@ -63,6 +68,7 @@ export interface FullNodeOptions {
   autoCaches: boolean
   durability: 'memory'
   listen: string
+  dataDir: string | undefined
   insecure: boolean
   pollUs: number
   logger: Logger | undefined
@@ -90,6 +96,7 @@ const memberSchema = z.strictObject({
   id,
   ordinal: z.number().int().min(0).max(255),
   address: z.string().min(1),
+  witness: z.boolean().optional(),
 })
 
 const aFunction = (what: string) =>
@@ -121,6 +128,7 @@ const nodeSchema = z.strictObject({
   autoCaches: z.boolean().optional(),
   durability: z.string().optional(),
   listen: z.string().min(1).optional(),
+  dataDir: z.string().min(1).optional(),
   insecure: z.boolean().optional(),
   pollUs: z.number().int().min(0).max(POLL_US_MAX).optional(),
   logger: loggerSchema.optional(),
@@ -128,7 +136,6 @@ const nodeSchema = z.strictObject({
 
 /** Options of the design that this version does not have, with what to do instead. */
 const LATER: Record<string, string> = {
-  dataDir: 'data lives in memory, on every node: leave it out',
   auth: 'listen on loopback or a network of your own',
   tls: 'listen on loopback or a network of your own',
   discovery: 'name the members',
@@ -147,6 +154,11 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
         "leave it out, or say 'memory'",
     )
   const self = checkMembers(checked)
+  if (checked.dataDir !== undefined && !self.witness)
+    throw config(
+      'option dataDir is not in this version, but for a witness: data lives in memory, on every ' +
+        'node: leave it out',
+    )
   const listen = checked.listen ?? self.address
   checkAddresses(checked, listen)
   const insecure = checked.insecure ?? false
@@ -163,6 +175,7 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
     autoCaches: checked.autoCaches ?? true,
     durability: 'memory',
     listen,
+    dataDir: checked.dataDir,
     insecure,
     pollUs: checked.pollUs ?? 0,
     logger: checked.logger,

@@ -7,77 +7,17 @@ import type { Ack } from '../src/contracts/types.js'
 import { seededRandom } from '../src/core/prng.js'
 import { SimulatedCluster } from '../src/testing/cluster.js'
 import type { SimulatedNode } from '../src/testing/simulated-node.js'
-import { Reader, Writer } from '../src/wire/bytes.js'
-import { OP, writePlain, writeSet } from '../src/wire/command.js'
-import { ackCode, beginRequest, beginRequests, endRequest, STATUS } from '../src/wire/requests.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
+import { Asker } from './harness/asker.js'
 
-interface Window {
-  id: string
-  lowest: number
-}
-
-class Attack {
-  readonly cluster: SimulatedCluster
-  /** Codes by call id; 'written' for an acknowledged write. */
-  readonly answers = new Map<number, string>()
-  #calls = 0
-
+class Attack extends Asker {
   constructor(nodes: number, backlogEntriesMax?: number) {
     const strategy = masterSlave() as never
     const random = seededRandom(1)
     const limits = backlogEntriesMax === undefined ? {} : { backlogEntriesMax }
-    this.cluster = new SimulatedCluster({ nodes, random, strategy, ...limits })
+    super(new SimulatedCluster({ nodes, random, strategy, ...limits }))
     this.cluster.startAll()
     this.cluster.run(6_000)
-  }
-
-  get master(): SimulatedNode {
-    const master = this.cluster.master()
-    if (master === undefined) throw new Error('no master')
-    return master
-  }
-
-  set(node: SimulatedNode, key: string, value: Uint8Array, ack?: Ack, window?: Window): number {
-    return this.#ask(node, ack, window, out => writeSet(out, 'c', key, value, {}))
-  }
-
-  open(node: SimulatedNode, window: Window): number {
-    return this.#ask(node, 'none', window, out => writePlain(out, OP.openWindow, '', ''))
-  }
-
-  #ask(
-    node: SimulatedNode,
-    ack: Ack | undefined,
-    window: Window | undefined,
-    write: (out: Writer) => void,
-  ): number {
-    const out = new Writer()
-    const countAt = beginRequests(out, window)
-    this.#calls++
-    const id = this.#calls
-    const start = beginRequest(out, id, ackCode(ack), 0)
-    write(out)
-    endRequest(out, start)
-    out.patchU16(countAt, 1)
-    node.engine.request(out.copy(), frame => this.#onReply(frame))
-    return id
-  }
-
-  #onReply(frame: Uint8Array): void {
-    const reader = new Reader().open(Uint8Array.from(frame), 9)
-    for (let n = reader.u16(); n > 0; n--) {
-      const id = reader.u32()
-      const status = reader.u8()
-      if (status === STATUS.written) {
-        reader.skip(18)
-        this.answers.set(id, 'written')
-      } else if (status === STATUS.error) {
-        this.answers.set(id, reader.text8())
-        reader.skip(1)
-        reader.skip(reader.u16())
-      } else throw new Error(`status ${status}`)
-    }
   }
 }
 

@@ -1,9 +1,9 @@
 /**
- * `npm run sim -- --seeds N [--seed S] [--seconds 120] [--style NAME] [--profile NAME] [--trace] [--workers 2]` runs
- * N seeds from S on, over strategy master-slave in all its profiles. A broken law prints its seed,
- * options and replay command. `--twice` also replays the first 20 virtual seconds, `--first` ends
- * with the first broken law, `--suite` runs the strategy suite instead. Closes with one line of
- * JSON; exits 1 if a law was broken.
+ * `npm run sim -- --seeds N [--seed S] [--seconds 120] [--style NAME] [--profile NAME] [--trace]
+ * [--workers 2]` runs N seeds from S on, over strategy master-slave in all its profiles. A broken
+ * law prints its seed, options and replay command. `--twice` also replays the first 20 virtual
+ * seconds, `--first` ends with the first broken law, `--suite` runs the strategy suite instead.
+ * Closes with one line of JSON; exits 1 if a law was broken.
  */
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
@@ -92,7 +92,8 @@ export function explain(
   style?: string,
 ): string {
   const { seconds, profile } = options
-  const flags = `--profile ${profile} --seconds ${seconds}${style === undefined ? '' : ` --style "${style}"`}`
+  const styled = style === undefined ? '' : ` --style "${style}"`
+  const flags = `--profile ${profile} --seconds ${seconds}${styled}`
   return [
     `seed ${options.seed}: ${result.violation?.message}`,
     `  options ${JSON.stringify(options)}`,

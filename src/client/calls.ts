@@ -3,7 +3,7 @@
  * answer came and nothing can go wrong by it, and settle before their deadlines.
  *
  *   submitted -> waiting <-> in flight -> answered | timed out | closed
- *                   ^-- target down, next route, NOT_MASTER, NOT_READY, BUSY
+ *                   ^-- target down, next route, NOT_MASTER, NOT_READY, NO_MAJORITY, BUSY
  *
  * A write keeps its window and number however often it is sent, so it has one effect (PROTOCOL 10).
  */
@@ -31,6 +31,9 @@ import { ClientWatches } from './client-watches.js'
 import { Outbox } from './outbox.js'
 import { ReplyReader } from './reply-reader.js'
 import { WriteWindow } from './write-window.js'
+
+/** Answers of a node that cannot serve now: another may, or this one again. */
+const RETRIED: readonly ErrorCode[] = ['NOT_MASTER', 'NOT_READY', 'NO_MAJORITY', 'BUSY']
 
 export interface CallsEnv {
   readonly clock: Clock
@@ -253,7 +256,7 @@ export class Calls implements CachePort {
   /** For the reader of replies: the call got an error. */
   onError(call: Call, code: ErrorCode, surely: boolean, message: string): void {
     if (surely && call.unsure > 0) call.unsure--
-    if (code === 'NOT_MASTER' || code === 'NOT_READY' || code === 'BUSY') {
+    if (RETRIED.includes(code)) {
       this.#bounce(call, code)
       return
     }

@@ -13,6 +13,7 @@ import { setCommand } from './commands/set.js'
 import { statusCommand } from './commands/status.js'
 import { touchCommand } from './commands/touch.js'
 import { watchCommand } from './commands/watch.js'
+import { witnessCommand } from './commands/witness.js'
 import { failure } from './run.js'
 import { version } from './version.js'
 
@@ -31,6 +32,7 @@ function program(): Command {
     touchCommand(),
     scanCommand(),
     watchCommand(),
+    witnessCommand(),
     demoCommand(),
   ])
     gcache.addCommand(command)

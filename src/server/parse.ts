@@ -61,6 +61,20 @@ export function parseMember(text: string): Member {
   return { id: match[1], ordinal: Number(match[2]), address: match[3] }
 }
 
+/** The ordinal that a witness has unless it is told: it never leads. */
+const WITNESS_ORDINAL = 255
+
+/** `ID@ADDRESS`. */
+export function parseWitness(text: string): Member {
+  const match = /^([^=@]+)@(.+)$/.exec(text)
+  if (match === null)
+    throw config(
+      `--witness ${JSON.stringify(text)}: write it as ID@ADDRESS, such as w@tcp://127.0.0.1:7409`,
+    )
+  const [, id, address] = match
+  return { id, ordinal: WITNESS_ORDINAL, address, witness: true }
+}
+
 const CACHE_KEYS = ['ttl', 'idle', 'max-entries', 'max-bytes', 'eviction'] as const
 
 /** `NAME` or `NAME:ttl=30m,max-entries=1000,...`. */

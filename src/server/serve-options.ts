@@ -3,7 +3,14 @@ import type { CacheOptions } from '../contracts/store.js'
 import type { Member } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import type { NamedStrategy, NodeOptions } from '../options.js'
-import { DEFAULT_CLUSTER, parseCache, parseCount, parseMember, withScheme } from './parse.js'
+import {
+  DEFAULT_CLUSTER,
+  parseCache,
+  parseCount,
+  parseMember,
+  parseWitness,
+  withScheme,
+} from './parse.js'
 
 const DEFAULT_LISTEN = 'tcp://127.0.0.1:7400'
 
@@ -16,6 +23,7 @@ export interface ServeOptions {
   listen?: string
   advertise?: string
   member?: string[]
+  witness?: string
   cluster?: string
   strategy?: string
   profile?: string
@@ -73,6 +81,23 @@ export function nodeOptions(
   return options as unknown as NodeOptions
 }
 
+/** The options of `gcache witness`. */
+export function witnessOptions(flags: ServeOptions): NodeOptions {
+  const { id, member = [], cluster = DEFAULT_CLUSTER, listen = DEFAULT_LISTEN, dataDir } = flags
+  if (id === undefined)
+    throw new GcacheError('CONFIG', 'which witness is this? give --id, such as --id w')
+  const self = parseWitness(`${id}@${withScheme(flags.advertise ?? listen)}`)
+  return {
+    cluster,
+    id,
+    members: [...member.map(parseMember), self],
+    listen: withScheme(listen),
+    strategy: { name: 'master-slave', profile: 'majority' },
+    ...(typeof dataDir === 'string' ? { dataDir } : {}),
+    ...(flags.insecure ? { insecure: true } : {}),
+  }
+}
+
 function strategyOf(flags: ServeOptions, fromFile: unknown): unknown {
   if (flags.strategy === undefined && flags.profile === undefined) return fromFile
   const named: NamedStrategy =
@@ -87,6 +112,7 @@ function strategyOf(flags: ServeOptions, fromFile: unknown): unknown {
 function membersOf(id: string, flags: ServeOptions, fromFile: unknown): unknown {
   if (fromFile !== undefined && !Array.isArray(fromFile)) return fromFile
   const named = (flags.member ?? []).map(parseMember)
+  if (flags.witness !== undefined) named.push(parseWitness(flags.witness))
   refuseContradictions(id, flags, named)
   const members = ((fromFile ?? []) as Member[]).filter(
     member => !named.some(other => other.id === member?.id),

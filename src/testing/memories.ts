@@ -20,7 +20,7 @@ export function memoryLimit(
 ): ((id: PeerId) => boolean) | undefined {
   if (profile === 'ordinal') return undefined
   const data = cluster.members.filter(member => !member.witness).map(({ id }) => cluster.node(id))
-  const most = profile === 'strict' ? 1 : data.length - majorityOf(data.length)
+  const most = profile === 'strict' ? data.length - 1 : data.length - majorityOf(data.length)
   return id => {
     const node = cluster.node(id)
     if (node.member.witness) return true

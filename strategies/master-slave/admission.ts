@@ -36,6 +36,8 @@ export function admitReady(s: GroupState, effects: Sink): void {
     if (peer.session === 0 || peer.said === undefined || peer.said.voter) continue
     if (!peer.witness && !peer.progress?.inSync) continue
     if (peer.admitFrom === 0) peer.admitFrom = s.next
+    const own = peer.witness ? peer.admitFrom : (peer.progress?.acked ?? 0)
+    if (own < peer.admitFrom) continue
     if (!isChartered(s, peer) && holders(s, peer) < s.quorum.readmits) continue
     if (s.now - peer.admitSentAt < s.settings.heartbeatMs) continue
     peer.admitSentAt = s.now
@@ -71,7 +73,7 @@ export function onAdmit(
   if (s.history !== m.history) return
   s.voter = true
   // Said again if it was asked again: the master may have missed it.
-  effects.send(peer.id, s.statement())
+  s.tell(effects)
 }
 
 export function becomeVoter(s: GroupState, effects: Sink): void {

@@ -30,7 +30,9 @@ export function quorumOf(profile: Profile, dataNodes: number, witnesses: number)
   const majority = majorityOf(voters)
   const copies = profile === 'majority' ? majority : profile === 'strict' ? voters : 1
   const promises = profile === 'majority' ? majority : 1
-  const readmits = Math.min(voters - 1, Math.max(copies, voters - copies + 1))
+  // With P = 1 nobody leads by a promise that was forgotten, so only acks must meet: N - W + 1.
+  const meet = promises === 1 ? voters - copies + 1 : Math.max(copies, voters - copies + 1)
+  const readmits = Math.max(1, Math.min(voters - 1, meet))
   return { voters, copies, promises, readmits }
 }
 

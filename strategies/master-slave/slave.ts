@@ -63,8 +63,8 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
 }
 
 /**
- * Where W + P > N two histories cannot both be right, and nobody may choose for the operator: neither
- * follows the other. Only a forced beginning makes them.
+ * Where W + P > N two histories cannot both be right, and nobody may choose for the operator:
+ * neither follows the other. Only a forced beginning makes them.
  */
 export function isForeign(s: GroupState, peer: Peer): boolean {
   const other = peer.said?.history ?? ''

@@ -249,8 +249,8 @@ export class GroupState {
   }
 
   /**
-   * Appends. Profile ordinal applies at once: it shows what its log holds. So does half a copy, whose
-   * entries the master had applied when it sent them.
+   * Appends. Profile ordinal applies at once: it shows what its log holds. So does half a copy,
+   * whose entries the master had applied when it sent them.
    */
   append(effects: Sink, batch: Batch): void {
     noteEpochStart(this.starts, batch.epoch, batch.first)

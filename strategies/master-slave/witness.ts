@@ -1,8 +1,8 @@
 /**
- * A witness: the third voter of two data nodes. It stores a few bytes durably (what it promised, and
- * the last entry it acked), holds no data and never leads. It promises only to a candidate whose log
- * is at or above its own last entry, so a slave that lacks what master and witness committed cannot
- * take over: unavailable, not wrong (PROTOCOL 6).
+ * A witness: the third voter of two data nodes. It stores a few bytes durably (what it promised,
+ * and the last entry it acked), holds no data and never leads. It promises only to a candidate
+ * whose log is at or above its own last entry, so a slave that lacks what master and witness
+ * committed cannot take over: unavailable, not wrong (PROTOCOL 6).
  */
 import type { Input, ReplicationStrategy, StrategyEnv } from '../../src/contracts/strategy.js'
 import type { Member, PeerId, Session } from '../../src/contracts/types.js'
@@ -17,6 +17,9 @@ interface Other extends Member {
   heardAt: number
 }
 
+/** Until it votes it says what it is again and again: without its word nobody begins. */
+const TELL_AGAIN_MS = 500
+
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
 
 export class Witness implements ReplicationStrategy<Message> {
@@ -30,6 +33,7 @@ export class Witness implements ReplicationStrategy<Message> {
   readonly #memory: WitnessMemory
   #self: Member
   #now = 0
+  #toldAt = 0
   #master: PeerId | undefined
   #heardAt = Number.NEGATIVE_INFINITY
   #inTouch = true
@@ -50,6 +54,7 @@ export class Witness implements ReplicationStrategy<Message> {
     switch (input.kind) {
       case 'tick':
         this.#now = input.now
+        if (!this.#memory.voter && this.#now - this.#toldAt >= TELL_AGAIN_MS) this.#tell(effects)
         return
       case 'view':
         for (const member of input.members)
@@ -141,7 +146,7 @@ export class Witness implements ReplicationStrategy<Message> {
     this.#acknowledge(effects, other, 0)
   }
 
-  /** Under the epoch that it follows it holds what it noted of that epoch, nothing of older ones. */
+  /** Under the epoch that it follows it holds what it noted of that epoch, nothing older. */
   #acknowledge(effects: Sink, other: Other, echo: number): void {
     const { promised: epoch, lastEpoch, voter } = this.#memory
     const current = voter && compareEpochs(lastEpoch, epoch) === 0
@@ -151,6 +156,11 @@ export class Witness implements ReplicationStrategy<Message> {
 
   #onAdmit(effects: Sink, m: Of<'admit'>): void {
     this.#memory.admit(effects, m)
+    this.#tell(effects)
+  }
+
+  #tell(effects: Sink): void {
+    this.#toldAt = this.#now
     for (const other of this.#others.values())
       if (other.session !== 0) effects.send(other.id, this.#statement())
   }

@@ -18,7 +18,7 @@ const TROUBLE = 1
 const CLOSE_MS_MAX = 5_000
 const NOT_READY_EVERY_MS = 30_000
 
-const repeated = (text: string, before: string[] | undefined) => [...(before ?? []), text]
+export const repeated = (text: string, before: string[] | undefined) => [...(before ?? []), text]
 
 export function serveCommand(): Command {
   return subcommand('serve', 'run one node of a cluster')
@@ -27,6 +27,7 @@ export function serveCommand(): Command {
     .option('--listen <address>', 'where to listen (default: tcp://127.0.0.1:7400)')
     .option('--advertise <address>', 'what others dial, if not the listen address')
     .option('--member <member>', 'another voter, ID=ORDINAL@ADDRESS; repeat for each', repeated)
+    .option('--witness <member>', 'a voter without data, ID@ADDRESS, in profile majority')
     .option('--cluster <name>', 'name of the cluster (default: gcache)')
     .option('--strategy <name>', 'who copies what to whom (default: master-slave)')
     .option('--profile <name>', "the strategy's profile (default: ordinal)")
@@ -78,7 +79,8 @@ function readConfig(file: string): Record<string, unknown> {
   throw new GcacheError('CONFIG', `--config ${file}: must hold one JSON object`)
 }
 
-async function serve(options: NodeOptions, flags: ServeOptions): Promise<void> {
+/** Runs until a signal ends it; a witness is served the same way. */
+export async function serve(options: NodeOptions, flags: ServeOptions): Promise<void> {
   // Only a server needs them, and they take as long to load as a client command to run.
   const [{ createNode }, { serverLogger }] = await Promise.all([
     import('../../node.js'),

@@ -1,8 +1,8 @@
 /**
- * W + P > N leaves no excuse. I4: whoever becomes master has every acknowledged write, and no log of
- * a master begun since it was written lacks it. I9: once a master of a higher epoch has
- * acknowledged, none of a lower one does; but an ack may have been on its way since before its
- * sender promised, and what it proves is then in the higher master's log (majority, seed 87).
+ * W + P > N leaves no excuse. I4: whoever becomes master has every acknowledged write, and no
+ * master of a higher epoch lacks one. I9: once a master of a higher epoch has acknowledged, none
+ * of a lower one does; but an ack may have been on its way since before its sender promised, and
+ * what it proves is then in the higher master's log (majority, seed 87).
  */
 import type { Epoch, Receipt } from '../../contracts/types.js'
 import { compareEpochs } from '../../core/epochs.js'

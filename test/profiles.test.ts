@@ -1,0 +1,321 @@
+/**
+ * Profiles strict and majority, and the witness, history by history: what each acknowledges, who
+ * may lead, what a process without memory may do. Virtual time; the clusters are the simulator's.
+ */
+import { describe, expect, it } from 'vitest'
+import type { Member } from '../src/contracts/types.js'
+import { seededRandom } from '../src/core/prng.js'
+import { SimulatedCluster } from '../src/testing/cluster.js'
+import type { SimulatedNode } from '../src/testing/simulated-node.js'
+import { type MasterSlaveOptions, masterSlave } from '../strategies/master-slave/index.js'
+import { Asker } from './harness/asker.js'
+
+class World extends Asker {
+  constructor(nodes: number, options: MasterSlaveOptions, witness = false) {
+    const strategy = masterSlave(options) as never
+    super(new SimulatedCluster({ nodes, random: seededRandom(1), strategy, witness }))
+    this.cluster.startAll()
+    this.cluster.run(3_000)
+  }
+
+  others(): SimulatedNode[] {
+    const { master } = this
+    return this.cluster.live().filter(node => node !== master && !node.member.witness)
+  }
+
+  state(id: string): string {
+    return this.cluster.node(id).status().self.state
+  }
+}
+
+const value = Buffer.from('v')
+const MAJORITY: MasterSlaveOptions = { profile: 'majority' }
+
+describe('profile majority', () => {
+  it('acknowledges with one of three dead, refuses at once with two', () => {
+    const world = new World(3, MAJORITY)
+    const [one, two] = world.others()
+    world.cluster.crash(one.id)
+    const first = world.set(world.master, 'k', value)
+    world.cluster.run(500)
+    expect(world.answers.get(first)).toBe('written')
+    world.cluster.crash(two.id)
+    const second = world.set(world.master, 'k', value)
+    world.cluster.run(4_000)
+    expect(world.answers.get(second)).toMatch(/NOT_ENOUGH_COPIES|ACK_TIMEOUT|NO_MAJORITY/)
+    const third = world.set(world.cluster.node('a'), 'k', value)
+    expect(world.answers.get(third)).toBe('NO_MAJORITY')
+  })
+
+  it('an isolated master acknowledges nothing and answers nobody after 800 ms', () => {
+    const world = new World(3, MAJORITY)
+    const old = world.master
+    world.cluster.split([old.id])
+    const blind = world.set(old, 'k', value)
+    world.cluster.run(900)
+    const late = world.set(old, 'k', value)
+    const read = world.get(old, 'k')
+    expect(world.answers.get(late)).toBe('NO_MAJORITY')
+    expect(world.answers.get(read)).toBe('NO_MAJORITY')
+    world.cluster.run(4_000)
+    expect(world.answers.get(blind)).toMatch(/ACK_TIMEOUT|NOT_MASTER/)
+    expect(world.master).not.toBe(old)
+    world.cluster.mendAll()
+    world.cluster.run(6_000)
+    expect(world.cluster.converged(['a', 'b', 'c'])).toBe(true)
+  })
+
+  it('what an isolated master could not commit is dropped without a copy, and never seen', () => {
+    const world = new World(3, MAJORITY)
+    const old = world.master
+    const before = world.set(old, 'kept', value)
+    world.cluster.run(300)
+    expect(world.answers.get(before)).toBe('written')
+    world.cluster.split([old.id])
+    for (let i = 0; i < 5; i++) world.set(old, `gone${i}`, value)
+    world.cluster.run(3_000)
+    const { epoch } = world.master.engine.standing
+    expect(old.version('c', 'gone0')).toBe(undefined)
+    world.cluster.mendAll()
+    world.cluster.run(6_000)
+    expect(world.master.version('c', 'gone0')).toBe(undefined)
+    expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
+    expect(old.life.copying).toBe(false)
+    expect(old.engine.standing.epoch).toEqual(epoch)
+  })
+
+  it('begins only when all are there, and never anew beside one that remembers', () => {
+    const world = new World(3, MAJORITY)
+    const { cluster } = world
+    for (const { id } of cluster.members) cluster.crash(id)
+    cluster.start('a')
+    cluster.start('b')
+    cluster.run(20_000)
+    expect(cluster.master()).toBe(undefined)
+    cluster.start('c')
+    cluster.run(3_000)
+    expect(cluster.master()?.id).toBe('a')
+  })
+})
+
+describe('a process without memory', () => {
+  it('is a learner until the others hold all, then votes', () => {
+    const world = new World(3, MAJORITY)
+    const [back, silent] = world.others()
+    world.cluster.crash(back.id)
+    world.cluster.pause(silent.id)
+    world.set(world.master, 'k', value)
+    world.cluster.start(back.id)
+    world.cluster.run(600)
+    // Only the master holds that write: one of the two others is not enough.
+    expect(world.state(back.id)).toBe('learner')
+    world.cluster.resume(silent.id)
+    world.cluster.run(3_000)
+    expect(world.state(back.id)).toBe('online')
+  })
+
+  it('neither completes a majority nor lets one be elected', () => {
+    const world = new World(3, MAJORITY)
+    const [back, far] = world.others()
+    const { master } = world
+    world.cluster.split([far.id])
+    const before = world.set(master, 'before', value)
+    world.cluster.run(300)
+    expect(world.answers.get(before)).toBe('written')
+    world.cluster.crash(back.id)
+    world.cluster.start(back.id)
+    world.cluster.run(400)
+    const id = world.set(master, 'k', value)
+    world.cluster.run(5_000)
+    expect(world.answers.get(id)).not.toBe('written')
+    world.cluster.crash(master.id)
+    world.cluster.mendAll()
+    world.cluster.run(10_000)
+    // One memory is left of three: the cluster refuses, it does not invent.
+    expect(world.cluster.master()).toBe(undefined)
+  })
+
+  it.each(['ordinal', 'strict', 'majority'] as const)(
+    'never wipes the others, though its ordinal is the lowest (%s; redis/redis#12570)',
+    profile => {
+      const world = new World(3, { profile })
+      const { cluster } = world
+      expect(world.master.id).toBe('a')
+      const id = world.set(world.master, 'k', value)
+      cluster.run(300)
+      expect(world.answers.get(id)).toBe('written')
+      // The supervisor brings the empty master back before anybody has missed it.
+      cluster.crash('a')
+      cluster.start('a')
+      cluster.run(8_000)
+      expect(world.master.version('c', 'k')).toBeGreaterThan(0)
+      expect(cluster.converged(['a', 'b', 'c'])).toBe(true)
+    },
+  )
+
+  it('does not lead when all others are away for a moment (apecloud/kubeblocks#10753)', () => {
+    const world = new World(3, MAJORITY)
+    const { cluster } = world
+    const id = world.set(world.master, 'k', value)
+    cluster.run(300)
+    expect(world.answers.get(id)).toBe('written')
+    // A rolling restart, and while the new process looks around the others are unreachable.
+    cluster.crash('c')
+    cluster.split(['c'])
+    cluster.start('c')
+    cluster.run(30_000)
+    expect(world.state('c')).toBe('empty')
+    expect(cluster.node('c').engine.standing.role).toBe('slave')
+    cluster.mendAll()
+    cluster.run(6_000)
+    expect(cluster.node('c').version('c', 'k')).toBeGreaterThan(0)
+    expect(cluster.converged(['a', 'b', 'c'])).toBe(true)
+  })
+})
+
+describe('profile strict', () => {
+  it('acknowledges what all hold, stops with one down, goes on when it is back', () => {
+    const world = new World(3, { profile: 'strict' })
+    const [one] = world.others()
+    const all = world.set(world.master, 'k', value)
+    world.cluster.run(300)
+    expect(world.answers.get(all)).toBe('written')
+    world.cluster.crash(one.id)
+    world.cluster.run(1_500)
+    const refused = world.set(world.master, 'k', value)
+    expect(world.answers.get(refused)).toBe('NOT_ENOUGH_COPIES')
+    world.cluster.start(one.id)
+    world.cluster.run(4_000)
+    const again = world.set(world.master, 'k', value)
+    world.cluster.run(500)
+    expect(world.answers.get(again)).toBe('written')
+  })
+
+  it('any one survivor has all that was acknowledged, and gives it to those who come back', () => {
+    const world = new World(3, { profile: 'strict' })
+    const id = world.set(world.master, 'k', value)
+    world.cluster.run(300)
+    expect(world.answers.get(id)).toBe('written')
+    world.cluster.crash('a')
+    world.cluster.crash('b')
+    world.cluster.run(5_000)
+    world.cluster.start('a')
+    world.cluster.start('b')
+    world.cluster.run(6_000)
+    expect(world.master.id).toBe('c')
+    expect(world.master.version('c', 'k')).toBeGreaterThan(0)
+    const again = world.set(world.master, 'k', value)
+    world.cluster.run(500)
+    expect(world.answers.get(again)).toBe('written')
+  })
+})
+
+describe('two nodes and a witness', () => {
+  it('write on with the slave dead, and fail over with the master dead', () => {
+    const world = new World(2, MAJORITY, true)
+    const { cluster } = world
+    cluster.crash('b')
+    cluster.run(1_500)
+    const alone = world.set(world.master, 'k', value)
+    cluster.run(300)
+    expect(world.answers.get(alone)).toBe('written')
+    cluster.start('b')
+    cluster.run(3_000)
+    expect(world.state('b')).toBe('online')
+    cluster.crash('a')
+    cluster.run(3_000)
+    expect(world.master.id).toBe('b')
+    expect(world.master.version('c', 'k')).toBeGreaterThan(0)
+    const after = world.set(world.master, 'k', value)
+    cluster.run(300)
+    expect(world.answers.get(after)).toBe('written')
+  })
+
+  it('refuse a slave that lacks what master and witness committed: unavailable, not wrong', () => {
+    const world = new World(2, MAJORITY, true)
+    const { cluster } = world
+    cluster.split(['b'])
+    cluster.run(2_500)
+    const id = world.set(cluster.node('a'), 'k', value)
+    cluster.run(300)
+    expect(world.answers.get(id)).toBe('written')
+    cluster.crash('a')
+    cluster.mendAll()
+    cluster.run(10_000)
+    expect(cluster.master()).toBe(undefined)
+  })
+
+  it('make one master in a split, on the side of the witness', () => {
+    const world = new World(2, MAJORITY, true)
+    const { cluster } = world
+    const old = world.master
+    cluster.split([old.id])
+    cluster.run(4_000)
+    const masters = cluster.live().filter(node => node.engine.standing.serving)
+    expect(masters.map(node => node.id)).toEqual(['b'])
+  })
+
+  it('a witness that is killed remembers its vote', () => {
+    const world = new World(2, MAJORITY, true)
+    const { cluster } = world
+    cluster.crash('w')
+    cluster.start('w')
+    cluster.run(300)
+    expect(world.state('w')).toBe('online')
+  })
+})
+
+describe('an impossible configuration is refused with the sum that does not work out', () => {
+  const members = (data: number, witnesses: number): Member[] =>
+    Array.from({ length: data + witnesses }, (_, i) => ({
+      id: `n${i}`,
+      ordinal: i,
+      address: `memory://n${i}`,
+      ...(i < data ? {} : { witness: true }),
+    }))
+
+  it.each<[MasterSlaveOptions, number, number, RegExp]>([
+    [MAJORITY, 2, 0, /2 voters needs floor\(2\/2\) \+ 1 = 2 of them.*witness/],
+    [{ ack: 'slaves:3' }, 3, 0, /slaves:3 needs 4 logs and there are 3 data nodes/],
+    [{ profile: 'majority', ack: 'slaves:2' }, 2, 1, /needs 3 logs and there are 2 data nodes/],
+    [{ inSyncMin: 4 }, 3, 0, /inSyncMin 4 exceeds .* 3 data nodes/],
+    [{ slavesToWriteMin: 3 }, 3, 0, /slavesToWriteMin 3 exceeds .* 2 slaves/],
+    [{ profile: 'strict' }, 2, 1, /witness votes in profile majority only/],
+    [MAJORITY, 1, 1, /most voters must hold data/],
+  ])('%o with %i nodes and %i witnesses', (options, data, witnesses, text) => {
+    const make = () =>
+      masterSlave(options)({
+        self: 'n0',
+        incarnation: 'a'.repeat(16),
+        random: seededRandom(1),
+        frameBytesMax: 2 ** 20,
+        durability: 'memory',
+        members: members(data, witnesses),
+        log: () => {
+          throw new Error('no log is asked for')
+        },
+      })
+    expect(make).toThrow(expect.objectContaining({ code: 'CONFIG' }))
+    expect(make).toThrow(text)
+  })
+})
+
+describe('the guarantee', () => {
+  it.each<[MasterSlaveOptions, number, boolean, RegExp]>([
+    [{}, 2, false, /^2 nodes, no witness, ordinal: survives one crash.*two masters/],
+    [{}, 3, false, /survives one crash.*W 2 \+ P 1 <= N 3.*without one slave refuses/],
+    [{ ack: 'master' }, 3, false, /crash of the master may lose/],
+    [MAJORITY, 3, false, /never loses.*one memory.*W 2 \+ P 2 > N 3.*with 1 down.*at most one/],
+    [MAJORITY, 5, false, /up to 2 memories.*W 3 \+ P 3 > N 5.*fails over with 2 down/],
+    [MAJORITY, 2, true, /one witness.*one memory only.*W 2 \+ P 2 > N 3/],
+    [{ profile: 'strict' }, 3, false, /never loses.*W 3 \+ P 1 > N 3.*writes with 0 down/],
+    [{}, 1, false, /survives no crash/],
+  ])('of %o with %i nodes, witness %s', (options, nodes, witness, text) => {
+    const strategy = masterSlave(options) as never
+    const random = seededRandom(1)
+    const cluster = new SimulatedCluster({ nodes, random, strategy, witness })
+    cluster.startAll()
+    cluster.run(100)
+    expect(cluster.node('a').status().guarantee).toMatch(text)
+  })
+})
