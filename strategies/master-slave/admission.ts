@@ -21,8 +21,7 @@ export function writeCharter(s: GroupState): void {
   s.voter = true
   s.charter.clear()
   for (const peer of s.peers.values())
-    if (peer.said?.data === 'empty' && !peer.said.voter)
-      s.charter.set(peer.id, peer.said.incarnation)
+    if (peer.said?.data === 'empty' && !peer.voter) s.charter.set(peer.id, peer.said.incarnation)
 }
 
 export function isChartered(s: GroupState, peer: Peer): boolean {
@@ -33,7 +32,7 @@ export function isChartered(s: GroupState, peer: Peer): boolean {
 export function admitReady(s: GroupState, effects: Sink): void {
   if (!s.commitsLate) return
   for (const peer of s.peers.values()) {
-    if (peer.session === 0 || peer.said === undefined || peer.said.voter) continue
+    if (peer.session === 0 || peer.voter) continue
     if (!peer.witness && !peer.progress?.inSync) continue
     if (peer.admitFrom === 0) peer.admitFrom = s.next
     const own = peer.witness ? peer.admitFrom : (peer.progress?.acked ?? 0)

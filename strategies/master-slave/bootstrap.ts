@@ -33,7 +33,7 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
       continue
     }
     if (peer.said.data === 'ready' || peer.said.role === 'master') return
-    if (s.commitsLate && (peer.said.data !== 'empty' || peer.said.voter)) return
+    if (s.commitsLate && (peer.said.data !== 'empty' || peer.voter)) return
     if (goesBefore(s, peer)) return
   }
   if (isAlone(s) || (s.commitsLate && s.data !== 'empty')) return

@@ -36,7 +36,7 @@ export function onSync(
   m: Extract<Message, { type: 'sync' }>,
 ): void {
   if (s.role !== 'master' || compareEpochs(m.epoch, s.epoch) !== 0) return
-  if (peer.said !== undefined) peer.said.voter = m.voter
+  peer.voter = m.voter
   if (peer.progress?.state === 'copy') peer.copiesFailed++
   stopCopy(s, effects, peer)
   const common = commonWith(s, m)

@@ -214,6 +214,7 @@ function onView(s: GroupState, view: number, members: readonly Member[]): void {
       heardAt: Number.NEGATIVE_INFINITY,
       gone: false,
       said: undefined,
+      voter: false,
       progress: undefined,
       copyAfter: 0,
       copiesFailed: 0,
@@ -233,6 +234,7 @@ function onLinkUp(s: GroupState, effects: Sink, id: PeerId, session: number): vo
   peer.gone = false
   peer.heardAt = s.now
   peer.said = undefined
+  peer.voter = false
   peer.admitFrom = 0
   effects.send(id, s.statement())
   if (s.master === id) requestSync(s, effects)
@@ -290,6 +292,7 @@ function onState(
   m: Extract<Message, { type: 'state' }>,
 ): void {
   peer.said = m
+  peer.voter = m.voter
   s.see(m.promised)
   s.see(m.epoch)
   if (m.role === 'master') hearMaster(s, effects, peer, m.epoch)

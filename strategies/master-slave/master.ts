@@ -140,7 +140,7 @@ export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMess
   if (message.next > progress.next || message.next < progress.acked) return
   noteAck(s, effects, peer, progress, message.next, message.durable)
   settle(s, effects)
-  if (peer.said?.voter === false) admitReady(s, effects)
+  if (!peer.voter) admitReady(s, effects)
   if (progress.next < s.next) catchUp(s, effects, peer)
   if (!s.serving) serveIfReady(s, effects)
 }

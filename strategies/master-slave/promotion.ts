@@ -108,7 +108,7 @@ export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepa
 export function onPromise(s: GroupState, effects: Sink, peer: Peer, m: Of<'promise'>): void {
   const candidacy = s.candidacy
   if (candidacy?.phase !== 'prepare' || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
-  if (peer.said !== undefined) peer.said.voter = m.voter
+  peer.voter = m.voter
   candidacy.promises.set(peer.id, m)
   candidacy.asked.delete(peer.id)
   if (candidacy.asked.size === 0) decide(s, effects, candidacy)

@@ -38,7 +38,7 @@ export function quorumOf(profile: Profile, dataNodes: number, witnesses: number)
 
 /** True if what `peer` says and acks counts: a learner or an amnesiac never does (I17). */
 export function counts(s: GroupState, peer: Peer): boolean {
-  return !s.commitsLate || peer.said?.voter === true
+  return !s.commitsLate || peer.voter
 }
 
 /** Nodes other than this one that count and were heard within `withinMs`. */

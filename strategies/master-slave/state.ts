@@ -93,6 +93,8 @@ export interface Peer extends Member {
   /** Its last dial after a loss was refused or reset: no process is there. */
   gone: boolean
   said: StateMessage | undefined
+  /** It said so on this link: in its state, a sync or a promise. */
+  voter: boolean
   /** Only while this node is master and the peer follows it. */
   progress: Progress | undefined
   /** A copy to it may begin from then on; grows with failed copies. */
