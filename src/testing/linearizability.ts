@@ -11,6 +11,7 @@
  * placed, the same state and no more open ones spent has been.
  */
 import { CallOrder } from './call-order.js'
+import { CallRanks } from './call-ranks.js'
 import { SeenConfigurations } from './seen-configurations.js'
 
 /** A sequential object. `apply` is pure. */
@@ -24,6 +25,11 @@ export interface Model<State, Operation> {
   apply(state: State, operation: Operation): State | undefined
   /** Open operations with equal texts act alike in every state. Without it none are alike. */
   likeness?(operation: Operation): string
+  /**
+   * Spares the search what apply() would refuse in the end: of two operations with an end and with
+   * ranks, the one of the higher rank can never be followed by the other. Undefined: no such law.
+   */
+  rank?(operation: Operation): number | undefined
 }
 
 /** `start <= end`, on one clock of any unit; undefined: open to the end of the history. Intervals
@@ -102,6 +108,7 @@ class Search<State, Operation> {
   readonly #model: Model<State, Operation>
   readonly #limits: SearchLimits
   readonly #order: CallOrder<Operation>
+  readonly #ranks: CallRanks
   readonly #seen = new SeenConfigurations()
   readonly #stateIds = new Map<State, number>()
   readonly #path: Placed<State>[] = []
@@ -126,6 +133,11 @@ class Search<State, Operation> {
     this.#model = model
     this.#limits = limits
     this.#order = new CallOrder(intervals, operation => model.likeness?.(operation))
+    this.#ranks = new CallRanks(
+      intervals.map(({ operation, end }) =>
+        end === undefined ? undefined : model.rank?.(operation),
+      ),
+    )
     this.#spent = this.#order.open.map(() => 0)
     this.#state = model.initial
     this.#node = this.#order.first
@@ -161,12 +173,7 @@ class Search<State, Operation> {
         break
       }
       if (this.#isSpent()) return false
-      const after = this.#apply(this.#intervals[order.operationAt(node)].operation)
-      if (after !== undefined) {
-        order.lift(node)
-        if (this.#enter(node, 0, after)) return true
-        order.restore(node)
-      }
+      if (this.#placeNode(node)) return true
       this.#node = order.after(node)
     }
     for (; this.#kind < order.open.length; this.#kind++) {
@@ -182,6 +189,23 @@ class Search<State, Operation> {
       this.#spent[kind]--
     }
     return false
+  }
+
+  #placeNode(node: number): boolean {
+    const index = this.#order.operationAt(node)
+    if (!this.#ranks.isNext(index)) return false
+    const after = this.#apply(this.#intervals[index].operation)
+    if (after === undefined) return false
+    this.#order.lift(node)
+    this.#ranks.take(index)
+    if (this.#enter(node, 0, after)) return true
+    this.#giveBack(node)
+    return false
+  }
+
+  #giveBack(node: number): void {
+    this.#order.restore(node)
+    this.#ranks.giveBack(this.#order.operationAt(node))
   }
 
   #meetWall(node: number): void {
@@ -218,7 +242,7 @@ class Search<State, Operation> {
     if (last === undefined) return false
     this.#state = last.before
     if (last.node !== NONE) {
-      this.#order.restore(last.node)
+      this.#giveBack(last.node)
       this.#node = this.#order.after(last.node)
       return true
     }

@@ -13,6 +13,7 @@ import { noWriteTwice } from './checkers/duplicates.js'
 import { oneMasterPerEpoch, promisesNeverFall } from './checkers/epochs.js'
 import { nothingExpiresEarly } from './checkers/expiry.js'
 import { failovers } from './checkers/failovers.js'
+import { callsAreLinearizable, keepsRecords } from './checkers/linearizable.js'
 import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
 import { everyProposalEnds } from './checkers/settlements.js'
@@ -31,6 +32,9 @@ export interface SimulationResult {
   readonly calls: number
   readonly acked: number
   readonly lost: number
+  /** Keys whose calls were searched for an order; those of them that took too long to decide. */
+  readonly keysJudged: number
+  readonly keysUndecided: number
   readonly traceHash: number
   readonly simulatedMs: number
 }
@@ -59,7 +63,8 @@ export function addCheckers(
   options: Pick<
     SimulationOptions,
     'mayLose' | 'steadyAfterMs' | 'backlogBytesMax' | 'backlogEntriesMax' | 'calmAfterMs'
-  >,
+  > &
+    Partial<Pick<SimulationOptions, 'linearizable' | 'caches'>>,
 ) {
   const acked = ackedWritesSurvive(cluster, options.mayLose)
   const promotions = failovers(cluster, options.steadyAfterMs)
@@ -84,7 +89,10 @@ export function addCheckers(
   )
   if (options.calmAfterMs !== undefined)
     cluster.checkers.push(callsSucceed(cluster, options.calmAfterMs, env.inSyncMin(cluster.nodes)))
-  return { acked, promotions }
+  const { linearizable = false, caches = {} } = options
+  const ordered = callsAreLinearizable(cluster, { judges: name => keepsRecords(name, caches) })
+  if (linearizable) cluster.checkers.push(ordered)
+  return { acked, promotions, ordered }
 }
 
 export function simulate(options: SimulationOptions, env: SimulationEnv): SimulationResult {
@@ -97,7 +105,7 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
       ? {}
       : { onTrace: (node, line) => env.onTrace?.(cluster.now(), node, line) }),
   })
-  const { acked, promotions } = addCheckers(cluster, env, options)
+  const { acked, promotions, ordered } = addCheckers(cluster, env, options)
   setNetwork(cluster, options)
   const workload = new Workload(cluster, options.workload)
   let nemesis: Nemesis | undefined
@@ -123,6 +131,8 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
     calls: workload.calls,
     acked: acked.acked,
     lost: acked.lost,
+    keysJudged: ordered.judged,
+    keysUndecided: ordered.undecided,
     traceHash: cluster.traceHash,
     simulatedMs: cluster.now(),
   }
