@@ -1,6 +1,6 @@
 /**
- * `npm run lincheck -- DIR`: judges every recorded history in a folder, in the order of their names,
- * and prints one line of JSON each: `{file, linearizable}`. Formats: src/testing/histories.ts. A
+ * `npm run lincheck -- DIR`: judges every recorded history in a folder, in the order of their
+ * names, and prints one line of JSON each: `{file, linearizable}`. Formats: testing/histories.ts. A
  * file that is no history is skipped with a line on stderr. Exits 0 if all could be decided, 1 if
  * not (`linearizable: null`: damaged, or beyond the limits of the search), 2 for a usage error.
  */

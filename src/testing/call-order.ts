@@ -97,12 +97,6 @@ export class CallOrder<Operation> {
     return this.#operation[node]
   }
 
-  firstEnd(): number {
-    let node = this.first
-    while (node !== HEAD && !this.isEnd(node)) node = this.#next[node]
-    return node
-  }
-
   /** Takes the start `node` and its end out. */
   lift(node: number): void {
     this.#unlink(node)
@@ -121,17 +115,23 @@ export class CallOrder<Operation> {
     this.#lifted[Math.floor(rank / BITS)] &= ~(1 << (rank % BITS))
   }
 
-  /** What is lifted, and `state`, as a text. All ranks below the first start in the list are lifted,
+  /** What is lifted, as a text. All ranks below the first start in the list are lifted,
    *  and nothing that starts behind the first end is. */
-  placedText(state: number): string {
+  placedText(): string {
     const { first } = this
-    if (first === HEAD) return textOf(state, this.#lifted.length * BITS)
-    const base = this.#rank[first]
-    let text = textOf(state, base)
-    const words = this.#startsBefore[this.firstEnd()] / BITS
+    const base = first === HEAD ? this.#lifted.length * BITS : this.#rank[first]
+    let text = String.fromCharCode(base & 0xffff, base >>> 16)
+    if (first === HEAD) return text
+    const words = this.#startsBefore[this.#firstEnd()] / BITS
     for (let word = Math.floor(base / BITS); word < words; word++)
       text += String.fromCharCode(this.#lifted[word])
     return text
+  }
+
+  #firstEnd(): number {
+    let node = this.first
+    while (!this.isEnd(node)) node = this.#next[node]
+    return node
   }
 
   #pair(start: number, end: number): void {
@@ -150,10 +150,6 @@ export class CallOrder<Operation> {
     this.#next[this.#previous[node]] = node
     this.#previous[this.#next[node]] = node
   }
-}
-
-function textOf(state: number, base: number): string {
-  return String.fromCharCode(state & 0xffff, state >>> 16, base & 0xffff, base >>> 16)
 }
 
 /** In the order of time; at one instant starts come first, so that intervals that touch overlap. */

@@ -44,7 +44,7 @@ export interface Interval<Operation> {
 export type Verdict = 'linearizable' | 'violated' | 'undecided'
 
 export interface SearchLimits {
-  /** Operations tried. */
+  /** Candidates looked at, and configurations compared. */
   readonly stepsMax: number
   /** Configurations remembered, estimated. */
   readonly cacheBytesMax: number
@@ -57,8 +57,8 @@ export interface Judgement<Operation> {
   readonly stuck: Interval<Operation> | undefined
 }
 
-/** About 20 s and 400 MB of a process, at the worst. */
-export const SEARCH_LIMITS: SearchLimits = { stepsMax: 20_000_000, cacheBytesMax: 256 * 2 ** 20 }
+/** At the worst about 20 s a key. */
+export const SEARCH_LIMITS: SearchLimits = { stepsMax: 50_000_000, cacheBytesMax: 256 * 2 ** 20 }
 
 /** Deterministic: equal intervals in equal order give equal answers and steps. */
 export function checkLinearizable<State, Operation>(
@@ -90,17 +90,26 @@ export function checkByKey<State, Operation>(
   return { verdict, steps, stuck: undefined, key: undecided }
 }
 
-/** No node: the candidates that have an end are all tried. */
-const NONE = 0
 const STATE_BYTES = 80
 
-/** What one placed operation must give back. */
-interface Placed<State> {
-  /** Its start in the list; NONE for an open one. */
+/** Where open operations alone can lead from one configuration. */
+interface Member<State> {
+  readonly state: State
+  /** Of each kind of open operations, how many are placed. */
+  readonly spent: readonly number[]
+}
+
+/** One operation with an end, placed; and the way on from there. */
+interface Level<State> {
+  /** Its start in the list; 0 for the level on which nothing is placed yet. */
   readonly node: number
-  /** Which kind of open operation. */
-  readonly kind: number
-  readonly before: State
+  /** Which operations with an end are placed. */
+  readonly placed: string
+  /** The thriftiest first, so that the wasteful find their better already known. */
+  readonly members: Member<State>[]
+  /** The next candidate: of this member, at this node. */
+  member: number
+  cursor: number
 }
 
 class Search<State, Operation> {
@@ -111,16 +120,8 @@ class Search<State, Operation> {
   readonly #ranks: CallRanks
   readonly #seen = new SeenConfigurations()
   readonly #stateIds = new Map<State, number>()
-  readonly #path: Placed<State>[] = []
-  /** Of each kind of open operations, how many are placed. */
-  readonly #spent: number[]
-  #state: State
+  readonly #path: Level<State>[] = []
   #steps = 0
-  /** The next candidate: a node, or NONE and then a kind of open operations. */
-  #node: number
-  #kind = 0
-  /** The first end in the list: nothing that starts behind it may be placed yet. */
-  #wall = NONE
   #fewestLeft = Number.POSITIVE_INFINITY
   #stuck: Interval<Operation> | undefined
 
@@ -138,69 +139,99 @@ class Search<State, Operation> {
         end === undefined ? undefined : model.rank?.(operation),
       ),
     )
-    this.#spent = this.#order.open.map(() => 0)
-    this.#state = model.initial
-    this.#node = this.#order.first
   }
 
   run(): Judgement<Operation> {
-    while (this.#order.left > 0) {
-      if (this.#place()) continue
+    const order = this.#order
+    const none = order.open.map(() => 0)
+    this.#enter(0, { state: this.#model.initial, spent: none })
+    while (order.left > 0) {
+      const level = this.#path.at(-1)
+      if (level === undefined) return this.#end('violated')
       if (this.#isSpent()) return this.#end('undecided')
-      if (!this.#takeBack()) return this.#end('violated')
+      if (level.member === level.members.length) this.#takeBack(level)
+      else this.#tryNext(level, level.members[level.member])
     }
     return this.#end('linearizable')
   }
 
   #end(verdict: Verdict): Judgement<Operation> {
     const stuck = verdict === 'violated' ? this.#stuck : undefined
-    return { verdict, steps: this.#steps, stuck }
+    return { verdict, steps: this.#stepsTaken, stuck }
+  }
+
+  get #stepsTaken(): number {
+    return this.#steps + this.#seen.comparisons
   }
 
   #isSpent(): boolean {
     const bytes = this.#seen.bytes + this.#stateIds.size * STATE_BYTES
-    return this.#steps >= this.#limits.stepsMax || bytes >= this.#limits.cacheBytesMax
+    return this.#stepsTaken >= this.#limits.stepsMax || bytes >= this.#limits.cacheBytesMax
   }
 
-  /** Places the next candidate that leads to a configuration not seen yet. Those that must be
-   *  placed come before those that may be. */
-  #place(): boolean {
-    const order = this.#order
-    while (this.#node !== NONE) {
-      const node = this.#node
-      if (order.isEnd(node)) {
-        this.#meetWall(node)
-        break
-      }
-      if (this.#isSpent()) return false
-      if (this.#placeNode(node)) return true
-      this.#node = order.after(node)
+  /** Those that must be placed come before those that may be. */
+  #tryNext(level: Level<State>, member: Member<State>): void {
+    const node = level.cursor
+    if (this.#order.isEnd(node)) {
+      this.#noteWall(node)
+      this.#addMembers(level, member, node)
+      level.member++
+      level.cursor = this.#order.first
+      return
     }
-    for (; this.#kind < order.open.length; this.#kind++) {
-      const kind = this.#kind
-      const next = order.open[kind][this.#spent[kind]]
-      // Later ones of a kind start later, so none of them is free either.
-      if (next === undefined || next.behind >= this.#wall) continue
-      if (this.#isSpent()) return false
-      const after = this.#apply(this.#intervals[next.index].operation)
-      if (after === undefined || after === this.#state) continue
-      this.#spent[kind]++
-      if (this.#enter(NONE, kind, after)) return true
-      this.#spent[kind]--
-    }
-    return false
-  }
-
-  #placeNode(node: number): boolean {
+    level.cursor = this.#order.after(node)
     const index = this.#order.operationAt(node)
-    if (!this.#ranks.isNext(index)) return false
-    const after = this.#apply(this.#intervals[index].operation)
-    if (after === undefined) return false
+    if (!this.#ranks.isNext(index)) {
+      this.#steps++
+      return
+    }
+    const state = this.#apply(member.state, index)
+    if (state === undefined) return
     this.#order.lift(node)
     this.#ranks.take(index)
-    if (this.#enter(node, 0, after)) return true
-    this.#giveBack(node)
-    return false
+    if (!this.#enter(node, { state, spent: member.spent })) this.#giveBack(node)
+  }
+
+  /** Open operations that start before `wall`, one more of each kind. */
+  #addMembers(level: Level<State>, { state, spent }: Member<State>, wall: number): void {
+    const { open } = this.#order
+    for (let kind = 0; kind < open.length; kind++) {
+      const next = open[kind][spent[kind]]
+      // Later ones of a kind start later, so none of them is free either.
+      if (next === undefined || next.behind >= wall) continue
+      const after = this.#apply(state, next.index)
+      if (after === undefined || after === state) continue
+      const member = { state: after, spent: spent.with(kind, spent[kind] + 1) }
+      if (this.#isNew(level.placed, member)) level.members.push(member)
+    }
+  }
+
+  #apply(state: State, index: number): State | undefined {
+    this.#steps++
+    return this.#model.apply(state, this.#intervals[index].operation)
+  }
+
+  /** Goes on from what the list now shows, unless that was searched before. */
+  #enter(node: number, member: Member<State>): boolean {
+    const placed = this.#order.placedText()
+    if (!this.#isNew(placed, member)) return false
+    const cursor = this.#order.first
+    this.#path.push({ node, placed, members: [member], member: 0, cursor })
+    return true
+  }
+
+  #isNew(placed: string, { state, spent }: Member<State>): boolean {
+    let id = this.#stateIds.get(state)
+    if (id === undefined) {
+      id = this.#stateIds.size
+      this.#stateIds.set(state, id)
+    }
+    return this.#seen.add(String.fromCharCode(id & 0xffff, id >>> 16) + placed, spent)
+  }
+
+  #takeBack({ node }: Level<State>): void {
+    this.#path.pop()
+    if (node !== 0) this.#giveBack(node)
   }
 
   #giveBack(node: number): void {
@@ -208,48 +239,10 @@ class Search<State, Operation> {
     this.#ranks.giveBack(this.#order.operationAt(node))
   }
 
-  #meetWall(node: number): void {
-    this.#node = NONE
-    this.#kind = 0
-    this.#wall = node
+  /** Nothing behind the end at `node` may be placed before its operation is. */
+  #noteWall(node: number): void {
     if (this.#order.left >= this.#fewestLeft) return
     this.#fewestLeft = this.#order.left
     this.#stuck = this.#intervals[this.#order.operationAt(node)]
-  }
-
-  #apply(operation: Operation): State | undefined {
-    this.#steps++
-    return this.#model.apply(this.#state, operation)
-  }
-
-  /** Goes on from the configuration that the list now shows, unless it was searched before. */
-  #enter(node: number, kind: number, after: State): boolean {
-    let id = this.#stateIds.get(after)
-    if (id === undefined) {
-      id = this.#stateIds.size
-      this.#stateIds.set(after, id)
-    }
-    if (!this.#seen.add(this.#order.placedText(id), this.#spent)) return false
-    this.#path.push({ node, kind, before: this.#state })
-    this.#state = after
-    this.#node = this.#order.first
-    return true
-  }
-
-  /** Undoes the last one placed and goes on behind it. False at the very beginning. */
-  #takeBack(): boolean {
-    const last = this.#path.pop()
-    if (last === undefined) return false
-    this.#state = last.before
-    if (last.node !== NONE) {
-      this.#giveBack(last.node)
-      this.#node = this.#order.after(last.node)
-      return true
-    }
-    this.#spent[last.kind]--
-    this.#node = NONE
-    this.#kind = last.kind + 1
-    this.#wall = this.#order.firstEnd()
-    return true
   }
 }

@@ -1,8 +1,8 @@
 /**
  * One record as its clients see it: only by its version, the offset of the write that made it. A
- * version says more than a value, since it is given once and later ones are higher, so a record that
- * comes back is noticed even with equal values. A write whose answer nobody heard has a version that
- * nobody knows yet: the record is then unnamed, until somebody reads it.
+ * version says more than a value, since it is given once and later ones are higher: a record that
+ * comes back is noticed even with equal values. A write whose answer nobody heard has a version
+ * that nobody knows yet: the record is then unnamed, until somebody reads it.
  *
  *   present h   h is its version, and the highest so far
  *   absent h    h was the highest

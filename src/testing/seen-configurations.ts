@@ -11,22 +11,26 @@ const LIST_BYTES = 40
 export class SeenConfigurations {
   /** Of all that is kept, estimated. */
   bytes = 0
+  /** How often one was held against another: what add() costs. */
+  comparisons = 0
   readonly #spentBy = new Map<string, (readonly number[])[]>()
 
-  /** False if it, or one no less thrifty, was added before. `spent` is copied. */
+  /** False if it, or one no less thrifty, was added before. `spent` is kept, and must not
+   *  change. */
   add(placed: string, spent: readonly number[]): boolean {
     const known = this.#spentBy.get(placed)
     if (known === undefined) {
-      this.#spentBy.set(placed, [[...spent]])
+      this.#spentBy.set(placed, [spent])
       this.bytes += ENTRY_BYTES + 2 * placed.length + LIST_BYTES + 8 * spent.length
       return true
     }
+    this.comparisons += known.length
     if (known.some(other => isWithin(other, spent))) return false
     let kept = 0
     for (const other of known) if (!isWithin(spent, other)) known[kept++] = other
     this.bytes -= (known.length - kept - 1) * (LIST_BYTES + 8 * spent.length)
     known.length = kept
-    known.push([...spent])
+    known.push(spent)
     return true
   }
 }
