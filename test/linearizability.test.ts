@@ -349,6 +349,22 @@ describe('histories that take for ever without a memory', () => {
     expect(steps).toBeLessThan(10_000)
   })
 
+  test('30 such writes and 3 deletes, and then a version that was never given', () => {
+    const set = { kind: 'set', ifAbsent: false, ifVersion: undefined } as const
+    const history: RecordInterval[] = many(30).map(i => ({
+      operation: { ...set, version: 1 + ((i * 7) % 31) },
+      start: i,
+      end: 1_000 + i,
+    }))
+    const removal = { kind: 'delete', heard: true, ifVersion: undefined } as const
+    for (const i of many(3)) history.push({ operation: removal, start: 30 + i, end: 900 + i })
+    history.push({ operation: { kind: 'see-absent' }, start: 2_000, end: 2_001 })
+    history.push({ operation: { kind: 'see', version: 99 }, start: 2_002, end: 2_003 })
+    const { verdict, steps } = checkLinearizable(history, record)
+    expect(verdict).toBe('violated')
+    expect(steps).toBeLessThan(10_000)
+  })
+
   test('50,000 calls, one after the other and three at a time', () => {
     const history = many(50_000).map(i => over(3 * i, 3 * i + 7, i % 2 ? read('x') : write('x')))
     const { verdict, steps } = checkLinearizable(history, register)
