@@ -14,6 +14,7 @@ import { noWriteTwice } from './checkers/duplicates.js'
 import { oneMasterPerEpoch, promisesNeverFall } from './checkers/epochs.js'
 import { nothingExpiresEarly } from './checkers/expiry.js'
 import { failovers } from './checkers/failovers.js'
+import { callsAreLinearizable, keepsRecords } from './checkers/linearizable.js'
 import { nothingIsLost } from './checkers/nothing-lost.js'
 import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
@@ -34,6 +35,9 @@ export interface SimulationResult {
   readonly calls: number
   readonly acked: number
   readonly lost: number
+  /** Keys whose calls were searched for an order; those of them that took too long to decide. */
+  readonly keysJudged: number
+  readonly keysUndecided: number
   readonly traceHash: number
   readonly simulatedMs: number
 }
@@ -70,7 +74,8 @@ export function addCheckers(
     | 'backlogBytesMax'
     | 'backlogEntriesMax'
     | 'calmAfterMs'
-  >,
+  > &
+    Partial<Pick<SimulationOptions, 'linearizable' | 'caches'>>,
 ) {
   const acked =
     options.profile === 'ordinal'
@@ -98,7 +103,10 @@ export function addCheckers(
   )
   if (options.calmAfterMs !== undefined)
     cluster.checkers.push(callsSucceed(cluster, options.calmAfterMs, env.inSyncMin(cluster.nodes)))
-  return { acked, promotions }
+  const { linearizable = false, caches = {} } = options
+  const ordered = callsAreLinearizable(cluster, { judges: name => keepsRecords(name, caches) })
+  if (linearizable) cluster.checkers.push(ordered)
+  return { acked, promotions, ordered }
 }
 
 export function simulate(options: SimulationOptions, env: SimulationEnv): SimulationResult {
@@ -111,7 +119,7 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
       ? {}
       : { onTrace: (node, line) => env.onTrace?.(cluster.now(), node, line) }),
   })
-  const { acked, promotions } = addCheckers(cluster, env, options)
+  const { acked, promotions, ordered } = addCheckers(cluster, env, options)
   setNetwork(cluster, options)
   const workload = new Workload(cluster, options.workload)
   let nemesis: Nemesis | undefined
@@ -137,6 +145,8 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
     calls: workload.calls,
     acked: acked.acked,
     lost: acked.lost,
+    keysJudged: ordered.judged,
+    keysUndecided: ordered.undecided,
     traceHash: cluster.traceHash,
     simulatedMs: cluster.now(),
   }

@@ -68,6 +68,8 @@ export interface SimulationOptions {
   steadyAfterMs: number | undefined
   /** Calls must succeed from then on; undefined where faults excuse them. */
   calmAfterMs: number | undefined
+  /** Calls must be linearizable for each key of a cache that keeps its records (I10). */
+  linearizable?: boolean
   /** False: a write with two copies must survive whatever this style does. */
   mayLose: boolean
   /** Nodes that live in the second phase. */
