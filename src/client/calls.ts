@@ -90,6 +90,7 @@ export class Calls implements CachePort {
   #silentSince = 0
   #spared = false
   #closed = false
+  #refusing = false
 
   constructor(env: CallsEnv) {
     this.#env = env
@@ -224,6 +225,11 @@ export class Calls implements CachePort {
     this.#watches.onEvent(target, frame)
   }
 
+  /** Takes no new calls (CLOSED); those under way end as ever. */
+  refuseNew(): void {
+    this.#refusing = true
+  }
+
   /** Rejects every pending call with CLOSED. Idempotent. */
   close(): void {
     this.#closed = true
@@ -278,7 +284,7 @@ export class Calls implements CachePort {
   }
 
   #submit(call: Call, timeoutMs: number): Promise<unknown> {
-    if (this.#closed) return this.#refuse(call, 'CLOSED', 'the client was closed')
+    if (this.#closed || this.#refusing) return this.#refuse(call, 'CLOSED', 'the client was closed')
     const bytes = this.#bytes + call.value.length
     if (this.#table.full || (bytes > LIMITS.callQueueBytesMax && call.value.length > 0))
       return this.#refuse(call, 'BUSY', `${this.pending} calls, ${bytes} bytes are unanswered`)

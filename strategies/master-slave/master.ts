@@ -169,6 +169,7 @@ export function stepDown(s: GroupState, effects: Sink): void {
   s.role = 'slave'
   s.serving = false
   s.doubtAt = 0
+  s.handover = undefined
   s.waiting?.rejectAll(effects)
   s.waiting = undefined
   for (const peer of s.peers.values()) {

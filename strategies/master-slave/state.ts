@@ -16,6 +16,7 @@ import type { Batch, Epoch, Member, Offset, PeerId, Session } from '../../src/co
 import { ClusterTime } from '../../src/core/cluster-time.js'
 import { compareEpochs, type EpochStart, NO_EPOCH, noteEpochStart } from '../../src/core/epochs.js'
 import type { Waiting } from './acks.js'
+import type { Handover } from './handover.js'
 import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
 import type { Settings } from './options.js'
 import type { Candidacy } from './promotion.js'
@@ -161,6 +162,8 @@ export class GroupState {
   doubtAt = 0
   doubtTime = 0
   feeds = 0
+  /** Mastership is being given away. */
+  handover: Handover | undefined
 
   constructor(
     readonly env: StrategyEnv,
