@@ -106,7 +106,7 @@ async function refusal(promise: Promise<HandoverResult>): Promise<GcacheError> {
 }
 
 describe('a handover', () => {
-  it('gives mastership to the in-sync slave of lowest ordinal, and back to a named one', async () => {
+  it('goes to the in-sync slave of lowest ordinal, or to a named one', async () => {
     const { world, client } = await setUp()
     const first = await world.run(client.handover())
     expect(first).toMatchObject({ from: 'a', to: 'b' })

@@ -49,7 +49,7 @@ const LATE_MS = 50
 /** The new master waits so long for those who are neither it nor the old one. */
 const OTHERS_MS_MAX = 30
 
-/** An admin's command; the answer is a report 'handover', of state 'refused', 'failed' or 'sent'. */
+/** An admin's command; the answer is a report 'handover' of state 'refused', 'failed' or 'sent'. */
 export function onAdmin(
   s: GroupState,
   effects: Sink,
