@@ -13,6 +13,7 @@ import { noWriteTwice } from './checkers/duplicates.js'
 import { oneMasterPerEpoch, promisesNeverFall } from './checkers/epochs.js'
 import { nothingExpiresEarly } from './checkers/expiry.js'
 import { failovers } from './checkers/failovers.js'
+import { givenEpochsStayOver } from './checkers/handovers.js'
 import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
 import { everyProposalEnds } from './checkers/settlements.js'
@@ -73,6 +74,7 @@ export function addCheckers(
     nothingExpiresEarly(cluster),
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes)),
     everyProposalEnds(cluster, env.ackTimeoutMs),
+    givenEpochsStayOver(cluster),
     promotions,
     acked,
     buffersAreBounded(cluster, {

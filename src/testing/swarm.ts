@@ -26,8 +26,11 @@ export const STYLES = [
   'resync',
   'clocks',
   'everything',
+  'handovers',
 ] as const
 export type Style = (typeof STYLES)[number]
+/** Seeds draw from these only, so that they keep their meaning: handovers come to all of them. */
+const DRAWN = STYLES.filter(style => style !== 'handovers')
 
 export interface NetworkFaults {
   latencyMsMin: number
@@ -78,13 +81,14 @@ const CACHE: CacheOptions = {
 /** The same options for the same seed. `style` overrides the drawn one. */
 export function drawOptions(seed: number, seconds: number, style?: Style): SimulationOptions {
   const random = seededRandom(seed)
-  const drawn = random.pick(STYLES)
+  const drawn = random.pick(DRAWN)
   const options = baseOptions(seed, seconds, style ?? drawn, random)
   if (random.chance(0.3))
     options.snapshotPendingBytesMax = 2_000 + 10 * options.workload.valueBytesMax
   applyStyle(options, random)
+  addHandovers(options)
   if (options.nodes === 1)
-    options.faults = { ...options.faults, split: 0, cut: 0, ambush: 0, coup: 0 }
+    options.faults = { ...options.faults, split: 0, cut: 0, ambush: 0, coup: 0, handover: 0 }
   const least = options.nodes > 2 ? 2 : 1
   options.core = random.chance(0.6)
     ? options.nodes
@@ -213,7 +217,35 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
       return
     case 'everything':
       return everything(options, random)
+    case 'handovers':
+      return handovers(options, random)
   }
+}
+
+/** In every seventh seed, whatever else happens. Drawn by itself: older draws stay as they are. */
+function addHandovers(options: SimulationOptions): void {
+  const random = seededRandom(options.seed ^ 0x4a0d)
+  if (options.style === 'handovers' || !random.chance(0.15)) return
+  options.faults = { ...options.faults, handover: random.pick([0.1, 0.5]) }
+  options.steadyAfterMs = undefined
+}
+
+/** Without mishaps no call may notice; with them an old epoch must stay over. */
+function handovers(options: SimulationOptions, random: SeededRandom): void {
+  const { faults, workload } = options
+  options.nodes = random.pick([2, 3, 3, 5])
+  fillClocks(options, random)
+  faults.handover = random.pick([0.3, 1, 3])
+  faults.mishapShare = random.pick([0, 0.4])
+  faults.restart = 1
+  workload.rate = 30
+  if (faults.mishapShare > 0) {
+    workload.acks = random.pick([['slaves:1'], ['master', 'slaves:1'], ['insync']] as const)
+    return
+  }
+  workload.deaths = 0
+  options.mayLose = false
+  options.calmAfterMs = 8_000
 }
 
 /** As long as nobody may be declared dead for. */
