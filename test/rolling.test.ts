@@ -100,7 +100,7 @@ async function gcache(...args: string[]): Promise<{ code: number | null; printed
 }
 
 describe('servers under load', () => {
-  it('are restarted one after the other, twice, without a failed call or a lost write', async () => {
+  it('are restarted one by one, twice, without a failed call or a lost write', async () => {
     const { cluster, client } = await setUp()
     const load = new Load(client.cache<number>('numbers'))
     let handovers = 0

@@ -29,7 +29,7 @@ export const STYLES = [
   'handovers',
 ] as const
 export type Style = (typeof STYLES)[number]
-/** Seeds draw from these only, so that they keep their meaning: handovers come to all of them. */
+/** Drawn as ever; handovers are drawn apart, so that most seeds keep their meaning. */
 const DRAWN = STYLES.filter(style => style !== 'handovers')
 
 export interface NetworkFaults {
@@ -81,12 +81,14 @@ const CACHE: CacheOptions = {
 /** The same options for the same seed. `style` overrides the drawn one. */
 export function drawOptions(seed: number, seconds: number, style?: Style): SimulationOptions {
   const random = seededRandom(seed)
-  const drawn = random.pick(DRAWN)
+  const late = seededRandom(seed ^ 0x4a0d)
+  const usual = random.pick(DRAWN)
+  const drawn = late.chance(0.05) ? 'handovers' : usual
   const options = baseOptions(seed, seconds, style ?? drawn, random)
   if (random.chance(0.3))
     options.snapshotPendingBytesMax = 2_000 + 10 * options.workload.valueBytesMax
   applyStyle(options, random)
-  addHandovers(options)
+  addHandovers(options, late)
   if (options.nodes === 1)
     options.faults = { ...options.faults, split: 0, cut: 0, ambush: 0, coup: 0, handover: 0 }
   const least = options.nodes > 2 ? 2 : 1
@@ -222,9 +224,8 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
   }
 }
 
-/** In every seventh seed, whatever else happens. Drawn by itself: older draws stay as they are. */
-function addHandovers(options: SimulationOptions): void {
-  const random = seededRandom(options.seed ^ 0x4a0d)
+/** In every seventh seed, whatever else happens. */
+function addHandovers(options: SimulationOptions, random: SeededRandom): void {
   if (options.style === 'handovers' || !random.chance(0.15)) return
   options.faults = { ...options.faults, handover: random.pick([0.1, 0.5]) }
   options.steadyAfterMs = undefined
