@@ -51,6 +51,8 @@ const SWEEP_MS = 25
 const LATE_MS = 100
 const BACKOFF_MS_MIN = 20
 const BACKOFF_MS_MORE = 30
+/** Between two masters somebody serves in some ms: asked again after it, then twice as long ... */
+const BACKOFF_MS_FIRST = 3
 /** Codes that apply decided: final, and the same however often the write was sent. */
 const DECIDED = new Set<ErrorCode>([
   'ALREADY_EXISTS',
@@ -84,6 +86,8 @@ export class Calls implements CachePort {
   #sweepTimer: Timer | undefined
   #backoff: Timer | undefined
   #backoffCode: ErrorCode | undefined
+  /** Pauses since the last call that ended. */
+  #backoffs = 0
   #congested = false
   #answers = 0
   #answersSeen = 0
@@ -252,6 +256,7 @@ export class Calls implements CachePort {
   remove(call: Call): void {
     this.#table.remove(call)
     this.#bytes -= call.value.length
+    this.#backoffs = 0
     call.settled = true
     if (call.window !== undefined) call.window.answer(call.seq)
   }
@@ -351,7 +356,9 @@ export class Calls implements CachePort {
     this.#backoffCode = code
     if (this.#backoff !== undefined) return
     this.#outbox.route(undefined)
-    const delayMs = BACKOFF_MS_MIN + this.#env.random.next() * BACKOFF_MS_MORE
+    const fullMs = BACKOFF_MS_MIN + this.#env.random.next() * BACKOFF_MS_MORE
+    const soonMs = code === 'BUSY' ? fullMs : BACKOFF_MS_FIRST * 2 ** this.#backoffs++
+    const delayMs = Math.min(fullMs, soonMs)
     this.#backoff = this.#env.clock.after(delayMs, () => {
       this.#endBackoff()
       this.#reopen()
