@@ -54,7 +54,7 @@ export interface NodeEvents {
   role: [event: RoleEvent]
   error: [error: GcacheError]
   failover: [fields: Record<string, unknown>]
-  /** `state`: on the old master 'sent', 'refused' or 'failed', on the new one 'done'. */
+  /** `state`: on the old master 'begun', 'sent', 'refused' or 'failed', on the new one 'done'. */
   handover: [fields: Record<string, unknown>]
   divergence: [fields: Record<string, unknown>]
   lag: [fields: Record<string, unknown>]

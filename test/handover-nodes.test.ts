@@ -1,6 +1,6 @@
-/** Handover of embedded nodes on real sockets: by command, by closing the master, and not at all. */
+/** Handover of embedded nodes on real sockets: by command, by closing the master, not at all. */
 import { afterEach, describe, expect, test } from 'vitest'
-import { createNode, type Node } from '../src/index.js'
+import { createNode, masterSlave, type Node, type StrategyFactory } from '../src/index.js'
 import { freePorts } from './harness/processes.js'
 
 const nodes: Node[] = []
@@ -66,7 +66,7 @@ describe('embedded nodes', () => {
       node.on('handover', ({ state }) => events.push(`${node.id} ${state}`))
     expect(await c.handover()).toMatchObject({ from: 'a', to: 'b' })
     await until(() => b.status().master === 'b' && events.includes('b done'))
-    expect(events).toEqual(['a sent', 'b done'])
+    expect(events).toEqual(['a begun', 'a sent', 'b done'])
     await until(() => b.status().members.every(({ state }) => state === 'online'))
     expect(await b.handover({ to: 'c' })).toMatchObject({ from: 'b', to: 'c' })
     await until(() => c.status().master === 'c')
@@ -94,6 +94,29 @@ describe('embedded nodes', () => {
     const values = await Promise.all(loads.map(one => one.stop()))
     expect(await b.cache('load').getMany(['b', 'c'])).toEqual(values)
     expect(await c.cache('own').size()).toBe(50)
+  })
+
+  test('of a strategy that knows no handover refuse it, and close at once', async () => {
+    const deaf: StrategyFactory = env => {
+      const inner = masterSlave()(env)
+      const { name, codec, keyed, defaultAck } = inner
+      return {
+        ...{ name, codec, keyed, defaultAck },
+        time: group => inner.time(group),
+        status: () => inner.status(),
+        step: (input, effects) => {
+          if (input.kind !== 'admin') inner.step(input as never, effects)
+        },
+      }
+    }
+    const members = [{ id: 'a', ordinal: 0, address: 'tcp://127.0.0.1:0' }]
+    const node = await createNode({ cluster: 'test', id: 'a', members, strategy: deaf })
+    nodes.push(node)
+    await node.ready()
+    await expect(node.handover()).rejects.toMatchObject({ code: 'HANDOVER_REFUSED' })
+    const began = performance.now()
+    await node.close()
+    expect(performance.now() - began).toBeLessThan(1_000)
   })
 
   test('a master told not to, or with nobody to hand over to, closes at once', async () => {

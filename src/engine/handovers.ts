@@ -35,6 +35,8 @@ interface Open {
   readonly began: number
   readonly timer: Timer
   readonly end: HandoverEnd
+  /** The strategy has taken it up. */
+  begun: boolean
 }
 
 export class Handovers {
@@ -62,8 +64,14 @@ export class Handovers {
     const timer = clock.after(timeoutMs, () =>
       this.#end(new GcacheError('TIMEOUT', `nobody took over within ${timeoutMs} ms`)),
     )
-    this.#open = { before, began: clock.now(), timer, end }
+    const open = { before, began: clock.now(), timer, end, begun: false }
+    this.#open = open
     this.#env.command(to)
+    // Its step has run by then.
+    clock.after(0, () => {
+      if (this.#open !== open || open.begun) return
+      this.#end(new GcacheError('HANDOVER_REFUSED', 'this strategy knows no handover'))
+    })
   }
 
   /** A command over a link, of a client or a member. Nobody is asked for a proof yet. */
@@ -80,6 +88,7 @@ export class Handovers {
   onReport(event: string, fields: Record<string, unknown>): void {
     if (this.#open === undefined || event !== 'handover') return
     const { state, code, message } = fields
+    if (state === 'begun') this.#open.begun = true
     if (state !== 'refused' && state !== 'failed') return
     this.#end(new GcacheError(errorCode(String(code)), String(message)))
   }

@@ -49,7 +49,7 @@ const LATE_MS = 50
 /** The new master waits so long for those who are neither it nor the old one. */
 const OTHERS_MS_MAX = 30
 
-/** An admin's command; the answer is a report 'handover' of state 'refused', 'failed' or 'sent'. */
+/** An admin's command, answered by reports 'handover' (src/contracts/strategy.ts). */
 export function onAdmin(
   s: GroupState,
   effects: Sink,
@@ -65,6 +65,7 @@ export function onAdmin(
     return refuse(effects, 'CONFIG', `${named} is no other member of this cluster`)
   const target = choose(s, named, new Set())
   if (target === undefined) return refuse(effects, 'HANDOVER_REFUSED', whyNobody(named))
+  effects.report('handover', { state: 'begun', to: target.id })
   ask(s, effects, target, named !== undefined, new Set())
 }
 
