@@ -169,7 +169,9 @@ export async function benchFailover(chosen: FailoverOptions): Promise<Row> {
     const sorted = times.sort((a, b) => a - b)
     await client.close()
     return {
-      ...{ bench: 'failover', how, transport, strategy, kills: times.length },
+      ...(how === 'kill'
+        ? { bench: 'failover', transport, strategy, kills: times.length }
+        : { bench: 'handover', transport, strategy, handovers: times.length }),
       ...{ p50Ms: roundMs(percentile(sorted, 0.5)), p99Ms: roundMs(percentile(sorted, 0.99)) },
       ...{ maxMs: roundMs(sorted.at(-1) ?? 0), acknowledged: acknowledged.length, failed, lost },
     }
