@@ -12,6 +12,7 @@ import type { TransportFactory } from './contracts/transport.js'
 import type { Member } from './contracts/types.js'
 import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
+import { POLL_US_MAX } from './polling.js'
 
 /** A built-in strategy by its name, with its options: what a JSON file can say. */
 export interface NamedStrategy {
@@ -41,6 +42,11 @@ export interface NodeOptions {
   listen?: string
   /** Allow to listen beyond loopback, although this version has no authentication. */
   insecure?: boolean
+  /**
+   * Microseconds that the process polls after each frame before it sleeps, 0 to 1,000. Default 0.
+   * A write that waits for a slave, alone in flight, takes half the time with 150; it costs CPU.
+   */
+  pollUs?: number
   /** Any object with debug, info, warn, error(fields, text), such as pino. Default: silence. */
   logger?: Logger
 }
@@ -58,6 +64,7 @@ export interface FullNodeOptions {
   durability: 'memory'
   listen: string
   insecure: boolean
+  pollUs: number
   logger: Logger | undefined
 }
 
@@ -115,6 +122,7 @@ const nodeSchema = z.strictObject({
   durability: z.string().optional(),
   listen: z.string().min(1).optional(),
   insecure: z.boolean().optional(),
+  pollUs: z.number().int().min(0).max(POLL_US_MAX).optional(),
   logger: loggerSchema.optional(),
 })
 
@@ -156,6 +164,7 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
     durability: 'memory',
     listen,
     insecure,
+    pollUs: checked.pollUs ?? 0,
     logger: checked.logger,
   }
 }
