@@ -1,7 +1,9 @@
 /**
  * From kill -9 of the master to the next acknowledged write, as an application sees it: real
- * `gcache serve` processes, writers that never stop, the dead node started again each time. At the
- * end every acknowledged write is read back, and what is missing or old is counted as lost.
+ * `gcache serve` processes, writers that never stop, the dead node started again each time. With
+ * `--how handover` the master gives its place away instead; measured is then the pause between the
+ * last receipt of its epoch and the first of the next one. At the end every acknowledged write is
+ * read back, and what is missing or old is counted as lost.
  *
  *   writers  --w--w--w--w--[ pending ............ ]w--w--w-->
  *   master          kill -9 |                      | first receipt of a newer epoch
@@ -18,6 +20,8 @@ const WRITERS = 4
 /** Between two writes of a writer: the cluster must recover under load, not under an avalanche. */
 const PAUSE_MS = 2
 const ASK_EVERY_MS = 50
+/** Load between two handovers, so that each meets one that has come to rest. */
+const BETWEEN_MS = 200
 const RECOVERY_MS_MAX = 30_000
 const READ_AT_ONCE = 500
 
@@ -31,6 +35,7 @@ class Writers {
   readonly acknowledged: string[] = []
   failed = 0
   #epoch = 0
+  #ackedAt = 0
   #running = true
   #newer: { than: number; resolve: () => void } | undefined
   readonly #lanes: Promise<void>[]
@@ -42,6 +47,9 @@ class Writers {
   get epoch(): number {
     return this.#epoch
   }
+
+  /** When the newest receipt of the newest epoch but one came: the begin of the last pause. */
+  endedAt = 0
 
   /** Resolves at the first receipt of an epoch above `epoch`; rejects if none comes. */
   acknowledgedAbove(epoch: number): Promise<void> {
@@ -67,6 +75,8 @@ class Writers {
       try {
         const { epoch } = await cache.set(key, key, { ifAbsent: true })
         this.acknowledged.push(key)
+        if (epoch > this.#epoch) this.endedAt = this.#ackedAt
+        this.#ackedAt = performance.now()
         this.#epoch = Math.max(this.#epoch, epoch)
         if (this.#newer !== undefined && epoch > this.#newer.than) {
           this.#newer.resolve()
@@ -106,6 +116,15 @@ async function killOnce(client: Client, cluster: Cluster, writers: Writers): Pro
   return ms
 }
 
+async function handOverOnce(client: Client, cluster: Cluster, writers: Writers): Promise<number> {
+  await recovered(client, cluster)
+  await new Promise(resolve => setTimeout(resolve, BETWEEN_MS))
+  const newer = writers.acknowledgedAbove(writers.epoch)
+  await client.handover()
+  await newer
+  return performance.now() - writers.endedAt
+}
+
 async function countLost(cache: Values, keys: readonly string[]): Promise<number> {
   let lost = 0
   for (let at = 0; at < keys.length; at += READ_AT_ONCE) {
@@ -120,13 +139,19 @@ export interface FailoverOptions {
   readonly transport: string
   readonly strategy: string
   readonly nodes: number
+  /** How many masters are killed, or hand over. */
   readonly kills: number
+  /** 'kill' or 'handover'. */
+  readonly how: string
   /** Says every kill on stderr. */
   readonly verbose: boolean
 }
 
 export async function benchFailover(chosen: FailoverOptions): Promise<Row> {
-  const { transport, strategy } = chosen
+  const { transport, strategy, how } = chosen
+  if (how !== 'kill' && how !== 'handover')
+    throw new Error(`--how wants kill or handover, not ${how}`)
+  const once = how === 'kill' ? killOnce : handOverOnce
   const cluster = await Cluster.start(chosen)
   try {
     const client = await connect({ cluster: cluster.name, servers: [...cluster.servers] })
@@ -134,8 +159,8 @@ export async function benchFailover(chosen: FailoverOptions): Promise<Row> {
     const writers = new Writers(cache)
     const times: number[] = []
     while (times.length < chosen.kills) {
-      times.push(await killOnce(client, cluster, writers))
-      if (chosen.verbose) console.error(`kill ${times.length}: ${roundMs(times.at(-1) ?? 0)} ms`)
+      times.push(await once(client, cluster, writers))
+      if (chosen.verbose) console.error(`${how} ${times.length}: ${roundMs(times.at(-1) ?? 0)} ms`)
     }
     await recovered(client, cluster)
     await writers.stop()
@@ -144,7 +169,9 @@ export async function benchFailover(chosen: FailoverOptions): Promise<Row> {
     const sorted = times.sort((a, b) => a - b)
     await client.close()
     return {
-      ...{ bench: 'failover', transport, strategy, kills: times.length },
+      ...(how === 'kill'
+        ? { bench: 'failover', transport, strategy, kills: times.length }
+        : { bench: 'handover', transport, strategy, handovers: times.length }),
       ...{ p50Ms: roundMs(percentile(sorted, 0.5)), p99Ms: roundMs(percentile(sorted, 0.99)) },
       ...{ maxMs: roundMs(sorted.at(-1) ?? 0), acknowledged: acknowledged.length, failed, lost },
     }
@@ -155,7 +182,7 @@ export async function benchFailover(chosen: FailoverOptions): Promise<Row> {
 
 export async function main(args: string[]): Promise<void> {
   const names = { json: false, verbose: false, transport: 'tcp', strategy: 'master-slave' }
-  const chosen = options(args, { ...names, kills: 50, nodes: 3 })
+  const chosen = options(args, { ...names, how: 'kill', kills: 50, nodes: 3 })
   const row = await benchFailover(chosen)
   printer(chosen.json)(row)
   if (row.lost !== 0) process.exitCode = 1

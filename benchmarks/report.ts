@@ -57,7 +57,7 @@ export async function main(args: string[]): Promise<void> {
     lines.push(peersLine(row, goal))
   })
   const cluster = { transport: 'tcp', strategy: 'master-slave', nodes: 3, verbose: false }
-  const failover = await benchFailover({ ...cluster, kills })
+  const failover = await benchFailover({ ...cluster, kills, how: 'kill' })
   print(failover)
   lines.push('', '| kills | p50 | p99 | longest | acknowledged writes | lost |')
   lines.push('|---|---|---|---|---|---|', failoverLine(failover))

@@ -51,6 +51,16 @@ export const ERROR_CODES = {
     'the message names the option and a remedy',
   ),
   FRAME_TOO_BIG: row(false, 'a frame is larger than the limit', 'raise the limit on every node'),
+  HANDOVER_FAILED: row(
+    true,
+    'the node that was to take over did not; the old master leads on',
+    'look at `gcache status`, then try again or name another node',
+  ),
+  HANDOVER_REFUSED: row(
+    true,
+    'no slave, or not the named one, is in sync and answers',
+    'wait until `gcache status` shows it online, or name another node',
+  ),
   INTERNAL: row(false, 'an invariant was broken', 'report it with the message'),
   LIMIT: row(
     false,

@@ -4,6 +4,7 @@ import { clientTransport, systemWorld } from './defaults.js'
 
 export { masterSlave } from '../strategies/master-slave/index.js'
 export { tcp } from '../transports/tcp.js'
+export type { HandoverOptions } from './client/admin.js'
 export type { Client, ClientEvents, ClientOptions } from './client/connect.js'
 export type { ClusterMember, ClusterStatus } from './client/status.js'
 export type {
@@ -27,8 +28,16 @@ export type { MemberStatus, StrategyFactory, StrategyStatus } from './contracts/
 export type { TransportFactory } from './contracts/transport.js'
 export type { Ack, Member } from './contracts/types.js'
 export { type ErrorCode, GcacheError, type GcacheErrorOptions } from './errors.js'
-export { createNode, type Node, type NodeEvents, type NodeStatus, type RoleEvent } from './node.js'
+export {
+  type CloseOptions,
+  createNode,
+  type Node,
+  type NodeEvents,
+  type NodeStatus,
+  type RoleEvent,
+} from './node.js'
 export type { NamedStrategy, NodeOptions } from './options.js'
+export type { HandoverResult } from './wire/admin.js'
 /** For authors of strategies: a batch is the atom of a log. */
 export { continuesChain, decodeBatch, encodeBatch } from './wire/batch.js'
 

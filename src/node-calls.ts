@@ -3,11 +3,14 @@
  * process or another over the peer link. The engine may answer from inside a request; Calls must
  * not hear of it there, so answers in process wait for the end of the running task.
  */
+import { AdminAsks, type HandoverOptions } from './client/admin.js'
 import { Calls, DEFAULT_TIMEOUT_MS } from './client/calls.js'
 import type { Clock, Random } from './contracts/environment.js'
 import type { Standing } from './contracts/strategy.js'
 import type { SendResult } from './contracts/transport.js'
 import type { PeerId } from './contracts/types.js'
+import type { HandoverResult } from './wire/admin.js'
+import { decodeControl } from './wire/control.js'
 import { FRAME } from './wire/requests.js'
 
 /** What it needs of the engine. */
@@ -28,6 +31,7 @@ export class NodeCalls {
   readonly #self: PeerId
   readonly #engine: CallEngine
   readonly #calls: Calls
+  readonly #admin: AdminAsks
   #answers: Uint8Array[] = []
   #master: PeerId | undefined
   readonly #reply = (frame: Uint8Array): void => {
@@ -52,6 +56,11 @@ export class NodeCalls {
         if (target !== this.#self) this.#engine.flush(target)
       },
     })
+    this.#admin = new AdminAsks({
+      clock: options.clock,
+      send: (target, frame) => this.#send(target, frame),
+      flush: target => this.#engine.flush(target),
+    })
   }
 
   get port(): Calls {
@@ -74,7 +83,13 @@ export class NodeCalls {
     this.#calls.onWritable(peer)
   }
 
+  /** Asks whoever leads to hand over, this node or another. */
+  handover(options: HandoverOptions): Promise<HandoverResult> {
+    return this.#admin.handover(options, () => this.#master)
+  }
+
   onLinkDown(peer: PeerId): void {
+    this.#admin.onLinkDown(peer)
     this.#calls.onTargetDown(peer)
   }
 
@@ -86,11 +101,16 @@ export class NodeCalls {
   /** Every pending call is rejected with CLOSED. */
   close(): void {
     this.#calls.close()
+    this.#admin.stop()
   }
 
   #take(peer: PeerId, frame: Uint8Array): void {
     if (frame[0] === FRAME.reply) this.#calls.onReply(peer, frame)
     else if (frame[0] === FRAME.event) this.#calls.onEvent(peer, frame)
+    else if (frame[0] === FRAME.control) {
+      const message = decodeControl(frame)
+      if (message.type === 'admin-reply') this.#admin.onReply(peer, message)
+    }
   }
 
   #send(target: PeerId, frame: Uint8Array): SendResult {

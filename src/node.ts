@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'eventemitter3'
 import { createCache } from './cache/cache.js'
 import { checkOptions, KNOWN } from './cache/options.js'
+import type { HandoverOptions } from './client/admin.js'
 import { makeTransport } from './client/transport.js'
 import type { Cache, CodecChoice } from './contracts/cache.js'
 import type { Logger } from './contracts/environment.js'
@@ -29,6 +30,7 @@ import { polling } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
 import { KeyValueStore } from './store/key-value.js'
 import { MemoryLog } from './store/memory-log.js'
+import type { HandoverResult } from './wire/admin.js'
 
 export type { NodeOptions } from './options.js'
 
@@ -47,12 +49,15 @@ export interface RoleEvent {
 
 /**
  * 'error' comes once, when the node stops because an invariant broke; nothing throws if nobody
- * listens. 'failover', 'divergence', 'lag' and others are the strategy's reports, with its fields.
+ * listens. 'failover', 'handover', 'divergence', 'lag' and others are the strategy's reports, with
+ * its fields.
  */
 export interface NodeEvents {
   role: [event: RoleEvent]
   error: [error: GcacheError]
   failover: [fields: Record<string, unknown>]
+  /** `state`: on the old master 'begun', 'sent', 'refused' or 'failed', on the new one 'done'. */
+  handover: [fields: Record<string, unknown>]
   divergence: [fields: Record<string, unknown>]
   lag: [fields: Record<string, unknown>]
 }
@@ -73,12 +78,34 @@ export interface Node {
   status(): NodeStatus
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this
   off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this
-  /** Ends links and pending calls (CLOSED); resolves when nothing is open. Idempotent. */
-  close(): Promise<void>
+  /**
+   * Gives mastership to `to`, or to the in-sync slave of lowest ordinal; asked of a slave, it asks
+   * the master. No call fails by it: writes wait for some ms. Resolves once the former master
+   * knows the new one. Rejects with CONFIG (no such member), HANDOVER_REFUSED (nobody, or not
+   * `to`, is in sync and answers), BUSY, HANDOVER_FAILED (the former master leads on), and by its
+   * deadline (`timeoutMs`) with NOT_READY, NOT_MASTER or TIMEOUT.
+   */
+  handover(options?: HandoverOptions): Promise<HandoverResult>
+  /**
+   * A master hands over first, within 2 s, unless `handover` is false; where no slave is in sync it
+   * closes at once. Then ends links and pending calls (CLOSED); resolves when nothing is open.
+   * Idempotent: the first call decides.
+   */
+  close(options?: CloseOptions): Promise<void>
+}
+
+export interface CloseOptions {
+  /** Default true. */
+  handover?: boolean
 }
 
 const READY_MS = 30_000
 const READY_STEP_MS = 20
+/** A closing master gives its place away within it. */
+const HANDOVER_MS_MAX = 2_000
+/** Then its own calls, asked again of the new master, may end within it. */
+const DRAIN_MS_MAX = 500
+const DRAIN_STEP_MS = 2
 
 const SILENCE: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -174,7 +201,7 @@ class EngineNode implements Node {
     try {
       await this.#engine.start()
     } catch (error) {
-      await this.close()
+      await this.close({ handover: false })
       throw error
     }
     this.#address = this.#engine.address
@@ -214,15 +241,42 @@ class EngineNode implements Node {
     return this
   }
 
-  close(): Promise<void> {
-    this.#closed ??= this.#close()
-    return this.#closed
+  async handover(options: HandoverOptions = {}): Promise<HandoverResult> {
+    this.#assertOpen()
+    checkOptions(options, KNOWN.handover)
+    return await this.#calls.handover(options)
   }
 
-  async #close(): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkOptions(options, KNOWN.close)
+    this.#closed ??= this.#close(options.handover ?? true)
+    await this.#closed
+  }
+
+  async #close(handover: boolean): Promise<void> {
+    if (handover && (await this.#handOver())) await this.#drain()
+    this.#engine.farewell()
     this.#port.close()
     this.#calls.close()
     await this.#engine.stop()
+  }
+
+  /** True if another node leads now. */
+  #handOver(): Promise<boolean> {
+    const { role, serving } = this.#engine.standing
+    if (role !== 'master' || !serving) return Promise.resolve(false)
+    return new Promise(resolve => {
+      this.#engine.handover(undefined, HANDOVER_MS_MAX, error => resolve(error === undefined))
+    })
+  }
+
+  /** New calls are refused; those under way end with the new master. */
+  async #drain(): Promise<void> {
+    const { port } = this.#calls
+    const until = systemClock.now() + DRAIN_MS_MAX
+    port.refuseNew()
+    while (port.pending > 0 && systemClock.now() < until)
+      await new Promise<void>(resolve => systemClock.after(DRAIN_STEP_MS, resolve))
   }
 
   #isReady(): boolean {
@@ -255,7 +309,7 @@ class EngineNode implements Node {
   #onFatal(cause: unknown): void {
     const text = cause instanceof Error ? cause.message : String(cause)
     const error = new GcacheError('INTERNAL', `node ${this.id} stopped: ${text}`, { cause })
-    void this.close()
+    void this.close({ handover: false })
     this.#emit('error', error)
   }
 

@@ -44,6 +44,8 @@ const facts = {
   voter: true,
 }
 
+const handedOver = { type: 'prepare', epoch, ...facts, handover: older } as never
+
 const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage, { type: T }> } = {
   append: {
     type: 'append',
@@ -126,6 +128,7 @@ const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage,
   },
   'copy-end': { type: 'copy-end', epoch, copy: 2, slices: 1, next: 8 },
   fenced: { type: 'fenced', epoch: older, promised: epoch, master: 'b' },
+  handover: { type: 'handover', epoch, next: 8 },
 }
 
 function codeOf(task: () => unknown): string {
@@ -145,6 +148,12 @@ describe('messages between nodes', () => {
     expect(bytes[0]).toBeGreaterThanOrEqual(0x40)
     expect(codec.decode(bytes)).toEqual(message)
     expect(codec.decode(expectGolden(`master-slave-${type}`, bytes))).toEqual(message)
+  })
+
+  it('a prepare of a handover names the epoch that ends', () => {
+    const bytes = Buffer.from(codec.encode(handedOver))
+    expect(codec.decode(bytes)).toEqual(handedOver)
+    expect(codec.decode(expectGolden('master-slave-prepare-handover', bytes))).toEqual(handedOver)
   })
 
   it.each(Object.entries(messages))('%s cut anywhere is a PROTOCOL_ERROR', (_, message) => {
@@ -176,6 +185,12 @@ const controls: Control[] = [
   { type: 'unwatch', id: 2 },
   { type: 'hint', epoch: 513 },
   { type: 'farewell' },
+  { type: 'admin', id: 3, command: 'handover', to: 'b' },
+  {
+    type: 'admin-reply',
+    id: 3,
+    ...{ code: '', message: '', from: 'a', to: 'b', epoch: 513, tookMs: 4.5 },
+  },
 ]
 
 describe('control frames', () => {

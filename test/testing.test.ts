@@ -357,7 +357,7 @@ describe('a simulation', { timeout: 60_000 }, () => {
     const result = simulate(options, { ...ORDINAL, strategy })
     expect(result.violation?.law).toBe('I20')
     const text = explain(options, result, 'crashes')
-    expect(text).toContain('npm run sim -- --seeds 1 --seed 4 --seconds 60 --style "crashes"')
+    expect(text).toContain('--seed 4 --profile ordinal --seconds 60 --style "crashes"')
     expect(text).toContain('"style":"crashes"')
   })
 })

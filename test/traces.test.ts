@@ -170,6 +170,24 @@ describe('traces', () => {
     await expect(script.end()).toMatchFileSnapshot(traceOf('fencing'))
   })
 
+  test('a master hands over: it holds a write, which comes again to the target', async () => {
+    const script = new Script(3)
+    script.set('before')
+    script.run(100)
+    script.record()
+    script.say('a gives its place to b')
+    script.cluster
+      .node('a')
+      .engine.handover('b', 1_000, (_, result) =>
+        script.say(`done: ${result?.from} -> ${result?.to} in ${result?.tookMs.toFixed(1)} ms`),
+      )
+    script.run(3)
+    script.say('a write, while a holds')
+    script.set('held')
+    script.run(300)
+    await expect(script.end()).toMatchFileSnapshot(traceOf('handover'))
+  })
+
   test('the lowest ordinal restarts empty and takes nothing from anybody', async () => {
     const script = new Script(3)
     script.set('kept')

@@ -25,6 +25,8 @@ export const KNOWN = {
   scan: { ...CALL, prefix: 'prefix', pageSize: 'page' },
   watch: { prefix: 'prefix', signal: 'signal' },
   cache: { ...CALL, codec: 'any' },
+  handover: { ...CALL, to: 'prefix' },
+  close: { handover: 'flag' },
 } as const satisfies Record<string, Record<string, Kind>>
 
 /** Throws CONFIG for what is no object, a name that `known` lacks or a value of the wrong kind,

@@ -54,6 +54,8 @@ const SWEEP_MS = 25
 const LATE_MS = 100
 const BACKOFF_MS_MIN = 20
 const BACKOFF_MS_MORE = 30
+/** Between two masters somebody serves in some ms: asked again after it, then twice as long ... */
+const BACKOFF_MS_FIRST = 3
 /** Codes that apply decided: final, and the same however often the write was sent. */
 const DECIDED = new Set<ErrorCode>([
   'ALREADY_EXISTS',
@@ -87,12 +89,15 @@ export class Calls implements CachePort {
   #sweepTimer: Timer | undefined
   #backoff: Timer | undefined
   #backoffCode: ErrorCode | undefined
+  /** Pauses since the last call that ended. */
+  #backoffs = 0
   #congested = false
   #answers = 0
   #answersSeen = 0
   #silentSince = 0
   #spared = false
   #closed = false
+  #refusing = false
 
   constructor(env: CallsEnv) {
     this.#env = env
@@ -227,6 +232,11 @@ export class Calls implements CachePort {
     this.#watches.onEvent(target, frame)
   }
 
+  /** Takes no new calls (CLOSED); those under way end as ever. */
+  refuseNew(): void {
+    this.#refusing = true
+  }
+
   /** Rejects every pending call with CLOSED. Idempotent. */
   close(): void {
     this.#closed = true
@@ -249,6 +259,7 @@ export class Calls implements CachePort {
   remove(call: Call): void {
     this.#table.remove(call)
     this.#bytes -= call.value.length
+    this.#backoffs = 0
     call.settled = true
     if (call.window !== undefined) call.window.answer(call.seq)
   }
@@ -281,7 +292,7 @@ export class Calls implements CachePort {
   }
 
   #submit(call: Call, timeoutMs: number): Promise<unknown> {
-    if (this.#closed) return this.#refuse(call, 'CLOSED', 'the client was closed')
+    if (this.#closed || this.#refusing) return this.#refuse(call, 'CLOSED', 'the client was closed')
     const bytes = this.#bytes + call.value.length
     if (this.#table.full || (bytes > LIMITS.callQueueBytesMax && call.value.length > 0))
       return this.#refuse(call, 'BUSY', `${this.pending} calls, ${bytes} bytes are unanswered`)
@@ -348,7 +359,9 @@ export class Calls implements CachePort {
     this.#backoffCode = code
     if (this.#backoff !== undefined) return
     this.#outbox.route(undefined)
-    const delayMs = BACKOFF_MS_MIN + this.#env.random.next() * BACKOFF_MS_MORE
+    const fullMs = BACKOFF_MS_MIN + this.#env.random.next() * BACKOFF_MS_MORE
+    const soonMs = code === 'BUSY' ? fullMs : BACKOFF_MS_FIRST * 2 ** this.#backoffs++
+    const delayMs = Math.min(fullMs, soonMs)
     this.#backoff = this.#env.clock.after(delayMs, () => {
       this.#endBackoff()
       this.#reopen()

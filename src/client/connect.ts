@@ -11,6 +11,8 @@ import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { Transport, TransportFactory } from '../contracts/transport.js'
 import type { PeerId } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
+import type { HandoverResult } from '../wire/admin.js'
+import type { HandoverOptions } from './admin.js'
 import { Calls } from './calls.js'
 import type { ServerLink } from './links.js'
 import { type Failover, type LinkChange, Routing } from './routing.js'
@@ -136,6 +138,18 @@ export class Client {
     if (this.#closed) return Promise.reject(new GcacheError('CLOSED', 'the client was closed'))
     const timeoutMs = Math.min(STATUS_MS_MAX, this.#timeoutMs)
     return this.#routing.asks.ask(this.#options.cluster, timeoutMs)
+  }
+
+  /**
+   * Gives mastership to `to`, or to the in-sync slave of lowest ordinal; resolves once the former
+   * master knows the new one. Rejects with CONFIG (no such member), HANDOVER_REFUSED (nobody, or
+   * not `to`, is in sync and answers), BUSY, HANDOVER_FAILED (the former master leads on), and by
+   * its deadline with NOT_READY, NOT_MASTER or TIMEOUT.
+   */
+  async handover(options: HandoverOptions = {}): Promise<HandoverResult> {
+    if (this.#closed) throw new GcacheError('CLOSED', 'the client was closed')
+    checkCallOptions(options, KNOWN.handover)
+    return await this.#routing.admin.handover(options, () => this.#routing.route)
   }
 
   on<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {

@@ -9,6 +9,7 @@ import type { PeerId, Session } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import { decodeControl, encodeControl } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
+import { AdminAsks } from './admin.js'
 import type { Calls } from './calls.js'
 import { ClientLinks, type ServerLink, type View } from './links.js'
 import { StatusAsks } from './status.js'
@@ -50,6 +51,7 @@ const LOWER_EPOCH_AFTER_MS = 1_000
 export class Routing implements TransportHandler {
   readonly links: ClientLinks
   readonly asks: StatusAsks
+  readonly admin: AdminAsks
   readonly #env: RoutingEnv
   #routed: ServerLink | undefined
   #master: { node: PeerId; epoch: number } | undefined
@@ -62,6 +64,12 @@ export class Routing implements TransportHandler {
     this.#env = env
     this.links = new ClientLinks(env)
     this.asks = new StatusAsks(env, this.links)
+    const { clock, transport } = env
+    this.admin = new AdminAsks({
+      clock,
+      send: (peer, frame) => transport.send(peer, frame),
+      flush: peer => transport.flush?.(peer),
+    })
     this.#lostAt = env.clock.now()
   }
 
@@ -70,10 +78,16 @@ export class Routing implements TransportHandler {
     return this.#routed === undefined ? undefined : this.#master
   }
 
+  /** The link that calls go over. */
+  get route(): PeerId | undefined {
+    return this.#routed?.peer
+  }
+
   stop(): void {
     this.#stopped = true
     this.links.stop()
     this.asks.stop()
+    this.admin.stop()
   }
 
   onLinkUp(peer: PeerId, session: Session): void {
@@ -90,6 +104,7 @@ export class Routing implements TransportHandler {
     this.links.onDown(link, session, loss, cause)
     this.asks.onLink(link)
     if (wasUp) this.#env.calls.onTargetDown(peer)
+    if (wasUp) this.admin.onLinkDown(peer)
     this.#choose()
     const { address, node, reason } = link
     this.#env.onLink({ address, node, up: false, reason })
@@ -130,6 +145,9 @@ export class Routing implements TransportHandler {
       case 'farewell':
         link.view = undefined
         this.#choose()
+        return
+      case 'admin-reply':
+        this.admin.onReply(peer, message)
         return
       case 'status-reply':
         this.asks.onReply(link, message.id, message.status)

@@ -65,6 +65,9 @@ export type Input<M> =
   | { kind: 'view'; view: number; members: readonly Member[] }
   /** A client has not heard the master: evidence, never authority. */
   | { kind: 'hint'; identity: string }
+  /** 'handover' (to `peer`, or to whom the strategy chooses) is answered in this step by a report
+   *  'handover' of state 'begun', or 'refused' with `code` and `message`; later by another master
+   *  in `become`, or by one of state 'failed'. What a strategy does not know it passes over. */
   | { kind: 'admin'; command: AdminCommand; group: GroupId; peer?: PeerId }
 
 export type SnapshotState = 'more' | 'done' | 'overflow'

@@ -21,6 +21,7 @@ import { GcacheError } from '../errors.js'
 import { type Control, decodeControl, encodeControl } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
 import type { Effect } from './effect-queue.js'
+import { type HandoverEnd, Handovers } from './handovers.js'
 import { Housekeeping } from './housekeeping.js'
 import { Links } from './links.js'
 import { Pump } from './pump.js'
@@ -79,6 +80,7 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #requests: Requests
   readonly #watches: Watches
   readonly #housekeeping: Housekeeping
+  readonly #handovers: Handovers
   readonly #clients = new Map<PeerId, Session>()
   readonly #sessions = new Map<PeerId, Session>()
   readonly #snapshots = new Set<number>()
@@ -128,6 +130,22 @@ export class Engine<M = unknown> implements TransportHandler {
       disconnect: (peer, cause) => transport.disconnect(peer, cause),
     })
     this.#watches = new Watches({ store, send })
+    this.#handovers = new Handovers({
+      self,
+      clock,
+      standing: () => this.standing,
+      command: peer =>
+        this.feed({
+          kind: 'admin',
+          command: 'handover',
+          group: 0,
+          ...(peer === undefined ? {} : { peer }),
+        }),
+      send: (peer, frame) => {
+        send(peer, frame)
+        flush(peer)
+      },
+    })
     this.#housekeeping = new Housekeeping({
       store,
       clock,
@@ -159,6 +177,7 @@ export class Engine<M = unknown> implements TransportHandler {
   async stop(): Promise<void> {
     this.#stopped = true
     this.#timer?.cancel()
+    this.#handovers.stop()
     this.#links.stop()
     await this.#options.transport.stop()
   }
@@ -183,6 +202,21 @@ export class Engine<M = unknown> implements TransportHandler {
 
   get defaultAck() {
     return this.#strategy.defaultAck
+  }
+
+  /** Gives mastership to `to`, or to the slave that the strategy chooses; `end` is called once,
+   *  perhaps before this returns. */
+  handover(to: PeerId | undefined, timeoutMs: number, end: HandoverEnd): void {
+    this.#handovers.begin(to, timeoutMs, end)
+  }
+
+  /** Tells the clients to go elsewhere: this node is about to stop. */
+  farewell(): void {
+    const frame = encodeControl({ type: 'farewell' })
+    for (const peer of this.#clients.keys()) {
+      this.#options.transport.send(peer, frame)
+      this.#options.transport.flush?.(peer)
+    }
   }
 
   feed(input: Input<M>): void {
@@ -282,6 +316,8 @@ export class Engine<M = unknown> implements TransportHandler {
         return this.#watches.onControl(peer, session, message)
       case 'hint':
         return this.feed({ kind: 'hint', identity: peer })
+      case 'admin':
+        return this.#handovers.onControl(peer, message)
       default:
         if (!this.#links.isMember(peer))
           throw new GcacheError('PROTOCOL_ERROR', `a client sent ${message.type}`)
@@ -364,6 +400,7 @@ export class Engine<M = unknown> implements TransportHandler {
         return this.#become(effect.standing)
       case 'report':
         this.#options.logger.info(effect.fields, effect.event)
+        this.#handovers.onReport(effect.event, effect.fields)
         this.events.emit('report', effect.event, effect.fields)
         return
       case 'disconnect':
@@ -442,6 +479,7 @@ export class Engine<M = unknown> implements TransportHandler {
       this.#options.transport.send(peer, frame)
       this.#options.transport.flush?.(peer)
     }
+    this.#handovers.onStanding(standing)
     this.events.emit('standing', standing)
   }
 

@@ -7,6 +7,7 @@ import { Command } from 'commander'
 import { delCommand } from './commands/del.js'
 import { demoCommand, demoShopCommand } from './commands/demo.js'
 import { getCommand } from './commands/get.js'
+import { handoverCommand } from './commands/handover.js'
 import { scanCommand } from './commands/scan.js'
 import { serveCommand } from './commands/serve.js'
 import { setCommand } from './commands/set.js'
@@ -26,6 +27,7 @@ function program(): Command {
   for (const command of [
     serveCommand(),
     statusCommand(),
+    handoverCommand(),
     getCommand(),
     setCommand(),
     delCommand(),

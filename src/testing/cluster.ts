@@ -334,6 +334,9 @@ export class SimulatedCluster implements World {
       onResult: (offset, outcome, version) => {
         for (const checker of checkers) checker.onResult?.(life, offset, outcome, version)
       },
+      onReport: (event, fields) => {
+        for (const checker of checkers) checker.onReport?.(life, event, fields)
+      },
       onFatal: error => {
         if (this.violation === undefined)
           this.violation = new Violation('INTERNAL', `${life} stopped: ${error}`, this.now())

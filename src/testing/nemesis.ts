@@ -33,6 +33,10 @@ export interface FaultRates {
   clockJump: number
   clockJumpMsMax: number
   hint: number
+  /** A planned change of the master. */
+  handover: number
+  /** Of handovers: the target or the master meets something in the middle. */
+  mishapShare: number
 }
 
 export const NO_FAULTS: FaultRates = {
@@ -56,6 +60,8 @@ export const NO_FAULTS: FaultRates = {
   clockJump: 0,
   clockJumpMsMax: 0,
   hint: 0,
+  handover: 0,
+  mishapShare: 0,
 }
 
 const EVERY_MS = 50
@@ -120,6 +126,7 @@ export class Nemesis {
       if (clients.length > 0) this.#random.pick(clients).hint(this.#anyone())
       this.#count('hint')
     }
+    if (this.#happens(rates.handover)) this.#handover(rates.mishapShare)
   }
 
   #processes(rates: FaultRates): void {
@@ -207,6 +214,27 @@ export class Nemesis {
       if (this.#running && other !== undefined && other !== master)
         if (this.#mayForget(other.id)) cluster.crash(other.id)
       cluster.mendAll()
+    })
+  }
+
+  #handover(mishapShare: number): void {
+    const cluster = this.#cluster
+    const random = this.#random
+    const master = cluster.master()
+    const others = cluster.members.filter(({ id }) => id !== master?.id)
+    if (master === undefined || others.length === 0) return
+    const target = random.pick(others).id
+    master.engine.handover(random.chance(0.7) ? target : undefined, 5_000, () => undefined)
+    this.#count('handover')
+    if (!random.chance(mishapShare)) return
+    const fate = random.below(4)
+    const who = random.chance(0.3) ? master.id : target
+    const ms = random.pick([100, 400, 1_100, 1_500])
+    cluster.clock.after(random.next() * 12, () => {
+      if (!this.#running) return
+      if (fate === 0) cluster.crash(who)
+      else if (fate === 1) cluster.clog(master.id, target, ms)
+      else cluster.stall(who, ms)
     })
   }
 

@@ -24,6 +24,7 @@ export interface NodeHooks extends Omit<StrategyWatcher, 'onInput'> {
   onTruncate: ConstructorParameters<typeof ObservedLog>[1]['onTruncate']
   onReset: ConstructorParameters<typeof ObservedLog>[1]['onReset']
   onResult: ConstructorParameters<typeof ObservedStore>[1]['onResult']
+  onReport(event: string, fields: Record<string, unknown>): void
   onFatal(error: unknown): void
 }
 
@@ -94,6 +95,7 @@ export class SimulatedNode implements LiveNode {
     this.running = true
     this.paused = false
     this.engine = this.#makeEngine(incarnation, hooks)
+    this.engine.events.on('report', (event, fields) => hooks.onReport(event, fields))
     this.engine.events.on('fatal', error => hooks.onFatal(error))
     void this.engine.start()
   }

@@ -14,6 +14,7 @@ import { noWriteTwice } from './checkers/duplicates.js'
 import { oneMasterPerEpoch, promisesNeverFall } from './checkers/epochs.js'
 import { nothingExpiresEarly } from './checkers/expiry.js'
 import { failovers } from './checkers/failovers.js'
+import { givenEpochsStayOver } from './checkers/handovers.js'
 import { callsAreLinearizable, keepsRecords } from './checkers/linearizable.js'
 import { nothingIsLost } from './checkers/nothing-lost.js'
 import { prefixesAgree } from './checkers/prefixes.js'
@@ -92,6 +93,7 @@ export function addCheckers(
     nothingExpiresEarly(cluster),
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes), env.ack, options.witness),
     everyProposalEnds(cluster, env.ackTimeoutMs),
+    givenEpochsStayOver(cluster),
     promotions,
     acked,
     buffersAreBounded(cluster, {

@@ -26,8 +26,11 @@ export const STYLES = [
   'resync',
   'clocks',
   'everything',
+  'handovers',
 ] as const
 export type Style = (typeof STYLES)[number]
+/** Drawn as ever; handovers are drawn apart, so that most seeds keep their meaning. */
+const DRAWN = STYLES.filter(style => style !== 'handovers')
 
 export const PROFILES = ['ordinal', 'strict', 'majority'] as const
 export type SimulatedProfile = (typeof PROFILES)[number]
@@ -93,13 +96,16 @@ export function drawOptions(
   profile: SimulatedProfile = 'ordinal',
 ): SimulationOptions {
   const random = seededRandom(seed)
-  const drawn = random.pick(STYLES)
+  const late = seededRandom(seed ^ 0x4a0d)
+  const usual = random.pick(DRAWN)
+  const drawn = late.chance(0.05) ? 'handovers' : usual
   const options = baseOptions(seed, seconds, style ?? drawn, random)
   if (random.chance(0.3))
     options.snapshotPendingBytesMax = 2_000 + 10 * options.workload.valueBytesMax
   applyStyle(options, random)
+  addHandovers(options, late)
   if (options.nodes === 1)
-    options.faults = { ...options.faults, split: 0, cut: 0, ambush: 0, coup: 0 }
+    options.faults = { ...options.faults, split: 0, cut: 0, ambush: 0, coup: 0, handover: 0 }
   const least = options.nodes > 2 ? 2 : 1
   options.core = random.chance(0.6)
     ? options.nodes
@@ -246,7 +252,34 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
       return
     case 'everything':
       return everything(options, random)
+    case 'handovers':
+      return handovers(options, random)
   }
+}
+
+/** In every seventh seed, whatever else happens. */
+function addHandovers(options: SimulationOptions, random: SeededRandom): void {
+  if (options.style === 'handovers' || !random.chance(0.15)) return
+  options.faults = { ...options.faults, handover: random.pick([0.1, 0.5]) }
+  options.steadyAfterMs = undefined
+}
+
+/** Without mishaps no call may notice; with them an old epoch must stay over. */
+function handovers(options: SimulationOptions, random: SeededRandom): void {
+  const { faults, workload } = options
+  options.nodes = random.pick([2, 3, 3, 5])
+  fillClocks(options, random)
+  faults.handover = random.pick([0.3, 1, 3])
+  faults.mishapShare = random.pick([0, 0.4])
+  faults.restart = 1
+  workload.rate = 30
+  if (faults.mishapShare > 0) {
+    workload.acks = random.pick([['slaves:1'], ['master', 'slaves:1'], ['insync']] as const)
+    return
+  }
+  workload.deaths = 0
+  options.mayLose = false
+  options.calmAfterMs = 8_000
 }
 
 /** As long as nobody may be declared dead for. */

@@ -97,6 +97,20 @@ export type Control =
   | { type: 'hint'; epoch: number }
   /** Node to client: this node leaves; go elsewhere. */
   | { type: 'farewell' }
+  /** To the master: give your place to `to`, '' for whom you choose. Nobody is asked for a proof
+   *  yet: whoever reaches a node may do so. */
+  | { type: 'admin'; id: number; command: string; to: string }
+  /** `code` '' and the new master's name, or a code and why. NOT_MASTER: `to` is, if known. */
+  | {
+      type: 'admin-reply'
+      id: number
+      code: string
+      message: string
+      from: string
+      to: string
+      epoch: number
+      tookMs: number
+    }
 
 const CONTROL_FIELDS: Record<Control['type'], Fields> = {
   view: { node: 'text', master: 'text', epoch: 'whole', serving: 'flag', members: 'list' },
@@ -106,6 +120,16 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
   unwatch: { id: 'whole' },
   hint: { epoch: 'whole' },
   farewell: {},
+  admin: { id: 'whole', command: 'text', to: 'text' },
+  'admin-reply': {
+    id: 'whole',
+    code: 'text',
+    message: 'text',
+    from: 'text',
+    to: 'text',
+    epoch: 'whole',
+    tookMs: 'number',
+  },
 }
 
 export function encodeControl(message: Control): Uint8Array {

@@ -16,6 +16,7 @@ import { onAdmit } from './admission.js'
 import { considerBootstrap } from './bootstrap.js'
 import { advanceCopy, onSnapshot, onSync, stopCopy } from './copy.js'
 import { catchUp, takeBack } from './feed.js'
+import { holdsWrites, onAdmin, onHandover, onTargetAck, tickHandover } from './handover.js'
 import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
 import { type Message, messageCodec } from './messages.js'
 import { checkMembers, type MasterSlaveOptions, type Settings, settingsOf } from './options.js'
@@ -90,7 +91,9 @@ class MasterSlave implements ReplicationStrategy<Message> {
     const s = this.#s
     switch (input.kind) {
       case 'propose':
-        return propose(s, effects, input.proposals)
+        if (!holdsWrites(s)) return propose(s, effects, input.proposals)
+        for (const { id } of input.proposals) effects.reject(id, 'NOT_READY', true)
+        return
       case 'message':
         return this.#onMessage(effects, input)
       case 'tick':
@@ -111,7 +114,7 @@ class MasterSlave implements ReplicationStrategy<Message> {
       case 'read':
         return effects.reject(input.id, 'CONFIG', true)
       case 'admin':
-        return
+        return onAdmin(s, effects, input)
       default:
         unreachable(input)
     }
@@ -132,7 +135,8 @@ function dispatch(s: GroupState, effects: Sink, peer: Peer, m: Message): void {
     case 'append':
       return onAppend(s, effects, peer, m)
     case 'append-ack':
-      return onAck(s, effects, peer, m)
+      onAck(s, effects, peer, m)
+      return onTargetAck(s, effects, peer, m)
     case 'heartbeat':
       return onHeartbeat(s, effects, peer, m)
     case 'state':
@@ -169,6 +173,8 @@ function dispatch(s: GroupState, effects: Sink, peer: Peer, m: Message): void {
       return // for witnesses
     case 'fenced':
       return onFenced(s, effects, peer, m)
+    case 'handover':
+      return onHandover(s, effects, peer, m)
     default:
       unreachable(m)
   }
@@ -185,6 +191,7 @@ function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; late
   if (s.role === 'master') {
     if (jumped && s.peers.size > 0) doubt(s, effects)
     tickMaster(s, effects)
+    tickHandover(s, effects)
   } else if (s.role === 'candidate') tickCandidate(s, effects)
   else if (s.data === 'ready') {
     if (!s.commitsLate || s.voter) watchMaster(s, effects)
@@ -265,7 +272,10 @@ function onLinkDown(
   }
   if (s.role === 'slave' && s.data === 'ready' && (!s.commitsLate || s.voter))
     watchMaster(s, effects)
-  if (s.role === 'master') tickMaster(s, effects)
+  if (s.role === 'master') {
+    tickMaster(s, effects)
+    tickHandover(s, effects)
+  }
 }
 
 function onFlow(

@@ -211,6 +211,7 @@ export function stepDown(s: GroupState, effects: Sink): void {
   s.serving = false
   s.doubtAt = 0
   s.outOfTouch = false
+  s.handover = undefined
   s.waiting?.rejectAll(effects)
   s.waiting = undefined
   for (const peer of s.peers.values()) {

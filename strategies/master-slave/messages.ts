@@ -78,7 +78,8 @@ export type Message =
   | StateMessage
   | { type: 'probe'; epoch: Epoch; nonce: number }
   | { type: 'probe-reply'; epoch: Epoch; nonce: number; hears: boolean }
-  | ({ type: 'prepare'; epoch: Epoch } & LogFacts)
+  /** `handover`: the epoch whose master gives its place to the sender. */
+  | ({ type: 'prepare'; epoch: Epoch; handover?: Epoch } & LogFacts)
   | ({ type: 'promise'; epoch: Epoch } & LogFacts)
   | { type: 'refuse'; epoch: Epoch; promised: Epoch; hears: boolean }
   | { type: 'pull'; epoch: Epoch; from: Offset }
@@ -118,6 +119,8 @@ export type Message =
   /** To a witness: the log goes up to `next`, and its last entry is of `lastEpoch`. */
   | { type: 'header'; epoch: Epoch; lastEpoch: Epoch; next: Offset }
   | { type: 'fenced'; epoch: Epoch; promised: Epoch; master: string }
+  /** To a slave whose log ends at `next`, as the master's does: take over. */
+  | { type: 'handover'; epoch: Epoch; next: Offset }
 
 const KIND = {
   append: 0x40,
@@ -182,9 +185,10 @@ const PACKED: Record<string, Fields> = {
   'copy-end': { copy: 'whole', slices: 'whole', next: 'whole' },
   admit: { history: 'text', next: 'whole' },
   fenced: { master: 'text' },
+  handover: { next: 'whole' },
 }
 /** Fields that hold epochs; an epoch travels as [number, incarnation]. */
-const EPOCH_FIELDS = ['epoch', 'promised', 'lastEpoch'] as const
+const EPOCH_FIELDS = ['epoch', 'promised', 'lastEpoch', 'handover'] as const
 const OF_TYPE: Record<string, readonly string[]> = {
   state: ['epoch', 'promised', 'lastEpoch'],
   prepare: ['epoch', 'lastEpoch'],
@@ -343,6 +347,7 @@ function unpack(frame: Uint8Array): Message {
     throw new GcacheError('PROTOCOL_ERROR', 'unknown message between nodes')
   checkFields(message, PACKED[type])
   for (const name of OF_TYPE[type] ?? ['epoch']) message[name] = toEpoch(message[name])
+  if (message.handover !== undefined) message.handover = toEpoch(message.handover)
   if (Array.isArray(message.starts))
     message.starts = message.starts.map(start => ({
       epoch: toEpoch(start),

@@ -12,6 +12,7 @@ import { OP, writePlain } from '../../src/wire/command.js'
 import { Waiting } from './acks.js'
 import { writeCharter } from './admission.js'
 import { feedWitnesses } from './feed.js'
+import { hasPromiseOfOld, isHandedOver, promiseWaitMs } from './handover.js'
 import { serveIfReady, settle, stepDown } from './master.js'
 import type { Message } from './messages.js'
 import { isOlderHistory, orphan } from './slave.js'
@@ -24,6 +25,10 @@ export interface Candidacy {
   readonly epoch: Epoch
   readonly since: number
   readonly from: PeerId | undefined
+  /** The epoch whose master gives its place to this node. */
+  readonly handover: Epoch | undefined
+  /** Linked and perhaps stopped: not waited for like a busy slave. */
+  readonly doubted: PeerId | undefined
   phase: 'prepare' | 'pull'
   asked: Set<PeerId>
   promises: Map<PeerId, Of<'promise'>>
@@ -41,7 +46,13 @@ const PROMISED_WAIT_MS = 1_000
 /** A new master waits so long for its slaves before it serves. */
 const GRACE_MS = 300
 
-export function startPromotion(s: GroupState, effects: Sink): void {
+/** `handover`: that epoch's master gives its place away. `doubted`: who may be stopped, if it is
+ *  not the master followed so far. */
+export function startPromotion(
+  s: GroupState,
+  effects: Sink,
+  { handover, doubted }: { handover?: Epoch; doubted?: PeerId } = {},
+): void {
   const from = s.master
   stepDown(s, effects)
   orphan(s, effects)
@@ -52,16 +63,19 @@ export function startPromotion(s: GroupState, effects: Sink): void {
   const asked = new Set<PeerId>()
   for (const peer of s.linked()) {
     asked.add(peer.id)
-    effects.send(peer.id, { type: 'prepare', epoch, ...s.facts() })
+    const planned = handover === undefined ? {} : { handover }
+    effects.send(peer.id, { type: 'prepare', epoch, ...s.facts(), ...planned })
   }
   s.candidacy = {
     epoch,
     since: s.now,
     from,
+    handover,
+    doubted: doubted ?? from,
     phase: 'prepare',
     asked,
     promises: new Map(),
-    until: s.now + s.settings.promiseWaitMs,
+    until: s.now + promiseWaitMs(s, handover),
     best: s.env.self,
     bestNext: s.next,
   }
@@ -71,15 +85,17 @@ export function startPromotion(s: GroupState, effects: Sink): void {
 export function tickCandidate(s: GroupState, effects: Sink): void {
   const candidacy = s.candidacy
   if (candidacy === undefined) return
-  if (s.now < candidacy.until && !waitsForOldMasterOnly(s, candidacy)) return
+  if (s.now < candidacy.until && !waitsForOldMasterOnly(s, candidacy))
+    if (!hasPromiseOfOld(s, candidacy)) return
   if (candidacy.phase === 'prepare') decide(s, effects, candidacy)
   else giveUp(s)
 }
 
 /** A stopped master keeps its link and never answers: it is not waited for like a busy slave. */
-function waitsForOldMasterOnly(s: GroupState, { phase, asked, from, since }: Candidacy): boolean {
+function waitsForOldMasterOnly(s: GroupState, candidacy: Candidacy): boolean {
+  const { phase, asked, doubted, since } = candidacy
   if (phase !== 'prepare' || s.now - since < TIMES.oldMasterWaitMs) return false
-  return from !== undefined && asked.size === 1 && asked.has(from)
+  return doubted !== undefined && asked.size === 1 && asked.has(doubted)
 }
 
 /** Another node wants to lead. */
@@ -87,7 +103,7 @@ export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepa
   s.see(m.epoch)
   if (peer.said !== undefined) peer.said.history = m.history
   const older = !s.commitsLate && m.data === 'ready' && m.history < s.history
-  const hears = hearsMaster(s, peer) && !older
+  const hears = hearsMaster(s, peer) && !older && !isHandedOver(s, m)
   const foreign = s.commitsLate && s.data === 'ready' && m.history !== s.history
   if (hears || foreign || isOlderHistory(s, peer) || compareEpochs(m.epoch, s.promised) <= 0) {
     const { promised } = s
@@ -146,7 +162,7 @@ function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
 }
 
 /** Promises that count, its own included. Half a copy and a process without memory have none. */
-function votes(s: GroupState, candidacy: Candidacy): number {
+export function votes(s: GroupState, candidacy: Candidacy): number {
   let votes = !s.commitsLate || s.voter ? 1 : 0
   for (const promise of candidacy.promises.values())
     if (promise.voter && promise.data === 'ready' && promise.history === s.history) votes++
@@ -201,7 +217,7 @@ function giveUp(s: GroupState): void {
 }
 
 function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void {
-  const { from, epoch } = candidacy
+  const { from, epoch, handover } = candidacy
   s.candidacy = undefined
   s.role = 'master'
   s.epoch = epoch
@@ -220,7 +236,10 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
   feedWitnesses(s, effects)
   settle(s, effects)
   s.heartbeatAt = s.now
-  effects.report(s.next === 2 ? 'bootstrap' : 'failover', {
+  const planned = handover === undefined ? {} : { state: 'done' }
+  const event = s.next === 2 ? 'bootstrap' : handover === undefined ? 'failover' : 'handover'
+  effects.report(event, {
+    ...planned,
     from: from ?? '',
     to: s.env.self,
     epoch: epoch.number,
@@ -254,6 +273,8 @@ export function bootstrap(s: GroupState, effects: Sink): void {
     epoch,
     since: s.now,
     from: undefined,
+    handover: undefined,
+    doubted: undefined,
     phase: 'prepare',
     asked: new Set(),
     promises: new Map(),

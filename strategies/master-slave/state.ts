@@ -17,6 +17,7 @@ import { assert } from '../../src/core/assert.js'
 import { ClusterTime } from '../../src/core/cluster-time.js'
 import { compareEpochs, type EpochStart, NO_EPOCH, noteEpochStart } from '../../src/core/epochs.js'
 import type { Waiting } from './acks.js'
+import type { Handover } from './handover.js'
 import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
 import type { Settings } from './options.js'
 import type { Candidacy } from './promotion.js'
@@ -190,6 +191,8 @@ export class GroupState {
   readonly charter = new Map<PeerId, string>()
   /** A majority is out of reach since it was last heard. */
   outOfTouch = false
+  /** Mastership is being given away. */
+  handover: Handover | undefined
 
   constructor(
     readonly env: StrategyEnv,

@@ -173,7 +173,9 @@ export class Witness implements ReplicationStrategy<Message> {
 
   #onPrepare(effects: Sink, other: Other, m: Of<'prepare'>): void {
     const memory = this.#memory
-    const hears = this.#hears(other)
+    const { handover } = m
+    const given = handover !== undefined && compareEpochs(handover, memory.promised) === 0
+    const hears = this.#hears(other) && !given
     const stale = isBetterLog(memory.lastEpoch, memory.next, m.lastEpoch, m.next)
     const foreign = !memory.isOf(m.history)
     if (hears || stale || foreign || compareEpochs(m.epoch, memory.promised) <= 0) {

@@ -121,6 +121,26 @@ export const MUTANTS: readonly Mutant[] = [
     'stalls',
   ),
   mutant(
+    '14',
+    'old epoch resumed after a failed handover',
+    'the target may lead already, and both would acknowledge',
+    [
+      [
+        `${STRATEGY}/handover.ts`,
+        "if (phase === 'sent') startPromotion(s, effects, { doubted: target })",
+        "if (phase === 'ask') startPromotion(s, effects, { doubted: target })",
+      ],
+    ],
+    'handovers',
+  ),
+  mutant(
+    '14b',
+    'writes are taken while mastership is given away',
+    'the target leads without what the old master acknowledged last',
+    [[`${STRATEGY}/index.ts`, 'if (!holdsWrites(s)) return', 'if (s.view > 0) return']],
+    'handovers',
+  ),
+  mutant(
     '16',
     'append without the check of previous',
     'entries are appended to a log that they do not continue',

@@ -49,6 +49,8 @@ export interface Checker {
   onPromotion?(life: Life, epoch: Epoch, before: LogPoint): void
   onBecome?(life: Life, standing: Standing): void
   onPersist?(life: Life, promised: Epoch): void
+  /** What the strategy tells operators. */
+  onReport?(life: Life, event: string, fields: Record<string, unknown>): void
   onPropose?(life: Life, ids: readonly number[]): void
   onSettle?(life: Life, id: number, receipt: Receipt): void
   onReject?(life: Life, id: number, code: string): void
