@@ -66,10 +66,8 @@ async function main(): Promise<void> {
   for (const [reason, times] of result.verdict.reasons) say(`${times} allowed: ${reason}`)
   for (const skipped of result.schedule.skipped) say(`left out: ${skipped}`)
   for (const finding of result.findings.slice(0, 50)) say(`VIOLATION ${finding}`)
-  if (result.findings.length > 0) {
-    say(`seed ${options.seed}; logs, findings and schedule: ${result.folder}`)
-    say(`again: ${commandOf(options)}`)
-  }
+  if (result.folder !== undefined) say(`logs, findings and schedule: ${result.folder}`)
+  if (result.findings.length > 0) say(`seed ${options.seed}, again: ${commandOf(options)}`)
   console.log(JSON.stringify(closing(options, result)))
   process.exitCode = result.findings.length > 0 ? 1 : 0
 }

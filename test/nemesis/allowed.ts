@@ -9,8 +9,8 @@
 import type { Ack } from './record.js'
 import type { Schedule } from './schedule.js'
 
-/** After a heal: a promotion that the split began may end, and the loser's log is dropped. */
-const SETTLE_MS = 5_000
+/** After a heal: a promotion that the split began may end, and the loser has not heard of it. */
+const SETTLE_MS = 3_000
 /** A master that died so soon after its answer may not have sent the entry to anybody. */
 const UNSENT_MS = 5_000
 
@@ -43,17 +43,18 @@ function cutOff(judge: Judge, ack: Ack): string | undefined {
   const { copies, epoch } = ack.receipt
   if (profile !== 'ordinal' && copies > 1) return undefined
   const master = nodes[epoch % 256]
-  for (const { fromMs, untilMs, linked } of schedule.separations) {
+  for (const [higher, atMs] of epochsAt) {
+    if (higher <= epoch) continue
+    const separation = schedule.separations.findLast(({ fromMs }) => fromMs <= atMs)
+    if (separation === undefined) continue
+    const { fromMs, untilMs, linked } = separation
+    if (atMs > untilMs + SETTLE_MS || ack.startMs > untilMs + SETTLE_MS) continue
     if (ack.endMs < fromMs && copies > 1) continue
-    if (ack.startMs > untilMs + SETTLE_MS) continue
-    for (const [higher, atMs] of epochsAt) {
-      if (higher <= epoch || atMs < fromMs || atMs > untilMs + SETTLE_MS) continue
-      const other = nodes[higher % 256]
-      if (linked(master, other)) continue
-      const reached = nodes.filter(node => linked(other, node)).length
-      if (copies + reached <= nodes.length)
-        return `${copies} copies, ${master} cut off from ${other}, which reached ${reached}`
-    }
+    const other = nodes[higher % 256]
+    if (linked(master, other)) continue
+    const reached = nodes.filter(node => linked(other, node)).length
+    if (copies + reached <= nodes.length)
+      return `${copies} copies, ${master} cut off from ${other}, which reached ${reached}`
   }
   return undefined
 }

@@ -42,7 +42,7 @@ export interface NemesisResult {
   readonly unavailableMs: Unavailable
   /** One line for each violation, the verdict's and the run's. */
   readonly findings: readonly string[]
-  /** Where logs and findings are; undefined after a green run. */
+  /** Where logs and findings are; undefined after a run without any loss. */
   readonly folder: string | undefined
 }
 
@@ -168,14 +168,18 @@ function epochsOf(recorder: Recorder): Judge['epochsAt'] {
   return epochs
 }
 
-/** A green run leaves nothing behind. */
+/** A run without any loss leaves nothing behind; a loss that is allowed is worth a look too. */
 function keep(folder: string, result: Omit<NemesisResult, 'folder'>): string | undefined {
-  const { findings, schedule } = result
-  if (findings.length === 0) {
+  const { findings, schedule, verdict } = result
+  if (findings.length === 0 && verdict.lostAllowed + verdict.overlaps === 0) {
     rmSync(folder, { recursive: true, force: true })
     return undefined
   }
-  writeFileSync(join(folder, 'findings.txt'), `${findings.join('\n')}\n`)
-  writeFileSync(join(folder, 'schedule.json'), JSON.stringify(schedule, undefined, 2))
+  const lines = [...findings, '', 'allowed:', ...verdict.excuses]
+  writeFileSync(join(folder, 'findings.txt'), `${lines.join('\n')}\n`)
+  const epochs = Object.fromEntries(epochsOf(result.recorder))
+  const wallMs = Date.now() - performance.now()
+  const facts = { wallMs, firstAckMsByEpoch: epochs, ...schedule }
+  writeFileSync(join(folder, 'schedule.json'), JSON.stringify(facts, undefined, 2))
   return folder
 }

@@ -24,6 +24,8 @@ export interface Verdict {
   overlapsAllowed: number
   /** Reasons of all that was allowed, with how often. */
   readonly reasons: Map<string, number>
+  /** What was allowed, a line each. */
+  readonly excuses: string[]
   /** What is wrong, a line each. */
   readonly findings: string[]
 }
@@ -43,6 +45,7 @@ export async function judgeAll(
     overlaps: 0,
     overlapsAllowed: 0,
     reasons: new Map(),
+    excuses: [],
     findings: [],
   }
   const { own, lists, registers } = shared
@@ -149,20 +152,20 @@ function judgeRegister(
 
 /** Of `missing`, writes of one key, each would do: one is lost, and all need an excuse. */
 function lose(verdict: Verdict, judge: Judge, missing: readonly Write[], fact: string): void {
-  let excused: string | undefined
-  for (const write of [...missing].reverse()) {
-    const { receipt, startMs, endMs } = write
-    const reason = receipt && allowance(judge, { startMs, endMs, receipt })
-    if (reason === undefined) {
-      verdict.lost++
-      verdict.findings.push(`lost: ${shown(write)}; ${fact}`)
-      return
-    }
-    excused ??= reason
+  const excuses = missing.map(({ receipt, startMs, endMs }) =>
+    receipt === undefined ? undefined : allowance(judge, { startMs, endMs, receipt }),
+  )
+  const bad = excuses.lastIndexOf(undefined)
+  if (bad >= 0) {
+    verdict.lost++
+    verdict.findings.push(`lost: ${shown(missing[bad])}; ${fact}`)
+    return
   }
-  if (excused === undefined) return
+  const [write, reason] = [missing.at(-1), excuses.at(-1)]
+  if (write === undefined || reason === undefined) return
   verdict.lostAllowed++
-  verdict.reasons.set(excused, (verdict.reasons.get(excused) ?? 0) + 1)
+  verdict.reasons.set(reason, (verdict.reasons.get(reason) ?? 0) + 1)
+  verdict.excuses.push(`${shown(write)}; ${fact}; ${reason}`)
 }
 
 function phantom(verdict: Verdict, write: Write): void {
