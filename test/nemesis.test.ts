@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Cache, Entry } from '../src/contracts/cache.js'
 import { seededRandom } from '../src/core/prng.js'
 import { LinkProxy } from './harness/proxy.js'
-import type { Judge } from './nemesis/allowed.js'
+import { copiesPromised, type Judge } from './nemesis/allowed.js'
 import { unavailability } from './nemesis/figures.js'
 import { Histories } from './nemesis/histories.js'
 import { DEFAULTS, parseOptions } from './nemesis/options.js'
@@ -28,6 +28,7 @@ describe('real processes behind proxies', () => {
     const result = await runNemesis(options, line => lines.push(line))
     console.log(JSON.stringify(closing(options, result)))
     expect([...result.findings, ...(result.findings.length > 0 ? lines : [])]).toEqual([])
+    expect(result.violations).toBe(0)
     expect(result.schedule.counts).toEqual({ kill: 3, split: 1, stop: 1 })
     expect(result.recorder.acked).toBeGreaterThan(100)
   }, 300_000)
@@ -193,17 +194,21 @@ describe('the verdict on', () => {
     const cache = { getEntry: async (key: string) => there[key] } as unknown as Cache<unknown>
     const schedule = new Schedule()
     const nodes = ['a', 'b', 'c']
-    return judgeAll(shared, { profile: 'ordinal', nodes, schedule, epochsAt, ...more }, cache)
+    const judge = { profile: 'ordinal', copiesMin: 1, nodes, schedule, epochsAt, ...more }
+    return judgeAll(shared, judge, cache)
   }
 
   const entry = (value: unknown, version: number): Entry<unknown> => {
     return { value, version, expiresAt: undefined }
   }
-  const counts = ({ lost, lostAllowed, duplicated, phantoms, overlaps, findings }: Verdict) => ({
-    ...{ lost, lostAllowed, duplicated, phantoms, overlaps },
+  const counts = ({ reasons, excuses, findings, overlapsAllowed, ...found }: Verdict) => ({
+    ...found,
     findings: findings.length,
   })
-  const none = { lost: 0, lostAllowed: 0, duplicated: 0, phantoms: 0, overlaps: 0, findings: 0 }
+  const none = {
+    ...{ lost: 0, lostAllowed: 0, duplicated: 0, phantoms: 0 },
+    ...{ shortOfCopies: 0, overlaps: 0, findings: 0 },
+  }
 
   test('what is as it was told: nothing', async () => {
     const writes = [
@@ -288,6 +293,16 @@ describe('the verdict on', () => {
     expect(counts(await judge(1, 'ordinal'))).toEqual({ ...none, lostAllowed: 1 })
     expect(counts(await judge(2, 'ordinal'))).toEqual({ ...none, lost: 1, findings: 1 })
     expect(counts(await judge(2, 'majority'))).toEqual({ ...none, lost: 1, findings: 1 })
+  })
+
+  test('an ack with fewer copies than its level promises: a violation', async () => {
+    const writes = [write('own/x', 1, 1, { receipt: receipt(1, 256, 1) })]
+    const copiesMin = copiesPromised(undefined, 'ordinal', 3)
+    const verdict = await judged(writes, { 'own/x': entry(1, 1) }, { copiesMin })
+    expect(counts(verdict)).toEqual({ ...none, shortOfCopies: 1, findings: 1 })
+    expect(copiesPromised('slaves:2', 'ordinal', 5)).toBe(3)
+    expect(copiesPromised(undefined, 'majority', 5)).toBe(3)
+    expect(copiesPromised(undefined, 'strict', 5)).toBe(5)
   })
 
   test('times without an acknowledged write: the longest, all, and after each fault', () => {

@@ -23,7 +23,7 @@ import { type NemesisResult, runNemesis } from './nemesis/run.js'
 
 /** The closing line. Times in ms. */
 export function closing(options: NemesisOptions, result: NemesisResult): Record<string, unknown> {
-  const { profile, recorder, schedule, verdict, findings } = result
+  const { profile, recorder, schedule, verdict } = result
   return {
     nemesis: true,
     profile,
@@ -42,16 +42,17 @@ export function closing(options: NemesisOptions, result: NemesisResult): Record<
     lostAllowed: verdict.lostAllowed,
     duplicated: verdict.duplicated,
     phantoms: verdict.phantoms,
+    shortOfCopies: verdict.shortOfCopies,
     overlaps: verdict.overlaps,
     overlapsAllowed: verdict.overlapsAllowed,
     longestCallMs: Math.round(recorder.longestCallMs),
     unavailableMs: result.unavailableMs,
-    violations: findings.length,
+    violations: result.violations,
   }
 }
 
 async function main(): Promise<void> {
-  const options = parseOptions(process.argv.slice(2))
+  const options = optionsOrExit()
   // Children die with this process: an exit handler kills them.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => process.exit(130))
@@ -67,9 +68,18 @@ async function main(): Promise<void> {
   for (const skipped of result.schedule.skipped) say(`left out: ${skipped}`)
   for (const finding of result.findings.slice(0, 50)) say(`VIOLATION ${finding}`)
   if (result.folder !== undefined) say(`logs, findings and schedule: ${result.folder}`)
-  if (result.findings.length > 0) say(`seed ${options.seed}, again: ${commandOf(options)}`)
+  if (result.violations > 0) say(`seed ${options.seed}, again: ${commandOf(options)}`)
   console.log(JSON.stringify(closing(options, result)))
-  process.exitCode = result.findings.length > 0 ? 1 : 0
+  process.exitCode = result.violations > 0 ? 1 : 0
+}
+
+function optionsOrExit(): NemesisOptions {
+  try {
+    return parseOptions(process.argv.slice(2))
+  } catch (error) {
+    console.error(`nemesis: ${(error as Error).message}`)
+    process.exit(2)
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main()

@@ -6,6 +6,7 @@
  * loss needs all of: a master of a higher epoch that began during a network split (or right after
  * it), from which the acknowledging master was cut off, and `copies + nodes it reached <= N`.
  */
+import type { Ack as AckLevel } from '../../src/contracts/types.js'
 import type { Ack } from './record.js'
 import type { Schedule } from './schedule.js'
 
@@ -16,10 +17,26 @@ const UNSENT_MS = 5_000
 
 export interface Judge {
   readonly profile: string
+  /** Logs that every receipt must name, by copiesPromised(). */
+  readonly copiesMin: number
   readonly nodes: readonly string[]
   readonly schedule: Schedule
   /** By epoch number: when the first of its acks ended, ms. */
   readonly epochsAt: ReadonlyMap<number, number>
+}
+
+/** The least copies that an ack level promises, or else a profile's own (PROTOCOL 5 and 6). */
+export function copiesPromised(
+  level: AckLevel | undefined,
+  profile: string,
+  nodes: number,
+): number {
+  const ack =
+    level ?? (profile === 'majority' ? 'majority' : profile === 'strict' ? 'all' : 'insync')
+  if (ack === 'majority') return Math.floor(nodes / 2) + 1
+  if (ack === 'all') return nodes
+  if (ack === 'insync') return 2
+  return ack.startsWith('slaves:') ? Number(ack.slice('slaves:'.length)) + 1 : 1
 }
 
 /** Why `ack` may be lost, or stand beside one of a higher epoch; undefined: it may not. */
@@ -28,8 +45,8 @@ export function allowance(judge: Judge, ack: Ack): string | undefined {
 }
 
 /** Only where the caller asked for so little: `--ack master`. */
-function loneCopy({ schedule, nodes }: Judge, ack: Ack): string | undefined {
-  if (ack.receipt.copies > 1) return undefined
+function loneCopy({ schedule, nodes, copiesMin }: Judge, ack: Ack): string | undefined {
+  if (ack.receipt.copies > 1 || copiesMin > 1) return undefined
   const master = nodes[ack.receipt.epoch % 256]
   const hit = schedule.ailments.find(
     ({ node, fromMs, untilMs }) =>
@@ -39,9 +56,11 @@ function loneCopy({ schedule, nodes }: Judge, ack: Ack): string | undefined {
 }
 
 function cutOff(judge: Judge, ack: Ack): string | undefined {
-  const { profile, nodes, schedule, epochsAt } = judge
+  const { profile, nodes, schedule, epochsAt, copiesMin } = judge
   const { copies, epoch } = ack.receipt
-  if (profile !== 'ordinal' && copies > 1) return undefined
+  // Elsewhere only what asked for less than the profile's own level can be cut off.
+  const own = copiesPromised(undefined, profile, nodes.length)
+  if (copies < copiesMin || (profile !== 'ordinal' && copies >= own)) return undefined
   const master = nodes[epoch % 256]
   for (const [higher, atMs] of epochsAt) {
     if (higher <= epoch) continue

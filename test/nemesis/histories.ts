@@ -1,7 +1,8 @@
 /**
  * Histories of the shared registers, a file a key, for `npm run lincheck -- DIR`. A line is one
  * call: `{client, key, kind, value, expected, startMs, endMs, outcome, result}`. Null is absence.
- * `fail`: surely without effect, a compare-and-set that met another version included.
+ * `fail`: surely without effect. A compare-and-set that met another version is `ok` with result
+ * false: versions and values go together, because every value is written once.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,7 +20,7 @@ export interface HistoryCall {
   /** For outcome unknown: when the client gave up; it may take effect later. */
   readonly endMs: number
   readonly outcome: 'ok' | 'fail' | 'unknown'
-  /** What a read found; the code of what failed. */
+  /** What a read found; false for a compare-and-set that met another value; an error's code. */
   readonly result?: unknown
 }
 
@@ -50,9 +51,14 @@ export class Histories {
   }
 }
 
+/** A condition that did not hold is an answer: it says what was not there. */
+const NOT_SO = new Set(['VERSION_MISMATCH', 'ALREADY_EXISTS', 'NOT_FOUND'])
+
 /** The fields of a history that a write has. */
 export function timed(write: Write): Pick<HistoryCall, 'startMs' | 'endMs' | 'outcome' | 'result'> {
   const { startMs, endMs, outcome, code } = write
+  if (outcome === 'rejected' && code !== undefined && NOT_SO.has(code))
+    return { startMs, endMs, outcome: 'ok', result: false }
   const result = code === undefined ? {} : { result: code }
   return { startMs, endMs, outcome: outcome === 'rejected' ? 'fail' : outcome, ...result }
 }

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type SeededRandom, seededRandom } from '../../src/core/prng.js'
 import { type Client, connect } from '../../src/index.js'
-import type { Judge } from './allowed.js'
+import { copiesPromised, type Judge } from './allowed.js'
 import { CLUSTER, Cluster } from './cluster.js'
 import { INJECT } from './faults.js'
 import { type Unavailable, unavailability } from './figures.js'
@@ -16,7 +16,7 @@ import { Network, OBSERVER } from './network.js'
 import type { NemesisOptions } from './options.js'
 import { Recorder } from './record.js'
 import { type FaultKind, Schedule } from './schedule.js'
-import { judgeAll, type Verdict } from './verdict.js'
+import { judgeAll, type Verdict, violationsOf } from './verdict.js'
 import { Load, type Shared } from './workload.js'
 import { even, pause, type World, whole } from './world.js'
 
@@ -40,7 +40,9 @@ export interface NemesisResult {
   readonly schedule: Schedule
   readonly verdict: Verdict
   readonly unavailableMs: Unavailable
-  /** One line for each violation, the verdict's and the run's. */
+  /** Of the verdict and of the run itself. */
+  readonly violations: number
+  /** A line for each, of those that come by the thousand the first ones. */
   readonly findings: readonly string[]
   /** Where logs and findings are; undefined after a run without any loss. */
   readonly folder: string | undefined
@@ -128,11 +130,14 @@ async function attack(
   await Promise.all(loads.map(load => load.stop()))
   await even(world).catch((error: Error) => findings.push(error.message))
   findings.push(...cluster.crashes)
-  const judge = { profile, nodes: cluster.ids, schedule, epochsAt: epochsOf(recorder) }
+  const nodes = cluster.ids
+  const copiesMin = copiesPromised(options.ack, profile, nodes.length)
+  const judge = { profile, copiesMin, nodes, schedule, epochsAt: epochsOf(recorder) }
   const verdict = await judgeAll(shared, judge, world.observer.cache('nemesis'))
   const unavailableMs = unavailability(recorder.acks, schedule.marks)
-  const all = [...findings, ...verdict.findings]
-  return { profile, seconds, recorder, schedule, verdict, unavailableMs, findings: all }
+  const facts = { profile, seconds, recorder, schedule, verdict, unavailableMs }
+  const violations = findings.length + violationsOf(verdict)
+  return { ...facts, violations, findings: [...findings, ...verdict.findings] }
 }
 
 /** The plan, or kinds in a seeded order for ever. */

@@ -9,6 +9,8 @@ import type { Shared } from './workload.js'
 
 const READS_AT_ONCE = 64
 const READ_TRIES = 10
+/** Lines for findings that come by the thousand. */
+const FINDINGS_MAX = 20
 
 export interface Verdict {
   /** Acknowledged writes that are not there, the allowed ones not counted. */
@@ -19,6 +21,8 @@ export interface Verdict {
   duplicated: number
   /** Writes there though they were surely refused, and values that nobody wrote. */
   phantoms: number
+  /** Acks with fewer copies than their level promises. */
+  shortOfCopies: number
   /** Acks of a lower epoch whose call began after one of a higher epoch had ended. */
   overlaps: number
   overlapsAllowed: number
@@ -32,6 +36,12 @@ export interface Verdict {
 
 type Found = Map<string, Entry<unknown> | undefined>
 
+/** Laws broken; `findings` may hold fewer lines. */
+export function violationsOf(verdict: Verdict): number {
+  const { lost, duplicated, phantoms, shortOfCopies, overlaps, overlapsAllowed } = verdict
+  return lost + duplicated + phantoms + shortOfCopies + overlaps - overlapsAllowed
+}
+
 export async function judgeAll(
   shared: Shared,
   judge: Judge,
@@ -42,6 +52,7 @@ export async function judgeAll(
     lostAllowed: 0,
     duplicated: 0,
     phantoms: 0,
+    shortOfCopies: 0,
     overlaps: 0,
     overlapsAllowed: 0,
     reasons: new Map(),
@@ -53,6 +64,7 @@ export async function judgeAll(
   for (const [key, writes] of own) judgeOwn(verdict, judge, writes, found.get(key))
   for (const [key, writes] of lists) judgeList(verdict, judge, key, writes, found.get(key))
   for (const [key, writes] of registers) judgeRegister(verdict, judge, key, writes, found.get(key))
+  judgeCopies(verdict, judge, shared.recorder.acks)
   judgeOverlaps(verdict, judge, shared.recorder.acks)
   noteFinalReads(shared, found)
   return verdict
@@ -173,6 +185,16 @@ function phantom(verdict: Verdict, write: Write): void {
   verdict.findings.push(`refused with ${write.code}, and there: ${shown(write)}`)
 }
 
+function judgeCopies(verdict: Verdict, { copiesMin }: Judge, acks: readonly Ack[]): void {
+  const short = acks.filter(ack => ack.receipt.copies < copiesMin)
+  verdict.shortOfCopies = short.length
+  for (const { receipt, startMs } of short.slice(0, FINDINGS_MAX)) {
+    const { epoch, offset, copies } = receipt
+    const at = `(${epoch}, ${offset}), ${Math.round(startMs)} ms`
+    verdict.findings.push(`short of copies: ${copies} of ${copiesMin} at ${at}`)
+  }
+}
+
 /** By receipts alone: whoever acknowledged under a lower epoch did not know of the higher one. */
 function judgeOverlaps(verdict: Verdict, judge: Judge, acks: readonly Ack[]): void {
   const epochs = [...judge.epochsAt].sort((a, b) => a[0] - b[0])
@@ -182,7 +204,7 @@ function judgeOverlaps(verdict: Verdict, judge: Judge, acks: readonly Ack[]): vo
     verdict.overlaps++
     const reason = allowance(judge, ack)
     if (reason !== undefined) verdict.overlapsAllowed++
-    else if (verdict.overlaps - verdict.overlapsAllowed <= 20)
+    else if (verdict.overlaps - verdict.overlapsAllowed <= FINDINGS_MAX)
       verdict.findings.push(
         `overlap: an ack of epoch ${epoch} for a call of ${Math.round(ack.startMs)} ms, ` +
           `${ack.receipt.copies} copies, offset ${ack.receipt.offset}`,
