@@ -14,7 +14,7 @@ import { DEFAULTS, parseOptions } from './nemesis/options.js'
 import { Recorder, type Write } from './nemesis/record.js'
 import { runNemesis } from './nemesis/run.js'
 import { Schedule } from './nemesis/schedule.js'
-import { judgeAll, type Verdict } from './nemesis/verdict.js'
+import { emptyVerdict, judgeAll, type Verdict } from './nemesis/verdict.js'
 import type { Shared } from './nemesis/workload.js'
 import { closing } from './nemesis.js'
 
@@ -171,7 +171,7 @@ describe('the verdict on', () => {
   const lost = { outcome: 'unknown', receipt: undefined, code: 'TIMEOUT' } as const
   const refused = { outcome: 'rejected', receipt: undefined, code: 'VERSION_MISMATCH' } as const
 
-  function judged(
+  async function judged(
     writes: readonly Write[],
     there: Record<string, Entry<unknown>>,
     more: Partial<Judge> = {},
@@ -195,7 +195,9 @@ describe('the verdict on', () => {
     const schedule = new Schedule()
     const nodes = ['a', 'b', 'c']
     const judge = { profile: 'ordinal', copiesMin: 1, nodes, schedule, epochsAt, ...more }
-    return judgeAll(shared, judge, cache)
+    const verdict = emptyVerdict()
+    await judgeAll(verdict, shared, judge, cache)
+    return verdict
   }
 
   const entry = (value: unknown, version: number): Entry<unknown> => {

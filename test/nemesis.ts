@@ -82,4 +82,8 @@ function optionsOrExit(): NemesisOptions {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main()
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  await main().catch((error: Error) => {
+    console.error(`nemesis: ${error.message}`)
+    process.exitCode = 1
+  })

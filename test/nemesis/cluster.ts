@@ -3,7 +3,7 @@
  * They end with this process, however it ends. A node that ends by itself has broken a law.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, existsSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -83,16 +83,18 @@ export class Cluster {
         () => reject(new Error(`${id} is not ready after ${READY_MS_MAX} ms, see ${log}`)),
         READY_MS_MAX,
       )
-      const settle = (error?: Error) => {
+      const onExit = (code: number | null) => {
         clearTimeout(late)
-        if (error === undefined) resolve()
-        else reject(error)
+        reject(new Error(`${id} ended with ${code}: ${lastLine(log)}`))
       }
-      child.once('exit', code => settle(new Error(`${id} ended with ${code}, see ${log}`)))
+      child.once('exit', onExit)
       createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', line => {
         const port = /^\s+address\s+tcp:\/\/\S+:(\d+)/.exec(line)?.[1]
         if (port !== undefined) this.#network.place(id, Number(port))
-        if (line.startsWith('ready')) settle()
+        if (!line.startsWith('ready')) return
+        clearTimeout(late)
+        child.off('exit', onExit)
+        resolve()
       })
     })
   }
@@ -133,6 +135,11 @@ export class Cluster {
         args.push('--member', `${other}=${ordinal}@${this.#network.address(id, other)}`)
     return [...args, ...this.#flags]
   }
+}
+
+/** Why a node ended, as it said itself. */
+function lastLine(log: string): string {
+  return readFileSync(log, 'utf8').trimEnd().split('\n').at(-1) ?? ''
 }
 
 function cli(): string {

@@ -16,7 +16,7 @@ import { Network, OBSERVER } from './network.js'
 import type { NemesisOptions } from './options.js'
 import { Recorder } from './record.js'
 import { type FaultKind, Schedule } from './schedule.js'
-import { judgeAll, type Verdict, violationsOf } from './verdict.js'
+import { emptyVerdict, judgeAll, type Verdict, violationsOf } from './verdict.js'
 import { Load, type Shared } from './workload.js'
 import { even, pause, type World, whole } from './world.js'
 
@@ -133,7 +133,10 @@ async function attack(
   const nodes = cluster.ids
   const copiesMin = copiesPromised(options.ack, profile, nodes.length)
   const judge = { profile, copiesMin, nodes, schedule, epochsAt: epochsOf(recorder) }
-  const verdict = await judgeAll(shared, judge, world.observer.cache('nemesis'))
+  const verdict = emptyVerdict()
+  await judgeAll(verdict, shared, judge, world.observer.cache('nemesis')).catch((error: Error) =>
+    findings.push(`nothing could be read back: ${error.message}`),
+  )
   const unavailableMs = unavailability(recorder.acks, schedule.marks)
   const facts = { profile, seconds, recorder, schedule, verdict, unavailableMs }
   const violations = findings.length + violationsOf(verdict)

@@ -42,12 +42,8 @@ export function violationsOf(verdict: Verdict): number {
   return lost + duplicated + phantoms + shortOfCopies + overlaps - overlapsAllowed
 }
 
-export async function judgeAll(
-  shared: Shared,
-  judge: Judge,
-  cache: Cache<unknown>,
-): Promise<Verdict> {
-  const verdict: Verdict = {
+export function emptyVerdict(): Verdict {
+  return {
     lost: 0,
     lostAllowed: 0,
     duplicated: 0,
@@ -59,15 +55,23 @@ export async function judgeAll(
     excuses: [],
     findings: [],
   }
+}
+
+/** Fills `verdict`. Rejects with what a read was refused with, again and again. */
+export async function judgeAll(
+  verdict: Verdict,
+  shared: Shared,
+  judge: Judge,
+  cache: Cache<unknown>,
+): Promise<void> {
+  judgeCopies(verdict, judge, shared.recorder.acks)
+  judgeOverlaps(verdict, judge, shared.recorder.acks)
   const { own, lists, registers } = shared
   const found = await readAll(cache, [...own.keys(), ...lists.keys(), ...registers.keys()])
   for (const [key, writes] of own) judgeOwn(verdict, judge, writes, found.get(key))
   for (const [key, writes] of lists) judgeList(verdict, judge, key, writes, found.get(key))
   for (const [key, writes] of registers) judgeRegister(verdict, judge, key, writes, found.get(key))
-  judgeCopies(verdict, judge, shared.recorder.acks)
-  judgeOverlaps(verdict, judge, shared.recorder.acks)
   noteFinalReads(shared, found)
-  return verdict
 }
 
 async function readAll(cache: Cache<unknown>, keys: readonly string[]): Promise<Found> {
