@@ -143,6 +143,7 @@ class EngineNode implements Node {
       durability: options.durability,
       caches,
       autoCaches,
+      onMerge: options.onMerge,
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),
     })
     this.#engine = engine

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { parseAddress } from '../transports/stream/address.js'
 import { CACHE_DEFAULTS, LIMITS } from './config.js'
 import type { Logger } from './contracts/environment.js'
+import type { MergeFunction } from './contracts/merge.js'
 import type { CacheOptions } from './contracts/store.js'
 import type { StrategyFactory } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
@@ -41,6 +42,12 @@ export interface NodeOptions {
   listen?: string
   /** Allow to listen beyond loopback, although this version has no authentication. */
   insecure?: boolean
+  /**
+   * Decides, while this node is master, each key that both sides of a network split changed;
+   * values are the bytes that the cache's codec wrote. Give every node the same. Without it, and
+   * where it throws, the newest value wins. Not asked with `masterSlave({ merge: 'discard' })`.
+   */
+  onMerge?: MergeFunction
   /** Any object with debug, info, warn, error(fields, text), such as pino. Default: silence. */
   logger?: Logger
 }
@@ -58,6 +65,7 @@ export interface FullNodeOptions {
   durability: 'memory'
   listen: string
   insecure: boolean
+  onMerge: MergeFunction | undefined
   logger: Logger | undefined
 }
 
@@ -115,6 +123,7 @@ const nodeSchema = z.strictObject({
   durability: z.string().optional(),
   listen: z.string().min(1).optional(),
   insecure: z.boolean().optional(),
+  onMerge: aFunction('a function (cache, key, mine, theirs)').optional(),
   logger: loggerSchema.optional(),
 })
 
@@ -156,6 +165,7 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
     durability: 'memory',
     listen,
     insecure,
+    onMerge: checked.onMerge,
     logger: checked.logger,
   }
 }

@@ -6,6 +6,7 @@
 import { EventEmitter } from 'eventemitter3'
 import { TIMES } from '../config.js'
 import type { Clock, Logger, Random, Timer } from '../contracts/environment.js'
+import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions, LogStore, StateMachine } from '../contracts/store.js'
 import type {
   Input,
@@ -23,6 +24,7 @@ import { FRAME } from '../wire/requests.js'
 import type { Effect } from './effect-queue.js'
 import { Housekeeping } from './housekeeping.js'
 import { Links } from './links.js'
+import { Merges } from './merges.js'
 import { Pump } from './pump.js'
 import { Requests } from './requests.js'
 import { Watches } from './watches.js'
@@ -43,6 +45,8 @@ export interface EngineOptions<M> {
   readonly logger: Logger
   readonly caches: Readonly<Record<string, CacheOptions>>
   readonly autoCaches: boolean
+  /** Decides keys that both sides of a network split changed, in place of the newest. */
+  readonly onMerge?: MergeFunction | undefined
   /** Replies and events on a link with a member: answers to this node's own calls. */
   readonly onClientFrame?: (peer: PeerId, session: Session, frame: Uint8Array) => void
   /** One line an input and an effect. */
@@ -77,6 +81,7 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #requests: Requests
   readonly #watches: Watches
   readonly #housekeeping: Housekeeping
+  readonly #merges: Merges
   readonly #clients = new Map<PeerId, Session>()
   readonly #sessions = new Map<PeerId, Session>()
   readonly #snapshots = new Set<number>()
@@ -124,6 +129,12 @@ export class Engine<M = unknown> implements TransportHandler {
       disconnect: (peer, cause) => transport.disconnect(peer, cause),
     })
     this.#watches = new Watches({ store, send })
+    this.#merges = new Merges({
+      ...{ store, log, clock, logger: options.logger, onMerge: options.onMerge },
+      time: () => this.time(),
+      feed: input => this.feed(input),
+      fail: error => this.#fail(error),
+    })
     this.#housekeeping = new Housekeeping({
       store,
       clock,
@@ -328,6 +339,7 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'append':
         log.append(effect.batch)
         this.#batch = effect.batch
+        this.#merges.onAppend()
         return
       case 'commit':
         return this.#commit(effect.next)
@@ -341,6 +353,7 @@ export class Engine<M = unknown> implements TransportHandler {
         this.#links.broadcast(this.#strategy.codec.encode(effect.message))
         return
       case 'truncate':
+        this.#merges.reset()
         return log.truncate(effect.from)
       case 'persist':
         return // memory forgets its promises together with its data
@@ -354,6 +367,10 @@ export class Engine<M = unknown> implements TransportHandler {
         return store.closeSnapshot(effect.id)
       case 'install':
         return this.#install(effect)
+      case 'collect':
+        return this.#merges.collect(effect.group, effect.id, effect.from, effect.bytesMax)
+      case 'merge':
+        return this.#merges.merge(effect.group, effect.id, effect.from, effect.records, effect.last)
       case 'become':
         return this.#become(effect.standing)
       case 'report':
@@ -385,6 +402,7 @@ export class Engine<M = unknown> implements TransportHandler {
     const { log, store, transport } = this.#options
     if (base !== undefined) {
       this.#batch = undefined
+      this.#merges.reset()
       this.#watches.gap()
       log.reset(at, base.epoch, base.crc)
     }

@@ -3,7 +3,8 @@
  * lives begin and end. Each life is a whole production engine with a memory log and a store.
  */
 import type { Logger } from '../contracts/environment.js'
-import type { CacheOptions } from '../contracts/store.js'
+import type { MergeFunction } from '../contracts/merge.js'
+import type { CacheOptions, WholeRecord } from '../contracts/store.js'
 import type { StrategyFactory } from '../contracts/strategy.js'
 import type { TransportFactory } from '../contracts/transport.js'
 import type { Member } from '../contracts/types.js'
@@ -41,6 +42,7 @@ export interface NodeEnv {
   readonly snapshotPendingBytesMax: number
   /** How likely a frame of an ended session is heard again. */
   readonly staleChance: number
+  readonly onMerge: MergeFunction | undefined
   readonly logger: Logger
   readonly root: LogPoint
   hooks(life: Life): NodeHooks
@@ -98,7 +100,7 @@ export class SimulatedNode implements LiveNode {
     const env = this.#env
     const { id } = this
     const clock = this.#clock as NodeClock
-    const { cluster, logger, members, caches } = env
+    const { cluster, logger, members, caches, onMerge } = env
     const transport = env.transport({
       self: id,
       cluster,
@@ -131,6 +133,7 @@ export class SimulatedNode implements LiveNode {
       logger,
       caches,
       autoCaches: true,
+      onMerge,
       ...(onTrace === undefined ? {} : { onTrace: line => onTrace(id, line) }),
     })
   }
@@ -185,6 +188,11 @@ export class SimulatedNode implements LiveNode {
   /** Idempotency windows in the state. */
   windows(): number {
     return this.#store.stats().windows
+  }
+
+  /** As it lies in the store. */
+  record(cache: string, key: string): WholeRecord | undefined {
+    return this.#store.peek(cache, key)
   }
 
   version(cache: string, key: string): number | undefined {

@@ -10,6 +10,7 @@ import { BATCH_HEAD_BYTES, encodeBatch, entryBytesMax } from '../../src/wire/bat
 import { advanceCopy, stopCopy } from './copy.js'
 import { catchUp, replicate } from './feed.js'
 import { maintainInSync, noteAck } from './in-sync.js'
+import { tickMerges } from './merge.js'
 import { type Message, NO_COPY } from './messages.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 
@@ -126,6 +127,7 @@ export function tickMaster(s: GroupState, effects: Sink): void {
   }
   if (s.doubtAt > 0 && s.now - s.doubtAt > TIMES.doubtMs) s.doubtAt = 0
   serveIfReady(s, effects)
+  tickMerges(s, effects)
 }
 
 /**
@@ -171,6 +173,7 @@ export function stepDown(s: GroupState, effects: Sink): void {
   s.doubtAt = 0
   s.waiting?.rejectAll(effects)
   s.waiting = undefined
+  s.merges.clear()
   for (const peer of s.peers.values()) {
     stopCopy(s, effects, peer)
     peer.progress = undefined

@@ -78,6 +78,15 @@ export type Message =
       from: Offset
       next: Offset
     }
+  | { type: 'merge-ask'; epoch: Epoch; merge: number; from: Offset; index: number }
+  | {
+      type: 'merge-records'
+      epoch: Epoch
+      merge: number
+      index: number
+      last: boolean
+      bytes: Uint8Array
+    }
   | {
       type: 'copy-begin'
       epoch: Epoch
@@ -100,7 +109,15 @@ export type Message =
   | { type: 'copy-end'; epoch: Epoch; copy: number; slices: number; next: Offset }
   | { type: 'fenced'; epoch: Epoch; promised: Epoch; master: string }
 
-const KIND = { append: 0x40, ack: 0x41, heartbeat: 0x42, pull: 0x43, slice: 0x44, packed: 0x50 }
+const KIND = {
+  append: 0x40,
+  ack: 0x41,
+  heartbeat: 0x42,
+  pull: 0x43,
+  slice: 0x44,
+  records: 0x45,
+  packed: 0x50,
+}
 
 const PACKED: Record<string, Fields> = {
   state: {
@@ -120,6 +137,7 @@ const PACKED: Record<string, Fields> = {
   nominate: {},
   sync: { distrust: 'flag', data: 'text', history: 'text', starts: 'list', next: 'whole' },
   'sync-reply': { feed: 'whole', history: 'text', from: 'whole', next: 'whole' },
+  'merge-ask': { merge: 'whole', from: 'whole', index: 'whole' },
   'copy-begin': {
     history: 'text',
     copy: 'whole',
@@ -188,6 +206,15 @@ export function messageCodec(): MessageCodec<Message> {
           out.u32(message.slice.length)
           out.bytes(message.slice)
           return out.view()
+        case 'merge-records':
+          out.u8(KIND.records)
+          writeEpoch(out, message.epoch)
+          out.f64(message.merge)
+          out.u32(message.index)
+          out.u8(message.last ? 1 : 0)
+          out.u32(message.bytes.length)
+          out.bytes(message.bytes)
+          return out.view()
         default:
           return packMessage(KIND.packed, packEpochs(message))
       }
@@ -203,7 +230,7 @@ export function messageCodec(): MessageCodec<Message> {
 }
 
 function readFixed(reader: Reader, kind: number): Message {
-  const epoch = kind <= KIND.slice ? readEpoch(reader) : reader.fail(`unknown message ${kind}`)
+  const epoch = kind <= KIND.records ? readEpoch(reader) : reader.fail(`unknown message ${kind}`)
   switch (kind) {
     case KIND.append: {
       const previous = readEpoch(reader)
@@ -231,6 +258,13 @@ function readFixed(reader: Reader, kind: number): Message {
       }
     case KIND.pull:
       return { type: 'pull-reply', epoch, batches: readBatches(reader) }
+    case KIND.records: {
+      const merge = reader.whole()
+      const index = reader.u32()
+      const last = reader.u8() === 1
+      const bytes = reader.copy(reader.u32())
+      return { type: 'merge-records', epoch, merge, index, last, bytes }
+    }
     default: {
       const copy = reader.whole()
       const index = reader.u32()

@@ -18,6 +18,9 @@ export interface MasterSlaveOptions {
   inSyncMin?: number
   /** Live slaves below which every write is refused. Default 1, but 0 for one or two nodes. */
   slavesToWriteMin?: number
+  /** What becomes of the losing side's writes after a network split: the newer value of a key
+   *  wins, by cluster time, or all of them are dropped and counted. Default 'lww'. */
+  merge?: 'lww' | 'discard'
   heartbeatMs?: number
   suspectAfterMs?: number
   heardWithinMs?: number
@@ -42,6 +45,7 @@ const NUMBERS = [
 export type Settings = Required<Omit<MasterSlaveOptions, 'inSyncMin' | 'slavesToWriteMin'>> &
   Pick<MasterSlaveOptions, 'inSyncMin' | 'slavesToWriteMin'>
 
+const MERGES: readonly string[] = ['lww', 'discard']
 const COUNTS: readonly string[] = ['inSyncMin', 'slavesToWriteMin']
 const COUNT_MAX = 255
 const MS_MAX = 2 ** 31 - 1
@@ -50,7 +54,7 @@ const MS_MAX = 2 ** 31 - 1
 export function settingsOf(options: MasterSlaveOptions): Settings {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw refusal("takes an object of options, such as { ack: 'majority' }")
-  const known: readonly string[] = ['profile', 'ack', ...NUMBERS]
+  const known: readonly string[] = ['profile', 'ack', 'merge', ...NUMBERS]
   for (const name of Object.keys(options))
     if (!known.includes(name)) throw refusal(`unknown option ${name}: ${suggestion(name, known)}`)
   for (const name of NUMBERS) {
@@ -60,7 +64,9 @@ export function settingsOf(options: MasterSlaveOptions): Settings {
     if (!Number.isInteger(value) || value < 0 || value > max)
       throw refusal(`option ${name} must be a whole number within 0..${max}`)
   }
-  const { ack, profile } = options
+  const { ack, merge, profile } = options
+  if (merge !== undefined && !MERGES.includes(merge))
+    throw refusal(`option merge: unknown ${String(merge)}, ${suggestion(String(merge), MERGES)}`)
   if (ack !== undefined && !isAck(ack))
     throw refusal('option ack must be none, master, slaves:n, majority, insync or all')
   if (profile !== undefined && profile !== 'ordinal')
@@ -69,7 +75,13 @@ export function settingsOf(options: MasterSlaveOptions): Settings {
       `profile "${String(profile)}" is not in this version, 'ordinal' is`,
     )
   const chosen = Object.entries(options).filter(([, value]) => value !== undefined)
-  return { profile: 'ordinal', ack: 'insync', ...TIMES, ...Object.fromEntries(chosen) }
+  return {
+    profile: 'ordinal',
+    ack: 'insync',
+    merge: 'lww',
+    ...TIMES,
+    ...Object.fromEntries(chosen),
+  }
 }
 
 function isAck(ack: unknown): boolean {

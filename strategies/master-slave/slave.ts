@@ -168,6 +168,7 @@ export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
   }
   if (s.history !== '' && s.history !== m.history) s.clock.replace(m.time)
   s.distrust = false
+  s.giving = undefined
   s.history = m.history
   hold(s, effects, 'copying')
   s.copying = { copy: m.copy, slices: 0, until: m.at }

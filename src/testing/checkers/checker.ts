@@ -47,6 +47,7 @@ export interface Checker {
   onDrop?(life: Life, before: LogPoint): void
   /** The first entry of an epoch that this life leads: `before` is what it began with. */
   onPromotion?(life: Life, epoch: Epoch, before: LogPoint): void
+  onReport?(life: Life, event: string, fields: Readonly<Record<string, unknown>>): void
   onBecome?(life: Life, standing: Standing): void
   onPersist?(life: Life, promised: Epoch): void
   onPropose?(life: Life, ids: readonly number[]): void
