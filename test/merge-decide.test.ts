@@ -177,13 +177,15 @@ describe('merging by time', () => {
       const { sides, keys, from } = parted(seededRandom(seed), 2, 5)
       const [mine, other] = sides
       mine.merge(other, from, 5_000)
-      const merged = keys.map(key => mine.get(key))
+      // What this side removed is forgotten with the log, and may come again.
+      const sure = keys.filter(key => mine.get(key) !== undefined)
+      const merged = sure.map(key => mine.get(key))
       for (const key of keys) {
         const value = other.fates.get(key)?.value
         if (value !== undefined && !mine.fates.has(key)) expect(mine.get(key)).toBe(value)
       }
       mine.merge(other, from, 6_000)
-      expect(keys.map(key => mine.get(key))).toEqual(merged)
+      expect(sure.map(key => mine.get(key))).toEqual(merged)
     }
   })
 })

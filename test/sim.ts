@@ -29,6 +29,8 @@ export interface Tally {
   calls: number
   acked: number
   lostAllowed: number
+  merged: number
+  givenUp: number
   violations: number
 }
 
@@ -42,6 +44,8 @@ export function emptyTally(): Tally {
     calls: 0,
     acked: 0,
     lostAllowed: 0,
+    merged: 0,
+    givenUp: 0,
     violations: 0,
   }
 }
@@ -56,6 +60,8 @@ export function count(tally: Tally, result: SimulationResult): void {
   tally.calls += result.calls
   tally.acked += result.acked
   tally.lostAllowed += result.lost
+  tally.merged += result.merged
+  tally.givenUp += result.givenUp
   if (result.violation !== undefined) tally.violations++
 }
 

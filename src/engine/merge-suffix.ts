@@ -93,8 +93,6 @@ export class Suffix implements EntryVisitor {
     }
     this.#note(cache, key)
     if (op === OP.delete) this.#remove(cache, key, origin)
-    // One with ifVersion found a record, so nothing had removed it; or it did nothing.
-    else if (op === OP.set && (flags & FLAG.ifVersion) === 0) this.#removed.get(cache)?.delete(key)
   }
 
   /** A record past its life counts as removed when its value was set: newer than what was before,
@@ -112,10 +110,12 @@ export class Suffix implements EntryVisitor {
     else keys.add(key)
   }
 
+  /** A set in between changes nothing: if it was carried out and its record is gone, something
+   *  else has removed that; and it may be a repeat, which was not. */
   #remove(cache: string, key: string, origin: Origin): void {
     const removed = this.#removed.get(cache)
     if (removed === undefined) this.#removed.set(cache, new Map([[key, origin]]))
-    else removed.set(key, origin)
+    else if (origin.time >= (removed.get(key)?.time ?? 0)) removed.set(key, origin)
   }
 
   /** Of a key that is not there now: what removed it; undefined if nothing is known to have. */

@@ -13,6 +13,7 @@ import { noWriteTwice } from './checkers/duplicates.js'
 import { oneMasterPerEpoch, promisesNeverFall } from './checkers/epochs.js'
 import { nothingExpiresEarly } from './checkers/expiry.js'
 import { failovers } from './checkers/failovers.js'
+import { losersAreMerged } from './checkers/merges.js'
 import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
 import { everyProposalEnds } from './checkers/settlements.js'
@@ -31,6 +32,9 @@ export interface SimulationResult {
   readonly calls: number
   readonly acked: number
   readonly lost: number
+  /** Branches of losing sides that were merged, and that were dropped under faults. */
+  readonly merged: number
+  readonly givenUp: number
   readonly traceHash: number
   readonly simulatedMs: number
 }
@@ -62,13 +66,16 @@ export function addCheckers(
   >,
 ) {
   const acked = ackedWritesSurvive(cluster, options.mayLose)
+  const duplicates = noWriteTwice(cluster)
+  const merges = losersAreMerged(cluster, duplicates.outcomeAt)
   const promotions = failovers(cluster, options.steadyAfterMs)
   cluster.checkers.push(
     oneMasterPerEpoch(cluster),
     prefixesAgree(cluster),
     promisesNeverFall(cluster),
     digestsAgree(cluster),
-    noWriteTwice(cluster),
+    duplicates,
+    merges,
     clusterTimeIsHonest(cluster),
     nothingExpiresEarly(cluster),
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes)),
@@ -84,7 +91,7 @@ export function addCheckers(
   )
   if (options.calmAfterMs !== undefined)
     cluster.checkers.push(callsSucceed(cluster, options.calmAfterMs, env.inSyncMin(cluster.nodes)))
-  return { acked, promotions }
+  return { acked, promotions, merges }
 }
 
 export function simulate(options: SimulationOptions, env: SimulationEnv): SimulationResult {
@@ -97,7 +104,7 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
       ? {}
       : { onTrace: (node, line) => env.onTrace?.(cluster.now(), node, line) }),
   })
-  const { acked, promotions } = addCheckers(cluster, env, options)
+  const { acked, promotions, merges } = addCheckers(cluster, env, options)
   setNetwork(cluster, options)
   const workload = new Workload(cluster, options.workload)
   let nemesis: Nemesis | undefined
@@ -123,6 +130,8 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
     calls: workload.calls,
     acked: acked.acked,
     lost: acked.lost,
+    merged: merges.merged,
+    givenUp: merges.givenUp,
     traceHash: cluster.traceHash,
     simulatedMs: cluster.now(),
   }
