@@ -5,6 +5,11 @@
  *   a, b  -- split --  each writes  -- mended --  loser gives its records  --  copy  -- equal
  */
 import { describe, expect, it } from 'vitest'
+import type { MergeFunction } from '../src/contracts/merge.js'
+import { systemWorld } from '../src/defaults.js'
+import { createNode } from '../src/node.js'
+import { masterSlave } from '../strategies/master-slave/index.js'
+import { MemoryNetwork } from '../transports/memory.js'
 import { type Divergence, Heal, type HealOptions, names, pair } from './harness/heal.js'
 
 describe('two nodes that were split for two minutes', () => {
@@ -269,6 +274,47 @@ describe('histories that began apart', () => {
     expect(heal.read('equal')).toBe('newer')
     expect(heal.read('reverse')).toBe('newer')
     heal.expectEqual()
+  })
+})
+
+describe('an embedded node', () => {
+  it('asks onMerge, and both sides tell `divergence`', async () => {
+    const network = new MemoryNetwork(systemWorld)
+    const members = ['a', 'b'].map((id, i) => ({ id, ordinal: i, address: `memory://${id}` }))
+    const asked: unknown[] = []
+    const onMerge: MergeFunction = (cache, key, mine, theirs) => {
+      asked.push([cache, key])
+      return Buffer.concat([mine?.value ?? Buffer.alloc(0), theirs?.value ?? Buffer.alloc(0)])
+    }
+    network.cut('a', 'b')
+    const strategy = masterSlave({ bootstrapWaitMs: 100 })
+    const transport = network.transport()
+    const nodes = await Promise.all(
+      members.map(({ id }) =>
+        createNode({ cluster: 'test', id, members, strategy, transport, onMerge }),
+      ),
+    )
+    try {
+      const told = nodes.map(node => new Promise(resolve => node.on('divergence', resolve)))
+      await Promise.all(nodes.map(node => node.ready()))
+      for (const node of nodes) {
+        const cache = node.cache<Uint8Array>('c', { codec: 'bytes' })
+        await cache.set('both', Buffer.from(node.id))
+        await cache.set(node.id, Buffer.from(node.id))
+      }
+      network.mend('a', 'b')
+      const counts = { records: 2, merged: 2, discarded: 0, conflicts: 1 }
+      const events = await Promise.all(told)
+      expect(events).toContainEqual(expect.objectContaining(counts))
+      expect(events).toContainEqual(expect.objectContaining({ entries: expect.any(Number) }))
+      await Promise.all(nodes.map(node => node.ready()))
+      const cache = nodes[0].cache<Uint8Array>('c', { codec: 'bytes' })
+      expect(['ab', 'ba']).toContain(Buffer.from((await cache.get('both')) ?? []).toString())
+      for (const { id } of nodes) expect(await cache.get(id)).toEqual(Buffer.from(id))
+      expect(asked).toEqual([['c', 'both']])
+    } finally {
+      await Promise.all(nodes.map(node => node.close()))
+    }
   })
 })
 

@@ -339,6 +339,7 @@ describe('usage errors', () => {
     [['serve', '--id', 'a', '--listen', 'smoke://127.0.0.1:1'], /smoke/],
     [['serve', '--id', 'a', '--strategy', 'master-slaves'], /did you mean master-slave/],
     [['serve', '--id', 'a', '--profile', 'majority'], /majority/],
+    [['serve', '--id', 'a', '--merge', 'lwww'], /did you mean lww/],
     [['serve', '--id', 'a', '--durability', 'fsync'], /not in this version/],
     [['serve', '--id', 'a', '--data-dir', 'x'], /data-dir/],
     [['serve', '--id', 'a', '--cache', 's:tll=1s'], /did you mean ttl/],

@@ -53,7 +53,13 @@ export class Suffix implements EntryVisitor {
       this.#at = log.first
       this.whole = false
     }
-    for (const batch of log.read(this.#at, BYTES_A_TURN) ?? []) {
+    const batches = log.read(this.#at, BYTES_A_TURN)
+    if (batches === undefined) {
+      // No batch begins there: the other side speaks of another log. Whole batches count.
+      this.#at = log.batchAt(this.#at)?.next ?? log.next
+      this.whole = false
+    }
+    for (const batch of batches ?? []) {
       this.#batch = batch
       visitEntries(batch, this)
       this.#at = batch.next

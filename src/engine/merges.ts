@@ -33,6 +33,8 @@ export class Merges {
   readonly #env: MergesEnv
   #collector: Collector | undefined
   readonly #mergers = new Map<number, Merger>()
+  /** Grows when all begins anew. */
+  #life = 0
 
   constructor(env: MergesEnv) {
     this.#env = env
@@ -40,6 +42,7 @@ export class Merges {
 
   /** The log or the state machine changes by more than entries that follow: all begins anew. */
   reset(): void {
+    this.#life++
     this.#collector = undefined
     this.#mergers.clear()
   }
@@ -68,8 +71,9 @@ export class Merges {
     this.#mergers.set(id, merger)
     for (const oldest of this.#mergers.keys())
       if (this.#mergers.size > MERGERS_MAX) this.#mergers.delete(oldest)
+    const life = this.#life
     this.#later(() => {
-      if (this.#mergers.get(id) !== merger) return true
+      if (this.#life !== life) return true
       if (!merger.isReady()) return false
       if (last) this.#mergers.delete(id)
       this.#env.feed({ kind: 'merged', group, id, ...this.#decide(merger, records) })

@@ -77,6 +77,7 @@ export function mergeFirst(
   common: Offset | undefined,
 ): boolean {
   const from = common ?? 1
+  if (s.settings.profile !== 'ordinal') return false
   if (m.data !== 'ready' || m.distrust || from >= m.next) {
     s.merges.delete(peer.id)
     return false
