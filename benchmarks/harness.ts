@@ -39,6 +39,8 @@ export interface ClusterOptions {
   /** URL scheme of the transport. */
   readonly transport: string
   readonly strategy: string
+  /** Of `gcache serve --poll-us`. */
+  readonly pollUs?: number
 }
 
 export interface ServerNode {
@@ -80,7 +82,7 @@ export class Cluster {
         [
           ...[CLI, 'serve', '--cluster', this.name, '--id', id, '--ordinal', `${own}`],
           ...['--listen', this.servers[own], '--strategy', this.#options.strategy, ...members],
-          ...['--log-level', 'warn'],
+          ...['--log-level', 'warn', '--poll-us', `${this.#options.pollUs ?? 0}`],
         ],
         { stdio: ['ignore', 'pipe', 'inherit'] },
       ),

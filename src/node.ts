@@ -24,6 +24,7 @@ import { GcacheError } from './errors.js'
 import { NodeCalls } from './node-calls.js'
 import { NodePort } from './node-port.js'
 import { type FullNodeOptions, type NodeOptions, parseNodeOptions } from './options.js'
+import { polling } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
 import { KeyValueStore } from './store/key-value.js'
 import { MemoryLog } from './store/memory-log.js'
@@ -130,7 +131,7 @@ class EngineNode implements Node {
       cluster,
       incarnation: randomBytes(8).toString('hex'),
       members,
-      transport: makeTransport(transport, {
+      transport: makeTransport(polling(transport, options.pollUs), {
         ...world,
         self: id,
         cluster,

@@ -90,6 +90,7 @@ describe('options of createNode', () => {
     ['another durability', { ...GOOD, durability: 'fsync' }],
     ['a dataDir', { ...GOOD, dataDir: '/var/lib/x' }],
     ['auth', { ...GOOD, auth: {} }],
+    ['polling for 2 ms', { ...GOOD, pollUs: 2_000 }],
     ['tls', { ...GOOD, tls: {} }],
     ['discovery', { ...GOOD, discovery: () => [] }],
     ['a logger without functions', { ...GOOD, logger: {} }],

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { PROTOCOL_VERSION } from '../src/config.js'
 import { seededRandom } from '../src/core/prng.js'
 import { GcacheError } from '../src/errors.js'
+import { polling } from '../src/polling.js'
 import type { BenchNode, Happening } from '../src/testing/transport-bench.js'
 import { realTime, transportSuite, virtualTime } from '../src/testing/transport-suite.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
@@ -19,25 +20,29 @@ import {
 import { TcpLayer, tcp } from '../transports/tcp.js'
 import { HANDSHAKE_MS, overTcp, SOCKET_BYTES_MAX, simulated } from './harness/networks.js'
 
-transportSuite({
-  test,
-  name: 'tcp',
-  streams: true,
-  medium() {
-    const time = realTime()
-    return {
-      ...time,
-      transport: tcp({ handshakeMs: HANDSHAKE_MS }),
-      listen: () => 'tcp://127.0.0.1:0',
-      nowhere: 'tcp://127.0.0.1:1',
-      random: seededRandom(1),
-      handshakeMs: HANDSHAKE_MS,
-      mediumBytesMax: SOCKET_BYTES_MAX,
-      layer: () => new TcpLayer(time.clock),
-      close: async () => {},
-    }
-  },
-})
+for (const [name, factory] of [
+  ['tcp', tcp({ handshakeMs: HANDSHAKE_MS })],
+  ['tcp, polling', polling(tcp({ handshakeMs: HANDSHAKE_MS }), 150)],
+] as const)
+  transportSuite({
+    test,
+    name,
+    streams: true,
+    medium() {
+      const time = realTime()
+      return {
+        ...time,
+        transport: factory,
+        listen: () => 'tcp://127.0.0.1:0',
+        nowhere: 'tcp://127.0.0.1:1',
+        random: seededRandom(1),
+        handshakeMs: HANDSHAKE_MS,
+        mediumBytesMax: SOCKET_BYTES_MAX,
+        layer: () => new TcpLayer(time.clock),
+        close: async () => {},
+      }
+    },
+  })
 
 const HARSH = {
   latencyMsMin: 0.1,

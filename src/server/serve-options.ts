@@ -24,6 +24,7 @@ export interface ServeOptions {
   cache?: string[]
   autoCaches: boolean
   insecure?: boolean
+  pollUs?: string
   config?: string
   logLevel: LogLevel
   untilStdinEnds?: boolean
@@ -64,6 +65,7 @@ export function nodeOptions(
   if (flags.durability !== undefined) options.durability = flags.durability
   if (!flags.autoCaches) options.autoCaches = false
   if (flags.insecure) options.insecure = true
+  if (flags.pollUs !== undefined) options.pollUs = parseCount(flags.pollUs, '--poll-us')
   const strategy = strategyOf(flags, file.strategy)
   if (strategy !== undefined) options.strategy = strategy
   options.members = membersOf(id, flags, file.members)

@@ -104,6 +104,8 @@ const RETRY_MS = 40
 const REDIAL_MS = 100
 const SILENT_MS_MAX = 2_000
 /** Later answers to older attempts are not understood any more. */
+/** Bytes of values after which a frame is sent; one more value still fits (seed 1734). */
+const FRAME_VALUES_MAX = 512 * 1_024
 const ATTEMPTS_KEPT = 2_000
 const OUT = new Writer(4_096)
 
@@ -265,6 +267,16 @@ export class SimulatedClient implements TransportHandler {
   }
 
   #send(calls: readonly Call[], repeat: boolean): void {
+    for (let from = 0; from < calls.length; ) {
+      let to = from
+      let bytes = 0
+      while (to < calls.length && bytes <= FRAME_VALUES_MAX) bytes += calls[to++].value?.length ?? 0
+      this.#sendFrame(calls.slice(from, to), repeat)
+      from = to
+    }
+  }
+
+  #sendFrame(calls: readonly Call[], repeat: boolean): void {
     const server = this.#target(calls[0].attempts)
     if (server === undefined) {
       for (const call of calls) if (!repeat) this.#retryLater(call)

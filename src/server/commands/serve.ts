@@ -35,6 +35,10 @@ export function serveCommand(): Command {
     .option('--cache <cache>', 'NAME or NAME:OPTION=VALUE,...; repeat for each', repeated)
     .option('--no-auto-caches', 'refuse caches that no --cache names')
     .option('--insecure', 'allow to listen beyond loopback, without any authentication')
+    .option(
+      '--poll-us <n>',
+      'poll so many microseconds after a frame: latency for CPU (default: 0)',
+    )
     .option('--config <file>', "JSON with createNode's options; what stands here wins over it")
     .addOption(
       new Option('--log-level <level>', 'what goes to stderr').choices(LOG_LEVELS).default('info'),
