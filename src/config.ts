@@ -50,6 +50,8 @@ export const LIMITS = {
   batchBytes: 256 * 1_024,
   /** A snapshot slice. PROTOCOL 12. */
   snapshotSliceBytes: 256 * 1_024,
+  /** A piece of what the losing side of a split changed; each side holds one. As a slice. */
+  mergePieceBytes: 256 * 1_024,
   /** Records that first touch holds for the next slice; more restarts the copy. */
   snapshotPendingBytesMax: 64 * 2 ** 20,
 } as const

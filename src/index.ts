@@ -23,6 +23,7 @@ export type {
   WriteReceipt,
 } from './contracts/cache.js'
 export type { Logger } from './contracts/environment.js'
+export type { MergeFunction, MergeSide } from './contracts/merge.js'
 export type { CacheOptions } from './contracts/store.js'
 export type { MemberStatus, StrategyFactory, StrategyStatus } from './contracts/strategy.js'
 export type { TransportFactory } from './contracts/transport.js'

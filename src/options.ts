@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { parseAddress } from '../transports/stream/address.js'
 import { CACHE_DEFAULTS, LIMITS } from './config.js'
 import type { Logger } from './contracts/environment.js'
+import type { MergeFunction } from './contracts/merge.js'
 import type { CacheOptions } from './contracts/store.js'
 import type { StrategyFactory } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
@@ -48,6 +49,12 @@ export interface NodeOptions {
   /** Allow to listen beyond loopback, although this version has no authentication. */
   insecure?: boolean
   /**
+   * Decides, while this node is master, each key that both sides of a network split changed;
+   * values are the bytes that the cache's codec wrote. Give every node the same. Without it, and
+   * where it throws, the newest value wins. Not asked with `masterSlave({ merge: 'discard' })`.
+   */
+  onMerge?: MergeFunction
+  /**
    * Microseconds that the process polls after each frame before it sleeps, 0 to 1,000. Default 0.
    * A write that waits for a slave, alone in flight, takes half the time with 150; it costs CPU.
    */
@@ -70,6 +77,7 @@ export interface FullNodeOptions {
   listen: string
   dataDir: string | undefined
   insecure: boolean
+  onMerge: MergeFunction | undefined
   pollUs: number
   logger: Logger | undefined
 }
@@ -130,6 +138,7 @@ const nodeSchema = z.strictObject({
   listen: z.string().min(1).optional(),
   dataDir: z.string().min(1).optional(),
   insecure: z.boolean().optional(),
+  onMerge: aFunction('a function (cache, key, mine, theirs)').optional(),
   pollUs: z.number().int().min(0).max(POLL_US_MAX).optional(),
   logger: loggerSchema.optional(),
 })
@@ -177,6 +186,7 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
     listen,
     dataDir: checked.dataDir,
     insecure,
+    onMerge: checked.onMerge,
     pollUs: checked.pollUs ?? 0,
     logger: checked.logger,
   }

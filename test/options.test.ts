@@ -54,6 +54,7 @@ describe('options of createNode', () => {
   test.each([
     [{ ...GOOD, cahces: {} }, 'cahces', 'caches'],
     [{ ...GOOD, Transport: () => {} }, 'Transport', 'transport'],
+    [{ ...GOOD, onMerg: () => 'mine' }, 'onMerg', 'onMerge'],
     [{ ...GOOD, caches: { s: { ttl: 5 } } }, 'ttl', 'ttlMs'],
     [{ ...GOOD, caches: { s: { maxEntrys: 5 } } }, 'maxEntrys', 'maxEntries'],
     [{ ...GOOD, members: [{ ...A, adress: 'x' }] }, 'adress', 'address'],
@@ -142,6 +143,7 @@ describe('options of the plug-ins', () => {
 
   test.each([
     [() => masterSlave({ akc: 'all' } as never), 'did you mean ack?'],
+    [() => masterSlave({ merge: 'discrad' as never }), 'did you mean discard?'],
     [() => tcp({ frameByteMax: 1 } as never), 'did you mean frameBytesMax?'],
     [() => tcp({ a: 1 } as never), 'unknown option a'],
   ])('an unknown one is refused by name with a suggestion, case %#', (make, text) => {
@@ -245,6 +247,16 @@ describe('options of gcache serve', () => {
     expect(options.cluster).toBe('gcache')
     expect(options.members).toEqual([A, { id: 'b', ordinal: 1, address: 'tcp://h:1' }])
     expect(parseNodeOptions(options).self).toEqual(A)
+  })
+
+  test('what becomes of a losing side goes to the strategy, of the flags or of the file', () => {
+    const one = { ...flags, id: 'a', ordinal: '0', merge: 'discard' }
+    expect(nodeOptions(one, noFile).strategy).toEqual({ name: 'master-slave', merge: 'discard' })
+    const file = { strategy: { name: 'master-slave', profile: 'ordinal' } }
+    expect(nodeOptions({ ...one, config: 'f' }, () => file).strategy).toEqual({
+      ...file.strategy,
+      merge: 'discard',
+    })
   })
 
   test('a member list without oneself is refused with the remedy', () => {

@@ -359,6 +359,7 @@ describe('usage errors', () => {
     ],
     [['witness'], /give --id/],
     [['witness', '--id', 'w', '--data-dir', '/dev/null/x'], /cannot be used/],
+    [['serve', '--id', 'a', '--merge', 'lwww'], /did you mean lww/],
     [['serve', '--id', 'a', '--durability', 'fsync'], /not in this version/],
     [['serve', '--id', 'a', '--data-dir', 'x'], /data-dir/],
     [['serve', '--id', 'a', '--cache', 's:tll=1s'], /did you mean ttl/],

@@ -48,6 +48,8 @@ export interface Tally {
   calls: number
   acked: number
   lostAllowed: number
+  merged: number
+  givenUp: number
   violations: number
 }
 
@@ -61,6 +63,8 @@ export function emptyTally(): Tally {
     calls: 0,
     acked: 0,
     lostAllowed: 0,
+    merged: 0,
+    givenUp: 0,
     violations: 0,
   }
 }
@@ -75,6 +79,8 @@ export function count(tally: Tally, result: SimulationResult): void {
   tally.calls += result.calls
   tally.acked += result.acked
   tally.lostAllowed += result.lost
+  tally.merged += result.merged
+  tally.givenUp += result.givenUp
   if (result.violation !== undefined) tally.violations++
 }
 

@@ -25,6 +25,7 @@ import {
   writeConfigure,
   writeDelete,
   writeExpire,
+  writeMerged,
   writePlain,
   writeScan,
   writeSet,
@@ -292,6 +293,8 @@ describe('commands', () => {
     idleMs: 5,
     eviction: 'none' as const,
   }
+  const origin = { epoch: EPOCH, offset: 2 ** 33, time: 1_700_000_000_000.5 }
+  const NO_LIFE = { deadline: 0, idleMs: 0, expiresAt: 0, ...origin }
   /** Every layout once; the second says whether a client may send it. */
   const layouts: Record<string, [Uint8Array, boolean]> = {
     get: [written(out => writePlain(out, OP.get, 'sessions', 'sid')), true],
@@ -312,6 +315,22 @@ describe('commands', () => {
     configure: [written(out => writeConfigure(out, 'c', options)), false],
     expire: [written(out => writeExpire(out, OP.expire, 'c', 'k', 77)), false],
     evict: [written(out => writeExpire(out, OP.evict, 'c', 'k', 78)), false],
+    'set-merged': [
+      written(out => {
+        const life = { deadline: 2 ** 41, idleMs: 5, expiresAt: 2 ** 40 }
+        writeMerged(out, OP.set, 'c', 'k', { ifAbsent: true }, { ...life, ...origin })
+        out.bytes(value)
+      }),
+      false,
+    ],
+    'delete-merged': [
+      written(out => writeMerged(out, OP.delete, 'c', 'k', { ifVersion: 9 }, NO_LIFE)),
+      false,
+    ],
+    'touch-merged': [
+      written(out => writeMerged(out, OP.touch, 'c', 'k', { ifVersion: 9 }, NO_LIFE)),
+      false,
+    ],
     noop: [written(out => writePlain(out, OP.noop, '', '')), false],
     'close-window': [written(out => writeCloseWindow(out, '0123456789abcdef', 79)), false],
   }

@@ -33,6 +33,8 @@ export interface LogStore extends LogView {
   truncate(from: Offset): void
   /** Forgets everything; the log is then empty at `at`, and continues `epoch` and `crc`. */
   reset(at: Offset, epoch: Epoch | undefined, crc: number): void
+  /** The batch that holds entry `offset`; undefined unless `first <= offset < next`. */
+  batchAt(offset: Offset): Batch | undefined
   /** The engine says how far the state machine is. */
   markApplied(next: Offset): void
 }
@@ -76,6 +78,15 @@ export interface StoredRecord {
   readonly expiresAt: number
 }
 
+/** A record with all that decides its end and its place in the log. */
+export interface WholeRecord extends StoredRecord {
+  /** The entry that last altered anything, `version <= changed`. */
+  readonly changed: Offset
+  /** Cluster time in ms, 0: none. `expiresAt` is the earlier of it and last use + `idleMs`. */
+  readonly deadline: number
+  readonly idleMs: number
+}
+
 export interface CacheOptions {
   /** Entries above it are evicted, or refused where eviction is 'none'. */
   maxEntries: number
@@ -105,6 +116,8 @@ export interface StateMachine {
   /** Undefined if absent or expired at cluster time `time`. Counts as a use for eviction. */
   get(cache: string, key: string, time: number): StoredRecord | undefined
   has(cache: string, key: string, time: number): boolean
+  /** As it lies there, expired or not; no use in the eyes of eviction. */
+  peek(cache: string, key: string): WholeRecord | undefined
   size(cache: string, time: number): number
   /** At most `limit` records whose key begins with `prefix`; `cursor` 0 begins. A key that lives
    *  through the whole scan on one node is met exactly once. */

@@ -4,6 +4,7 @@
  * driver, on sockets and in the simulator alike.
  */
 import type { Random } from './environment.js'
+import type { MergeCounts } from './merge.js'
 import type { LogView } from './store.js'
 import type { LinkLoss } from './transport.js'
 import type {
@@ -61,6 +62,17 @@ export type Input<M> =
       next: Offset
       slice: Uint8Array
       state: SnapshotState
+    }
+  /** A piece of what this log's entries changed, as `collect` asked. */
+  | { kind: 'collected'; group: GroupId; id: number; records: Uint8Array; last: boolean }
+  /** What the records of one `merge` came to: commands to propose, none for those that change
+   *  nothing. Undefined counts: the records were no such. */
+  | {
+      kind: 'merged'
+      group: GroupId
+      id: number
+      commands: readonly Uint8Array[]
+      counts: MergeCounts | undefined
     }
   | { kind: 'view'; view: number; members: readonly Member[] }
   /** A client has not heard the master: evidence, never authority. */
@@ -120,6 +132,17 @@ export interface Effects<M> {
   /** With `base`, the first of a copy: drop the old state and log; the log is then empty at `at`
    *  and continues the base. */
   install(group: GroupId, at: Offset, slice: Uint8Array, base?: LogBase): void
+  /**
+   * Answered by a 'collected' input in a later turn: the next piece of the records that entries
+   * `[from, next)` changed, at most `bytesMax` or one record. An `id` not met before begins anew
+   * and ends the one before; so does any change of the log.
+   */
+  collect(group: GroupId, id: number, from: Offset, bytesMax: number): void
+  /**
+   * Answered by a 'merged' input in a later turn: a piece that another node collected is compared
+   * with this one's records, which it shares up to entry `from`. `last`: no other follows for `id`.
+   */
+  merge(group: GroupId, id: number, from: Offset, records: Uint8Array, last: boolean): void
   /** Tells engine and application. */
   become(group: GroupId, standing: Standing): void
   /** Something the operator or application should know: 'divergence', 'failover', 'lag' ... */

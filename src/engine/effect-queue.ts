@@ -19,6 +19,15 @@ export type Effect<M> =
   | { kind: 'readSnapshot'; group: GroupId; id: number; bytesMax: number }
   | { kind: 'closeSnapshot'; group: GroupId; id: number }
   | { kind: 'install'; group: GroupId; at: Offset; slice: Uint8Array; base: LogBase | undefined }
+  | { kind: 'collect'; group: GroupId; id: number; from: Offset; bytesMax: number }
+  | {
+      kind: 'merge'
+      group: GroupId
+      id: number
+      from: Offset
+      records: Uint8Array
+      last: boolean
+    }
   | { kind: 'become'; group: GroupId; standing: Standing }
   | { kind: 'report'; event: string; fields: Record<string, unknown> }
   | { kind: 'disconnect'; peer: PeerId; code: string }
@@ -64,6 +73,12 @@ export class EffectQueue<M> implements Effects<M> {
   }
   install(group: GroupId, at: Offset, slice: Uint8Array, base?: LogBase): void {
     this.items.push({ kind: 'install', group, at, slice, base })
+  }
+  collect(group: GroupId, id: number, from: Offset, bytesMax: number): void {
+    this.items.push({ kind: 'collect', group, id, from, bytesMax })
+  }
+  merge(group: GroupId, id: number, from: Offset, records: Uint8Array, last: boolean): void {
+    this.items.push({ kind: 'merge', group, id, from, records, last })
   }
   become(group: GroupId, standing: Standing): void {
     this.items.push({ kind: 'become', group, standing })

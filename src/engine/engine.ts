@@ -6,6 +6,7 @@
 import { EventEmitter } from 'eventemitter3'
 import { TIMES } from '../config.js'
 import type { Clock, Logger, Random, Timer } from '../contracts/environment.js'
+import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions, LogStore, StateMachine } from '../contracts/store.js'
 import type {
   Input,
@@ -24,6 +25,7 @@ import type { Effect } from './effect-queue.js'
 import { type HandoverEnd, Handovers } from './handovers.js'
 import { Housekeeping } from './housekeeping.js'
 import { Links } from './links.js'
+import { Merges } from './merges.js'
 import { Pump } from './pump.js'
 import { Requests } from './requests.js'
 import { Watches } from './watches.js'
@@ -46,6 +48,8 @@ export interface EngineOptions<M> {
   readonly autoCaches: boolean
   /** Where a few bytes outlive the process; save() returns once they do. */
   readonly notes?: { readonly last: Uint8Array | undefined; save(note: Uint8Array): void }
+  /** Decides keys that both sides of a network split changed, in place of the newest. */
+  readonly onMerge?: MergeFunction | undefined
   /** Replies and events on a link with a member: answers to this node's own calls. */
   readonly onClientFrame?: (peer: PeerId, session: Session, frame: Uint8Array) => void
   /** One line an input and an effect. */
@@ -81,6 +85,7 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #watches: Watches
   readonly #housekeeping: Housekeeping
   readonly #handovers: Handovers
+  readonly #merges: Merges
   readonly #clients = new Map<PeerId, Session>()
   readonly #sessions = new Map<PeerId, Session>()
   readonly #snapshots = new Set<number>()
@@ -145,6 +150,12 @@ export class Engine<M = unknown> implements TransportHandler {
         send(peer, frame)
         flush(peer)
       },
+    })
+    this.#merges = new Merges({
+      ...{ store, log, clock, logger: options.logger, onMerge: options.onMerge },
+      time: () => this.time(),
+      feed: input => this.feed(input),
+      fail: error => this.#fail(error),
     })
     this.#housekeeping = new Housekeeping({
       store,
@@ -368,6 +379,7 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'append':
         log.append(effect.batch)
         this.#batch = effect.batch
+        this.#merges.onAppend()
         return
       case 'commit':
         return this.#commit(effect.next)
@@ -381,6 +393,7 @@ export class Engine<M = unknown> implements TransportHandler {
         this.#links.broadcast(this.#strategy.codec.encode(effect.message))
         return
       case 'truncate':
+        this.#merges.reset()
         return log.truncate(effect.from)
       case 'persist':
         // Memory forgets its promises together with its data; a note outlives the process.
@@ -396,6 +409,10 @@ export class Engine<M = unknown> implements TransportHandler {
         return store.closeSnapshot(effect.id)
       case 'install':
         return this.#install(effect)
+      case 'collect':
+        return this.#merges.collect(effect.group, effect.id, effect.from, effect.bytesMax)
+      case 'merge':
+        return this.#merges.merge(effect.group, effect.id, effect.from, effect.records, effect.last)
       case 'become':
         return this.#become(effect.standing)
       case 'report':
@@ -428,6 +445,7 @@ export class Engine<M = unknown> implements TransportHandler {
     const { log, store, transport } = this.#options
     if (base !== undefined) {
       this.#batch = undefined
+      this.#merges.reset()
       this.#watches.gap()
       log.reset(at, base.epoch, base.crc)
     }

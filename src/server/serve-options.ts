@@ -27,6 +27,7 @@ export interface ServeOptions {
   cluster?: string
   strategy?: string
   profile?: string
+  merge?: string
   durability?: string
   cache?: string[]
   autoCaches: boolean
@@ -99,12 +100,14 @@ export function witnessOptions(flags: ServeOptions): NodeOptions {
 }
 
 function strategyOf(flags: ServeOptions, fromFile: unknown): unknown {
-  if (flags.strategy === undefined && flags.profile === undefined) return fromFile
+  const { strategy, profile, merge } = flags
+  if (strategy === undefined && profile === undefined && merge === undefined) return fromFile
   const named: NamedStrategy =
     flags.strategy === undefined && typeof fromFile === 'object' && fromFile !== null
       ? { ...(fromFile as NamedStrategy) }
       : { name: flags.strategy ?? (typeof fromFile === 'string' ? fromFile : 'master-slave') }
-  if (flags.profile !== undefined) named.profile = flags.profile
+  if (profile !== undefined) named.profile = profile
+  if (merge !== undefined) named.merge = merge
   return named
 }
 

@@ -7,7 +7,7 @@ import type { Batch, ClientRef, Offset } from '../contracts/types.js'
 import { unreachable } from '../core/assert.js'
 import { type EntryVisitor, visitEntries } from '../wire/batch.js'
 import { Reader } from '../wire/bytes.js'
-import { FLAG, OP, readConfigure } from '../wire/command.js'
+import { FLAG, OP, readConfigure, readMerged } from '../wire/command.js'
 import type { NamedCache } from './caches.js'
 import { endOfLife, PAGE_MASK } from './page.js'
 import { RecentKeys } from './recent-keys.js'
@@ -151,6 +151,7 @@ export class Applier implements EntryVisitor {
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
     const ttlMs = (flags & FLAG.ttl) === 0 ? options.ttlMs : reader.f64()
     const idleMs = (flags & FLAG.idle) === 0 ? options.idleMs : reader.f64()
+    const merged = (flags & FLAG.merged) === 0 ? undefined : readMerged(reader)
     let slot = region.use(key)
     let oldBytes = 0
     if (slot >= 0) {
@@ -178,7 +179,8 @@ export class Applier implements EntryVisitor {
     const page = region.page(slot)
     const at = slot & PAGE_MASK
     page.stamp(at, offset, offset)
-    if (ttlMs !== 0 || idleMs !== 0 || page.mortal) {
+    if (merged !== undefined) page.setLife(at, merged.deadline, merged.idleMs, merged.expiresAt)
+    else if (ttlMs !== 0 || idleMs !== 0 || page.mortal) {
       const deadline = ttlMs === 0 ? 0 : this.#time + ttlMs
       page.setLife(at, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))
     }
@@ -220,13 +222,15 @@ export class Applier implements EntryVisitor {
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
     const ttlMs = (flags & FLAG.ttl) === 0 ? -1 : reader.f64()
     const newIdleMs = (flags & FLAG.idle) === 0 ? -1 : reader.f64()
+    const merged = (flags & FLAG.merged) === 0 ? undefined : readMerged(reader)
     const slot = this.#meet(cache, key)
     if (slot < 0) return 'missing'
     if (ifVersion !== -1 && ifVersion !== this.#version) return 'version'
     const page = cache.region.page(slot)
     const at = slot & PAGE_MASK
     page.stamp(at, this.#version, offset)
-    if (page.mortal || ttlMs > 0 || newIdleMs > 0) {
+    if (merged !== undefined) page.setLife(at, merged.deadline, merged.idleMs, merged.expiresAt)
+    else if (page.mortal || ttlMs > 0 || newIdleMs > 0) {
       const deadline = ttlMs === -1 ? page.deadline(at) : ttlMs === 0 ? 0 : this.#time + ttlMs
       const idleMs = newIdleMs === -1 ? page.idleMs(at) : newIdleMs
       page.setLife(at, deadline, idleMs, endOfLife(this.#time, deadline, idleMs))

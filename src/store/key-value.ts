@@ -10,6 +10,7 @@ import type {
   ScanPage,
   StateMachine,
   StoredRecord,
+  WholeRecord,
 } from '../contracts/store.js'
 import type { Batch, Offset } from '../contracts/types.js'
 import { assert } from '../core/assert.js'
@@ -74,6 +75,16 @@ export class KeyValueStore implements StateMachine {
     if (region === undefined) return false
     const slot = region.peek(key)
     return slot >= 0 && !region.expired(slot, time)
+  }
+
+  peek(cache: string, key: string): WholeRecord | undefined {
+    const region = this.#state.caches.byName.get(cache)?.region
+    const slot = region?.peek(key) ?? -1
+    if (region === undefined || slot < 0) return undefined
+    const page = region.page(slot)
+    const at = slot & PAGE_MASK
+    const life = { deadline: page.deadline(at), idleMs: page.idleMs(at) }
+    return { ...region.record(slot), changed: page.changed(at), ...life }
   }
 
   /** Live records; looks at every life, about 6 ms for a million that are mortal. */

@@ -142,6 +142,11 @@ export class MemoryLog implements LogStore {
     return found
   }
 
+  batchAt(offset: Offset): Batch | undefined {
+    if (offset < this.#first || offset >= this.#next) return undefined
+    return this.#batches[this.#find(offset)]
+  }
+
   /** The place of the batch that holds entry `offset`, `first <= offset < next`. */
   #find(offset: Offset): number {
     let low = this.#head

@@ -7,6 +7,7 @@
 import { MemoryNetwork } from '../../transports/memory.js'
 import { LIMITS } from '../config.js'
 import type { Logger } from '../contracts/environment.js'
+import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions } from '../contracts/store.js'
 import type { Standing, StrategyFactory } from '../contracts/strategy.js'
 import type { Member, PeerId } from '../contracts/types.js'
@@ -38,6 +39,8 @@ export interface SimulatedClusterOptions {
   snapshotPendingBytesMax?: number
   /** How likely a frame of an ended session is heard again (law S4); 0 unless told. */
   staleChance?: number
+  /** Of every node; default: the newest value wins. */
+  onMerge?: MergeFunction
   /** In the order of the nodes. */
   clocks?: readonly NodeClockOptions[]
   onTrace?: (node: PeerId, line: string) => void
@@ -91,6 +94,7 @@ export class SimulatedCluster implements World {
       backlogEntriesMax: options.backlogEntriesMax ?? LIMITS.backlogEntriesMax,
       sliceBytesMax: options.sliceBytesMax ?? LIMITS.snapshotSliceBytes,
       snapshotPendingBytesMax: options.snapshotPendingBytesMax ?? LIMITS.snapshotPendingBytesMax,
+      onMerge: options.onMerge,
       staleChance: options.staleChance ?? 0,
       logger: SILENT,
       root: this.lineage.root,

@@ -12,6 +12,7 @@ import type {
   ScanPage,
   StateMachine,
   StoredRecord,
+  WholeRecord,
 } from '../contracts/store.js'
 import type {
   Effects,
@@ -69,6 +70,10 @@ export class ObservedLog implements LogStore {
 
   read(from: Offset, bytesMax: number): readonly Batch[] | undefined {
     return this.#inner.read(from, bytesMax)
+  }
+
+  batchAt(offset: Offset): Batch | undefined {
+    return this.#inner.batchAt(offset)
   }
 
   append(batch: Batch): void {
@@ -136,6 +141,10 @@ export class ObservedStore implements StateMachine {
     return this.#inner.has(cache, key, time)
   }
 
+  peek(cache: string, key: string): WholeRecord | undefined {
+    return this.#inner.peek(cache, key)
+  }
+
   size(cache: string, time: number): number {
     return this.#inner.size(cache, time)
   }
@@ -186,6 +195,7 @@ export interface StrategyWatcher {
   onSettle(id: number, receipt: Receipt): void
   onReject(id: number, code: string, surely: boolean): void
   onBecome(standing: Standing): void
+  onReport(event: string, fields: Record<string, unknown>): void
   /** What a step did, by name: for laws that say "nothing". */
   onEffect(name: string): void
 }
@@ -290,7 +300,16 @@ class ObservedEffects<M> implements Effects<M> {
     this.to.become(group, standing)
   }
 
+  collect(group: GroupId, id: number, from: Offset, bytesMax: number): void {
+    this.to.collect(group, id, from, bytesMax)
+  }
+
+  merge(group: GroupId, id: number, from: Offset, records: Uint8Array, last: boolean): void {
+    this.to.merge(group, id, from, records, last)
+  }
+
   report(event: string, fields: Record<string, unknown>): void {
+    this.#watcher.onReport(event, fields)
     this.to.report(event, fields)
   }
 

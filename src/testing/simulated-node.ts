@@ -3,7 +3,8 @@
  * lives begin and end. Each life is a whole production engine with a memory log and a store.
  */
 import type { Logger } from '../contracts/environment.js'
-import type { CacheOptions } from '../contracts/store.js'
+import type { MergeFunction } from '../contracts/merge.js'
+import type { CacheOptions, WholeRecord } from '../contracts/store.js'
 import type { StrategyFactory } from '../contracts/strategy.js'
 import type { TransportFactory } from '../contracts/transport.js'
 import type { Member } from '../contracts/types.js'
@@ -42,6 +43,7 @@ export interface NodeEnv {
   readonly snapshotPendingBytesMax: number
   /** How likely a frame of an ended session is heard again. */
   readonly staleChance: number
+  readonly onMerge: MergeFunction | undefined
   readonly logger: Logger
   readonly root: LogPoint
   hooks(life: Life): NodeHooks
@@ -95,7 +97,6 @@ export class SimulatedNode implements LiveNode {
     this.running = true
     this.paused = false
     this.engine = this.#makeEngine(incarnation, hooks)
-    this.engine.events.on('report', (event, fields) => hooks.onReport(event, fields))
     this.engine.events.on('fatal', error => hooks.onFatal(error))
     void this.engine.start()
   }
@@ -104,7 +105,7 @@ export class SimulatedNode implements LiveNode {
     const env = this.#env
     const { id } = this
     const clock = this.#clock as NodeClock
-    const { cluster, logger, members, caches } = env
+    const { cluster, logger, members, caches, onMerge } = env
     const transport = env.transport({
       self: id,
       cluster,
@@ -143,6 +144,7 @@ export class SimulatedNode implements LiveNode {
           this.#note = note
         },
       },
+      onMerge,
       ...(onTrace === undefined ? {} : { onTrace: line => onTrace(id, line) }),
     })
   }
@@ -202,6 +204,11 @@ export class SimulatedNode implements LiveNode {
   /** Idempotency windows in the state. */
   windows(): number {
     return this.#store.stats().windows
+  }
+
+  /** As it lies in the store. */
+  record(cache: string, key: string): WholeRecord | undefined {
+    return this.#store.peek(cache, key)
   }
 
   version(cache: string, key: string): number | undefined {

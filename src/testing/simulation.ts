@@ -16,6 +16,7 @@ import { nothingExpiresEarly } from './checkers/expiry.js'
 import { failovers } from './checkers/failovers.js'
 import { givenEpochsStayOver } from './checkers/handovers.js'
 import { callsAreLinearizable, keepsRecords } from './checkers/linearizable.js'
+import { losersAreMerged } from './checkers/merges.js'
 import { nothingIsLost } from './checkers/nothing-lost.js'
 import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
@@ -39,6 +40,9 @@ export interface SimulationResult {
   /** Keys whose calls were searched for an order; those of them that took too long to decide. */
   readonly keysJudged: number
   readonly keysUndecided: number
+  /** Branches of losing sides that were merged, and that were dropped under faults. */
+  readonly merged: number
+  readonly givenUp: number
   readonly traceHash: number
   readonly simulatedMs: number
 }
@@ -82,13 +86,16 @@ export function addCheckers(
     options.profile === 'ordinal'
       ? ackedWritesSurvive(cluster, options.mayLose)
       : nothingIsLost(cluster)
+  const duplicates = noWriteTwice(cluster)
+  const merges = losersAreMerged(cluster, duplicates.outcomeAt)
   const promotions = failovers(cluster, options.steadyAfterMs)
   cluster.checkers.push(
     oneMasterPerEpoch(cluster),
     prefixesAgree(cluster),
     promisesNeverFall(cluster),
     digestsAgree(cluster),
-    noWriteTwice(cluster),
+    duplicates,
+    merges,
     clusterTimeIsHonest(cluster),
     nothingExpiresEarly(cluster),
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes), env.ack, options.witness),
@@ -108,7 +115,7 @@ export function addCheckers(
   const { linearizable = false, caches = {} } = options
   const ordered = callsAreLinearizable(cluster, { judges: name => keepsRecords(name, caches) })
   if (linearizable) cluster.checkers.push(ordered)
-  return { acked, promotions, ordered }
+  return { acked, promotions, merges, ordered }
 }
 
 export function simulate(options: SimulationOptions, env: SimulationEnv): SimulationResult {
@@ -121,7 +128,7 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
       ? {}
       : { onTrace: (node, line) => env.onTrace?.(cluster.now(), node, line) }),
   })
-  const { acked, promotions, ordered } = addCheckers(cluster, env, options)
+  const { acked, promotions, merges, ordered } = addCheckers(cluster, env, options)
   setNetwork(cluster, options)
   const workload = new Workload(cluster, options.workload)
   let nemesis: Nemesis | undefined
@@ -149,6 +156,8 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
     lost: acked.lost,
     keysJudged: ordered.judged,
     keysUndecided: ordered.undecided,
+    merged: merges.merged,
+    givenUp: merges.givenUp,
     traceHash: cluster.traceHash,
     simulatedMs: cluster.now(),
   }

@@ -6,8 +6,11 @@
  *
  * Ops below 16 are reads and never reach a log.
  */
+
+import type { Origin } from '../contracts/merge.js'
 import type { CacheOptions } from '../contracts/store.js'
 import { GcacheError } from '../errors.js'
+import { readEpoch, writeIncarnation } from './batch.js'
 import { Reader, type Writer } from './bytes.js'
 
 export const OP = {
@@ -29,7 +32,8 @@ export const OP = {
 
 export const FIRST_WRITE_OP = 16
 
-export const FLAG = { ifVersion: 1, ifAbsent: 2, ttl: 4, idle: 8 } as const
+/** `merged` stands only in the master's own entries: a client may set none above 15. */
+export const FLAG = { ifVersion: 1, ifAbsent: 2, ttl: 4, idle: 8, merged: 16 } as const
 
 /** op, flags, cache and key: what every command begins with. */
 export function writeHead(
@@ -60,6 +64,50 @@ function flagsOf(fields: SetFields): number {
     (fields.ttlMs === undefined ? 0 : FLAG.ttl) |
     (fields.idleMs === undefined ? 0 : FLAG.idle)
   )
+}
+
+/**
+ * What an entry that merges the losing side of a network split carries in place of relative lives:
+ * the life that its record has, and the write that it repeats.
+ */
+export interface Merged extends Origin {
+  readonly deadline: number
+  readonly idleMs: number
+  readonly expiresAt: number
+}
+
+/** Of set, delete and touch; behind the head and a condition, before the value. */
+export function writeMerged(
+  out: Writer,
+  op: typeof OP.set | typeof OP.delete | typeof OP.touch,
+  cache: string,
+  key: string,
+  fields: { readonly ifVersion?: number; readonly ifAbsent?: boolean },
+  merged: Merged,
+): void {
+  writeHead(out, op, flagsOf(fields) | FLAG.merged, cache, key)
+  writeFields(out, fields)
+  out.f64(merged.deadline)
+  out.f64(merged.idleMs)
+  out.f64(merged.expiresAt)
+  writeOrigin(out, merged)
+}
+
+/** `reader` stands behind the condition. */
+export function readMerged(reader: Reader): Merged {
+  const life = { deadline: reader.f64(), idleMs: reader.f64(), expiresAt: reader.f64() }
+  return { ...life, ...readOrigin(reader) }
+}
+
+export function writeOrigin(out: Writer, origin: Origin): void {
+  out.f64(origin.epoch.number)
+  writeIncarnation(out, origin.epoch.incarnation)
+  out.f64(origin.offset)
+  out.f64(origin.time)
+}
+
+export function readOrigin(reader: Reader): Origin {
+  return { epoch: readEpoch(reader), offset: reader.whole(), time: reader.f64() }
 }
 
 function writeFields(out: Writer, fields: SetFields): void {

@@ -9,6 +9,7 @@ import type { Batch, Offset } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
 import { isChartered } from './admission.js'
 import { appendOf, catchUp } from './feed.js'
+import { mergeFirst } from './merge.js'
 import type { Message } from './messages.js'
 import {
   GROUP,
@@ -53,6 +54,7 @@ export function onSync(
     return
   }
   peer.progress = undefined
+  if (mergeFirst(s, effects, peer, m, common)) return
   copyTo(s, effects, peer, common === undefined ? 0 : m.next - common)
 }
 

@@ -18,6 +18,7 @@ import { advanceCopy, onSnapshot, onSync, stopCopy } from './copy.js'
 import { catchUp, takeBack } from './feed.js'
 import { holdsWrites, onAdmin, onHandover, onTargetAck, tickHandover } from './handover.js'
 import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
+import { onCollected, onMergeAsk, onMerged, onMergeRecords } from './merge.js'
 import { type Message, messageCodec } from './messages.js'
 import { checkMembers, type MasterSlaveOptions, type Settings, settingsOf } from './options.js'
 import {
@@ -107,6 +108,10 @@ class MasterSlave implements ReplicationStrategy<Message> {
         return onFlow(s, effects, input)
       case 'snapshot':
         return onSnapshot(s, effects, input)
+      case 'collected':
+        return onCollected(s, effects, input)
+      case 'merged':
+        return onMerged(s, effects, input)
       case 'view':
         return onView(s, input.view, input.members)
       case 'hint':
@@ -161,6 +166,10 @@ function dispatch(s: GroupState, effects: Sink, peer: Peer, m: Message): void {
       return onSync(s, effects, peer, m)
     case 'sync-reply':
       return onSyncReply(s, effects, peer, m)
+    case 'merge-ask':
+      return onMergeAsk(s, effects, peer, m)
+    case 'merge-records':
+      return onMergeRecords(s, effects, peer, m)
     case 'copy-begin':
       return onCopyBegin(s, effects, peer, m)
     case 'copy-slice':

@@ -12,6 +12,7 @@ import { admitReady } from './admission.js'
 import { advanceCopy, stopCopy } from './copy.js'
 import { catchUp, feedWitnesses, replicate } from './feed.js'
 import { maintainInSync, noteAck } from './in-sync.js'
+import { tickMerges } from './merge.js'
 import { type Message, NO_COPY } from './messages.js'
 import { advanceCommit, countersHeard, counts, ownEpochCommitted } from './quorum.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
@@ -161,6 +162,7 @@ export function tickMaster(s: GroupState, effects: Sink): void {
   }
   if (s.doubtAt > 0 && s.now - s.doubtAt > TIMES.doubtMs) s.doubtAt = 0
   serveIfReady(s, effects)
+  tickMerges(s, effects)
 }
 
 /**
@@ -214,6 +216,7 @@ export function stepDown(s: GroupState, effects: Sink): void {
   s.handover = undefined
   s.waiting?.rejectAll(effects)
   s.waiting = undefined
+  s.merges.clear()
   for (const peer of s.peers.values()) {
     stopCopy(s, effects, peer)
     peer.progress = undefined

@@ -95,6 +95,15 @@ export type Message =
       next: Offset
       voter: boolean
     }
+  | { type: 'merge-ask'; epoch: Epoch; merge: number; from: Offset; index: number }
+  | {
+      type: 'merge-records'
+      epoch: Epoch
+      merge: number
+      index: number
+      last: boolean
+      bytes: Uint8Array
+    }
   | {
       type: 'copy-begin'
       epoch: Epoch
@@ -129,6 +138,7 @@ const KIND = {
   pull: 0x43,
   slice: 0x44,
   header: 0x45,
+  records: 0x46,
   packed: 0x50,
 }
 
@@ -173,6 +183,7 @@ const PACKED: Record<string, Fields> = {
     voter: 'flag',
   },
   'sync-reply': { feed: 'whole', history: 'text', from: 'whole', next: 'whole', voter: 'flag' },
+  'merge-ask': { merge: 'whole', from: 'whole', index: 'whole' },
   'copy-begin': {
     history: 'text',
     copy: 'whole',
@@ -253,6 +264,15 @@ export function messageCodec(): MessageCodec<Message> {
           writeEpoch(out, message.lastEpoch)
           out.f64(message.next)
           return out.view()
+        case 'merge-records':
+          out.u8(KIND.records)
+          writeEpoch(out, message.epoch)
+          out.f64(message.merge)
+          out.u32(message.index)
+          out.u8(message.last ? 1 : 0)
+          out.u32(message.bytes.length)
+          out.bytes(message.bytes)
+          return out.view()
         default:
           return packMessage(KIND.packed, packEpochs(message))
       }
@@ -268,7 +288,7 @@ export function messageCodec(): MessageCodec<Message> {
 }
 
 function readFixed(reader: Reader, kind: number): Message {
-  const epoch = kind <= KIND.header ? readEpoch(reader) : reader.fail(`unknown message ${kind}`)
+  const epoch = kind <= KIND.records ? readEpoch(reader) : reader.fail(`unknown message ${kind}`)
   switch (kind) {
     case KIND.append: {
       const previous = readEpoch(reader)
@@ -301,6 +321,13 @@ function readFixed(reader: Reader, kind: number): Message {
       return { type: 'header', epoch, lastEpoch: readEpoch(reader), next: reader.whole() }
     case KIND.pull:
       return { type: 'pull-reply', epoch, batches: readBatches(reader) }
+    case KIND.records: {
+      const merge = reader.whole()
+      const index = reader.u32()
+      const last = reader.u8() === 1
+      const bytes = reader.copy(reader.u32())
+      return { type: 'merge-records', epoch, merge, index, last, bytes }
+    }
     default: {
       const copy = reader.whole()
       const index = reader.u32()

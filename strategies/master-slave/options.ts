@@ -26,6 +26,9 @@ export interface MasterSlaveOptions {
   inSyncMin?: number
   /** Live slaves below which every write is refused. Default 1, but 0 for one or two nodes. */
   slavesToWriteMin?: number
+  /** What becomes of the losing side's writes after a network split: the newer value of a key
+   *  wins, by cluster time, or all of them are dropped and counted. Default 'lww'. */
+  merge?: 'lww' | 'discard'
   heartbeatMs?: number
   suspectAfterMs?: number
   heardWithinMs?: number
@@ -56,6 +59,7 @@ const DEFAULT_ACKS: Record<Profile, Ack> = {
   majority: 'majority',
 }
 const PROFILES = Object.keys(DEFAULT_ACKS)
+const MERGES: readonly string[] = ['lww', 'discard']
 const COUNTS: readonly string[] = ['inSyncMin', 'slavesToWriteMin']
 const COUNT_MAX = 255
 const MS_MAX = 2 ** 31 - 1
@@ -64,7 +68,7 @@ const MS_MAX = 2 ** 31 - 1
 export function settingsOf(options: MasterSlaveOptions): Settings {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw refusal("takes an object of options, such as { ack: 'majority' }")
-  const known: readonly string[] = ['profile', 'ack', ...NUMBERS]
+  const known: readonly string[] = ['profile', 'ack', 'merge', ...NUMBERS]
   for (const name of Object.keys(options))
     if (!known.includes(name)) throw refusal(`unknown option ${name}: ${suggestion(name, known)}`)
   for (const name of NUMBERS) {
@@ -74,13 +78,16 @@ export function settingsOf(options: MasterSlaveOptions): Settings {
     if (!Number.isInteger(value) || value < 0 || value > max)
       throw refusal(`option ${name} must be a whole number within 0..${max}`)
   }
-  const { ack, profile } = options
+  const { ack, merge, profile } = options
+  if (merge !== undefined && !MERGES.includes(merge))
+    throw refusal(`option merge: unknown ${String(merge)}, ${suggestion(String(merge), MERGES)}`)
   if (ack !== undefined && !isAck(ack))
     throw refusal('option ack must be none, master, slaves:n, majority, insync or all')
   if (profile !== undefined && !Object.hasOwn(DEFAULT_ACKS, profile))
     throw refusal(`unknown profile ${String(profile)}: ${suggestion(String(profile), PROFILES)}`)
   const chosen = Object.entries(options).filter(([, value]) => value !== undefined)
-  const defaults = { profile: 'ordinal', ack: DEFAULT_ACKS[profile ?? 'ordinal'] } as const
+  const byProfile = DEFAULT_ACKS[profile ?? 'ordinal']
+  const defaults = { profile: 'ordinal', ack: byProfile, merge: 'lww' } as const
   return { ...defaults, ...TIMES, ...Object.fromEntries(chosen) }
 }
 

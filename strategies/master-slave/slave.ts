@@ -3,7 +3,7 @@
  * log, answers with how far it is. Whatever carries a lower epoch is fenced and changes nothing.
  */
 import type { Epoch, Offset } from '../../src/contracts/types.js'
-import { compareEpochs } from '../../src/core/epochs.js'
+import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
 import { becomeVoter } from './admission.js'
 import { stepDown } from './master.js'
@@ -191,13 +191,10 @@ export function acknowledge(s: GroupState, effects: Sink): void {
 /** A copy begins: the old state goes, and until the end this node neither promises nor leads. */
 export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-begin'>): void {
   if (!isCurrent(s, effects, peer, m.epoch) || m.copy <= s.feed) return
-  if (s.data === 'ready' && (m.diverged > 0 || s.history !== m.history)) {
-    const entries = s.history === m.history ? m.diverged : s.next - 1
-    const { history } = s
-    effects.report('divergence', { entries, history, into: m.history, master: peer.id })
-  }
+  reportLoss(s, effects, peer, m)
   if (s.history !== '' && s.history !== m.history) s.clock.replace(m.time)
   s.distrust = false
+  s.giving = undefined
   s.history = m.history
   hold(s, effects, 'copying')
   s.copying = { copy: m.copy, slices: 0, until: m.at }
@@ -206,6 +203,19 @@ export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
   s.heard(m.time)
   const epoch = m.starts.at(-1)?.epoch
   s.rebase(effects, m.at, m.starts, { epoch, crc: m.crc }, new Uint8Array(0))
+}
+
+/** Says what of this log is not in the one that replaces it; the master has merged it, or told. */
+function reportLoss(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-begin'>): void {
+  if (s.data !== 'ready') return
+  const { history, starts, next } = s
+  // The master's own entries are never foreign to it, wherever it was when it said so. A copy that
+  // crossed a sync comes twice, and the second one takes nothing away.
+  const same = history === m.history
+  const common = same ? commonPoint(m.starts, Number.MAX_SAFE_INTEGER, starts, next) : 1
+  const entries = next - (common ?? 1)
+  if (entries > 0)
+    effects.report('divergence', { entries, history, into: m.history, master: peer.id })
 }
 
 export function onCopySlice(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-slice'>): void {

@@ -18,6 +18,7 @@ import { ClusterTime } from '../../src/core/cluster-time.js'
 import { compareEpochs, type EpochStart, NO_EPOCH, noteEpochStart } from '../../src/core/epochs.js'
 import type { Waiting } from './acks.js'
 import type { Handover } from './handover.js'
+import type { Giving, Merge } from './merge.js'
 import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
 import type { Settings } from './options.js'
 import type { Candidacy } from './promotion.js'
@@ -167,6 +168,8 @@ export class GroupState {
   masterNext: Offset = 1
   /** `until`: entries below it may be applied after the slices that are here, no others. */
   copying: { copy: number; slices: number; until: Offset } | undefined
+  giving: Giving | undefined
+  collects = 0
   /** The newest feed of the followed epoch; one that is said again is a repeat. */
   feed = 0
   hunt: Hunt | undefined
@@ -193,6 +196,7 @@ export class GroupState {
   outOfTouch = false
   /** Mastership is being given away. */
   handover: Handover | undefined
+  readonly merges = new Map<PeerId, Merge>()
 
   constructor(
     readonly env: StrategyEnv,

@@ -250,6 +250,25 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     'deposed',
   ),
+  mutant(
+    '41',
+    'the losing side of a split is copied over without a merge',
+    'what it acknowledged alone is gone',
+    [[`${STRATEGY}/copy.ts`, 'if (mergeFirst(s, effects, peer, m, common)) return', '']],
+    'splits',
+  ),
+  mutant(
+    '42',
+    'a merge keeps the master`s state of keys that the losing side alone wrote',
+    'what the losing side acknowledged alone is gone',
+    [
+      [
+        'src/engine/merge-decide.ts',
+        "isConflict ? this.#choose(cache, key, mine, theirs) : 'theirs'",
+        "isConflict ? this.#choose(cache, key, mine, theirs) : 'mine'",
+      ],
+    ],
+  ),
   mutant('32', "copying slave's ack counted", 'half a copy passes for a copy', [
     [
       `${STRATEGY}/slave.ts`,

@@ -31,6 +31,7 @@ export function serveCommand(): Command {
     .option('--cluster <name>', 'name of the cluster (default: gcache)')
     .option('--strategy <name>', 'who copies what to whom (default: master-slave)')
     .option('--profile <name>', "the strategy's profile (default: ordinal)")
+    .option('--merge <how>', "writes of a split's losing side: lww (newest wins) or discard")
     .option('--durability <level>', 'memory, the only level of this version')
     .option('--cache <cache>', 'NAME or NAME:OPTION=VALUE,...; repeat for each', repeated)
     .option('--no-auto-caches', 'refuse caches that no --cache names')

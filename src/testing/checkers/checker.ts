@@ -50,7 +50,7 @@ export interface Checker {
   onBecome?(life: Life, standing: Standing): void
   onPersist?(life: Life, promised: Epoch): void
   /** What the strategy tells operators. */
-  onReport?(life: Life, event: string, fields: Record<string, unknown>): void
+  onReport?(life: Life, event: string, fields: Readonly<Record<string, unknown>>): void
   onPropose?(life: Life, ids: readonly number[]): void
   onSettle?(life: Life, id: number, receipt: Receipt): void
   onReject?(life: Life, id: number, code: string): void

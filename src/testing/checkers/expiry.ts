@@ -3,7 +3,7 @@
  * simulation say in their names how long their records live: `ttl3000`, `idle2000`.
  */
 import { Reader } from '../../wire/bytes.js'
-import { OP } from '../../wire/command.js'
+import { FLAG, OP, readMerged } from '../../wire/command.js'
 import type { LogPoint } from '../lineage.js'
 import type { Call } from '../simulated-client.js'
 import type { Checker, World } from './checker.js'
@@ -14,6 +14,21 @@ export function lifeMsOf(cache: string): number {
   return match === null ? 0 : Number(match[1])
 }
 
+/** When a record ends whose life came from the losing side of a split, in the entry `offset`. */
+function mergedEnd(point: LogPoint, offset: number): number | undefined {
+  const { batch } = point
+  const entry = point.entries.find(one => one.offset === offset)
+  if (batch === undefined || entry === undefined) return undefined
+  const reader = new Reader().open(batch.bytes, entry.start, entry.end)
+  reader.skip(1)
+  const flags = reader.u8()
+  if ((flags & FLAG.merged) === 0) return undefined
+  reader.text8()
+  reader.text16()
+  if ((flags & FLAG.ifVersion) !== 0) reader.skip(8)
+  return readMerged(reader).expiresAt
+}
+
 export function nothingExpiresEarly(world: World): Checker {
   /** When a record could last have been extended, by cache and key; how many calls still may. */
   const extended = new Map<string, number>()
@@ -21,9 +36,9 @@ export function nothingExpiresEarly(world: World): Checker {
   const checked = new Set<LogPoint>()
   const reader = new Reader()
 
-  function checkExpiry(point: LogPoint, start: number, end: number): void {
+  function checkExpiry(point: LogPoint, start: number, stop: number): void {
     const batch = point.batch as NonNullable<LogPoint['batch']>
-    reader.open(batch.bytes, start, end)
+    reader.open(batch.bytes, start, stop)
     if (reader.u8() !== OP.expire) return
     reader.u8()
     const cache = reader.text8()
@@ -33,6 +48,12 @@ export function nothingExpiresEarly(world: World): Checker {
     if (lifeMs === 0) world.fail('I13', `${cache}/${key} expired, though it lives for ever`)
     let from: LogPoint | undefined = point
     while (from?.batch !== undefined && from.batch.first > changed) from = from.parent
+    const end = from === undefined ? undefined : mergedEnd(from, changed)
+    if (end !== undefined) {
+      if (batch.time < end)
+        world.fail('I15', `${cache}/${key}, merged, expired ${end - batch.time} ms early`)
+      return
+    }
     if (from?.batch !== undefined && batch.time < from.batch.time + lifeMs)
       world.fail(
         'I15',
