@@ -62,7 +62,8 @@ function masters(s: GroupState): string {
     default: {
       const least = s.slavesToWriteMin
       const lone = least === 0 ? '' : `, one without ${count(least, 'slave')} refuses writes`
-      return `a network split can make two masters${lone}`
+      const heal = s.settings.merge === 'lww' ? 'merged on heal' : 'one side discarded on heal'
+      return `a network split can make two masters${lone}, ${heal}`
     }
   }
 }
