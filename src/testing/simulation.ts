@@ -95,7 +95,8 @@ export function addCheckers(
     promisesNeverFall(cluster),
     digestsAgree(cluster),
     duplicates,
-    merges,
+    // Where W + P > N what a side loses was never committed: nothing is to be merged.
+    ...(options.profile === 'ordinal' ? [merges] : []),
     clusterTimeIsHonest(cluster),
     nothingExpiresEarly(cluster),
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes), env.ack, options.witness),
