@@ -50,6 +50,11 @@ export const ERROR_CODES = {
     'a configuration is wrong or names an unknown option',
     'the message names the option and a remedy',
   ),
+  DIVERGED: row(
+    false,
+    'what the token stands for was lost in a divergence, or its epoch is too old to be known',
+    'read again without that token; a client has dropped its own by then',
+  ),
   FRAME_TOO_BIG: row(false, 'a frame is larger than the limit', 'raise the limit on every node'),
   INTERNAL: row(false, 'an invariant was broken', 'report it with the message'),
   LIMIT: row(
@@ -65,6 +70,11 @@ export const ERROR_CODES = {
   NOT_FOUND: row(false, 'there is no such record', 'nothing to do'),
   NOT_MASTER: row(true, 'the node is not master', 'ask the master; clients do so by themselves'),
   NOT_READY: row(true, 'the node is not serving yet', 'wait for ready'),
+  NO_MAJORITY: row(
+    true,
+    'a majority of the nodes did not answer in time',
+    'bring nodes back, or mend the network; look at `gcache status`',
+  ),
   NO_SUCH_CACHE: row(
     false,
     'no configuration names the cache and auto caches are off',
@@ -75,11 +85,21 @@ export const ERROR_CODES = {
     'bytes that are no frame of this protocol',
     'check that both sides are gcache of like versions',
   ),
+  READ_MODE: row(
+    false,
+    'the strategy has no such reads: linearizable ones need profile majority',
+    "read from the master (read: 'master'), or change the profile",
+  ),
   REFUSED: row(false, 'the other side refused the handshake', 'the message has its reason'),
   TIMEOUT: row(
     true,
     'the call did not settle before its deadline',
     'check the servers; raise timeoutMs',
+  ),
+  TOO_STALE: row(
+    true,
+    'the node is further behind than maxStaleMs allows, and no master answers either',
+    'check the servers; raise maxStaleMs',
   ),
   UNREACHABLE: row(
     true,

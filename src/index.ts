@@ -13,6 +13,8 @@ export type {
   CodecChoice,
   DeleteOptions,
   Entry,
+  ReadMode,
+  ReadOptions,
   ScanOptions,
   SetOptions,
   TouchOptions,

@@ -19,6 +19,7 @@ export interface CallEngine {
 
 export interface NodeCallsOptions {
   readonly self: PeerId
+  readonly cluster: string
   readonly engine: CallEngine
   readonly clock: Clock
   readonly random: Random
@@ -47,11 +48,13 @@ export class NodeCalls {
       clock: options.clock,
       random: options.random,
       timeoutMs: DEFAULT_TIMEOUT_MS,
+      cluster: options.cluster,
       send: (target, frame) => this.#send(target, frame),
       flush: target => {
         if (target !== this.#self) this.#engine.flush(target)
       },
     })
+    this.#calls.routeLocal(this.#self)
   }
 
   get port(): Calls {

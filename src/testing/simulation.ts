@@ -15,6 +15,7 @@ import { nothingExpiresEarly } from './checkers/expiry.js'
 import { failovers } from './checkers/failovers.js'
 import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
+import { sessionsAreKept } from './checkers/sessions.js'
 import { everyProposalEnds } from './checkers/settlements.js'
 import { SimulatedCluster } from './cluster.js'
 import { Nemesis } from './nemesis.js'
@@ -73,6 +74,7 @@ export function addCheckers(
     nothingExpiresEarly(cluster),
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes)),
     everyProposalEnds(cluster, env.ackTimeoutMs),
+    sessionsAreKept(cluster),
     promotions,
     acked,
     buffersAreBounded(cluster, {

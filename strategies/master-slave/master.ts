@@ -11,6 +11,7 @@ import { advanceCopy, stopCopy } from './copy.js'
 import { catchUp, replicate } from './feed.js'
 import { maintainInSync, noteAck } from './in-sync.js'
 import { type Message, NO_COPY } from './messages.js'
+import { endReads, noteEcho, readMarks, tickReads } from './reads.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 
 export function propose(s: GroupState, effects: Sink, proposals: readonly Proposal[]): void {
@@ -101,6 +102,7 @@ export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMess
   const progress = peer.progress
   if (s.role !== 'master' || compareEpochs(message.epoch, s.epoch) !== 0) return
   if (s.doubtAt > 0 && message.echo >= s.doubtTime) s.doubtAt = 0
+  noteEcho(s, effects, peer, message)
   if (progress?.state === 'copy') return advanceCopy(s, effects, peer)
   if (progress === undefined || progress.state !== 'stream') return
   // Said before the slave dropped its data for a copy, it would count data that is no more.
@@ -117,6 +119,7 @@ type AckMessage = Extract<Message, { type: 'append-ack' }>
 export function tickMaster(s: GroupState, effects: Sink): void {
   maintainInSync(s, effects)
   s.waiting?.expire(s, effects)
+  tickReads(s, effects)
   if (s.now - s.heartbeatAt >= s.settings.heartbeatMs) {
     heartbeat(s, effects)
     for (const peer of s.linked()) {
@@ -159,7 +162,8 @@ export function heartbeat(s: GroupState, effects: Sink): void {
     const sent = progress?.next ?? 0
     const slices = progress?.state === 'copy' ? progress.slices : NO_COPY
     const { time } = s.clock
-    effects.send(id, { type: 'heartbeat', epoch, next, time, feed, sent, slices })
+    const marks = readMarks(s, id)
+    effects.send(id, { type: 'heartbeat', epoch, next, time, feed, sent, slices, ...marks })
   }
 }
 
@@ -170,6 +174,7 @@ export function stepDown(s: GroupState, effects: Sink): void {
   s.serving = false
   s.doubtAt = 0
   s.waiting?.rejectAll(effects)
+  endReads(s, effects)
   s.waiting = undefined
   for (const peer of s.peers.values()) {
     stopCopy(s, effects, peer)

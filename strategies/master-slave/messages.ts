@@ -50,6 +50,10 @@ export type Message =
       next: Offset
       durable: Offset
       echo: number
+      /** The newest round of heartbeats heard under this epoch, and the slave's own clock, which
+       *  the next heartbeat returns (reads.ts). */
+      round: number
+      stamp: number
     }
   | {
       type: 'heartbeat'
@@ -59,6 +63,9 @@ export type Message =
       feed: number
       sent: Offset
       slices: number
+      round: number
+      /** The newest `stamp` of this slave on this session; -1: none. */
+      stamp: number
     }
   | StateMessage
   | { type: 'probe'; epoch: Epoch; nonce: number }
@@ -164,6 +171,8 @@ export function messageCodec(): MessageCodec<Message> {
           out.f64(message.next)
           out.f64(message.durable)
           out.f64(message.echo)
+          out.f64(message.round)
+          out.f64(message.stamp)
           return out.view()
         case 'heartbeat':
           out.u8(KIND.heartbeat)
@@ -173,6 +182,8 @@ export function messageCodec(): MessageCodec<Message> {
           out.u32(message.feed)
           out.f64(message.sent)
           out.u32(message.slices)
+          out.f64(message.round)
+          out.f64(message.stamp)
           return out.view()
         case 'pull-reply':
           out.u8(KIND.pull)
@@ -218,6 +229,8 @@ function readFixed(reader: Reader, kind: number): Message {
         next: reader.whole(),
         durable: reader.whole(),
         echo: reader.f64(),
+        round: reader.whole(),
+        stamp: reader.f64(),
       }
     case KIND.heartbeat:
       return {
@@ -228,6 +241,8 @@ function readFixed(reader: Reader, kind: number): Message {
         feed: reader.u32(),
         sent: reader.whole(),
         slices: reader.u32(),
+        round: reader.whole(),
+        stamp: reader.f64(),
       }
     case KIND.pull:
       return { type: 'pull-reply', epoch, batches: readBatches(reader) }

@@ -7,6 +7,7 @@ import { compareEpochs } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
 import { stepDown } from './master.js'
 import { type DataState, type Message, NO_COPY } from './messages.js'
+import { echoMarks, hearRound } from './reads.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
@@ -132,6 +133,7 @@ export function onHeartbeat(s: GroupState, effects: Sink, peer: Peer, m: Of<'hea
   if (!isCurrent(s, effects, peer, m.epoch)) return
   s.heard(m.time)
   s.masterNext = m.next
+  hearRound(s, m)
   const asked = s.now - s.syncSentAt
   if (s.synced ? isBehindSent(s, m) && asked > GAP_AGAIN_MS : asked > SYNC_AGAIN_MS)
     requestSync(s, effects)
@@ -155,7 +157,8 @@ export function acknowledge(s: GroupState, effects: Sink): void {
   const { epoch, feed, echo } = s
   // Half a copy is no copy: its ack only asks for more.
   const next = s.copying === undefined ? s.next : 1
-  effects.send(s.master, { type: 'append-ack', epoch, feed, next, durable, echo })
+  const marks = echoMarks(s)
+  effects.send(s.master, { type: 'append-ack', epoch, feed, next, durable, echo, ...marks })
 }
 
 /** A copy begins: the old state goes, and until the end this node neither promises nor leads. */
