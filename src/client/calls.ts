@@ -38,6 +38,8 @@ export interface CallsEnv {
   defer?(task: () => void): void
   /** Told every 25 ms while calls are pending and none was answered for `silentMs`. */
   onSilence?(silentMs: number): void
+  /** The node that local reads go to does not answer them. */
+  onLocalSilence?(): void
 }
 
 const SWEEP_MS = 25
@@ -111,6 +113,7 @@ export class Calls extends CallMaker implements CachePort {
       send: (target, frame) => env.send(target, frame),
       flush: target => env.flush(target),
       onReturned: () => this.#reopenLater(),
+      onSilence: () => this.#env.onLocalSilence?.(),
     })
     this.#watches = new ClientWatches((target, frame) => env.send(target, frame))
   }
@@ -413,8 +416,8 @@ export class Calls extends CallMaker implements CachePort {
     for (const call of this.#table.all()) {
       if (call.due <= now) {
         if (call.op === OP.openWindow && call.window !== undefined) call.window.expired = true
-        const stale = call.how?.tooStale === true && this.#target === undefined
-        this.#fail(call, stale ? 'TOO_STALE' : 'TIMEOUT', this.#timeoutText(call))
+        const code = call.how?.tooStale === true ? 'TOO_STALE' : 'TIMEOUT'
+        this.#fail(call, code, this.#timeoutText(call))
       } else if (call.due < soonest) soonest = call.due
     }
     this.#soonest = soonest

@@ -99,6 +99,7 @@ export class Client {
       send: (target, frame) => transport.send(target, frame),
       flush: target => transport.flush?.(target),
       onSilence: silentMs => this.#routing.onSilence(silentMs),
+      onLocalSilence: () => this.#routing.onLocalSilence(),
     })
     this.#routing = new Routing({
       transport,

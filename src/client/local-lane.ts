@@ -19,6 +19,8 @@ export interface LocalLaneEnv {
   flush(target: PeerId): void
   /** These calls go to the master instead. */
   onReturned(calls: readonly Call[]): void
+  /** The target has not answered for 300 ms. */
+  onSilence(): void
 }
 
 /** What the master may answer where a slave does not. */
@@ -105,6 +107,7 @@ export class LocalLane {
     this.#askedAt = undefined
     this.#close(SILENT_PAUSE_MS)
     this.#giveBack(calls().filter(({ target, how }) => target === this.#target && isLocal(how)))
+    this.#env.onSilence()
   }
 
   #giveBack(calls: readonly Call[]): void {

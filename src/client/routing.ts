@@ -161,6 +161,16 @@ export class Routing implements TransportHandler {
   #chooseLocal(): void {
     const slaves = [...this.links].filter(link => isSlave(link) && link !== this.#routed)
     if (slaves.some(link => link.peer === this.#local)) return
+    this.#pickLocal(slaves)
+  }
+
+  /** The slave that local reads go to says nothing: another one, if there is one. */
+  onLocalSilence(): void {
+    const others = [...this.links].filter(link => isSlave(link) && link.peer !== this.#local)
+    if (others.length > 0) this.#pickLocal(others)
+  }
+
+  #pickLocal(slaves: readonly ServerLink[]): void {
     this.#local = slaves[Math.floor(this.#env.random.next() * slaves.length)]?.peer
     this.#env.calls.routeLocal(this.#local)
   }

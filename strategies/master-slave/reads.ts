@@ -175,6 +175,7 @@ export function hearRound(s: GroupState, m: Of<'heartbeat'>): void {
   // One that is still awaited stays: under load a newer one would always be further ahead.
   if (reads.coming !== undefined && s.log.applied < reads.coming.next) return
   reads.coming = m.stamp < 0 || m.stamp > s.now ? undefined : { at: m.stamp, next: m.next, epoch }
+  reads.freshAt = freshness(s)
 }
 
 /** What an ack carries. */
