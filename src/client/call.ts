@@ -6,6 +6,7 @@ import type { RawEntry, SetOptions } from '../contracts/cache.js'
 import type { PeerId } from '../contracts/types.js'
 import type { Writer } from '../wire/bytes.js'
 import { OP, writeDelete, writePlain, writeScan, writeSet, writeTouch } from '../wire/command.js'
+import type { CallHow } from './read-how.js'
 import type { WriteWindow } from './write-window.js'
 
 /** What a reply of kind value becomes: `bytes` is lent. */
@@ -33,6 +34,8 @@ export class Call {
   options: SetOptions = NO_OPTIONS
   cursor = 0
   limit = 0
+  /** Undefined: a write, or a plain read from the master. */
+  how: CallHow | undefined = undefined
   /** Undefined: the reply becomes a RawEntry. */
   decode: ReadValue | undefined = undefined
   /** Monotonic ms at which the sweep may give up. */
@@ -62,7 +65,7 @@ export class Call {
 
 /** At most the bytes that writeCall() writes. */
 export function callBytesMax(call: Call): number {
-  return 64 + (call.cache.length + call.key.length) * 3 + call.value.length
+  return 128 + (call.cache.length + call.key.length) * 3 + call.value.length
 }
 
 /** The call's command, as wire/command.ts lays it out. */

@@ -10,14 +10,15 @@ import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions, LogStore, StateMachine } from '../contracts/store.js'
 import type {
   Input,
+  Place,
   ReplicationStrategy,
   Standing,
   StrategyFactory,
   StrategyStatus,
 } from '../contracts/strategy.js'
 import type { LinkLoss, SendResult, Transport, TransportHandler } from '../contracts/transport.js'
-import type { Batch, Member, PeerId, Session } from '../contracts/types.js'
-import { NO_EPOCH } from '../core/epochs.js'
+import type { Batch, Epoch, Member, Offset, PeerId, Position, Session } from '../contracts/types.js'
+import { compareEpochs, NO_EPOCH } from '../core/epochs.js'
 import { GcacheError } from '../errors.js'
 import { type Control, decodeControl, encodeControl } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
@@ -93,6 +94,7 @@ export class Engine<M = unknown> implements TransportHandler {
   #startedAt = 0
   #stopped = false
   #batch: Batch | undefined
+  readonly #applied = { epoch: NO_EPOCH, next: 1 }
   #encoded: { message: M; frame: Uint8Array } | undefined
   #localReply: ((frame: Uint8Array) => void) | undefined
 
@@ -130,6 +132,11 @@ export class Engine<M = unknown> implements TransportHandler {
       propose: proposals => this.feed({ kind: 'propose', proposals }),
       standing: () => this.standing,
       time: () => this.time(),
+      now: () => clock.now(),
+      freshness: () => this.freshness(),
+      place: position => this.place(position),
+      applied: () => this.applied(),
+      read: (id, key) => this.feed({ kind: 'read', id, key, mode: 'linearizable' }),
       send,
       flush,
       disconnect: (peer, cause) => transport.disconnect(peer, cause),
@@ -209,6 +216,25 @@ export class Engine<M = unknown> implements TransportHandler {
   /** Cluster time in ms. */
   time(): number {
     return this.#strategy.time(0)
+  }
+
+  /** Own monotonic ms at which what is applied here was surely what a master had applied. */
+  freshness(): number {
+    if (this.#strategy.freshness !== undefined) return this.#strategy.freshness(0)
+    const { role, serving } = this.standing
+    return role === 'master' && serving ? this.#options.clock.now() : Number.NEGATIVE_INFINITY
+  }
+
+  place(position: Position): Place {
+    if (this.#strategy.place !== undefined) return this.#strategy.place(0, position)
+    if (compareEpochs(position.epoch, this.standing.epoch) !== 0) return 'lost'
+    return position.offset < this.#options.log.next ? 'here' : 'ahead'
+  }
+
+  /** Entries `[1, next)` are in the store; the last one is of `epoch`. The object is reused. */
+  applied(): { readonly epoch: Epoch; readonly next: Offset } {
+    this.#applied.next = this.#options.store.applied
+    return this.#applied
   }
 
   get defaultAck() {
@@ -423,7 +449,7 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'disconnect':
         return transport.disconnect(effect.peer)
       case 'serve':
-        return
+        return this.#requests.serve(effect.id, effect.next)
     }
   }
 
@@ -431,12 +457,18 @@ export class Engine<M = unknown> implements TransportHandler {
     const { log, store } = this.#options
     const sink = this.standing.role === 'master' ? this.#requests : undefined
     const newest = this.#batch
-    if (newest !== undefined && newest.first === store.applied && newest.next === next)
+    if (newest !== undefined && newest.first === store.applied && newest.next === next) {
       store.apply(newest, sink)
+      this.#applied.epoch = newest.epoch
+    }
     while (store.applied < next) {
       const batches = log.read(store.applied, 2 ** 20) ?? []
       if (batches.length === 0) throw new GcacheError('INTERNAL', 'committed entries are not there')
-      for (const batch of batches) if (batch.next <= next) store.apply(batch, sink)
+      for (const batch of batches) {
+        if (batch.next > next) break
+        store.apply(batch, sink)
+        this.#applied.epoch = batch.epoch
+      }
     }
     log.markApplied(store.applied)
   }
@@ -448,6 +480,7 @@ export class Engine<M = unknown> implements TransportHandler {
       this.#merges.reset()
       this.#watches.gap()
       log.reset(at, base.epoch, base.crc)
+      this.#applied.epoch = base.epoch ?? NO_EPOCH
     }
     try {
       store.install(at, slice, base !== undefined)

@@ -20,6 +20,7 @@ import { losersAreMerged } from './checkers/merges.js'
 import { nothingIsLost } from './checkers/nothing-lost.js'
 import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
+import { sessionsAreKept } from './checkers/sessions.js'
 import { everyProposalEnds } from './checkers/settlements.js'
 import { SimulatedCluster } from './cluster.js'
 import { allVote, memoryLimit } from './memories.js'
@@ -102,6 +103,7 @@ export function addCheckers(
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes), env.ack, options.witness),
     everyProposalEnds(cluster, env.ackTimeoutMs),
     givenEpochsStayOver(cluster),
+    sessionsAreKept(cluster),
     promotions,
     acked,
     buffersAreBounded(cluster, {

@@ -5,11 +5,12 @@
 import { TIMES } from '../../src/config.js'
 import type {
   Input,
+  Place,
   ReplicationStrategy,
   StrategyEnv,
   StrategyFactory,
 } from '../../src/contracts/strategy.js'
-import type { Member, PeerId } from '../../src/contracts/types.js'
+import type { GroupId, Member, PeerId, Position } from '../../src/contracts/types.js'
 import { unreachable } from '../../src/core/assert.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { onAdmit } from './admission.js'
@@ -31,6 +32,7 @@ import {
   startPromotion,
   tickCandidate,
 } from './promotion.js'
+import { freshness, onRead, placeOf } from './reads.js'
 import {
   hearMaster,
   isOlderHistory,
@@ -84,6 +86,14 @@ class MasterSlave implements ReplicationStrategy<Message> {
     return this.#s.clock.time
   }
 
+  freshness(): number {
+    return freshness(this.#s)
+  }
+
+  place(_group: GroupId, position: Position): Place {
+    return placeOf(this.#s, position)
+  }
+
   status() {
     return statusOf(this.#s)
   }
@@ -117,7 +127,7 @@ class MasterSlave implements ReplicationStrategy<Message> {
       case 'hint':
         return onHint(s)
       case 'read':
-        return effects.reject(input.id, 'CONFIG', true)
+        return onRead(s, effects, input)
       case 'admin':
         return onAdmin(s, effects, input)
       default:

@@ -62,6 +62,10 @@ export type Message =
       next: Offset
       durable: Offset
       echo: number
+      /** The newest round of heartbeats heard under this epoch, and the slave's own clock, which
+       *  the next heartbeat returns (reads.ts). */
+      round: number
+      stamp: number
     }
   | {
       type: 'heartbeat'
@@ -74,6 +78,9 @@ export type Message =
       slices: number
       /** False: the master reaches no majority, so nobody should wait for it. */
       inTouch: boolean
+      round: number
+      /** The newest `stamp` of this slave on this session; -1: none. */
+      stamp: number
     }
   | StateMessage
   | { type: 'probe'; epoch: Epoch; nonce: number }
@@ -232,6 +239,8 @@ export function messageCodec(): MessageCodec<Message> {
           out.f64(message.next)
           out.f64(message.durable)
           out.f64(message.echo)
+          out.f64(message.round)
+          out.f64(message.stamp)
           return out.view()
         case 'heartbeat':
           out.u8(KIND.heartbeat)
@@ -243,6 +252,8 @@ export function messageCodec(): MessageCodec<Message> {
           out.f64(message.sent)
           out.u32(message.slices)
           out.u8(message.inTouch ? 1 : 0)
+          out.f64(message.round)
+          out.f64(message.stamp)
           return out.view()
         case 'pull-reply':
           out.u8(KIND.pull)
@@ -304,6 +315,8 @@ function readFixed(reader: Reader, kind: number): Message {
         next: reader.whole(),
         durable: reader.whole(),
         echo: reader.f64(),
+        round: reader.whole(),
+        stamp: reader.f64(),
       }
     case KIND.heartbeat:
       return {
@@ -316,6 +329,8 @@ function readFixed(reader: Reader, kind: number): Message {
         sent: reader.whole(),
         slices: reader.u32(),
         inTouch: reader.u8() !== 0,
+        round: reader.whole(),
+        stamp: reader.f64(),
       }
     case KIND.header:
       return { type: 'header', epoch, lastEpoch: readEpoch(reader), next: reader.whole() }
