@@ -23,7 +23,7 @@ import {
   writeWritten,
 } from '../src/wire/requests.js'
 import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
-import { messageCodec } from '../strategies/master-slave/messages.js'
+import { messageCodec } from '../strategies/master-slave/message-codec.js'
 import { expectGolden } from './harness/golden.js'
 
 const epoch = { number: 513, incarnation: '00112233445566ff' }

@@ -44,6 +44,8 @@ export class Call {
   target: PeerId | undefined = undefined
   /** Sends whose fate is unknown: 0 means that it surely was not executed. */
   unsure = 0
+  /** Its last answer: the master reaches no majority. */
+  without = false
   /** For writes, from the first send on. */
   window: WriteWindow | undefined = undefined
   seq = 0

@@ -233,6 +233,7 @@ export class Calls extends CallMaker implements CachePort {
     if (surely && call.unsure > 0) call.unsure--
     if (this.#lane.takesBack(call, code)) return
     if (RETRIED.includes(code)) {
+      call.without = code === 'NO_MAJORITY'
       this.#bounce(call, code)
       return
     }
@@ -432,7 +433,8 @@ export class Calls extends CallMaker implements CachePort {
     for (const call of this.#table.all()) {
       if (call.due <= now) {
         if (call.op === OP.openWindow && call.window !== undefined) call.window.expired = true
-        const code = call.how?.tooStale === true ? 'TOO_STALE' : 'TIMEOUT'
+        const refused = call.without ? 'NO_MAJORITY' : 'TIMEOUT'
+        const code = call.how?.tooStale === true ? 'TOO_STALE' : refused
         this.#fail(call, code, this.#timeoutText(call))
       } else if (call.due < soonest) soonest = call.due
     }

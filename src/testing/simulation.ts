@@ -103,7 +103,7 @@ export function addCheckers(
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes), env.ack, options.witness),
     everyProposalEnds(cluster, env.ackTimeoutMs),
     givenEpochsStayOver(cluster),
-    sessionsAreKept(cluster),
+    sessionsAreKept(cluster, options.profile !== 'ordinal'),
     promotions,
     acked,
     buffersAreBounded(cluster, {

@@ -20,7 +20,8 @@ import { catchUp, takeBack } from './feed.js'
 import { holdsWrites, onAdmin, onHandover, onTargetAck, tickHandover } from './handover.js'
 import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
 import { onCollected, onMergeAsk, onMerged, onMergeRecords } from './merge.js'
-import { type Message, messageCodec } from './messages.js'
+import { messageCodec } from './message-codec.js'
+import type { Message } from './messages.js'
 import { checkMembers, type MasterSlaveOptions, type Settings, settingsOf } from './options.js'
 import {
   onNominate,

@@ -49,8 +49,9 @@ export interface Sessions extends Checker {
   readonly counts: { withToken: number; local: number; diverged: number }
 }
 
-export function sessionsAreKept(world: World): Sessions {
-  return new SessionChecker(world)
+/** `late`: entries count only once W voters hold them. */
+export function sessionsAreKept(world: World, late = false): Sessions {
+  return new SessionChecker(world, late)
 }
 
 class SessionChecker implements Sessions {
@@ -63,9 +64,13 @@ class SessionChecker implements Sessions {
   /** What the client knew when the call began. */
   readonly #begun = new Map<Call, Begun>()
   readonly #reigns: Reign[] = []
+  readonly #late: boolean
+  /** Where entries count late: what each life has applied. */
+  readonly #applied = new Map<Life, LogPoint>()
 
-  constructor(world: World) {
+  constructor(world: World, late: boolean) {
     this.#world = world
+    this.#late = late
   }
 
   onAppend(life: Life, batch: { epoch: Epoch; next: number }): void {
@@ -75,6 +80,20 @@ class SessionChecker implements Sessions {
       this.#points.set(name, point)
       this.#noteRemovals(point)
     }
+    if (!this.#late) this.#extend(life, point)
+  }
+
+  /** Where entries count late, readers are shown what is committed, not what is in the log. */
+  onResult(life: Life, offset: number): void {
+    if (!this.#late || this.#applied.get(life)?.next === offset + 1) return
+    let point = life.tip
+    while (point.parent !== undefined && point.parent.next > offset) point = point.parent
+    if (this.#applied.get(life) === point) return
+    this.#applied.set(life, point)
+    this.#extend(life, point)
+  }
+
+  #extend(life: Life, point: LogPoint): void {
     const reign = this.#reigns.findLast(one => one.life === life)
     if (reign !== undefined && reign.until === Number.POSITIVE_INFINITY)
       reign.tips.push({ at: this.#world.now(), point })
@@ -87,7 +106,8 @@ class SessionChecker implements Sessions {
     if (standing.role !== 'master') {
       if (leads) reign.until = now
     } else if (!leads) {
-      const tips = [{ at: now, point: life.tip }]
+      const shown = this.#late ? this.#applied.get(life) : life.tip
+      const tips = [{ at: now, point: shown ?? this.#world.lineage.root }]
       this.#reigns.push({ life, until: Number.POSITIVE_INFINITY, tips })
     }
   }
