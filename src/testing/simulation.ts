@@ -86,7 +86,7 @@ export function addCheckers(
   const acked =
     options.profile === 'ordinal'
       ? ackedWritesSurvive(cluster, options.mayLose)
-      : nothingIsLost(cluster)
+      : nothingIsLost(cluster, options.profile === 'strict')
   const duplicates = noWriteTwice(cluster)
   const merges = losersAreMerged(cluster, duplicates.outcomeAt)
   const promotions = failovers(cluster, options.steadyAfterMs)
