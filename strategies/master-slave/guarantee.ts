@@ -22,10 +22,11 @@ function acknowledged(s: GroupState, w: number): string {
   if (w + promises > voters) {
     const memories = memoriesLost(s, w)
     const sum = `W ${w} + P ${promises} > N ${voters}`
-    if (s.env.durability !== 'memory') return `never loses an acknowledged write (${sum})`
+    const never = 'never loses an acknowledged write'
+    if (s.env.durability !== 'memory') return `${never} (${sum})`
     return memories === 0
-      ? `an acknowledged write may lie in one memory only (${sum})`
-      : `never loses an acknowledged write, while ${atOnce(memories)} (${sum})`
+      ? `${never}, unless a node that writes alone loses its memory (${sum})`
+      : `${never}, while ${atOnce(memories)} (${sum})`
   }
   if (w === 1 && ack !== 'insync') return 'a crash of the master may lose what it acknowledged'
   const sum = `W ${w} + P ${promises} <= N ${voters}`
@@ -61,7 +62,8 @@ function masters(s: GroupState): string {
       return 'a network split leaves no master that writes'
     default: {
       const least = s.slavesToWriteMin
-      const lone = least === 0 ? '' : `, one without ${count(least, 'slave')} refuses writes`
+      const few = least === 1 ? 'a slave' : count(least, 'slave')
+      const lone = least === 0 ? '' : `, of which one without ${few} refuses writes`
       const heal = s.settings.merge === 'lww' ? 'merged on heal' : 'one side discarded on heal'
       return `a network split can make two masters${lone}, ${heal}`
     }
