@@ -302,7 +302,12 @@ describe('an impossible configuration is refused with the sum that does not work
 
 describe('the guarantee', () => {
   it.each<[MasterSlaveOptions, number, boolean, RegExp]>([
-    [{}, 2, false, /^2 nodes, no witness, ordinal: survives one crash.*two masters, merged on heal/],
+    [
+      {},
+      2,
+      false,
+      /^2 nodes, no witness, ordinal: survives one crash.*two masters, merged on heal/,
+    ],
     [{}, 3, false, /survives one crash.*W 2 \+ P 1 <= N 3.*without one slave refuses/],
     [{ ack: 'master' }, 3, false, /crash of the master may lose/],
     [MAJORITY, 3, false, /never loses.*one memory.*W 2 \+ P 2 > N 3.*with 1 down.*at most one/],
