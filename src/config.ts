@@ -48,6 +48,12 @@ export const LIMITS = {
   /** A batch grows to it; only a single larger entry makes a larger one. A quarter of a peer's
    *  queue, so that the newest batch fits behind what is on its way. */
   batchBytes: 256 * 1_024,
+  /** Epochs of which a reader remembers what it has seen until it met their entries again; beyond,
+   *  the oldest is forgotten. */
+  positionsMax: 8,
+  /** Reads that wait on a node for an entry or for a majority, and their bytes; then BUSY. */
+  parkedReadsMax: 10_000,
+  parkedReadsBytesMax: 8 * 2 ** 20,
   /** A snapshot slice. PROTOCOL 12. */
   snapshotSliceBytes: 256 * 1_024,
   /** A piece of what the losing side of a split changed; each side holds one. As a slice. */
@@ -81,6 +87,15 @@ export const TIMES = {
   oldMasterWaitMs: 150,
   /** The master answers ACK_TIMEOUT before a default client deadline ends. */
   ackTimeoutMs: 3_000,
+  /** How far behind the master a local read may be where nobody says: a session's reader rarely
+   *  minds, and a failover takes less. */
+  maxStaleMs: 5_000,
+  /** A slave waits so long for the entry that a token names, then the read goes to the master.
+   *  PROTOCOL 11. */
+  tokenWaitMs: 50,
+  /** A master waits so long for an entry of a higher epoch than its own, then that epoch is lost:
+   *  longer than it takes a deposed master to stop serving (stoppedMs). */
+  lostEpochMs: 1_000,
   /** A master that was stopped asks its slaves and answers nobody for so long. */
   doubtMs: 300,
   /** A clock that jumped by this much says: I was stopped. PROTOCOL 9. */

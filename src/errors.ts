@@ -50,6 +50,11 @@ export const ERROR_CODES = {
     'a configuration is wrong or names an unknown option',
     'the message names the option and a remedy',
   ),
+  DIVERGED: row(
+    false,
+    'what the token stands for was lost in a divergence, or its epoch is too old to be known',
+    'read again without that token; a client has dropped its own by then',
+  ),
   FRAME_TOO_BIG: row(false, 'a frame is larger than the limit', 'raise the limit on every node'),
   HANDOVER_FAILED: row(
     true,
@@ -90,11 +95,21 @@ export const ERROR_CODES = {
     'bytes that are no frame of this protocol',
     'check that both sides are gcache of like versions',
   ),
+  READ_MODE: row(
+    false,
+    'the strategy has no such reads: linearizable ones need profile majority',
+    "read from the master (read: 'master'), or change the profile",
+  ),
   REFUSED: row(false, 'the other side refused the handshake', 'the message has its reason'),
   TIMEOUT: row(
     true,
     'the call did not settle before its deadline',
     'check the servers; raise timeoutMs',
+  ),
+  TOO_STALE: row(
+    true,
+    'the node is further behind than maxStaleMs allows, and no master answers either',
+    'check the servers; raise maxStaleMs',
   ),
   UNREACHABLE: row(
     true,

@@ -14,6 +14,8 @@ export type {
   CodecChoice,
   DeleteOptions,
   Entry,
+  ReadMode,
+  ReadOptions,
   ScanOptions,
   SetOptions,
   TouchOptions,

@@ -22,6 +22,7 @@ export interface CallEngine {
 
 export interface NodeCallsOptions {
   readonly self: PeerId
+  readonly cluster: string
   readonly engine: CallEngine
   readonly clock: Clock
   readonly random: Random
@@ -51,6 +52,7 @@ export class NodeCalls {
       clock: options.clock,
       random: options.random,
       timeoutMs: DEFAULT_TIMEOUT_MS,
+      cluster: options.cluster,
       send: (target, frame) => this.#send(target, frame),
       flush: target => {
         if (target !== this.#self) this.#engine.flush(target)
@@ -61,6 +63,7 @@ export class NodeCalls {
       send: (target, frame) => this.#send(target, frame),
       flush: target => this.#engine.flush(target),
     })
+    this.#calls.routeLocal(this.#self)
   }
 
   get port(): Calls {

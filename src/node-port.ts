@@ -10,6 +10,7 @@ import type {
   DeleteOptions,
   RawEntry,
   RawPage,
+  ReadHow,
   SetOptions,
   TouchOptions,
   WriteOptions,
@@ -17,14 +18,19 @@ import type {
 } from './contracts/cache.js'
 import type { Clock } from './contracts/environment.js'
 import type { StateMachine, StoredRecord } from './contracts/store.js'
-import type { Standing } from './contracts/strategy.js'
+import type { Place, Standing } from './contracts/strategy.js'
+import type { Epoch, Offset, Position } from './contracts/types.js'
 import { GcacheError } from './errors.js'
+import { decodeToken } from './wire/token.js'
 
 /** What the port sees of its engine. */
 export interface Serving {
   readonly standing: Standing
   /** Cluster time in ms. */
   time(): number
+  freshness(): number
+  place(position: Position): Place
+  applied(): { readonly epoch: Epoch; readonly next: Offset }
 }
 
 export interface NodePortOptions {
@@ -32,6 +38,7 @@ export interface NodePortOptions {
   readonly store: StateMachine
   readonly calls: Calls
   readonly clock: Clock
+  readonly cluster: string
   /** Undefined: caches are made at their first use. */
   readonly caches: ReadonlySet<string> | undefined
 }
@@ -47,6 +54,7 @@ export class NodePort implements CachePort {
   readonly #store: StateMachine
   readonly #calls: Calls
   readonly #clock: Clock
+  readonly #cluster: string
   readonly #caches: ReadonlySet<string> | undefined
   #askedAt = Number.NEGATIVE_INFINITY
   #closed = false
@@ -56,6 +64,7 @@ export class NodePort implements CachePort {
     this.#store = options.store
     this.#calls = options.calls
     this.#clock = options.clock
+    this.#cluster = options.cluster
     this.#caches = options.caches
   }
 
@@ -63,8 +72,13 @@ export class NodePort implements CachePort {
     this.#closed = true
   }
 
-  async get(cache: string, key: string, timeoutMs: number): Promise<RawEntry | undefined> {
-    if (!this.#isLocal(cache)) return await this.#calls.get(cache, key, timeoutMs)
+  async get(
+    cache: string,
+    key: string,
+    timeoutMs: number,
+    how?: ReadHow,
+  ): Promise<RawEntry | undefined> {
+    if (!this.#isHere(cache, how)) return await this.#calls.get(cache, key, timeoutMs, how)
     const record = this.#store.get(cache, key, this.#engine.time())
     return record === undefined ? undefined : rawEntry(record)
   }
@@ -74,8 +88,10 @@ export class NodePort implements CachePort {
     key: string,
     timeoutMs: number,
     decode: (bytes: Uint8Array) => V,
+    how?: ReadHow,
   ): Promise<V | undefined> {
-    if (!this.#isLocal(cache)) return await this.#calls.getValue(cache, key, timeoutMs, decode)
+    if (!this.#isHere(cache, how))
+      return await this.#calls.getValue(cache, key, timeoutMs, decode, how)
     const record = this.#store.get(cache, key, this.#engine.time())
     if (record === undefined) return undefined
     try {
@@ -86,13 +102,13 @@ export class NodePort implements CachePort {
     }
   }
 
-  async has(cache: string, key: string, timeoutMs: number): Promise<boolean> {
-    if (!this.#isLocal(cache)) return await this.#calls.has(cache, key, timeoutMs)
+  async has(cache: string, key: string, timeoutMs: number, how?: ReadHow): Promise<boolean> {
+    if (!this.#isHere(cache, how)) return await this.#calls.has(cache, key, timeoutMs, how)
     return this.#store.has(cache, key, this.#engine.time())
   }
 
-  async size(cache: string, timeoutMs: number): Promise<number> {
-    if (!this.#isLocal(cache)) return await this.#calls.size(cache, timeoutMs)
+  async size(cache: string, timeoutMs: number, how?: ReadHow): Promise<number> {
+    if (!this.#isHere(cache, how)) return await this.#calls.size(cache, timeoutMs, how)
     return this.#store.size(cache, this.#engine.time())
   }
 
@@ -102,9 +118,10 @@ export class NodePort implements CachePort {
     cursor: number,
     limit: number,
     timeoutMs: number,
+    how?: ReadHow,
   ): Promise<RawPage> {
     // A cursor is one store's own, and the page says whose: so all pages come the same way.
-    return await this.#calls.scan(cache, prefix, cursor, limit, timeoutMs)
+    return await this.#calls.scan(cache, prefix, cursor, limit, timeoutMs, how)
   }
 
   set(cache: string, key: string, value: Uint8Array, options: SetOptions): Promise<WriteReceipt> {
@@ -127,16 +144,41 @@ export class NodePort implements CachePort {
     return this.#calls.watch(cache, prefix, sink)
   }
 
-  /** May this store answer now? Rejects what no node would answer. */
-  #isLocal(cache: string): boolean {
+  /** May this store answer now, and so at once? Rejects what no node would answer. */
+  #isHere(cache: string, how: ReadHow | undefined): boolean {
     if (this.#closed) throw new GcacheError('CLOSED', 'the node is closed')
+    if (how === undefined ? !this.#leads() : !this.#mayAnswer(how)) return false
+    if (this.#caches !== undefined && !this.#caches.has(cache))
+      throw new GcacheError('NO_SUCH_CACHE', `no configuration names the cache ${cache}`)
+    const { epoch, next } = this.#engine.applied()
+    this.#calls.seen.note(epoch, next - 1)
+    return true
+  }
+
+  #leads(): boolean {
     const { role, serving } = this.#engine.standing
     const now = this.#clock.now()
     const fresh = now - this.#askedAt < TRUST_MS
     this.#askedAt = now
-    if (role !== 'master' || !serving || !fresh) return false
-    if (this.#caches !== undefined && !this.#caches.has(cache))
-      throw new GcacheError('NO_SUCH_CACHE', `no configuration names the cache ${cache}`)
+    return role === 'master' && serving && fresh
+  }
+
+  /** Who must wait, or ask another, takes the way through the engine. */
+  #mayAnswer({ read, maxStaleMs = TIMES.maxStaleMs, after }: ReadHow): boolean {
+    if (read === 'linearizable') return false
+    const local = read === 'local'
+    if (!local && !this.#leads()) return false
+    // A node that was stopped has an old freshness: nothing needs to happen first.
+    if (local && this.#clock.now() - this.#engine.freshness() > maxStaleMs) return false
+    const asked = after === undefined ? [] : decodeToken(this.#cluster, after)
+    const { seen } = this.#calls
+    const { epoch, next } = this.#engine.applied()
+    const has = (position: Position): boolean =>
+      position.offset < next && this.#engine.place(position) === 'here'
+    if (!asked.every(has)) return false
+    if (!local) return true
+    if (!seen.positions.every(has)) return false
+    seen.replace(seen.positions, epoch, next - 1)
     return true
   }
 }

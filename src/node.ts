@@ -31,6 +31,7 @@ import { strategyByName, transportByAddress, transportByName } from './registry.
 import { KeyValueStore } from './store/key-value.js'
 import { MemoryLog } from './store/memory-log.js'
 import type { HandoverResult } from './wire/admin.js'
+import { encodeToken } from './wire/token.js'
 
 export type { NodeOptions } from './options.js'
 
@@ -75,6 +76,11 @@ export interface Node {
   ready(options?: { timeoutMs?: number }): Promise<void>
   /** The cache `name`: the same face as a Client's. Default codec 'msgpack'. */
   cache<V = unknown>(name: string, options?: { codec?: CodecChoice<V> }): Cache<V>
+  /**
+   * What was written and read through this node's caches so far, as some 40 characters that may
+   * travel in a cookie (no secret inside): `{ after: token }` makes a read elsewhere include it.
+   */
+  token(): string
   status(): NodeStatus
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this
   off<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this
@@ -177,12 +183,13 @@ class EngineNode implements Node {
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),
     })
     this.#engine = engine
-    this.#calls = new NodeCalls({ ...world, self: id, engine })
+    this.#calls = new NodeCalls({ ...world, self: id, cluster, engine })
     this.#port = new NodePort({
       engine,
       store,
       calls: this.#calls.port,
       clock: systemClock,
+      cluster,
       caches: autoCaches ? undefined : new Set(Object.keys(caches)),
     })
   }
@@ -226,6 +233,10 @@ class EngineNode implements Node {
   cache<V = unknown>(name: string, options: { codec?: CodecChoice<V> } = {}): Cache<V> {
     this.#assertOpen()
     return createCache<V>(this.#port, name, options)
+  }
+
+  token(): string {
+    return encodeToken(this.cluster, this.#calls.port.seen.positions)
   }
 
   status(): NodeStatus {

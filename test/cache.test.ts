@@ -129,6 +129,7 @@ describe('a scan', () => {
     values: keys.map(() => Buffer.from('0')),
     cursor,
     epoch,
+    source: 'a',
   })
 
   function portOf(answers: (RawPage | Error)[], cursors: number[] = []): CachePort {

@@ -113,7 +113,7 @@ describe('calls', () => {
     now = 2_000
     sweep()
     expect(calls.pending).toBe(1)
-    calls.onReply('a', Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 2))
+    calls.onReply('a', Uint8Array.of(2, ...new Array(32).fill(0), 1, 0, 1, 0, 0, 0, 2))
     expect(await late).toBeUndefined()
     const never = failure(calls.get('c', 'k', 500))
     now = 4_000

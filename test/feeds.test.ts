@@ -99,7 +99,8 @@ describe('an ack', () => {
     const slice = new Uint8Array(8)
     node.step({ kind: 'snapshot', group: 0, id: second, next, slice, state: 'done' })
     expect(node.last('copy-end').copy).toBe(second)
-    const ack = { type: 'append-ack', epoch, next, durable: next, echo: 0 } as const
+    const marks = { echo: 0, round: 0, stamp: -1 }
+    const ack = { type: 'append-ack', epoch, next, durable: next, ...marks } as const
     node.hear({ ...ack, feed: first })
     expect(node.receipts).toEqual([])
     node.hear({ ...ack, feed: second })

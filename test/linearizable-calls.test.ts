@@ -29,6 +29,8 @@ const REPLY: Reply = {
   expiresAt: 0,
   code: '',
   surely: true,
+  position: { epoch: { number: 256, incarnation: 'a'.repeat(16) }, offset: 0 },
+  seenLost: false,
 }
 
 type Step = readonly [number, 'start' | 'end', Call]
@@ -50,6 +52,8 @@ function over(start: number, end: number | undefined, more: Partial<Call>): Step
     outcome: end === undefined ? 'open' : 'ok',
     reply: undefined,
     doubt: true,
+    sent: [],
+    local: false,
     ...more,
   }
   const begun: Step = [start, 'start', call]

@@ -12,14 +12,18 @@ import {
   beginRequest,
   beginRequests,
   endRequest,
+  patchReplies,
+  READ,
+  readByte,
   writeAbsent,
   writeError,
   writeNumber,
+  writeReadTail,
   writeValue,
   writeWritten,
 } from '../src/wire/requests.js'
 import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
-import { messageCodec } from '../strategies/master-slave/messages.js'
+import { messageCodec } from '../strategies/master-slave/message-codec.js'
 import { expectGolden } from './harness/golden.js'
 
 const epoch = { number: 513, incarnation: '00112233445566ff' }
@@ -62,6 +66,8 @@ const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage,
     next: 8,
     durable: 7,
     echo: 1_700_000_000_001,
+    round: 4,
+    stamp: 17.25,
   },
   heartbeat: {
     type: 'heartbeat',
@@ -73,6 +79,8 @@ const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage,
     sent: 8,
     slices: 0xffff_ffff,
     inTouch: true,
+    round: 4,
+    stamp: -1,
   },
   state: {
     type: 'state',
@@ -231,13 +239,32 @@ describe('frames of calls', () => {
     expectGolden('request-read', frame.copy())
 
     frame.reset()
+    const special = beginRequests(frame, undefined)
+    const after = [{ epoch: older, offset: 6 }]
+    const seen = [{ epoch, offset: 7 }]
+    const hows = [
+      { mode: READ.local, maxStaleMs: 5_000, after: [], seen },
+      { mode: READ.linearizable, maxStaleMs: 0, after: [], seen: [] },
+      { mode: READ.master, maxStaleMs: 0, after, seen },
+    ]
+    for (const [i, how] of hows.entries()) {
+      const start = beginRequest(frame, i + 1, readByte(how), 0)
+      writePlain(frame, OP.get, 'sessions', 'sid')
+      writeReadTail(frame, how)
+      endRequest(frame, start)
+    }
+    frame.patchU16(special, hows.length)
+    expectGolden('request-read-how', frame.copy())
+
+    frame.reset()
     const count = beginReplies(frame, 513)
     writeWritten(frame, 1, 7, 7, 2, 0)
     writeValue(frame, 2, 7, 1_700_000_000_000, 'value')
     writeAbsent(frame, 3)
     writeNumber(frame, 4, 12)
     writeError(frame, 5, 'NOT_MASTER', true, 'node b is master')
-    frame.patchU16(count, 5)
+    writeError(frame, 6, 'DIVERGED', true, 'lost', true)
+    patchReplies(frame, count, 6, older, 8)
     expectGolden('reply', frame.copy())
   })
 })

@@ -223,6 +223,31 @@ describe('three nodes', () => {
     })
   })
 
+  test('a slave reads its own copy, and waits for what a token names', async () => {
+    const nodes = await cluster(['a', 'b', 'c'])
+    const on = nodes.find(node => node.status().self.role === 'master') ?? nodes[0]
+    const [near, far] = nodes.filter(node => node !== on)
+    const local = { read: 'local' } as const
+    for (let n = 1; n <= 50; n++) {
+      await on.cache<number>('c').set('k', n, { ack: 'master' })
+      const after = on.token()
+      expect(await near.cache<number>('c').get('k', { ...local, after })).toBe(n)
+      expect(await far.cache<number>('c').get('k', { after })).toBe(n)
+    }
+    await near.cache<number>('c').set('k', 51, { ack: 'master' })
+    expect(await near.cache<number>('c').get('k', local)).toBe(51)
+    expect(await near.cache<number>('c').has('k', local)).toBe(true)
+    expect(await near.cache<number>('c').size(local)).toBe(1)
+    expect((await near.cache<number>('c').getEntry('k', local))?.value).toBe(51)
+    const keys: string[] = []
+    for await (const key of near.cache('c').keys(local)) keys.push(key)
+    expect(keys).toEqual(['k'])
+    const failure = near.cache('c').get('k', { after: `${on.token()}AA` })
+    await expect(failure).rejects.toMatchObject({ code: 'CONFIG' })
+    const strict = near.cache('c').get('k', { read: 'linearizable' })
+    await expect(strict).rejects.toMatchObject({ code: 'READ_MODE' })
+  })
+
   test('master and slave both watch', async () => {
     const [a, b] = await cluster(['a', 'b', 'c'])
     const watches = [a, b].map(node => node.cache<number>('c').watch())

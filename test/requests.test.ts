@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { Calls } from '../src/client/calls.js'
 import { LIMITS } from '../src/config.js'
 import type { Outcome } from '../src/contracts/store.js'
-import type { Proposal, Standing } from '../src/contracts/strategy.js'
+import type { Place, Proposal, Standing } from '../src/contracts/strategy.js'
 import type { SendResult } from '../src/contracts/transport.js'
 import { Requests } from '../src/engine/requests.js'
 import { GcacheError } from '../src/errors.js'
@@ -62,7 +62,7 @@ const open: Ask = out => writePlain(out, OP.openWindow, '', '')
 function repliesOf(frame: Uint8Array): Reply[] {
   const reader = new Reader(frame)
   expect(reader.u8()).toBe(FRAME.reply)
-  reader.f64()
+  reader.skip(32)
   const replies: Reply[] = []
   for (let i = reader.u16(); i > 0; i--) {
     const reply: Reply = { id: reader.u32(), status: reader.u8() }
@@ -104,6 +104,11 @@ class Master {
   flushes = 0
   answer: SendResult = 'sent'
   time = 1_000
+  now = 10_000
+  freshAt = 10_000
+  /** By the number of a position's epoch; 'here' where nothing is said. */
+  readonly places = new Map<number, Place>()
+  readonly reads: { id: number; key: string }[] = []
   standing: Standing = { role: 'master', epoch: EPOCH, master: 'a', serving: true }
   /** Whether propose() applies and settles before it returns. */
   mode: 'settle' | 'apply' | 'append' = 'settle'
@@ -122,6 +127,11 @@ class Master {
       propose: proposals => this.propose(proposals),
       standing: () => this.standing,
       time: () => this.time,
+      now: () => this.now,
+      freshness: () => this.freshAt,
+      place: position => this.places.get(position.epoch.number) ?? 'here',
+      read: (id, key) => void this.reads.push({ id, key }),
+      applied: () => ({ epoch: EPOCH, next: this.store.applied }),
       send: (_peer, frame) => {
         if (this.answer !== 'dropped') this.frames.push(Uint8Array.prototype.slice.call(frame))
         return this.answer

@@ -192,6 +192,13 @@ describe('three servers', () => {
     expect(Buffer.from(stdout, 'latin1')).toEqual(Buffer.from(bytes))
   })
 
+  test('get reads from where it is told to', async () => {
+    expect((await data('set', 'near', 'by')).code).toBe(0)
+    expect((await data('get', 'near', '--read', 'local')).stdout).toBe('by')
+    expect((await data('get', 'near', '--read', 'linearizable')).code).toBe(2)
+    expect((await data('get', 'near', '--read', 'elsewhere')).code).toBe(2)
+  })
+
   test('a codec turns JSON into what an application reads, and back', async () => {
     expect((await data('set', 'packed', '{"n":1}', '--codec', 'msgpack')).code).toBe(0)
     expect((await data('get', 'packed', '--codec', 'msgpack')).stdout).toBe('{"n":1}\n')

@@ -11,6 +11,7 @@ import { Disturbances } from '../src/testing/disturbances.js'
 import { linkFaults, withFaults } from '../src/testing/faults.js'
 import { Gate, NodeClock } from '../src/testing/gate.js'
 import { contains, Lineage } from '../src/testing/lineage.js'
+import { answersOf } from '../src/testing/observed.js'
 import { simulate } from '../src/testing/simulation.js'
 import { strategySuite } from '../src/testing/strategy-suite.js'
 import { drawOptions, STYLES } from '../src/testing/swarm.js'
@@ -211,6 +212,7 @@ function broken(how: Broken): StrategyFactory {
       keyed: inner.keyed,
       defaultAck: inner.defaultAck,
       time: group => inner.time(group),
+      ...answersOf(inner),
       status: () => inner.status(),
       step: (input, effects) => how(step, input, effects),
     }
@@ -272,6 +274,7 @@ describe('the strategy suite', { timeout: 60_000 }, () => {
         keyed: inner.keyed,
         defaultAck: inner.defaultAck,
         time: group => inner.time(group),
+        ...answersOf(inner),
         status: () => inner.status(),
         step: (input, effects) => inner.step(input, effects),
       }

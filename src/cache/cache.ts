@@ -7,12 +7,13 @@ import { LIMITS, TIMES } from '../config.js'
 import type {
   Cache,
   CachePort,
-  CallOptions,
   ChangeEvent,
   CodecChoice,
   DeleteOptions,
   Entry,
   RawPage,
+  ReadHow,
+  ReadOptions,
   ScanOptions,
   SetOptions,
   TouchOptions,
@@ -22,7 +23,7 @@ import type {
 } from '../contracts/cache.js'
 import { GcacheError } from '../errors.js'
 import { codecOf, type LentCodec } from './codec.js'
-import { checkOptions, KNOWN, kindOf, pageSize } from './options.js'
+import { checkOptions, howOf, KNOWN, kindOf, pageSize } from './options.js'
 import { WatchIterator } from './watch-iterator.js'
 
 export interface CacheFaceOptions<V> {
@@ -74,36 +75,38 @@ class PortCache<V> implements Cache<V> {
     this.#plain = this.#chosen({}, KNOWN.set)
   }
 
-  get(key: string, options?: CallOptions): Promise<V | undefined> {
+  get(key: string, options?: ReadOptions): Promise<V | undefined> {
     try {
       checkKey(key)
-      const timeoutMs = options === undefined ? this.#timeoutMs : this.#within(options)
-      return this.#port.getValue(this.name, key, timeoutMs, this.#decode)
+      if (options === undefined)
+        return this.#port.getValue(this.name, key, this.#timeoutMs, this.#decode)
+      const timeoutMs = this.#within(options)
+      return this.#port.getValue(this.name, key, timeoutMs, this.#decode, howOf(options))
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
-  async getEntry(key: string, options?: CallOptions): Promise<Entry<V> | undefined> {
+  async getEntry(key: string, options?: ReadOptions): Promise<Entry<V> | undefined> {
     checkKey(key)
-    const raw = await this.#port.get(this.name, key, this.#within(options))
+    const raw = await this.#port.get(this.name, key, this.#within(options), howOf(options))
     if (raw === undefined) return undefined
     const expiresAt = raw.expiresAt === 0 ? undefined : raw.expiresAt
     return { value: this.#read(raw.value), version: raw.version, expiresAt }
   }
 
-  has(key: string, options?: CallOptions): Promise<boolean> {
+  has(key: string, options?: ReadOptions): Promise<boolean> {
     try {
       checkKey(key)
-      return this.#port.has(this.name, key, this.#within(options))
+      return this.#port.has(this.name, key, this.#within(options), howOf(options))
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
-  async getMany(keys: readonly string[], options?: CallOptions): Promise<(V | undefined)[]> {
+  async getMany(keys: readonly string[], options?: ReadOptions): Promise<(V | undefined)[]> {
     checkKeys(keys)
-    if (options !== undefined) checkOptions(options, KNOWN.call)
+    if (options !== undefined) checkOptions(options, KNOWN.read)
     return this.#many(keys, key => this.get(key, options))
   }
 
@@ -154,8 +157,8 @@ class PortCache<V> implements Cache<V> {
     return this.#port.clear(this.name, this.#chosen(options, KNOWN.write))
   }
 
-  async size(options?: CallOptions): Promise<number> {
-    return this.#port.size(this.name, this.#within(options))
+  async size(options?: ReadOptions): Promise<number> {
+    return this.#port.size(this.name, this.#within(options), howOf(options))
   }
 
   async *keys(options: ScanOptions = {}): AsyncGenerator<string, undefined> {
@@ -189,23 +192,25 @@ class PortCache<V> implements Cache<V> {
   async *#pages(options: ScanOptions): AsyncGenerator<RawPage, undefined> {
     checkOptions(options, KNOWN.scan)
     const timeoutMs = options.timeoutMs ?? this.#timeoutMs
+    let how = howOf(options)
     const ask = (cursor: number): Promise<RawPage> => {
       const prefix = options.prefix ?? ''
-      const page = this.#port.scan(this.name, prefix, cursor, pageSize(options), timeoutMs)
+      const page = this.#port.scan(this.name, prefix, cursor, pageSize(options), timeoutMs, how)
       // It may fail while nobody waits for it: the loop below meets the failure if it goes on.
       page.catch(() => {})
       return page
     }
     let restarts = 0
-    let epoch: number | undefined
+    let first: RawPage | undefined
     let coming = ask(0)
     for (;;) {
       const page = await coming
-      epoch ??= page.epoch
-      if (page.epoch !== epoch) {
+      first ??= page
+      if (page.epoch !== first.epoch || page.source !== first.source) {
         if (++restarts > SCAN_RESTARTS_MAX)
           throw new GcacheError('NOT_READY', 'the master changed too often for a scan')
-        epoch = undefined
+        first = undefined
+        how = fromMaster(how)
         coming = ask(0)
         continue
       }
@@ -215,9 +220,9 @@ class PortCache<V> implements Cache<V> {
     }
   }
 
-  #within(options: CallOptions | undefined): number {
+  #within(options: ReadOptions | undefined): number {
     if (options === undefined) return this.#timeoutMs
-    checkOptions(options, KNOWN.call)
+    checkOptions(options, KNOWN.read)
     return options.timeoutMs ?? this.#timeoutMs
   }
 
@@ -293,6 +298,12 @@ class PortCache<V> implements Cache<V> {
     }
     return results
   }
+}
+
+/** A scan that a node near by could not finish begins again where the next page surely comes from
+ *  the same store. */
+function fromMaster(how: ReadHow | undefined): ReadHow | undefined {
+  return howOf({ ...how, read: 'master' })
 }
 
 function checkKey(key: string): void {

@@ -3,26 +3,42 @@
  * become a record that lives for ever.
  */
 import { LIMITS } from '../config.js'
-import type { ScanOptions, SetOptions } from '../contracts/cache.js'
+import type { ReadHow, ReadOptions, ScanOptions, SetOptions } from '../contracts/cache.js'
 import { suggestion } from '../core/suggest.js'
 import { GcacheError } from '../errors.js'
 
-type Kind = 'ms' | 'life' | 'version' | 'flag' | 'ack' | 'prefix' | 'page' | 'signal' | 'any'
+type Kind =
+  | 'read'
+  | 'page-read'
+  | 'stale'
+  | 'token'
+  | 'ms'
+  | 'life'
+  | 'version'
+  | 'flag'
+  | 'ack'
+  | 'prefix'
+  | 'page'
+  | 'signal'
+  | 'any'
 
+const READ_MODES: readonly string[] = ['master', 'local', 'linearizable']
 const LIFE_MS_MAX = 2 ** 45
 const TIMEOUT_MS_MAX = 2 ** 31 - 1
 export const SCAN_PAGE_DEFAULT = 256
 const SCAN_PAGE_MAX = 1_000
 
 const CALL: Record<string, Kind> = { timeoutMs: 'ms' }
+const READ: Record<string, Kind> = { ...CALL, read: 'read', maxStaleMs: 'stale', after: 'token' }
 const WRITE: Record<string, Kind> = { ...CALL, ack: 'ack' }
 export const KNOWN = {
   call: CALL,
+  read: READ,
   write: WRITE,
   set: { ...WRITE, ttlMs: 'life', idleMs: 'life', ifVersion: 'version', ifAbsent: 'flag' },
   delete: { ...WRITE, ifVersion: 'version' },
   touch: { ...WRITE, ttlMs: 'life' },
-  scan: { ...CALL, prefix: 'prefix', pageSize: 'page' },
+  scan: { ...READ, read: 'page-read', prefix: 'prefix', pageSize: 'page' },
   watch: { prefix: 'prefix', signal: 'signal' },
   cache: { ...CALL, codec: 'any' },
   handover: { ...CALL, to: 'prefix' },
@@ -41,6 +57,9 @@ export function checkOptions(options: object, known: Readonly<Record<string, str
     if (kind === undefined) throw unknownOption(name, Object.keys(known))
     checkValue(name, value, kind as Kind)
   }
+  const { read, maxStaleMs } = options as ReadOptions
+  if (maxStaleMs !== undefined && read !== 'local')
+    throw new GcacheError('CONFIG', "option maxStaleMs is for read: 'local'")
   const { ifVersion, ifAbsent } = options as SetOptions
   if (ifAbsent && ifVersion !== undefined)
     throw new GcacheError('CONFIG', 'ifVersion and ifAbsent exclude each other')
@@ -50,6 +69,16 @@ function checkValue(name: string, value: unknown, kind: Kind): void {
   switch (kind) {
     case 'ms':
       number(name, value, 1, TIMEOUT_MS_MAX, false)
+      return
+    case 'read':
+      return oneOf(name, value, READ_MODES)
+    case 'page-read':
+      return oneOf(name, value, READ_MODES.slice(0, 2))
+    case 'stale':
+      number(name, value, 1, TIMEOUT_MS_MAX, true)
+      return
+    case 'token':
+      if (typeof value !== 'string') throw wrongKind(name, value, 'what token() returned')
       return
     case 'life':
       number(name, value, 0, LIFE_MS_MAX, true)
@@ -76,6 +105,12 @@ function checkValue(name: string, value: unknown, kind: Kind): void {
     case 'any':
       return
   }
+}
+
+function oneOf(name: string, value: unknown, choices: readonly string[]): void {
+  if (choices.includes(value as string)) return
+  const given = typeof value === 'string' ? JSON.stringify(value) : kindOf(value)
+  throw new GcacheError('CONFIG', `option ${name} is one of ${choices.join(', ')}, not ${given}`)
 }
 
 function number(name: string, value: unknown, min: number, max: number, whole: boolean): void {
@@ -110,6 +145,18 @@ function isSignal(value: unknown): boolean {
 /** CONFIG, naming the nearest of `names` if one is near. */
 export function unknownOption(name: string, names: readonly string[]): GcacheError {
   return new GcacheError('CONFIG', `unknown option ${name}: ${suggestion(name, names)}`)
+}
+
+/** Undefined for a plain read from the master. */
+export function howOf(options: ReadOptions | undefined): ReadHow | undefined {
+  if (options === undefined) return undefined
+  const { read, maxStaleMs, after } = options
+  if (after === undefined && (read === undefined || read === 'master')) return undefined
+  return {
+    ...(read === undefined ? {} : { read }),
+    ...(maxStaleMs === undefined ? {} : { maxStaleMs }),
+    ...(after === undefined ? {} : { after }),
+  }
 }
 
 /** Records that a scan page asks for. */

@@ -6,6 +6,7 @@ import type { RawEntry, SetOptions } from '../contracts/cache.js'
 import type { PeerId } from '../contracts/types.js'
 import type { Writer } from '../wire/bytes.js'
 import { OP, writeDelete, writePlain, writeScan, writeSet, writeTouch } from '../wire/command.js'
+import type { CallHow } from './read-how.js'
 import type { WriteWindow } from './write-window.js'
 
 /** What a reply of kind value becomes: `bytes` is lent. */
@@ -33,6 +34,8 @@ export class Call {
   options: SetOptions = NO_OPTIONS
   cursor = 0
   limit = 0
+  /** Undefined: a write, or a plain read from the master. */
+  how: CallHow | undefined = undefined
   /** Undefined: the reply becomes a RawEntry. */
   decode: ReadValue | undefined = undefined
   /** Monotonic ms at which the sweep may give up. */
@@ -41,6 +44,8 @@ export class Call {
   target: PeerId | undefined = undefined
   /** Sends whose fate is unknown: 0 means that it surely was not executed. */
   unsure = 0
+  /** Its last answer: the master reaches no majority. */
+  without = false
   /** For writes, from the first send on. */
   window: WriteWindow | undefined = undefined
   seq = 0
@@ -62,7 +67,7 @@ export class Call {
 
 /** At most the bytes that writeCall() writes. */
 export function callBytesMax(call: Call): number {
-  return 64 + (call.cache.length + call.key.length) * 3 + call.value.length
+  return 128 + (call.cache.length + call.key.length) * 3 + call.value.length
 }
 
 /** The call's command, as wire/command.ts lays it out. */

@@ -8,26 +8,18 @@
  * A write keeps its window and number however often it is sent, so it has one effect (PROTOCOL 10).
  */
 import { LIMITS, TIMES } from '../config.js'
-import type {
-  CachePort,
-  ChangeEvent,
-  DeleteOptions,
-  RawEntry,
-  RawPage,
-  SetOptions,
-  TouchOptions,
-  WriteOptions,
-  WriteReceipt,
-} from '../contracts/cache.js'
+import type { CachePort, ChangeEvent } from '../contracts/cache.js'
 import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type { SendResult } from '../contracts/transport.js'
-import type { PeerId } from '../contracts/types.js'
+import type { Epoch, Offset, PeerId } from '../contracts/types.js'
+import { Seen } from '../core/positions.js'
 import { type ErrorCode, GcacheError } from '../errors.js'
 import { FIRST_WRITE_OP, OP } from '../wire/command.js'
-import { ackCode } from '../wire/requests.js'
-import { Call, type ReadValue } from './call.js'
+import { Call } from './call.js'
+import { CallMaker } from './call-maker.js'
 import { CallTable } from './call-table.js'
 import { ClientWatches } from './client-watches.js'
+import { LocalLane } from './local-lane.js'
 import { Outbox } from './outbox.js'
 import { ReplyReader } from './reply-reader.js'
 import { WriteWindow } from './write-window.js'
@@ -40,6 +32,8 @@ export interface CallsEnv {
   readonly random: Random
   /** Deadline of a write that names none, ms. */
   readonly timeoutMs: number
+  /** The cluster's name: tokens of another one are refused. */
+  readonly cluster?: string
   /** As Transport.send. Replies may come from inside it, where the master is this process. */
   send(target: PeerId, frame: Uint8Array): SendResult
   flush(target: PeerId): void
@@ -47,6 +41,8 @@ export interface CallsEnv {
   defer?(task: () => void): void
   /** Told every 25 ms while calls are pending and none was answered for `silentMs`. */
   onSilence?(silentMs: number): void
+  /** The node that local reads go to does not answer them. */
+  onLocalSilence?(): void
 }
 
 const SWEEP_MS = 25
@@ -64,16 +60,20 @@ const DECIDED = new Set<ErrorCode>([
   'CACHE_FULL',
 ])
 
-export class Calls implements CachePort {
+export class Calls extends CallMaker implements CachePort {
   readonly #env: CallsEnv
   readonly #defer: (task: () => void) => void
+  /** What this client has written or read: its token. */
+  readonly seen = new Seen()
   readonly #table = new CallTable()
   readonly #outbox: Outbox
+  readonly #lane: LocalLane
   readonly #replies = new ReplyReader()
   readonly #watches: ClientWatches
   readonly #endTurn = (): void => {
     this.#turnOpen = false
     this.#outbox.finish()
+    this.#lane.finish()
   }
   #target: PeerId | undefined
   /** Calls without a target, oldest first, from #head on. */
@@ -98,8 +98,10 @@ export class Calls implements CachePort {
   #spared = false
   #closed = false
   #refusing = false
+  #reopening = false
 
   constructor(env: CallsEnv) {
+    super(env.timeoutMs, env.cluster ?? '')
     this.#env = env
     this.#defer = env.defer ?? process.nextTick
     this.#outbox = new Outbox({
@@ -113,72 +115,20 @@ export class Calls implements CachePort {
         for (const call of calls) this.#bounce(call, 'BUSY')
       },
     })
+    this.#lane = new LocalLane({
+      clock: env.clock,
+      pending: () => this.#table.count,
+      send: (target, frame) => env.send(target, frame),
+      flush: target => env.flush(target),
+      onReturned: () => this.#reopenLater(),
+      onSilence: () => this.#env.onLocalSilence?.(),
+    })
     this.#watches = new ClientWatches((target, frame) => env.send(target, frame))
   }
 
   /** Calls without an answer. */
   get pending(): number {
     return this.#table.count
-  }
-
-  get(cache: string, key: string, timeoutMs: number): Promise<RawEntry | undefined> {
-    const call = new Call(OP.get, 0, cache, key)
-    return this.#submit(call, timeoutMs) as Promise<RawEntry | undefined>
-  }
-
-  getValue<V>(
-    cache: string,
-    key: string,
-    timeoutMs: number,
-    decode: (bytes: Uint8Array) => V,
-  ): Promise<V | undefined> {
-    const call = new Call(OP.get, 0, cache, key)
-    call.decode = decode as ReadValue
-    return this.#submit(call, timeoutMs) as Promise<V | undefined>
-  }
-
-  has(cache: string, key: string, timeoutMs: number): Promise<boolean> {
-    return this.#submit(new Call(OP.has, 0, cache, key), timeoutMs) as Promise<boolean>
-  }
-
-  size(cache: string, timeoutMs: number): Promise<number> {
-    return this.#submit(new Call(OP.size, 0, cache, ''), timeoutMs) as Promise<number>
-  }
-
-  scan(
-    cache: string,
-    prefix: string,
-    cursor: number,
-    limit: number,
-    timeoutMs: number,
-  ): Promise<RawPage> {
-    const call = new Call(OP.scan, 0, cache, prefix)
-    call.cursor = cursor
-    call.limit = limit
-    return this.#submit(call, timeoutMs) as Promise<RawPage>
-  }
-
-  /** `value` must not change before the promise settles: it may be sent again. */
-  set(cache: string, key: string, value: Uint8Array, options: SetOptions): Promise<WriteReceipt> {
-    const call = new Call(OP.set, ackCode(options.ack), cache, key)
-    call.value = value
-    if (value.length > LIMITS.valueBytesMax) {
-      const text = `value of ${value.length} bytes exceeds ${LIMITS.valueBytesMax}`
-      return this.#refuse(call, 'LIMIT', text)
-    }
-    return this.#submitWrite(call, options)
-  }
-
-  delete(cache: string, key: string, options: DeleteOptions): Promise<WriteReceipt> {
-    return this.#submitWrite(new Call(OP.delete, ackCode(options.ack), cache, key), options)
-  }
-
-  touch(cache: string, key: string, options: TouchOptions): Promise<WriteReceipt> {
-    return this.#submitWrite(new Call(OP.touch, ackCode(options.ack), cache, key), options)
-  }
-
-  clear(cache: string, options: WriteOptions): Promise<WriteReceipt> {
-    return this.#submitWrite(new Call(OP.clear, ackCode(options.ack), cache, ''), options)
   }
 
   watch(cache: string, prefix: string, sink: (event: ChangeEvent<Uint8Array>) => void): () => void {
@@ -196,9 +146,18 @@ export class Calls implements CachePort {
       this.#congested = false
       this.#watches.route(target)
       if (target !== undefined)
-        for (const call of this.#table.all()) if (call.target !== target) call.target = undefined
+        for (const call of this.#table.all())
+          if (call.target !== target && call.target !== this.#lane.target) call.target = undefined
     }
+    this.#lane.route(this.#lane.target, target)
     if (target !== undefined) this.#endBackoff()
+    this.#reopen()
+  }
+
+  /** The node near by that local reads ask first; undefined: they ask the master. */
+  routeLocal(target: PeerId | undefined): void {
+    if (this.#closed || target === this.#lane.target) return
+    this.#lane.route(target, this.#target)
     this.#reopen()
   }
 
@@ -210,11 +169,13 @@ export class Calls implements CachePort {
       this.#congested = false
       this.#watches.route(undefined)
     }
+    if (target === this.#lane.target) this.#lane.route(undefined, this.#target)
     for (const call of this.#table.all()) if (call.target === target) call.target = undefined
     this.#reopen()
   }
 
   onWritable(target: PeerId): void {
+    if (target === this.#lane.target) this.#lane.onWritable()
     if (target !== this.#target) return
     this.#congested = false
     this.#reopen()
@@ -222,7 +183,9 @@ export class Calls implements CachePort {
 
   /** A frame of kind reply. Throws PROTOCOL_ERROR for what is none: the caller ends the link. */
   onReply(target: PeerId, frame: Uint8Array): void {
-    this.#answers++
+    // What a slave answers says nothing of the master.
+    if (target !== this.#lane.target || target === this.#target) this.#answers++
+    this.#lane.onAnswer(target)
     this.#replies.read(this, target, frame)
     if (this.#waiting.length > 0) this.#pump()
   }
@@ -241,6 +204,7 @@ export class Calls implements CachePort {
   close(): void {
     this.#closed = true
     this.#outbox.route(undefined)
+    this.#lane.route(undefined, undefined)
     this.#watches.close()
     this.#sweepTimer?.cancel()
     this.#backoff?.cancel()
@@ -267,7 +231,9 @@ export class Calls implements CachePort {
   /** For the reader of replies: the call got an error. */
   onError(call: Call, code: ErrorCode, surely: boolean, message: string): void {
     if (surely && call.unsure > 0) call.unsure--
+    if (this.#lane.takesBack(call, code)) return
     if (RETRIED.includes(code)) {
+      call.without = code === 'NO_MAJORITY'
       this.#bounce(call, code)
       return
     }
@@ -285,20 +251,21 @@ export class Calls implements CachePort {
     this.#fail(call, code, message)
   }
 
-  #submitWrite(call: Call, options: SetOptions): Promise<WriteReceipt> {
-    call.options = options
-    const timeoutMs = options.timeoutMs ?? this.#env.timeoutMs
-    return this.#submit(call, timeoutMs) as Promise<WriteReceipt>
+  /** For the reader of replies: `call` was answered from a log that ends with this entry. */
+  onSeen(call: Call, epoch: Epoch, offset: Offset): void {
+    if (call.how === undefined) this.seen.note(epoch, offset)
+    else this.seen.replace(call.how.seen, epoch, offset)
   }
 
-  #submit(call: Call, timeoutMs: number): Promise<unknown> {
-    if (this.#closed || this.#refusing) return this.#refuse(call, 'CLOSED', 'the client was closed')
+  protected submit(call: Call, timeoutMs: number): Promise<unknown> {
+    if (this.#closed || this.#refusing) return this.refuse(call, 'CLOSED', 'the client was closed')
     const bytes = this.#bytes + call.value.length
     if (this.#table.full || (bytes > LIMITS.callQueueBytesMax && call.value.length > 0))
-      return this.#refuse(call, 'BUSY', `${this.pending} calls, ${bytes} bytes are unanswered`)
+      return this.refuse(call, 'BUSY', `${this.pending} calls, ${bytes} bytes are unanswered`)
     if (!this.#turnOpen) this.#beginTurn()
     this.#add(call, timeoutMs)
-    if (this.#waiting.length > 0 || !this.#encode(call)) this.#waiting.push(call)
+    const waits = this.#waiting.length > 0 && call.how?.isLocal !== true
+    if (waits || !this.#encode(call)) this.#waiting.push(call)
     return call.promise
   }
 
@@ -311,12 +278,6 @@ export class Calls implements CachePort {
     this.#bytes += call.value.length
   }
 
-  #refuse<T>(call: Call, code: ErrorCode, message: string): Promise<T> {
-    const outcome = call.op >= FIRST_WRITE_OP ? 'rejected' : undefined
-    call.reject(new GcacheError(code, message, { outcome }))
-    return call.promise as Promise<T>
-  }
-
   #beginTurn(): void {
     this.#turnOpen = true
     this.#now = this.#env.clock.now()
@@ -326,7 +287,13 @@ export class Calls implements CachePort {
   /** Writes the call into the open frame; false if it has to wait. */
   #encode(call: Call): boolean {
     const outbox = this.#outbox
+    const { how } = call
+    if (how?.isLocal) {
+      how.seen = this.seen.positions
+      if (this.#lane.write(call, this.#now)) return true
+    }
     if (!outbox.open) return false
+    how?.goToMaster()
     if (call.op >= FIRST_WRITE_OP && call.window === undefined) {
       const window = this.#openWindow()
       if (window.full || !outbox.open) return false
@@ -373,6 +340,16 @@ export class Calls implements CachePort {
     this.#backoff = undefined
   }
 
+  /** At the end of the turn: who finds this out may be in the middle of a frame. */
+  #reopenLater(): void {
+    if (this.#reopening) return
+    this.#reopening = true
+    this.#defer(() => {
+      this.#reopening = false
+      this.#reopen()
+    })
+  }
+
   /** Something about the route changed: sends what waits, if it may. */
   #reopen(): void {
     if (this.#closed) return
@@ -393,7 +370,8 @@ export class Calls implements CachePort {
   #pump(): void {
     if (this.#pumping) return
     this.#pumping = true
-    if (this.#outbox.open && !this.#turnOpen) this.#beginTurn()
+    if (this.#waiting.length > 0 && !this.#turnOpen) this.#beginTurn()
+    if (!this.#outbox.open) this.#offerLocal()
     while (this.#head < this.#waiting.length) {
       const call = this.#waiting[this.#head]
       if (!call.settled && call.target === undefined && !this.#encode(call)) break
@@ -404,6 +382,12 @@ export class Calls implements CachePort {
       this.#head = 0
     }
     this.#pumping = false
+  }
+
+  /** Local reads need no master: they pass what waits for one. */
+  #offerLocal(): void {
+    for (const call of this.#waiting)
+      if (call.how?.isLocal && !call.settled && call.target === undefined) this.#encode(call)
   }
 
   #armSweep(due: number): void {
@@ -430,6 +414,8 @@ export class Calls implements CachePort {
     }
     this.#spared = false
     if (now >= this.#soonest) this.#settleOverdue(now)
+    this.#lane.sweep(now, () => this.#table.all())
+    if (this.#target === undefined && this.#waiting.length > 0) this.#pump()
     if (this.#table.count === 0) {
       this.#soonest = Number.POSITIVE_INFINITY
       return
@@ -447,7 +433,9 @@ export class Calls implements CachePort {
     for (const call of this.#table.all()) {
       if (call.due <= now) {
         if (call.op === OP.openWindow && call.window !== undefined) call.window.expired = true
-        this.#fail(call, 'TIMEOUT', this.#timeoutText(call))
+        const refused = call.without ? 'NO_MAJORITY' : 'TIMEOUT'
+        const code = call.how?.tooStale === true ? 'TOO_STALE' : refused
+        this.#fail(call, code, this.#timeoutText(call))
       } else if (call.due < soonest) soonest = call.due
     }
     this.#soonest = soonest

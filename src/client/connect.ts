@@ -12,6 +12,7 @@ import type { Transport, TransportFactory } from '../contracts/transport.js'
 import type { PeerId } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
+import { encodeToken } from '../wire/token.js'
 import type { HandoverOptions } from './admin.js'
 import { Calls } from './calls.js'
 import type { ServerLink } from './links.js'
@@ -96,9 +97,11 @@ export class Client {
       clock,
       random,
       timeoutMs: this.#timeoutMs,
+      cluster,
       send: (target, frame) => transport.send(target, frame),
       flush: target => transport.flush?.(target),
       onSilence: silentMs => this.#routing.onSilence(silentMs),
+      onLocalSilence: () => this.#routing.onLocalSilence(),
     })
     this.#routing = new Routing({
       transport,
@@ -130,6 +133,14 @@ export class Client {
     checkCallOptions(options, KNOWN.cache)
     const timeoutMs = options.timeoutMs ?? this.#timeoutMs
     return createCache<V>(this.#calls, name, { ...options, timeoutMs })
+  }
+
+  /**
+   * What this client has written and read so far, as some 40 characters that may travel in a cookie
+   * (no secret inside): `{ after: token }` makes a read elsewhere include it.
+   */
+  token(): string {
+    return encodeToken(this.#options.cluster, this.#calls.seen.positions)
   }
 
   /** What every node says of itself; who does not answer within 1 s is 'down'. UNREACHABLE if none

@@ -7,7 +7,13 @@ import type { SendResult } from '../contracts/transport.js'
 import type { PeerId } from '../contracts/types.js'
 import { Writer } from '../wire/bytes.js'
 import { FIRST_WRITE_OP } from '../wire/command.js'
-import { beginRequest, beginRequests, endRequest } from '../wire/requests.js'
+import {
+  beginRequest,
+  beginRequests,
+  endRequest,
+  readByte,
+  writeReadTail,
+} from '../wire/requests.js'
 import { FrameSlab } from '../wire/slab.js'
 import { type Call, callBytesMax, writeCall } from './call.js'
 import type { WriteWindow } from './write-window.js'
@@ -66,8 +72,10 @@ export class Outbox {
     if (this.#calls.length === 0) this.#begin(window)
     const out = this.#out
     const delta = call.op >= FIRST_WRITE_OP ? call.seq - this.#lowest : 0
-    const start = beginRequest(out, call.id, call.ack, delta)
+    const { how } = call
+    const start = beginRequest(out, call.id, how === undefined ? call.ack : readByte(how), delta)
     writeCall(out, call)
+    if (how !== undefined) writeReadTail(out, how)
     endRequest(out, start)
     call.target = target
     call.unsure++

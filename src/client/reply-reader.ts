@@ -3,8 +3,9 @@
  * call's codec; whoever wants raw bytes gets a copy of its own.
  */
 import type { RawPage } from '../contracts/cache.js'
-import type { PeerId } from '../contracts/types.js'
+import type { Epoch, Offset, PeerId } from '../contracts/types.js'
 import { type ErrorCode, errorCode, GcacheError } from '../errors.js'
+import { readEpoch } from '../wire/batch.js'
 import { Reader } from '../wire/bytes.js'
 import { OP } from '../wire/command.js'
 import { FRAME, STATUS } from '../wire/requests.js'
@@ -15,6 +16,9 @@ export interface ReplyTable {
   inFlight(id: number, target: PeerId): Call | undefined
   remove(call: Call): void
   onError(call: Call, code: ErrorCode, surely: boolean, message: string): void
+  /** The node that answers `call` had applied everything up to `offset` of `epoch`: all that the
+   *  call asked for, or all that is left of it. */
+  onSeen(call: Call, epoch: Epoch, offset: Offset): void
 }
 
 export class ReplyReader {
@@ -26,70 +30,86 @@ export class ReplyReader {
     const reader = this.#reader.open(frame)
     if (reader.u8() !== FRAME.reply) reader.fail('no reply frame')
     const epoch = reader.f64()
+    const appliedEpoch = readEpoch(reader)
+    const applied = reader.whole()
     const count = reader.u16()
+    let seen = false
     for (let i = 0; i < count; i++) {
       const id = reader.u32()
       const status = reader.u8()
-      this.#settle(table, table.inFlight(id, target), status, epoch)
+      const call = table.inFlight(id, target)
+      if (call !== undefined && status !== STATUS.error && (!seen || call.how !== undefined)) {
+        seen = true
+        table.onSeen(call, appliedEpoch, applied - 1)
+      }
+      const lost = this.#settle(table, call, status, epoch, target)
+      if (lost && call !== undefined) table.onSeen(call, appliedEpoch, applied - 1)
     }
     reader.finish()
   }
 
-  #settle(table: ReplyTable, call: Call | undefined, status: number, epoch: number): void {
+  /** True if it says that what this client had seen is lost. */
+  #settle(
+    table: ReplyTable,
+    call: Call | undefined,
+    status: number,
+    epoch: number,
+    target: PeerId,
+  ): boolean {
     const reader = this.#reader
     switch (status) {
       case STATUS.value: {
         const version = reader.f64()
         const expiresAt = reader.f64()
         const bytes = reader.view(reader.u32())
-        if (call === undefined) return
+        if (call === undefined) return false
         // Only now: a call that is removed must be settled, and reading may throw.
         table.remove(call)
         settleValue(call, version, expiresAt, bytes)
-        return
+        return false
       }
       case STATUS.written: {
         const offset = reader.f64()
         const version = reader.f64()
         const copies = reader.u8()
         const durableCopies = reader.u8()
-        if (call === undefined) return
+        if (call === undefined) return false
         table.remove(call)
         call.resolve({ version, epoch, offset, copies, durableCopies })
-        return
+        return false
       }
       case STATUS.absent:
-        if (call === undefined) return
+        if (call === undefined) return false
         table.remove(call)
         call.resolve(undefined)
-        return
+        return false
       case STATUS.number: {
         const number = reader.f64()
-        if (call === undefined) return
+        if (call === undefined) return false
         table.remove(call)
         call.resolve(call.op === OP.has ? number !== 0 : number)
-        return
+        return false
       }
       case STATUS.page: {
-        const page = this.#page(epoch)
-        if (call === undefined) return
+        const page = this.#page(epoch, target)
+        if (call === undefined) return false
         table.remove(call)
         call.resolve(page)
-        return
+        return false
       }
       case STATUS.error: {
         const code = errorCode(reader.text8())
-        const surely = reader.u8() !== 0
+        const flag = reader.u8()
         const message = reader.text16()
-        if (call !== undefined) table.onError(call, code, surely, message)
-        return
+        if (call !== undefined) table.onError(call, code, flag !== 0, message)
+        return flag === 2
       }
       default:
-        reader.fail(`unknown status ${status}`)
+        return reader.fail(`unknown status ${status}`)
     }
   }
 
-  #page(epoch: number): RawPage {
+  #page(epoch: number, source: PeerId): RawPage {
     const reader = this.#reader
     const cursor = reader.f64()
     const count = reader.u16()
@@ -100,7 +120,7 @@ export class ReplyReader {
       reader.skip(16)
       values.push(own(reader.view(reader.u32())))
     }
-    return { keys, values, cursor, epoch }
+    return { keys, values, cursor, epoch, source }
   }
 }
 

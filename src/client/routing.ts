@@ -55,6 +55,7 @@ export class Routing implements TransportHandler {
   readonly #env: RoutingEnv
   #routed: ServerLink | undefined
   #master: { node: PeerId; epoch: number } | undefined
+  #local: PeerId | undefined
   #highest = 0
   #lostAt = 0
   #hintAt = Number.NEGATIVE_INFINITY
@@ -169,6 +170,30 @@ export class Routing implements TransportHandler {
   }
 
   #choose(): void {
+    this.#chooseMaster()
+    this.#chooseLocal()
+  }
+
+  /** Local reads stay with one slave, chosen by chance so that clients spread; without any they go
+   *  where all other calls go. */
+  #chooseLocal(): void {
+    const slaves = [...this.links].filter(link => isSlave(link) && link !== this.#routed)
+    if (slaves.some(link => link.peer === this.#local)) return
+    this.#pickLocal(slaves)
+  }
+
+  /** The slave that local reads go to says nothing: another one, if there is one. */
+  onLocalSilence(): void {
+    const others = [...this.links].filter(link => isSlave(link) && link.peer !== this.#local)
+    if (others.length > 0) this.#pickLocal(others)
+  }
+
+  #pickLocal(slaves: readonly ServerLink[]): void {
+    this.#local = slaves[Math.floor(this.#env.random.next() * slaves.length)]?.peer
+    this.#env.calls.routeLocal(this.#local)
+  }
+
+  #chooseMaster(): void {
     let best = serves(this.#routed) ? this.#routed : undefined
     for (const link of this.links) if (serves(link) && epochOf(link) > epochOf(best)) best = link
     const now = this.#env.clock.now()
@@ -197,6 +222,11 @@ export class Routing implements TransportHandler {
 function serves(link: ServerLink | undefined): link is ServerLink & { view: View } {
   const view = link?.view
   return link?.session !== 0 && view !== undefined && view.serving && view.node === view.master
+}
+
+function isSlave(link: ServerLink): boolean {
+  const view = link.view
+  return link.session !== 0 && view !== undefined && view.node !== view.master
 }
 
 function epochOf(link: ServerLink | undefined): number {

@@ -2,7 +2,7 @@
  * The typed face that Node and Client share (`Cache`), and the port of raw bytes beneath it. One
  * implementation of the rules (src/cache/cache.ts) serves both.
  */
-import type { Ack, Offset } from './types.js'
+import type { Ack, Offset, PeerId } from './types.js'
 
 /** Where a write stands: for applications `(epoch, offset)` is a fencing token. */
 export interface WriteReceipt {
@@ -25,6 +25,25 @@ export interface Entry<V> {
 export interface CallOptions {
   /** The call settles before it, ms. Default 5,000. */
   timeoutMs?: number
+}
+
+/**
+ * Who may answer a read. 'master' (default): the node that serves as master; stale on one that was
+ * deposed until it hears of it. 'local': a node near by, at most `maxStaleMs` behind. With
+ * 'linearizable' a majority of the nodes vouches for the master first (READ_MODE where the strategy
+ * has no such reads).
+ */
+export type ReadMode = 'master' | 'local' | 'linearizable'
+
+export interface ReadOptions extends CallOptions {
+  /** Default 'master'. */
+  read?: ReadMode
+  /** Only with 'local': how far behind the master the answer may be, ms, 1..2^31. Default 5,000.
+   *  A slave hears of its freshness every 100 ms: below some 300 most reads go to the master. */
+  maxStaleMs?: number
+  /** What token() said, here or elsewhere: the answer is at least as new as all that its client had
+   *  read and written. DIVERGED if some of that was lost; CONFIG for what is no such token. */
+  after?: string
 }
 
 export interface WriteOptions extends CallOptions {
@@ -55,7 +74,8 @@ export interface TouchOptions extends WriteOptions {
   ttlMs?: number
 }
 
-export interface ScanOptions extends CallOptions {
+/** Pages are read one by one: `read` is 'master' or 'local'. */
+export interface ScanOptions extends ReadOptions {
   prefix?: string
   /** Records a page asks for, 1..1,000. Default 256. */
   pageSize?: number
@@ -82,11 +102,11 @@ export interface WatchOptions {
  */
 export interface Cache<V> {
   readonly name: string
-  get(key: string, options?: CallOptions): Promise<V | undefined>
-  getEntry(key: string, options?: CallOptions): Promise<Entry<V> | undefined>
-  has(key: string, options?: CallOptions): Promise<boolean>
+  get(key: string, options?: ReadOptions): Promise<V | undefined>
+  getEntry(key: string, options?: ReadOptions): Promise<Entry<V> | undefined>
+  has(key: string, options?: ReadOptions): Promise<boolean>
   /** Values in the order of `keys`. */
-  getMany(keys: readonly string[], options?: CallOptions): Promise<(V | undefined)[]>
+  getMany(keys: readonly string[], options?: ReadOptions): Promise<(V | undefined)[]>
   set(key: string, value: V, options?: SetOptions): Promise<WriteReceipt>
   /** Each pair is a write of its own; rejects with the first failure after all have settled. */
   setMany(pairs: Iterable<readonly [string, V]>, options?: SetOptions): Promise<WriteReceipt[]>
@@ -96,7 +116,7 @@ export interface Cache<V> {
   /** Extends a record's life without sending its value; false if there is none. */
   touch(key: string, options?: TouchOptions): Promise<boolean>
   clear(options?: WriteOptions): Promise<WriteReceipt>
-  size(options?: CallOptions): Promise<number>
+  size(options?: ReadOptions): Promise<number>
   keys(options?: ScanOptions): AsyncIterableIterator<string>
   entries(options?: ScanOptions): AsyncIterableIterator<[string, V]>
   watch(options?: WatchOptions): AsyncIterableIterator<ChangeEvent<V>>
@@ -122,16 +142,20 @@ export interface RawPage {
   readonly keys: readonly string[]
   readonly values: readonly Uint8Array[]
   readonly cursor: number
-  /** Epoch number of the master that answered: a cursor means nothing to another one. */
+  /** Epoch number under which it was read, and who read it: a cursor means nothing elsewhere. */
   readonly epoch: number
+  readonly source: PeerId
 }
+
+/** How to read, beyond a plain read from the master. `after` is judged by the port. */
+export type ReadHow = Pick<ReadOptions, 'read' | 'maxStaleMs' | 'after'>
 
 /**
  * What lies under a Cache: the client's calls to the master, or the embedded node. Every promise
  * settles before its deadline, rejected with a GcacheError.
  */
 export interface CachePort {
-  get(cache: string, key: string, timeoutMs: number): Promise<RawEntry | undefined>
+  get(cache: string, key: string, timeoutMs: number, how?: ReadHow): Promise<RawEntry | undefined>
   /** get() for a typed face: `decode` sees the value's bytes, lent for the call; what it
    *  throws rejects, as CODEC. Saves a promise a get. */
   getValue<V>(
@@ -139,15 +163,17 @@ export interface CachePort {
     key: string,
     timeoutMs: number,
     decode: (bytes: Uint8Array) => V,
+    how?: ReadHow,
   ): Promise<V | undefined>
-  has(cache: string, key: string, timeoutMs: number): Promise<boolean>
-  size(cache: string, timeoutMs: number): Promise<number>
+  has(cache: string, key: string, timeoutMs: number, how?: ReadHow): Promise<boolean>
+  size(cache: string, timeoutMs: number, how?: ReadHow): Promise<number>
   scan(
     cache: string,
     prefix: string,
     cursor: number,
     limit: number,
     timeoutMs: number,
+    how?: ReadHow,
   ): Promise<RawPage>
   set(cache: string, key: string, value: Uint8Array, options: SetOptions): Promise<WriteReceipt>
   /** Rejects with NOT_FOUND where there is nothing. */

@@ -16,6 +16,7 @@ import type {
   Member,
   Offset,
   PeerId,
+  Position,
   Receipt,
   Session,
 } from './types.js'
@@ -53,7 +54,8 @@ export type Input<M> =
   /** All of one turn. */
   | { kind: 'propose'; proposals: readonly Proposal[] }
   /** Reads of mode master and local never reach step(): the engine answers them from the last
-   *  `become`. */
+   *  `become` and freshness(). `id` is negative, and may stand for many reads; `key` is '' unless
+   *  the strategy declares `keyed`. Ends with one serve() or reject(), within a bounded time. */
   | { kind: 'read'; id: number; key: string; mode: 'linearizable' | 'lease' }
   | {
       kind: 'snapshot'
@@ -183,6 +185,10 @@ export interface StrategyStatus {
   readonly members: readonly MemberStatus[]
 }
 
+/** Where an entry stands on this node: in its log, perhaps still to come, or surely in none that
+ *  this one will be. */
+export type Place = 'here' | 'ahead' | 'lost'
+
 export interface ReplicationStrategy<M> {
   readonly name: string
   readonly codec: MessageCodec<M>
@@ -193,6 +199,16 @@ export interface ReplicationStrategy<M> {
   step(input: Input<M>, effects: Effects<M>): void
   /** Cluster time in ms: never falls. Judges expiry for reads. */
   time(group: GroupId): number
+  /**
+   * Own monotonic time (that of tick.now) at which what this node has applied was surely all that
+   * a serving master had applied: on a serving master its last tick; -Infinity where there was no
+   * such moment. Never later than the truth, whatever was delayed or stopped. Without it only a
+   * serving master answers reads of mode local.
+   */
+  freshness?(group: GroupId): number
+  /** Judges a reader's token; an entry may be 'here' and not applied yet. Without it a token of
+   *  another epoch than the led or followed one is 'lost'. */
+  place?(group: GroupId, position: Position): Place
   status(): StrategyStatus
 }
 

@@ -29,6 +29,15 @@ export interface Epoch {
   readonly incarnation: string
 }
 
+/**
+ * One entry, unique for all time: an epoch belongs to one life of one node, whatever history it
+ * led. "At or behind it" is what a reader's token asks for. Offset 0: nothing yet.
+ */
+export interface Position {
+  readonly epoch: Epoch
+  readonly offset: Offset
+}
+
 /** What the reply to a write waits for; the table stands in PROTOCOL section 5 of the design. */
 export type Ack = 'none' | 'master' | `slaves:${number}` | 'majority' | 'insync' | 'all'
 

@@ -5,23 +5,23 @@
  */
 import { EventEmitter } from 'eventemitter3'
 import { TIMES } from '../config.js'
-import type { Clock, Logger, Random, Timer } from '../contracts/environment.js'
-import type { MergeFunction } from '../contracts/merge.js'
-import type { CacheOptions, LogStore, StateMachine } from '../contracts/store.js'
+import type { Timer } from '../contracts/environment.js'
 import type {
   Input,
+  Place,
   ReplicationStrategy,
   Standing,
-  StrategyFactory,
   StrategyStatus,
 } from '../contracts/strategy.js'
-import type { LinkLoss, SendResult, Transport, TransportHandler } from '../contracts/transport.js'
-import type { Batch, Member, PeerId, Session } from '../contracts/types.js'
-import { NO_EPOCH } from '../core/epochs.js'
+import type { LinkLoss, SendResult, TransportHandler } from '../contracts/transport.js'
+import type { Epoch, Offset, PeerId, Position, Session } from '../contracts/types.js'
+import { compareEpochs, NO_EPOCH } from '../core/epochs.js'
 import { GcacheError } from '../errors.js'
 import { type Control, decodeControl, encodeControl } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
+import { Applier } from './applier.js'
 import type { Effect } from './effect-queue.js'
+import type { EngineEvents, EngineOptions } from './engine-options.js'
 import { type HandoverEnd, Handovers } from './handovers.js'
 import { Housekeeping } from './housekeeping.js'
 import { Links } from './links.js'
@@ -29,43 +29,6 @@ import { Merges } from './merges.js'
 import { Pump } from './pump.js'
 import { Requests } from './requests.js'
 import { Watches } from './watches.js'
-
-export interface EngineOptions<M> {
-  readonly self: PeerId
-  readonly cluster: string
-  readonly incarnation: string
-  /** All voters, this node included. */
-  readonly members: readonly Member[]
-  readonly transport: Transport
-  readonly strategy: StrategyFactory<M>
-  readonly log: LogStore
-  readonly store: StateMachine
-  readonly durability: 'memory' | 'os' | 'fsync'
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  readonly caches: Readonly<Record<string, CacheOptions>>
-  readonly autoCaches: boolean
-  /** Where a few bytes outlive the process; save() returns once they do. */
-  readonly notes?: { readonly last: Uint8Array | undefined; save(note: Uint8Array): void }
-  /** Decides keys that both sides of a network split changed, in place of the newest. */
-  readonly onMerge?: MergeFunction | undefined
-  /** Replies and events on a link with a member: answers to this node's own calls. */
-  readonly onClientFrame?: (peer: PeerId, session: Session, frame: Uint8Array) => void
-  /** One line an input and an effect. */
-  readonly onTrace?: (line: string) => void
-}
-
-export interface EngineEvents {
-  standing: [standing: Standing]
-  report: [event: string, fields: Record<string, unknown>]
-  'link-up': [peer: PeerId]
-  'link-down': [peer: PeerId, loss: LinkLoss]
-  /** A congested link takes frames again. */
-  writable: [peer: PeerId]
-  /** A broken invariant: the engine has stopped. */
-  fatal: [error: unknown]
-}
 
 /** Frames between nodes that leave at once, so that the slave works beside the master; smaller ones
  *  (acks, single writes) leave together at the end of the turn. */
@@ -92,12 +55,13 @@ export class Engine<M = unknown> implements TransportHandler {
   #timer: Timer | undefined
   #startedAt = 0
   #stopped = false
-  #batch: Batch | undefined
+  readonly #applier: Applier
   #encoded: { message: M; frame: Uint8Array } | undefined
   #localReply: ((frame: Uint8Array) => void) | undefined
 
   constructor(options: EngineOptions<M>) {
     this.#options = options
+    this.#applier = new Applier(options.log, options.store)
     const { self, incarnation, random, transport, log, durability, clock, store } = options
     this.#strategy = options.strategy({
       self,
@@ -130,27 +94,17 @@ export class Engine<M = unknown> implements TransportHandler {
       propose: proposals => this.feed({ kind: 'propose', proposals }),
       standing: () => this.standing,
       time: () => this.time(),
+      now: () => clock.now(),
+      freshness: () => this.freshness(),
+      place: position => this.place(position),
+      applied: () => this.applied(),
+      read: (id, key) => this.feed({ kind: 'read', id, key, mode: 'linearizable' }),
       send,
       flush,
       disconnect: (peer, cause) => transport.disconnect(peer, cause),
     })
     this.#watches = new Watches({ store, send })
-    this.#handovers = new Handovers({
-      self,
-      clock,
-      standing: () => this.standing,
-      command: peer =>
-        this.feed({
-          kind: 'admin',
-          command: 'handover',
-          group: 0,
-          ...(peer === undefined ? {} : { peer }),
-        }),
-      send: (peer, frame) => {
-        send(peer, frame)
-        flush(peer)
-      },
-    })
+    this.#handovers = this.#makeHandovers(send, flush)
     this.#merges = new Merges({
       ...{ store, log, clock, logger: options.logger, onMerge: options.onMerge },
       time: () => this.time(),
@@ -163,6 +117,26 @@ export class Engine<M = unknown> implements TransportHandler {
       caches: options.caches,
       time: () => this.time(),
       propose: proposals => this.feed({ kind: 'propose', proposals }),
+    })
+  }
+
+  #makeHandovers(
+    send: (peer: PeerId, frame: Uint8Array) => SendResult,
+    flush: (peer: PeerId) => void,
+  ): Handovers {
+    const { self, clock } = this.#options
+    return new Handovers({
+      self,
+      clock,
+      standing: () => this.standing,
+      command: peer => {
+        const named = peer === undefined ? {} : { peer }
+        this.feed({ kind: 'admin', command: 'handover', group: 0, ...named })
+      },
+      send: (peer, frame) => {
+        send(peer, frame)
+        flush(peer)
+      },
     })
   }
 
@@ -209,6 +183,24 @@ export class Engine<M = unknown> implements TransportHandler {
   /** Cluster time in ms. */
   time(): number {
     return this.#strategy.time(0)
+  }
+
+  /** Own monotonic ms at which what is applied here was surely what a master had applied. */
+  freshness(): number {
+    if (this.#strategy.freshness !== undefined) return this.#strategy.freshness(0)
+    const { role, serving } = this.standing
+    return role === 'master' && serving ? this.#options.clock.now() : Number.NEGATIVE_INFINITY
+  }
+
+  place(position: Position): Place {
+    if (this.#strategy.place !== undefined) return this.#strategy.place(0, position)
+    if (compareEpochs(position.epoch, this.standing.epoch) !== 0) return 'lost'
+    return position.offset < this.#options.log.next ? 'here' : 'ahead'
+  }
+
+  /** Entries `[1, next)` are in the store; the last one is of `epoch`. The object is reused. */
+  applied(): { readonly epoch: Epoch; readonly next: Offset } {
+    return this.#applier.applied()
   }
 
   get defaultAck() {
@@ -374,15 +366,17 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   #execute(effect: Effect<M>): void {
-    const { log, store, transport } = this.#options
+    const { store, transport } = this.#options
     switch (effect.kind) {
       case 'append':
-        log.append(effect.batch)
-        this.#batch = effect.batch
+        this.#applier.append(effect.batch)
         this.#merges.onAppend()
         return
       case 'commit':
-        return this.#commit(effect.next)
+        return this.#applier.commit(
+          effect.next,
+          this.standing.role === 'master' ? this.#requests : undefined,
+        )
       case 'send':
         return this.#send(effect.peer, effect.message)
       case 'settle':
@@ -394,7 +388,7 @@ export class Engine<M = unknown> implements TransportHandler {
         return
       case 'truncate':
         this.#merges.reset()
-        return log.truncate(effect.from)
+        return this.#applier.truncate(effect.from)
       case 'persist':
         // Memory forgets its promises together with its data; a note outlives the process.
         if (effect.note !== undefined) this.#options.notes?.save(effect.note)
@@ -423,40 +417,20 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'disconnect':
         return transport.disconnect(effect.peer)
       case 'serve':
-        return
+        return this.#requests.serve(effect.id, effect.next)
     }
-  }
-
-  #commit(next: number): void {
-    const { log, store } = this.#options
-    const sink = this.standing.role === 'master' ? this.#requests : undefined
-    const newest = this.#batch
-    if (newest !== undefined && newest.first === store.applied && newest.next === next)
-      store.apply(newest, sink)
-    while (store.applied < next) {
-      const batches = log.read(store.applied, 2 ** 20) ?? []
-      if (batches.length === 0) throw new GcacheError('INTERNAL', 'committed entries are not there')
-      for (const batch of batches) if (batch.next <= next) store.apply(batch, sink)
-    }
-    log.markApplied(store.applied)
   }
 
   #install({ at, slice, base }: Extract<Effect<M>, { kind: 'install' }>): void {
-    const { log, store, transport } = this.#options
     if (base !== undefined) {
-      this.#batch = undefined
       this.#merges.reset()
       this.#watches.gap()
-      log.reset(at, base.epoch, base.crc)
     }
-    try {
-      store.install(at, slice, base !== undefined)
-    } catch (error) {
-      if (!(error instanceof GcacheError) || error.code !== 'PROTOCOL_ERROR') throw error
-      // Half a copy is no data: the link ends, and the strategy asks for another copy.
-      if (this.standing.master !== undefined) transport.disconnect(this.standing.master, error)
-    }
-    log.markApplied(store.applied)
+    const { master } = this.standing
+    const broken = this.#applier.install(at, slice, base)
+    // Half a copy is no data: the link ends, and the strategy asks for another copy.
+    if (broken !== undefined && master !== undefined)
+      this.#options.transport.disconnect(master, broken)
   }
 
   #send(peer: PeerId, message: M): void {

@@ -4,10 +4,10 @@
  */
 import { LIMITS } from '../config.js'
 import type { SendResult } from '../contracts/transport.js'
-import type { PeerId, Session } from '../contracts/types.js'
+import type { Epoch, Offset, PeerId, Session } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import type { Writer } from '../wire/bytes.js'
-import { beginReplies } from '../wire/requests.js'
+import { beginReplies, patchReplies } from '../wire/requests.js'
 import { FrameSlab } from '../wire/slab.js'
 
 export interface ReplyEnv {
@@ -16,6 +16,8 @@ export interface ReplyEnv {
   flush(peer: PeerId): void
   /** Ends the session with a peer that does not read its replies. */
   disconnect(peer: PeerId, cause: GcacheError): void
+  /** The store holds entries `[1, applied)`; the last one is of this epoch. */
+  applied(): { readonly epoch: Epoch; readonly next: Offset }
 }
 
 /** Bytes sent to a link after 'congested'; then reads are answered BUSY until it is writable. */
@@ -137,7 +139,8 @@ export class Replies {
   #send(link: ReplyLink): void {
     const { out, slab } = link
     if (out === undefined || slab === undefined) return
-    out.patchU16(link.countAt, link.count)
+    const { epoch, next } = this.#env.applied()
+    patchReplies(out, link.countAt, link.count, epoch, next)
     link.unflushed += link.count
     const frame = slab.end()
     link.out = undefined

@@ -8,14 +8,24 @@
  */
 import { LIMITS } from '../config.js'
 import type { Outcome, ResultSink, StateMachine } from '../contracts/store.js'
-import type { Proposal, Standing } from '../contracts/strategy.js'
-import type { Ack, ClientRef, Offset, PeerId, Receipt, Session } from '../contracts/types.js'
+import type { Place, Proposal, Standing } from '../contracts/strategy.js'
+import type {
+  Ack,
+  ClientRef,
+  Offset,
+  PeerId,
+  Position,
+  Receipt,
+  Session,
+} from '../contracts/types.js'
 import { ERROR_CODES, type ErrorCode, errorCode, GcacheError } from '../errors.js'
 import { Reader } from '../wire/bytes.js'
 import { checkCommand, FIRST_WRITE_OP, OP } from '../wire/command.js'
 import {
   ackOf,
   FRAME,
+  READ,
+  readReadTail,
   writeAbsent,
   writeError,
   writeNumber,
@@ -24,6 +34,7 @@ import {
 } from '../wire/requests.js'
 import { CacheNames, PendingKeys } from './request-keys.js'
 import { readPage, writePage } from './request-pages.js'
+import { type Read, Reads } from './request-reads.js'
 import { Replies, type ReplyEnv, type ReplyLink } from './request-replies.js'
 import { RecentResults, WaitingWrites } from './request-writes.js'
 
@@ -42,6 +53,13 @@ export interface RequestsEnv extends ReplyEnv {
   standing(): Standing
   /** Cluster time in ms. */
   time(): number
+  /** Own monotonic ms. */
+  now(): number
+  /** As ReplicationStrategy.freshness and place. */
+  freshness(): number
+  place(position: Position): Place
+  /** Feeds a linearizable 'read'; serve() and reject() may be called before it returns. */
+  read(id: number, key: string): void
 }
 
 const REPLY_BYTES_MAX = 64
@@ -72,6 +90,7 @@ class PooledProposal implements Proposal {
 export class Requests implements ResultSink {
   readonly #env: RequestsEnv
   readonly #replies: Replies
+  readonly #reads: Reads
   readonly #waiting = new WaitingWrites()
   readonly #results = new RecentResults()
   /** Settled before they were applied: receipts by offset. */
@@ -91,6 +110,26 @@ export class Requests implements ResultSink {
     this.#env = env
     this.#replies = new Replies(env)
     this.#standing = env.standing()
+    this.#reads = new Reads({
+      now: env.now,
+      standing: env.standing,
+      applied: () => env.store.applied,
+      freshness: env.freshness,
+      place: env.place,
+      read: env.read,
+      keyed: env.keyed,
+      answer: read => this.#answerRead(read),
+      refuse: ({ link, call }, code, seenLost) => {
+        const { epoch } = env.standing()
+        const out = this.#replies.reply(link, epoch.number, ERROR_BYTES_MAX)
+        writeError(out, call, code, true, ERROR_CODES[code].when, seenLost)
+      },
+    })
+  }
+
+  /** Reads that wait for an entry or for the strategy. */
+  get waitingReads(): number {
+    return this.#reads.waiting
   }
 
   /** Writes that wait for their answer. */
@@ -108,6 +147,7 @@ export class Requests implements ResultSink {
       this.#time = this.#env.time()
       this.#readFrame(link, frame)
       this.#propose()
+      this.#reads.flush()
     } finally {
       this.#inFrame = false
       if (this.#batch.length > 0) this.#discard()
@@ -118,6 +158,7 @@ export class Requests implements ResultSink {
   /** Its replies are forgotten; its writes go on. */
   onLinkDown(peer: PeerId, session: Session): void {
     this.#replies.onLinkDown(peer, session)
+    this.#reads.onLinkDown(peer, session)
   }
 
   onWritable(peer: PeerId, session: Session): void {
@@ -158,8 +199,14 @@ export class Requests implements ResultSink {
     writeWritten(out, call, offset, version, receipt.copies, receipt.durableCopies)
   }
 
-  /** The strategy refuses a proposal; `surely`: it is in no log and will not be. */
+  /** The strategy lets the reads `id` be answered once everything below `next` is applied. */
+  serve(id: number, next: Offset): void {
+    this.#reads.serve(id, next)
+  }
+
+  /** The strategy refuses a proposal; `surely`: it is in no log and will not be. Or a read. */
   reject(id: number, code: string, surely: boolean): void {
+    if (this.#reads.isRead(id)) return this.#reads.reject(id, errorCode(code))
     const link = this.#waiting.link(id)
     if (link === undefined) return
     const call = this.#waiting.remove(id)
@@ -171,6 +218,7 @@ export class Requests implements ResultSink {
   finish(): void {
     if (this.#inFrame) return
     if (this.#late.size > 0) this.#giveUpSkipped()
+    this.#reads.settle()
     this.#replies.writeOut()
   }
 
@@ -212,7 +260,7 @@ export class Requests implements ResultSink {
       reader.at = start
       reader.end = end
       const op = reader.u8()
-      if (op < FIRST_WRITE_OP) this.#read(link, call, op)
+      if (op < FIRST_WRITE_OP) this.#read(link, call, op, ack)
       else this.#write(link, call, op, window, delta, ack, frame, start, end)
       reader.at = end
       reader.end = frameEnd
@@ -220,8 +268,8 @@ export class Requests implements ResultSink {
     reader.finish()
   }
 
-  /** The reader stands behind the op of a read. */
-  #read(link: ReplyLink, call: number, op: number): void {
+  /** The reader stands behind the op of a read; `how`: 0, or what its tail is. */
+  #read(link: ReplyLink, call: number, op: number, how: number): void {
     const reader = this.#reader
     reader.u8()
     const nameBytes = reader.u8()
@@ -235,6 +283,7 @@ export class Requests implements ResultSink {
       limit = reader.u16()
     } else if (op !== OP.get && op !== OP.has && op !== OP.size)
       reader.fail(`unknown operation ${op}`)
+    const special = how === READ.master ? undefined : readReadTail(reader, how)
     reader.finish()
     const exact = op === OP.get || op === OP.has
     if (
@@ -246,16 +295,40 @@ export class Requests implements ResultSink {
       return
     }
     const cache = this.#names.read(reader, nameAt, nameBytes)
-    const refusal = this.#refusal(cache)
+    const refusal = special === undefined ? this.#refusal(cache) : this.#unnamed(cache)
     if (refusal !== undefined || link.full) {
       this.#refuse(link, call, refusal ?? 'BUSY', true)
       return
     }
     if (this.#batch.length > 0)
-      if (!exact || this.#pending.mayHold(this.#batch, reader.source, keyAt, keyBytes))
+      if (
+        !exact ||
+        special !== undefined ||
+        this.#pending.mayHold(this.#batch, reader.source, keyAt, keyBytes)
+      )
         this.#propose()
     reader.at = keyAt
     const key = reader.utf8(keyBytes)
+    if (special === undefined) this.#answer(link, call, op, cache, key, cursor, limit)
+    else this.#reads.ask({ link, call, op, cache, key, cursor, limit, how: special })
+  }
+
+  /** A read that was judged, perhaps outside a frame: standing and time are asked for anew. */
+  #answerRead({ link, call, op, cache, key, cursor, limit }: Read): void {
+    this.#standing = this.#env.standing()
+    this.#time = this.#env.time()
+    this.#answer(link, call, op, cache, key, cursor, limit)
+  }
+
+  #answer(
+    link: ReplyLink,
+    call: number,
+    op: number,
+    cache: string,
+    key: string,
+    cursor: number,
+    limit: number,
+  ): void {
     const epoch = this.#standing.epoch.number
     const store = this.#env.store
     if (op === OP.get) {
@@ -348,6 +421,10 @@ export class Requests implements ResultSink {
     const standing = this.#standing
     if (standing.role !== 'master') return 'NOT_MASTER'
     if (!standing.serving) return errorCode(standing.why ?? 'NOT_READY')
+    return this.#unnamed(cache)
+  }
+
+  #unnamed(cache: string | undefined): ErrorCode | undefined {
     if (cache === undefined || this.#env.autoCaches || this.#env.caches.has(cache)) return undefined
     return 'NO_SUCH_CACHE'
   }

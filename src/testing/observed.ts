@@ -221,8 +221,20 @@ export function observeStrategy<M>(
         watcher.onStepped()
       },
       time: group => inner.time(group),
+      ...answersOf(inner),
       status: () => inner.status(),
     }
+  }
+}
+
+/** What a wrapped strategy may leave out, for the wrapper to offer as well. */
+export function answersOf<M>(
+  inner: ReplicationStrategy<M>,
+): Pick<ReplicationStrategy<M>, 'freshness' | 'place'> {
+  const { freshness, place } = inner
+  return {
+    ...(freshness === undefined ? {} : { freshness: freshness.bind(inner) }),
+    ...(place === undefined ? {} : { place: place.bind(inner) }),
   }
 }
 

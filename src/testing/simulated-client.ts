@@ -7,16 +7,10 @@
 import { TIMES } from '../config.js'
 import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type { Transport, TransportHandler } from '../contracts/transport.js'
-import type { Ack, PeerId, Session } from '../contracts/types.js'
+import type { PeerId, Session } from '../contracts/types.js'
+import { Seen } from '../core/positions.js'
+import { readEpoch } from '../wire/batch.js'
 import { Reader, Writer } from '../wire/bytes.js'
-import {
-  OP,
-  type SetFields,
-  writeDelete,
-  writePlain,
-  writeSet,
-  writeTouch,
-} from '../wire/command.js'
 import { decodeControl, encodeControl } from '../wire/control.js'
 import {
   ackCode,
@@ -24,47 +18,22 @@ import {
   beginRequests,
   endRequest,
   FRAME,
-  STATUS,
+  type HowToRead,
+  READ,
+  readByte,
+  writeReadTail,
 } from '../wire/requests.js'
+import {
+  type Call,
+  type CallPlan,
+  goesLocal,
+  howToRead,
+  type Reply,
+  readReply,
+  writeCommand,
+} from './simulated-calls.js'
 
-export type CallKind = 'open' | 'get' | 'set' | 'delete' | 'touch' | 'clear'
-
-export interface Reply {
-  readonly from: PeerId
-  readonly epoch: number
-  readonly at: number
-  readonly kind: 'written' | 'value' | 'absent' | 'error'
-  readonly offset: number
-  readonly version: number
-  readonly copies: number
-  readonly expiresAt: number
-  readonly code: string
-  /** Of an error: surely not done. */
-  readonly surely: boolean
-}
-
-export interface CallPlan extends SetFields {
-  readonly kind: CallKind
-  readonly cache: string
-  readonly key: string
-  readonly ack?: Ack
-  readonly value?: Uint8Array
-}
-
-/** One call, from its start to its end. */
-export interface Call extends CallPlan {
-  readonly client: PeerId
-  /** The window it was written under, '' for reads. */
-  readonly window: string
-  readonly seq: number
-  readonly startedAt: number
-  attempts: number
-  endedAt: number | undefined
-  outcome: 'open' | 'ok' | 'rejected' | 'unknown'
-  reply: Reply | undefined
-  /** Some attempt may have been carried out: only a receipt can settle it surely. */
-  doubt: boolean
-}
+export type { Call, CallKind, CallPlan, Reply } from './simulated-calls.js'
 
 export interface SimulatedClientOptions {
   self: PeerId
@@ -96,6 +65,7 @@ interface Attempt {
   readonly call: Call
   readonly server: Server
   readonly repeat: boolean
+  readonly how: HowToRead | undefined
   open: boolean
   timer: Timer | undefined
 }
@@ -115,6 +85,7 @@ export class SimulatedClient implements TransportHandler {
   readonly #attempts = new Map<number, Attempt>()
   readonly #open = new Map<Call, Timer>()
   readonly #unanswered = new Set<number>()
+  readonly #seen = new Seen()
   #outbox: Call[] = []
   #window = ''
   #windowOpen = false
@@ -235,6 +206,8 @@ export class SimulatedClient implements TransportHandler {
       outcome: 'open',
       reply: undefined,
       doubt: false,
+      sent: [],
+      local: false,
     }
   }
 
@@ -260,10 +233,10 @@ export class SimulatedClient implements TransportHandler {
     const calls = this.#outbox.filter(call => call.endedAt === undefined && !this.#dead)
     this.#outbox = []
     for (const window of new Set(calls.map(call => call.window)))
-      this.#send(
-        calls.filter(call => call.window === window),
-        false,
-      )
+      for (const local of [true, false]) {
+        const group = calls.filter(call => call.window === window && goesLocal(call) === local)
+        if (group.length > 0) this.#send(group, false)
+      }
   }
 
   #send(calls: readonly Call[], repeat: boolean): void {
@@ -277,7 +250,7 @@ export class SimulatedClient implements TransportHandler {
   }
 
   #sendFrame(calls: readonly Call[], repeat: boolean): void {
-    const server = this.#target(calls[0].attempts)
+    const server = this.#target(calls[0])
     if (server === undefined) {
       for (const call of calls) if (!repeat) this.#retryLater(call)
       return
@@ -291,11 +264,14 @@ export class SimulatedClient implements TransportHandler {
     const at = beginRequests(OUT, window)
     for (const call of calls) {
       const id = this.#nextId++
-      const start = beginRequest(OUT, id, ackCode(call.ack), write ? call.seq - lowest : 0)
+      const how = write ? undefined : howToRead(call, this.#seen.positions)
+      const byte = how === undefined ? ackCode(call.ack) : readByte(how)
+      const start = beginRequest(OUT, id, byte, write ? call.seq - lowest : 0)
       writeCommand(OUT, call)
+      if (how !== undefined) writeReadTail(OUT, how)
       endRequest(OUT, start)
       call.attempts++
-      const attempt: Attempt = { call, server, repeat, open: true, timer: undefined }
+      const attempt: Attempt = { call, server, repeat, how, open: true, timer: undefined }
       this.#attempts.set(id, attempt)
       attempt.timer = this.#o.clock.after(this.#o.attemptMs ?? 900, () => {
         if (attempt.open) this.#late(attempt, session)
@@ -310,8 +286,10 @@ export class SimulatedClient implements TransportHandler {
     for (const call of calls) if (write) call.doubt = true
   }
 
-  /** The serving master of the highest epoch it knows, else whoever is linked, in turn. */
-  #target(attempts: number): Server | undefined {
+  /** The serving master of the highest epoch it knows, else whoever is linked, in turn. The first
+   *  attempt of a local read goes to anybody else. */
+  #target(call: Call): Server | undefined {
+    const { attempts } = call
     let best: Server | undefined
     const linked: Server[] = []
     for (const server of this.#servers.values()) {
@@ -320,8 +298,10 @@ export class SimulatedClient implements TransportHandler {
       if (server.serving && server.master === server.id)
         if (best === undefined || server.epoch > best.epoch) best = server
     }
-    if (best !== undefined && attempts % 4 !== 3) return best
-    return linked.length === 0 ? undefined : linked[this.#turn++ % linked.length]
+    if (goesLocal(call)) linked.splice(0, linked.length, ...linked.filter(one => one !== best))
+    else if (best !== undefined && attempts % 4 !== 3) return best
+    if (linked.length === 0) return best
+    return linked[this.#turn++ % linked.length]
   }
 
   /** No answer in time; a server that says nothing at all may have lost this link unnoticed. */
@@ -352,9 +332,10 @@ export class SimulatedClient implements TransportHandler {
     const reader = new Reader(frame)
     reader.u8()
     const epoch = reader.f64()
+    const position = { epoch: readEpoch(reader), offset: reader.whole() - 1 }
     for (let count = reader.u16(); count > 0; count--) {
       const id = reader.u32()
-      const reply = readReply(reader, server.id, epoch, this.#o.clock.now())
+      const reply = readReply(reader, server.id, epoch, position, this.#o.clock.now())
       const attempt = this.#attempts.get(id)
       if (attempt === undefined || attempt.server !== server) continue
       this.#attempts.delete(id)
@@ -372,18 +353,29 @@ export class SimulatedClient implements TransportHandler {
       if (call.outcome === 'ok') this.#o.onRepeat?.(call, reply)
       return
     }
-    if (reply.kind !== 'error') return this.#end(call, 'ok', reply)
+    call.sent = attempt.how?.seen ?? []
+    call.local = attempt.how?.mode === READ.local
+    if (reply.kind !== 'error') {
+      this.#seen.replace(call.sent, reply.position.epoch, reply.position.offset)
+      return this.#end(call, 'ok', reply)
+    }
     switch (reply.code) {
       case 'NOT_MASTER':
       case 'NOT_READY':
       case 'BUSY':
       case 'NOT_ENOUGH_COPIES':
+      case 'TOO_STALE':
+      case 'NO_MAJORITY':
         if (wasOpen) this.#retryLater(call)
         return
       case 'ACK_TIMEOUT':
         if (wasOpen && this.#o.random.next() < 0.5) this.#retryLater(call)
         else this.#end(call, 'unknown', reply)
         return
+      case 'DIVERGED':
+        if (reply.seenLost)
+          this.#seen.replace(call.sent, reply.position.epoch, reply.position.offset)
+        return this.#end(call, 'rejected', reply)
       default:
         this.#end(call, reply.surely ? 'rejected' : 'unknown', reply)
         if (reply.code === 'CLIENT_EXPIRED' && call.window === this.#window) this.#openWindow()
@@ -415,53 +407,4 @@ export class SimulatedClient implements TransportHandler {
     this.#send([call], true)
     this.#unanswered.delete(call.seq)
   }
-}
-
-function writeCommand(out: Writer, call: Call): void {
-  switch (call.kind) {
-    case 'set':
-      return writeSet(out, call.cache, call.key, call.value ?? new Uint8Array(0), call)
-    case 'delete':
-      return writeDelete(out, call.cache, call.key, call)
-    case 'touch':
-      return writeTouch(out, call.cache, call.key, call)
-    case 'clear':
-      return writePlain(out, OP.clear, call.cache, '')
-    case 'open':
-      return writePlain(out, OP.openWindow, '', '')
-    case 'get':
-      return writePlain(out, OP.get, call.cache, call.key)
-  }
-}
-
-function readReply(reader: Reader, from: PeerId, epoch: number, at: number): Reply {
-  let kind: Reply['kind'] = 'absent'
-  let [offset, version, copies, expiresAt, code, surely] = [0, 0, 0, 0, '', false]
-  const status = reader.u8()
-  switch (status) {
-    case STATUS.written:
-      kind = 'written'
-      offset = reader.f64()
-      version = reader.f64()
-      copies = reader.u8()
-      reader.u8()
-      break
-    case STATUS.value:
-      kind = 'value'
-      version = reader.f64()
-      expiresAt = reader.f64()
-      reader.skip(reader.u32())
-      break
-    case STATUS.absent:
-      break
-    case STATUS.error:
-      kind = 'error'
-      code = reader.text8()
-      surely = reader.u8() === 1
-      reader.text16()
-      break
-    default:
-      reader.fail(`unknown status ${status}`)
-  }
-  return { from, epoch, at, kind, offset, version, copies, expiresAt, code, surely }
 }

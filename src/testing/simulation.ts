@@ -20,6 +20,7 @@ import { losersAreMerged } from './checkers/merges.js'
 import { nothingIsLost } from './checkers/nothing-lost.js'
 import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
+import { sessionsAreKept } from './checkers/sessions.js'
 import { everyProposalEnds } from './checkers/settlements.js'
 import { SimulatedCluster } from './cluster.js'
 import { allVote, memoryLimit } from './memories.js'
@@ -85,7 +86,7 @@ export function addCheckers(
   const acked =
     options.profile === 'ordinal'
       ? ackedWritesSurvive(cluster, options.mayLose)
-      : nothingIsLost(cluster)
+      : nothingIsLost(cluster, options.profile === 'strict')
   const duplicates = noWriteTwice(cluster)
   const merges = losersAreMerged(cluster, duplicates.outcomeAt)
   const promotions = failovers(cluster, options.steadyAfterMs)
@@ -95,12 +96,14 @@ export function addCheckers(
     promisesNeverFall(cluster),
     digestsAgree(cluster),
     duplicates,
-    merges,
+    // Where W + P > N what a side loses was never committed: nothing is to be merged.
+    ...(options.profile === 'ordinal' ? [merges] : []),
     clusterTimeIsHonest(cluster),
     nothingExpiresEarly(cluster),
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes), env.ack, options.witness),
     everyProposalEnds(cluster, env.ackTimeoutMs),
     givenEpochsStayOver(cluster),
+    sessionsAreKept(cluster, options.profile !== 'ordinal'),
     promotions,
     acked,
     buffersAreBounded(cluster, {

@@ -10,6 +10,7 @@ import type { Input, ReplicationStrategy, StrategyFactory } from '../contracts/s
 import { seededRandom } from '../core/prng.js'
 import { EffectQueue } from '../engine/effect-queue.js'
 import { SimulatedCluster } from './cluster.js'
+import { answersOf } from './observed.js'
 import { type SimulationEnv, simulate } from './simulation.js'
 import { drawOptions, type Style } from './swarm.js'
 import { CALM_WORKLOAD, Workload } from './workload.js'
@@ -114,6 +115,7 @@ function watched(factory: StrategyFactory, watch: Watch): StrategyFactory {
       keyed: inner.keyed,
       defaultAck: inner.defaultAck,
       time: group => inner.time(group),
+      ...answersOf(inner),
       status: () => inner.status(),
       step(input, effects) {
         inner.step(input, effects)

@@ -103,6 +103,7 @@ export function drawOptions(
   if (random.chance(0.3))
     options.snapshotPendingBytesMax = 2_000 + 10 * options.workload.valueBytesMax
   applyStyle(options, random)
+  drawReads(options)
   addHandovers(options, late)
   if (options.nodes === 1)
     options.faults = { ...options.faults, split: 0, cut: 0, ambush: 0, coup: 0, handover: 0 }
@@ -127,6 +128,15 @@ function drawLate(
   options.core = whole ? nodes : Math.max(options.core, Math.floor(nodes / 2) + 1)
   const ack: Ack = profile === 'strict' ? 'all' : 'majority'
   options.workload.acks = random.chance(0.6) ? [ack] : [ack, ...options.workload.acks]
+}
+
+/** From a stream of its own: the other draws of a seed stay what they were. */
+function drawReads({ seed, workload }: SimulationOptions): void {
+  const random = seededRandom(seed ^ 0x4ead)
+  workload.localReads = random.pick([0, 0.3, 0.8])
+  workload.tokenReads = random.pick([0, 0.3])
+  workload.maxStaleMs = random.pick([[5_000], [500, 5_000], [150, 300, 1_000]])
+  if (workload.localReads > 0 && random.chance(0.5)) workload.reads = 0.5
 }
 
 function baseOptions(

@@ -19,6 +19,11 @@ export interface WorkloadOptions {
   caches: readonly string[]
   /** Share of calls that are reads. */
   reads: number
+  /** Share of reads that ask a node near by, and of the others that carry what the client saw. */
+  localReads: number
+  tokenReads: number
+  /** Bounds on the age of local reads, ms. */
+  maxStaleMs: readonly number[]
   /** Share of writes with a condition. */
   conditions: number
   /** Clears a second, on average. */
@@ -39,6 +44,9 @@ export const CALM_WORKLOAD: WorkloadOptions = {
   acks: ['insync'],
   caches: ['plain'],
   reads: 0.25,
+  localReads: 0,
+  tokenReads: 0,
+  maxStaleMs: [5_000],
   conditions: 0.1,
   clears: 0,
   burstMax: 4,
@@ -146,7 +154,7 @@ export class Workload {
     const o = this.#o
     const cache = random.pick(o.caches)
     const key = `k${random.below(o.keys)}`
-    if (random.chance(o.reads)) return { kind: 'get', cache, key }
+    if (random.chance(o.reads)) return { kind: 'get', cache, key, ...this.#how() }
     const ack = random.pick(o.acks)
     if (random.chance(o.clears / o.rate)) return { kind: 'clear', cache, key: '', ack }
     const dice = random.next()
@@ -155,6 +163,14 @@ export class Workload {
     if (dice < 0.3) return { kind: 'touch', cache, key, ack, ...touchLife(cache) }
     const value = new Uint8Array(random.below(o.valueBytesMax + 1)).fill(random.below(256))
     return { kind: 'set', cache, key, ack, value, ...condition, ...setLife(cache) }
+  }
+
+  #how(): Pick<CallPlan, 'read' | 'maxStaleMs' | 'withToken'> {
+    const random = this.#random
+    const { localReads, tokenReads, maxStaleMs } = this.#o
+    if (localReads > 0 && random.chance(localReads))
+      return { read: 'local', maxStaleMs: random.pick(maxStaleMs) }
+    return tokenReads > 0 ? { withToken: random.chance(tokenReads) } : {}
   }
 
   #condition(cache: string, key: string): { ifAbsent?: boolean; ifVersion?: number } {

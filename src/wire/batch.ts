@@ -74,6 +74,20 @@ export function writeIncarnation(out: Writer, incarnation: string): void {
   out.u32(lastLow)
 }
 
+/** Overwrites the 16 bytes at `at` with what writeEpoch() of `epoch` would write. */
+export function patchEpoch(out: Writer, at: number, epoch: Epoch): void {
+  if (epoch.incarnation !== lastEpoch.incarnation) remember(epoch)
+  out.patchF64(at, epoch.number)
+  out.patchU32(at + 8, lastHigh)
+  out.patchU32(at + 12, lastLow)
+}
+
+/** f64 number and 8 bytes. */
+export function writeEpoch(out: Writer, epoch: Epoch): void {
+  out.f64(epoch.number)
+  writeIncarnation(out, epoch.incarnation)
+}
+
 /** Epochs repeat in nearly every frame, so the last one is kept together with its parsed halves. */
 let lastEpoch: Epoch = { number: 0, incarnation: '0'.repeat(16) }
 let lastHigh = 0

@@ -79,6 +79,10 @@ export class Writer {
     this.#data.setUint32(at, value, true)
   }
 
+  patchF64(at: number, value: number): void {
+    this.#data.setFloat64(at, value, true)
+  }
+
   patchU16(at: number, value: number): void {
     this.#data.setUint16(at, value, true)
   }

@@ -5,11 +5,12 @@
 import { TIMES } from '../../src/config.js'
 import type {
   Input,
+  Place,
   ReplicationStrategy,
   StrategyEnv,
   StrategyFactory,
 } from '../../src/contracts/strategy.js'
-import type { Member, PeerId } from '../../src/contracts/types.js'
+import type { GroupId, Member, PeerId, Position } from '../../src/contracts/types.js'
 import { unreachable } from '../../src/core/assert.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { onAdmit } from './admission.js'
@@ -19,7 +20,8 @@ import { catchUp, takeBack } from './feed.js'
 import { holdsWrites, onAdmin, onHandover, onTargetAck, tickHandover } from './handover.js'
 import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
 import { onCollected, onMergeAsk, onMerged, onMergeRecords } from './merge.js'
-import { type Message, messageCodec } from './messages.js'
+import { messageCodec } from './message-codec.js'
+import type { Message } from './messages.js'
 import { checkMembers, type MasterSlaveOptions, type Settings, settingsOf } from './options.js'
 import {
   onNominate,
@@ -31,6 +33,7 @@ import {
   startPromotion,
   tickCandidate,
 } from './promotion.js'
+import { freshness, onRead, placeOf } from './reads.js'
 import {
   hearMaster,
   isOlderHistory,
@@ -84,6 +87,14 @@ class MasterSlave implements ReplicationStrategy<Message> {
     return this.#s.clock.time
   }
 
+  freshness(): number {
+    return freshness(this.#s)
+  }
+
+  place(_group: GroupId, position: Position): Place {
+    return placeOf(this.#s, position)
+  }
+
   status() {
     return statusOf(this.#s)
   }
@@ -117,7 +128,7 @@ class MasterSlave implements ReplicationStrategy<Message> {
       case 'hint':
         return onHint(s)
       case 'read':
-        return effects.reject(input.id, 'CONFIG', true)
+        return onRead(s, effects, input)
       case 'admin':
         return onAdmin(s, effects, input)
       default:

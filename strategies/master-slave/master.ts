@@ -15,6 +15,7 @@ import { maintainInSync, noteAck } from './in-sync.js'
 import { tickMerges } from './merge.js'
 import { type Message, NO_COPY } from './messages.js'
 import { advanceCommit, countersHeard, counts, ownEpochCommitted } from './quorum.js'
+import { endReads, noteEcho, readMarks, tickReads } from './reads.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 
 /** A master that heard no majority for so long answers nobody. PROTOCOL 9. */
@@ -127,6 +128,7 @@ export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMess
   const progress = peer.progress
   if (s.role !== 'master' || compareEpochs(message.epoch, s.epoch) !== 0) return
   if (s.doubtAt > 0 && message.echo >= s.doubtTime) s.doubtAt = 0
+  noteEcho(s, effects, peer, message)
   if (peer.witness) {
     peer.headed = Math.max(peer.headed, Math.min(message.next, s.next))
     settle(s, effects)
@@ -151,6 +153,7 @@ type AckMessage = Extract<Message, { type: 'append-ack' }>
 export function tickMaster(s: GroupState, effects: Sink): void {
   maintainInSync(s, effects)
   s.waiting?.expire(s, effects)
+  tickReads(s, effects)
   if (s.now - s.heartbeatAt >= s.settings.heartbeatMs) {
     heartbeat(s, effects)
     admitReady(s, effects)
@@ -201,8 +204,8 @@ export function heartbeat(s: GroupState, effects: Sink): void {
     const sent = progress?.next ?? 0
     const slices = progress?.state === 'copy' ? progress.slices : NO_COPY
     const { time } = s.clock
-    const progressed = { feed, sent, slices }
-    effects.send(id, { type: 'heartbeat', epoch, next, commit, time, ...progressed, inTouch })
+    const marks = { feed, sent, slices, inTouch, ...readMarks(s, id) }
+    effects.send(id, { type: 'heartbeat', epoch, next, commit, time, ...marks })
   }
 }
 
@@ -215,6 +218,7 @@ export function stepDown(s: GroupState, effects: Sink): void {
   s.outOfTouch = false
   s.handover = undefined
   s.waiting?.rejectAll(effects)
+  endReads(s, effects)
   s.waiting = undefined
   s.merges.clear()
   for (const peer of s.peers.values()) {

@@ -9,6 +9,7 @@ import { becomeVoter } from './admission.js'
 import { stepDown } from './master.js'
 import { type DataState, type Message, NO_COPY } from './messages.js'
 import { learnCommit } from './quorum.js'
+import { echoMarks, hearRound } from './reads.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
@@ -159,6 +160,7 @@ export function onHeartbeat(s: GroupState, effects: Sink, peer: Peer, m: Of<'hea
   s.masterNext = m.next
   if (m.inTouch) s.outOfTouchAt = 0
   else if (s.outOfTouchAt === 0) s.outOfTouchAt = s.now
+  hearRound(s, m)
   const asked = s.now - s.syncSentAt
   if (s.synced ? isBehindSent(s, m) && asked > GAP_AGAIN_MS : asked > SYNC_AGAIN_MS)
     requestSync(s, effects)
@@ -185,7 +187,8 @@ export function acknowledge(s: GroupState, effects: Sink): void {
   const { epoch, feed, echo } = s
   // Half a copy is no copy: its ack only asks for more.
   const next = s.copying === undefined ? s.next : 1
-  effects.send(s.master, { type: 'append-ack', epoch, feed, next, durable, echo })
+  const marks = echoMarks(s)
+  effects.send(s.master, { type: 'append-ack', epoch, feed, next, durable, echo, ...marks })
 }
 
 /** A copy begins: the old state goes, and until the end this node neither promises nor leads. */

@@ -23,6 +23,7 @@ import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
 import type { Settings } from './options.js'
 import type { Candidacy } from './promotion.js'
 import { type Quorum, quorumOf } from './quorum.js'
+import { ReadState } from './reads.js'
 import type { Hunt } from './suspicion.js'
 
 export const GROUP = 0
@@ -178,6 +179,7 @@ export class GroupState {
   hints = { at: Number.NEGATIVE_INFINITY, shortenedTo: Number.POSITIVE_INFINITY }
   candidacy: Candidacy | undefined
   candidateAfter = 0
+  readonly reads = new ReadState()
 
   // A master's.
   waiting: Waiting | undefined

@@ -10,7 +10,7 @@
 import { TIMES } from '../../src/config.js'
 import type { Message } from './messages.js'
 import { startPromotion } from './promotion.js'
-import { countersHeard, counts } from './quorum.js'
+import { counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
 
 export interface Hunt {
@@ -134,13 +134,23 @@ function mayLead(s: GroupState, peer: Peer): boolean {
   return !peer.witness && peer.said?.data === 'ready' && counts(s, peer)
 }
 
+/** Others that may vote and answered; one whose statement was lost may, too. */
+function votersHeard(s: GroupState): number {
+  let heard = 0
+  for (const peer of s.peers.values()) {
+    if (peer.session === 0 || s.now - peer.heardAt > 2 * PROBE_WAIT_MS) continue
+    if (counts(s, peer) || peer.said === undefined) heard++
+  }
+  return heard
+}
+
 /**
  * Fewer answer than a master needs to write, and not all others are proved dead: whoever they
  * follow may go on acknowledging. Leading here could acknowledge nothing, and its higher epoch
  * would replace all that they wrote at heal.
  */
 function isCutOff(s: GroupState): boolean {
-  if (s.commitsLate) return countersHeard(s, 2 * PROBE_WAIT_MS) + 1 < s.quorum.promises
+  if (s.commitsLate) return votersHeard(s) + 1 < s.quorum.promises
   let answering = 0
   let unknown = 0
   for (const peer of s.peers.values()) {

@@ -7,7 +7,8 @@
 import type { Input, ReplicationStrategy, StrategyEnv } from '../../src/contracts/strategy.js'
 import type { Member, PeerId, Session } from '../../src/contracts/types.js'
 import { compareEpochs, isBetterLog } from '../../src/core/epochs.js'
-import { type Message, messageCodec } from './messages.js'
+import { messageCodec } from './message-codec.js'
+import type { Message } from './messages.js'
 import type { Settings } from './options.js'
 import { GROUP, type Sink } from './state.js'
 import { WitnessMemory } from './witness-memory.js'
@@ -34,6 +35,8 @@ export class Witness implements ReplicationStrategy<Message> {
   #self: Member
   #now = 0
   #toldAt = 0
+  /** Of reads, as the followed master last said. */
+  #round = 0
   #master: PeerId | undefined
   #heardAt = Number.NEGATIVE_INFINITY
   #inTouch = true
@@ -99,6 +102,7 @@ export class Witness implements ReplicationStrategy<Message> {
       case 'heartbeat':
         if (!this.#hear(effects, other, m)) return
         this.#inTouch = m.inTouch
+        this.#round = m.round
         return this.#acknowledge(effects, other, m.time)
       case 'header':
         if (this.#hear(effects, other, m)) this.#onHeader(effects, other, m)
@@ -133,6 +137,7 @@ export class Witness implements ReplicationStrategy<Message> {
     if (order === 0 && this.#master === other.id) return true
     this.#master = other.id
     this.#inTouch = true
+    this.#round = 0
     memory.promise(effects, m.epoch)
     const standing = { role: 'slave', epoch: m.epoch, master: other.id, serving: false } as const
     effects.become(GROUP, standing)
@@ -151,7 +156,9 @@ export class Witness implements ReplicationStrategy<Message> {
     const { promised: epoch, lastEpoch, voter } = this.#memory
     const current = voter && compareEpochs(lastEpoch, epoch) === 0
     const next = current ? this.#memory.next : 1
-    effects.send(other.id, { type: 'append-ack', epoch, feed: 0, next, durable: next, echo })
+    const marks = { round: this.#round, stamp: this.#now }
+    const ack = { epoch, feed: 0, next, durable: next, echo, ...marks }
+    effects.send(other.id, { type: 'append-ack', ...ack })
   }
 
   #onAdmit(effects: Sink, m: Of<'admit'>): void {

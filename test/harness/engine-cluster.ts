@@ -1,12 +1,13 @@
 /** Real engines and clients on a memory network under virtual time: what a process would be. */
 import { type Client, type ClientOptions, connectWith } from '../../src/client/connect.js'
 import type { Logger } from '../../src/contracts/environment.js'
+import type { StrategyFactory } from '../../src/contracts/strategy.js'
 import { type SeededRandom, seededRandom } from '../../src/core/prng.js'
 import { Engine } from '../../src/engine/engine.js'
 import { KeyValueStore } from '../../src/store/key-value.js'
 import { MemoryLog } from '../../src/store/memory-log.js'
 import { VirtualClock } from '../../src/testing/virtual-clock.js'
-import { masterSlave } from '../../strategies/master-slave/index.js'
+import { type MasterSlaveMessage, masterSlave } from '../../strategies/master-slave/index.js'
 import { MemoryNetwork } from '../../transports/memory.js'
 
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
@@ -20,7 +21,11 @@ export class EngineCluster {
   readonly clients: Client[] = []
   #lives = 0
 
-  constructor(ids: readonly string[], seed = 1) {
+  constructor(
+    ids: readonly string[],
+    seed = 1,
+    readonly strategy: StrategyFactory<MasterSlaveMessage> = masterSlave(),
+  ) {
     this.random = seededRandom(seed)
     this.network = new MemoryNetwork({ clock: this.clock, random: this.random.fork() })
     this.members = ids.map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
@@ -35,12 +40,12 @@ export class EngineCluster {
     const incarnation = (++this.#lives).toString(16).padStart(16, '0')
     const env = { self: id, cluster: 'test', clock, random: this.random.fork(), logger: SILENT }
     const transport = this.network.transport()({ ...env, listen: `memory://${id}` })
-    const engine: Engine = new Engine({
+    const engine = new Engine({
       ...env,
       incarnation,
       members: this.members,
       transport,
-      strategy: masterSlave(),
+      strategy: this.strategy as StrategyFactory,
       log: new MemoryLog(),
       store: new KeyValueStore(),
       durability: 'memory',

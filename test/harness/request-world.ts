@@ -47,6 +47,11 @@ export class WorldNode {
       propose: proposals => world.propose(this, proposals),
       standing: () => this.standing,
       time: () => world.clock.wall(),
+      now: () => world.clock.now(),
+      freshness: () => world.clock.now(),
+      place: () => 'here',
+      read: () => {},
+      applied: () => ({ epoch: world.epoch, next: world.store.applied }),
       send,
       flush: () => {
         this.flushes++

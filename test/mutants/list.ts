@@ -287,4 +287,35 @@ export const MUTANTS: readonly Mutant[] = [
       'if (progress === undefined) continue',
     ],
   ]),
+  mutant(
+    '38',
+    "a slave answers without the entry of the reader's token",
+    'a client reads past its own write',
+    [
+      [
+        'src/engine/request-reads.ts',
+        'else if (position.offset >= env.applied()) waits = true',
+        'else if (position.offset < 0) waits = true',
+      ],
+      [
+        `${STRATEGY}/reads.ts`,
+        "if (offset >= end) return newest ? 'ahead' : 'lost'",
+        "if (offset >= end) return newest ? 'here' : 'lost'",
+      ],
+    ],
+    'laggards',
+  ),
+  mutant(
+    '39',
+    "a token's epoch is not looked for in the log",
+    'what a divergence lost is never missed',
+    [
+      [
+        `${STRATEGY}/reads.ts`,
+        "if (order < 0) return newest ? 'ahead' : 'lost'",
+        "if (order < 0) return 'here'",
+      ],
+    ],
+    'deposed',
+  ),
 ]

@@ -1,6 +1,6 @@
 /** `gcache get`: one value, its bytes as they are where piped, readable on a terminal. */
-import type { Command } from 'commander'
-import type { CodecChoice, Entry } from '../../contracts/cache.js'
+import { type Command, Option } from 'commander'
+import type { CodecChoice, Entry, ReadMode } from '../../contracts/cache.js'
 import { addDataOptions, codecOption, type DataOptions, run } from '../data.js'
 import { guess, jsonable, pretty } from '../print-value.js'
 import { EXIT, subcommand, withClient } from '../run.js'
@@ -8,12 +8,20 @@ import { EXIT, subcommand, withClient } from '../run.js'
 interface GetOptions extends DataOptions {
   codec?: 'msgpack' | 'json' | 'bytes'
   json?: boolean
+  read?: ReadMode
 }
 
 export function getCommand(): Command {
   return addDataOptions(subcommand('get', 'print the value of KEY'))
     .argument('<key>')
     .addOption(codecOption('decode with this instead: the value is printed as JSON'))
+    .addOption(
+      new Option('--read <mode>', 'who answers: local asks a slave near by').choices([
+        'master',
+        'local',
+        'linearizable',
+      ]),
+    )
     .option('--json', 'one line of JSON: {key, value, version, expiresAt}')
     .addHelpText(
       'after',
@@ -27,8 +35,9 @@ Exit: 0 found, 1 not found, 2 trouble.`,
 
 async function get(key: string, options: GetOptions): Promise<number> {
   const codec: CodecChoice<unknown> = options.codec ?? 'bytes'
+  const { read = 'master' } = options
   const entry = await withClient(options, client =>
-    client.cache<unknown>(options.cache, { codec }).getEntry(key),
+    client.cache<unknown>(options.cache, { codec }).getEntry(key, { read }),
   )
   if (entry === undefined) return EXIT.no
   process.stdout.write(shown(key, entry, options))

@@ -24,8 +24,12 @@ interface Promotion {
   readonly point: LogPoint
 }
 
-export function nothingIsLost(world: World): AckedWrites {
-  return new NothingLost(world)
+/**
+ * `alone`: P = 1, so a node may lead without any other, acknowledge nothing and die; what is
+ * acknowledged afterwards in a lower epoch is no loss (strict, seed 5008).
+ */
+export function nothingIsLost(world: World, alone = false): AckedWrites {
+  return new NothingLost(world, alone)
 }
 
 class NothingLost implements AckedWrites {
@@ -33,12 +37,14 @@ class NothingLost implements AckedWrites {
   acked = 0
   readonly lost = 0
   readonly #world: World
+  readonly #alone: boolean
   readonly #writes: Acked[] = []
   readonly #promotions: Promotion[] = []
   #highest: { epoch: Epoch; life: Life } | undefined
 
-  constructor(world: World) {
+  constructor(world: World, alone: boolean) {
     this.#world = world
+    this.#alone = alone
   }
 
   onSettle(life: Life, id: number, { epoch, offset, copies }: Receipt): void {
@@ -73,6 +79,7 @@ class NothingLost implements AckedWrites {
     this.#writes.push(write)
     for (const { life, epoch, point } of this.#promotions) {
       if (entries.some(entry => compareEpochs(epochOf(entry), epoch) >= 0)) continue
+      if (this.#alone && !life.alive) continue
       if (!isIn(write, point))
         this.#world.fail(
           'I4',

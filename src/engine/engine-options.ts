@@ -1,0 +1,44 @@
+/** What an engine is made of, and what it tells. */
+import type { Clock, Logger, Random } from '../contracts/environment.js'
+import type { MergeFunction } from '../contracts/merge.js'
+import type { CacheOptions, LogStore, StateMachine } from '../contracts/store.js'
+import type { Standing, StrategyFactory } from '../contracts/strategy.js'
+import type { LinkLoss, Transport } from '../contracts/transport.js'
+import type { Member, PeerId, Session } from '../contracts/types.js'
+
+export interface EngineOptions<M> {
+  readonly self: PeerId
+  readonly cluster: string
+  readonly incarnation: string
+  /** All voters, this node included. */
+  readonly members: readonly Member[]
+  readonly transport: Transport
+  readonly strategy: StrategyFactory<M>
+  readonly log: LogStore
+  readonly store: StateMachine
+  readonly durability: 'memory' | 'os' | 'fsync'
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly caches: Readonly<Record<string, CacheOptions>>
+  readonly autoCaches: boolean
+  /** Where a few bytes outlive the process; save() returns once they do. */
+  readonly notes?: { readonly last: Uint8Array | undefined; save(note: Uint8Array): void }
+  /** Decides keys that both sides of a network split changed, in place of the newest. */
+  readonly onMerge?: MergeFunction | undefined
+  /** Replies and events on a link with a member: answers to this node's own calls. */
+  readonly onClientFrame?: (peer: PeerId, session: Session, frame: Uint8Array) => void
+  /** One line an input and an effect. */
+  readonly onTrace?: (line: string) => void
+}
+
+export interface EngineEvents {
+  standing: [standing: Standing]
+  report: [event: string, fields: Record<string, unknown>]
+  'link-up': [peer: PeerId]
+  'link-down': [peer: PeerId, loss: LinkLoss]
+  /** A congested link takes frames again. */
+  writable: [peer: PeerId]
+  /** A broken invariant: the engine has stopped. */
+  fatal: [error: unknown]
+}
