@@ -9,6 +9,7 @@ import type { Schedule } from './schedule.js'
 
 /** Convergence is asserted by being waited for: two cores may be shared with much else. */
 const WHOLE_MS_MAX = 90_000
+const SERVED_MS_MAX = 10_000
 const POLL_MS = 100
 
 export interface Limits {
@@ -58,7 +59,7 @@ export function roleOf(world: World, id: string): string {
  */
 export async function whole(world: World): Promise<void> {
   let floor = Number.POSITIVE_INFINITY
-  await until(world, 'all nodes in sync', status => {
+  await until(world, 'sync of all nodes', WHOLE_MS_MAX, status => {
     if (!status.members.every(member => member.state === 'online')) return false
     if (status.members.filter(member => member.role === 'master').length !== 1) return false
     const offsets = status.members.map(member => member.offset)
@@ -68,18 +69,21 @@ export async function whole(world: World): Promise<void> {
   })
 }
 
-/** Resolves once a node other than `but` says that it serves as master. */
+/**
+ * Resolves once a node other than `but` is master, at most 10 s later. It need not serve: where a
+ * write needs every node, as in profile strict, it cannot before `but` is back.
+ */
 export async function served(world: World, but: string): Promise<void> {
-  await until(world, `a master beside ${but}`, status =>
+  await until(world, `master beside ${but}`, SERVED_MS_MAX, status =>
     status.members.some(
-      ({ id, role, state }) => id !== but && role === 'master' && state === 'online',
+      ({ id, role, state }) => id !== but && role === 'master' && state !== 'down',
     ),
-  )
+  ).catch((error: Error) => world.say(`${error.message}; going on`))
 }
 
 /** Resolves once nobody writes and all nodes hold the same log. */
 export async function even(world: World): Promise<void> {
-  await until(world, 'equal logs', status => {
+  await until(world, 'equal logs', WHOLE_MS_MAX, status => {
     const offsets = new Set(status.members.map(member => member.offset))
     return offsets.size === 1 && status.members.every(member => member.state === 'online')
   })
@@ -88,9 +92,10 @@ export async function even(world: World): Promise<void> {
 async function until(
   world: World,
   what: string,
+  msMax: number,
   holds: (status: ClusterStatus) => boolean,
 ): Promise<void> {
-  const deadline = performance.now() + WHOLE_MS_MAX
+  const deadline = performance.now() + msMax
   let last = 'nobody answered'
   for (;;) {
     const status = await world.observer.status().catch(() => undefined)
@@ -98,7 +103,7 @@ async function until(
       if (holds(status)) return
       last = status.members.map(m => `${m.id} ${m.role} ${m.state} ${m.offset}`).join(', ')
     }
-    if (performance.now() > deadline) throw new Error(`no ${what} in ${WHOLE_MS_MAX} ms: ${last}`)
+    if (performance.now() > deadline) throw new Error(`no ${what} in ${msMax} ms: ${last}`)
     await pause(POLL_MS)
   }
 }
