@@ -65,7 +65,7 @@ class Attack {
   }
 
   #onReply(frame: Uint8Array): void {
-    const reader = new Reader().open(Uint8Array.from(frame), 9)
+    const reader = new Reader().open(Uint8Array.from(frame), 33)
     for (let n = reader.u16(); n > 0; n--) {
       const id = reader.u32()
       const status = reader.u8()
