@@ -37,7 +37,8 @@ interface Begun {
   readonly point: LogPoint
 }
 
-/** The time in which one life led, with the ends of its log. */
+/** The time in which one life led, with the ends of its log from its epoch's first entry on: what
+ *  it held before is not all its own, and may be cut in the step that makes it master. */
 interface Reign {
   readonly life: Life
   until: number
@@ -81,15 +82,11 @@ class SessionChecker implements Sessions {
   }
 
   onBecome(life: Life, standing: { role: string }): void {
-    const now = this.#world.now()
     const reign = this.#reigns.findLast(one => one.life === life)
     const leads = reign !== undefined && reign.until === Number.POSITIVE_INFINITY
     if (standing.role !== 'master') {
-      if (leads) reign.until = now
-    } else if (!leads) {
-      const tips = [{ at: now, point: life.tip }]
-      this.#reigns.push({ life, until: Number.POSITIVE_INFINITY, tips })
-    }
+      if (leads) reign.until = this.#world.now()
+    } else if (!leads) this.#reigns.push({ life, until: Number.POSITIVE_INFINITY, tips: [] })
   }
 
   onEnd(life: Life): void {
@@ -181,7 +178,7 @@ class SessionChecker implements Sessions {
     for (const { until, tips } of this.#reigns) {
       if (until < from) continue
       const first = tips.findLast(tip => tip.at <= from) ?? tips[0]
-      if (contains(point, first.point)) return
+      if (first !== undefined && contains(point, first.point)) return
     }
     this.#world.fail(
       'I11',
