@@ -15,6 +15,8 @@ export class Seen {
   note(epoch: Epoch, offset: Offset): void {
     const known = this.positions
     if (offset === 0) return
+    // Nearly always: every frame of replies comes here.
+    if (known.length > 0 && known[0].epoch === epoch && known[0].offset >= offset) return
     const at = known.findIndex(position => compareEpochs(position.epoch, epoch) <= 0)
     const same = at >= 0 && compareEpochs(known[at].epoch, epoch) === 0
     if (same && known[at].offset >= offset) return

@@ -37,7 +37,8 @@ interface Begun {
   readonly point: LogPoint
 }
 
-/** The time in which one life led, with the ends of its log. */
+/** The time in which one life led, with the ends of its log from its epoch's first entry on: what
+ *  it held before is not all its own, and may be cut in the step that makes it master. */
 interface Reign {
   readonly life: Life
   until: number
@@ -106,8 +107,9 @@ class SessionChecker implements Sessions {
     if (standing.role !== 'master') {
       if (leads) reign.until = now
     } else if (!leads) {
-      const shown = this.#late ? this.#applied.get(life) : life.tip
-      const tips = [{ at: now, point: shown ?? this.#world.lineage.root }]
+      // One that cannot commit leads all the same, and shows what it has applied.
+      const shown = this.#applied.get(life) ?? this.#world.lineage.root
+      const tips = this.#late ? [{ at: now, point: shown }] : []
       this.#reigns.push({ life, until: Number.POSITIVE_INFINITY, tips })
     }
   }
@@ -201,7 +203,7 @@ class SessionChecker implements Sessions {
     for (const { until, tips } of this.#reigns) {
       if (until < from) continue
       const first = tips.findLast(tip => tip.at <= from) ?? tips[0]
-      if (contains(point, first.point)) return
+      if (first !== undefined && contains(point, first.point)) return
     }
     this.#world.fail(
       'I11',
