@@ -39,6 +39,7 @@ export interface ClusterOptions {
   /** URL scheme of the transport. */
   readonly transport: string
   readonly strategy: string
+  readonly profile?: string
   /** Of `gcache serve --poll-us`. */
   readonly pollUs?: number
 }
@@ -82,6 +83,7 @@ export class Cluster {
         [
           ...[CLI, 'serve', '--cluster', this.name, '--id', id, '--ordinal', `${own}`],
           ...['--listen', this.servers[own], '--strategy', this.#options.strategy, ...members],
+          ...['--profile', this.#options.profile ?? 'ordinal'],
           ...['--log-level', 'warn', '--poll-us', `${this.#options.pollUs ?? 0}`],
         ],
         { stdio: ['ignore', 'pipe', 'inherit'] },
