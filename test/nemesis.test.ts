@@ -280,21 +280,27 @@ describe('the verdict on', () => {
     expect(counts(await judged(writes, there as never))).toEqual({ ...none, ...found, findings: 1 })
   })
 
-  test('a write of the side that lost: allowed in ordinal, if the copies say so', async () => {
-    // a and b cut off from c; a acknowledged alone, then c became master with 2 nodes in reach.
+  test('a key written on both sides of a split: allowed in ordinal, by its copies', async () => {
+    // a cut off from b and c; a acknowledged alone, then c became master with 2 nodes in reach.
     const schedule = new Schedule()
     const linked = (one: string, other: string) => one === other || (one !== 'a' && other !== 'a')
     schedule.separations.push({ fromMs: 0, untilMs: 50, linked })
-    const won = write('own/y', 1, 20, { receipt: receipt(9, 514) })
-    const there = { 'own/y': entry(1, 9) }
-    const judge = (copies: number, profile: string) =>
-      judged([write('own/x', 1, 10, { receipt: receipt(9, 256, copies) }), won], there, {
+    const judge = (copies: number, profile: string, keyOfOther: string, found: number) => {
+      const older = write('register/x', 1, 10, { receipt: receipt(8, 256, copies) })
+      const other = write(`register/${keyOfOther}`, 2, 20, { receipt: receipt(9, 514, 2) })
+      const there = { 'register/x': entry(found, 9), 'register/y': entry(2, 9) }
+      return judged([older, other], found === 0 ? { 'register/y': there['register/y'] } : there, {
         profile,
         schedule,
       })
-    expect(counts(await judge(1, 'ordinal'))).toEqual({ ...none, lostAllowed: 1 })
-    expect(counts(await judge(2, 'ordinal'))).toEqual({ ...none, lost: 1, findings: 1 })
-    expect(counts(await judge(2, 'majority'))).toEqual({ ...none, lost: 1, findings: 1 })
+    }
+    // The newer write is gone, and the older one, of the side that lost, is there.
+    expect(counts(await judge(1, 'ordinal', 'x', 1))).toEqual({ ...none, lostAllowed: 1 })
+    expect(counts(await judge(2, 'ordinal', 'x', 1))).toEqual({ ...none, lost: 1, findings: 1 })
+    expect(counts(await judge(2, 'majority', 'x', 1))).toEqual({ ...none, lost: 1, findings: 1 })
+    // Nobody else wrote the key, so heal must keep it.
+    expect(counts(await judge(1, 'ordinal', 'y', 1))).toEqual(none)
+    expect(counts(await judge(1, 'ordinal', 'y', 0))).toEqual({ ...none, lost: 1, findings: 1 })
   })
 
   test('an ack with fewer copies than its level promises: a violation', async () => {

@@ -3,7 +3,7 @@
  * acknowledged write is there (or a later one), each append once, nothing that was refused.
  */
 import type { Cache, Entry } from '../../src/contracts/cache.js'
-import { allowance, type Judge } from './allowed.js'
+import { type Judge, lossAllowed, overlapAllowed } from './allowed.js'
 import type { Ack, Write } from './record.js'
 import type { Shared } from './workload.js'
 
@@ -107,11 +107,11 @@ function judgeOwn(
     return
   }
   const missing = writes.slice(at + 1).filter(write => write.outcome === 'ok')
-  lose(verdict, judge, missing, `found ${entry?.value}`)
+  lose(verdict, judge, missing, writes, `found ${entry?.value}`)
   if (there?.receipt === undefined || there.receipt.version === entry?.version) return
   // What a merge writes again has a new version.
   const { receipt, startMs, endMs } = there
-  if (allowance(judge, { receipt, startMs, endMs }) !== undefined) return
+  if (overlapAllowed(judge, { receipt, startMs, endMs }) !== undefined) return
   verdict.duplicated++
   verdict.findings.push(`twice: ${shown(there)}, and version ${entry?.version}`)
 }
@@ -133,7 +133,8 @@ function judgeList(
       verdict.duplicated++
       verdict.findings.push(`${key}: ${write.value} is there ${count} times`)
     }
-    if (count === 0 && write.outcome === 'ok') lose(verdict, judge, [write], 'not in the list')
+    if (count === 0 && write.outcome === 'ok')
+      lose(verdict, judge, [write], writes, 'not in the list')
     if (count > 0 && write.outcome === 'rejected') phantom(verdict, write)
   }
   for (const token of times.keys()) {
@@ -163,13 +164,19 @@ function judgeRegister(
   const missing = writes.filter(
     write => write.outcome === 'ok' && write.value !== value && write.startMs > endMs,
   )
-  lose(verdict, judge, missing, `found ${value}`)
+  lose(verdict, judge, missing, writes, `found ${value}`)
 }
 
 /** Of `missing`, writes of one key, each would do: one is lost, and all need an excuse. */
-function lose(verdict: Verdict, judge: Judge, missing: readonly Write[], fact: string): void {
+function lose(
+  verdict: Verdict,
+  judge: Judge,
+  missing: readonly Write[],
+  writes: readonly Write[],
+  fact: string,
+): void {
   const excuses = missing.map(({ receipt, startMs, endMs }) =>
-    receipt === undefined ? undefined : allowance(judge, { startMs, endMs, receipt }),
+    receipt === undefined ? undefined : lossAllowed(judge, { startMs, endMs, receipt }, writes),
   )
   const bad = excuses.lastIndexOf(undefined)
   if (bad >= 0) {
@@ -206,7 +213,7 @@ function judgeOverlaps(verdict: Verdict, judge: Judge, acks: readonly Ack[]): vo
     const { epoch } = ack.receipt
     if (!epochs.some(([higher, endMs]) => higher > epoch && endMs < ack.startMs)) continue
     verdict.overlaps++
-    const reason = allowance(judge, ack)
+    const reason = overlapAllowed(judge, ack)
     if (reason !== undefined) verdict.overlapsAllowed++
     else if (verdict.overlaps - verdict.overlapsAllowed <= FINDINGS_MAX)
       verdict.findings.push(
