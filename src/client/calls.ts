@@ -52,14 +52,6 @@ const BACKOFF_MS_MIN = 20
 const BACKOFF_MS_MORE = 30
 /** Between two masters somebody serves in some ms: asked again after it, then twice as long ... */
 const BACKOFF_MS_FIRST = 3
-/** Codes that apply decided: final, and the same however often the write was sent. */
-const DECIDED = new Set<ErrorCode>([
-  'ALREADY_EXISTS',
-  'VERSION_MISMATCH',
-  'NOT_FOUND',
-  'CACHE_FULL',
-])
-
 export class Calls extends CallMaker implements CachePort {
   readonly #env: CallsEnv
   readonly #defer: (task: () => void) => void
@@ -458,7 +450,8 @@ export class Calls extends CallMaker implements CachePort {
     const outcome =
       call.op < FIRST_WRITE_OP
         ? undefined
-        : call.unsure > 0 && !DECIDED.has(code)
+        : // Even what apply decided: an earlier send may stand on the other side of a split.
+          call.unsure > 0
           ? 'unknown'
           : 'rejected'
     call.reject(new GcacheError(code, message, { outcome }))

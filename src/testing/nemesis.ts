@@ -232,8 +232,9 @@ export class Nemesis {
     const ms = random.pick([100, 400, 1_100, 1_500])
     cluster.clock.after(random.next() * 12, () => {
       if (!this.#running) return
-      if (fate === 0) cluster.crash(who)
-      else if (fate === 1) cluster.clog(master.id, target, ms)
+      if (fate === 0) {
+        if (this.#mayForget(who)) cluster.crash(who)
+      } else if (fate === 1) cluster.clog(master.id, target, ms)
       else cluster.stall(who, ms)
     })
   }

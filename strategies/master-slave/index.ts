@@ -30,6 +30,7 @@ import {
   onPull,
   onPullReply,
   onRefuse,
+  PROMISED_WAIT_MS,
   startPromotion,
   tickCandidate,
 } from './promotion.js'
@@ -326,7 +327,12 @@ function onState(
   s.see(m.promised)
   s.see(m.epoch)
   if (m.role === 'master') hearMaster(s, effects, peer, m.epoch)
-  else if (s.master === peer.id && isDemotion(s, m)) orphan(s, effects)
+  else if (s.master === peer.id && isDemotion(s, m)) {
+    orphan(s, effects)
+    // It lives and has met a higher epoch: whoever leads that one will be heard soon.
+    if (m.incarnation === s.epoch.incarnation)
+      s.candidateAfter = Math.max(s.candidateAfter, s.now + PROMISED_WAIT_MS)
+  }
 }
 
 /** The followed master leads no more, or its process is another one. A word from before it led says

@@ -198,7 +198,8 @@ function allFollow(s: GroupState): boolean {
 export function heartbeat(s: GroupState, effects: Sink): void {
   s.heartbeatAt = s.now
   const { epoch, next, commit } = s
-  const inTouch = !s.outOfTouch
+  // In profile ordinal, too: one whom nobody answers cannot write, though it may be heard.
+  const inTouch = !s.outOfTouch && (s.commitsLate || liveSlaves(s) >= s.slavesToWriteMin)
   for (const { id, progress } of s.linked()) {
     const feed = progress?.feed ?? 0
     const sent = progress?.next ?? 0

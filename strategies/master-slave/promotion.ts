@@ -42,7 +42,7 @@ const PULL_BYTES = 1_024 * 1_024
 /** Seeded, so that two candidates do not meet again. PROTOCOL 8 step 7. */
 const BACK_OFF_MS = { min: 50, max: 300 }
 /** Who promised another gives it so long before trying by itself. */
-const PROMISED_WAIT_MS = 1_000
+export const PROMISED_WAIT_MS = 1_000
 /** A new master waits so long for its slaves before it serves. */
 const GRACE_MS = 300
 
