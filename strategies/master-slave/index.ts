@@ -24,6 +24,7 @@ import { messageCodec } from './message-codec.js'
 import type { Message } from './messages.js'
 import { checkMembers, type MasterSlaveOptions, type Settings, settingsOf } from './options.js'
 import {
+  giveUp,
   onNominate,
   onPrepare,
   onPromise,
@@ -213,8 +214,11 @@ function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; late
     if (jumped && s.peers.size > 0) doubt(s, effects)
     tickMaster(s, effects)
     tickHandover(s, effects)
-  } else if (s.role === 'candidate') tickCandidate(s, effects)
-  else if (s.data === 'ready') {
+  } else if (s.role === 'candidate') {
+    // Promises are old by now: their givers may follow another.
+    if (jumped) giveUp(s)
+    else tickCandidate(s, effects)
+  } else if (s.data === 'ready') {
     if (!s.commitsLate || s.voter) watchMaster(s, effects)
   } else considerBootstrap(s, effects)
 }

@@ -209,7 +209,7 @@ export function onNominate(s: GroupState, effects: Sink, m: Of<'nominate'>): voi
   startPromotion(s, effects)
 }
 
-function giveUp(s: GroupState): void {
+export function giveUp(s: GroupState): void {
   s.candidacy = undefined
   s.role = 'slave'
   const { min, max } = BACK_OFF_MS
