@@ -117,6 +117,11 @@ export class SimulatedClient implements TransportHandler {
     return this.#o.self
   }
 
+  /** The id of its idempotency window. */
+  get window(): string {
+    return this.#window
+  }
+
   /** Calls without an end. */
   get inFlight(): number {
     return this.#open.size

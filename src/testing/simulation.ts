@@ -15,7 +15,7 @@ import { oneMasterPerEpoch, promisesNeverFall } from './checkers/epochs.js'
 import { nothingExpiresEarly } from './checkers/expiry.js'
 import { failovers } from './checkers/failovers.js'
 import { givenEpochsStayOver } from './checkers/handovers.js'
-import { callsAreLinearizable, keepsRecords } from './checkers/linearizable.js'
+import { callsAreLinearizable, keepsRecords, promisesOrder } from './checkers/linearizable.js'
 import { losersAreMerged } from './checkers/merges.js'
 import { nothingIsLost } from './checkers/nothing-lost.js'
 import { prefixesAgree } from './checkers/prefixes.js'
@@ -116,7 +116,10 @@ export function addCheckers(
   if (options.calmAfterMs !== undefined)
     cluster.checkers.push(callsSucceed(cluster, options.calmAfterMs, env.inSyncMin(cluster.nodes)))
   const { linearizable = false, caches = {} } = options
-  const ordered = callsAreLinearizable(cluster, { judges: name => keepsRecords(name, caches) })
+  const ordered = callsAreLinearizable(cluster, {
+    judges: name => keepsRecords(name, caches),
+    binds: call => promisesOrder(call, cluster.nodes),
+  })
   if (linearizable) cluster.checkers.push(ordered)
   return { acked, promotions, merges, ordered }
 }
