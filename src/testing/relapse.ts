@@ -1,7 +1,7 @@
 /**
  * The fault that forgetting is dangerous in: a master is isolated until another one leads; then a
  * voter that has promised that one dies, comes back without memory (a witness with its note) and
- * finds only the old master. If its word counted there, two masters would acknowledge.
+ * finds only the old master, or nobody. If its word counted there, two masters would acknowledge.
  */
 import type { Standing } from '../contracts/strategy.js'
 import type { PeerId } from '../contracts/types.js'
@@ -12,6 +12,9 @@ import type { Life } from './life.js'
 
 /** Nobody took over within it: given up. */
 const TAKE_OVER_MS = 3_000
+
+/** Longer than an empty node waits before it begins without the others, if ever it does. */
+const LONELY_MS = 7_000
 
 /** One at a time. A checker, because a witness must die before it notes more than its promise. */
 export class Relapse implements Checker {
@@ -63,10 +66,12 @@ export class Relapse implements Checker {
     if (this.#mayForget(forgetful)) {
       cluster.crash(forgetful)
       cluster.mendAll()
-      cluster.split([old, forgetful])
+      const alone = this.#random.chance(0.3)
+      cluster.split(alone ? [forgetful] : [old, forgetful])
       cluster.start(forgetful)
-    }
-    cluster.clock.after(1_000 + this.#random.next() * 3_000, () => this.#heal())
+      const ms = alone ? LONELY_MS : 1_000 + this.#random.next() * 3_000
+      cluster.clock.after(ms, () => this.#heal())
+    } else this.#heal()
   }
 
   #heal(): void {

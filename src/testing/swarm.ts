@@ -139,7 +139,9 @@ function drawLate(
 function drawRelapses(options: SimulationOptions): void {
   const random = seededRandom(options.seed ^ 0x7e1a)
   if (!random.chance(0.2) || !maySuffer(options)) return
-  if (options.nodes > 1) options.faults = { ...options.faults, relapse: 0.1, restart: 1, heal: 0 }
+  const hint = random.pick([options.faults.hint, 20])
+  if (options.nodes > 1)
+    options.faults = { ...options.faults, relapse: 0.1, restart: 1, heal: 0, hint }
 }
 
 /** False where the style promises that calls succeed, that nobody is deposed, or one fault only. */

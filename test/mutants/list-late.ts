@@ -123,7 +123,7 @@ export const LATE: readonly Mutant[] = [
       ],
     ],
     undefined,
-    'majority',
+    'strict',
   ),
   mutant('24', 'a closed window is opened anew for a retry', 'a retry has a second effect', [
     [
