@@ -84,6 +84,9 @@ export function nothingExpiresEarly(world: World): Checker {
     const name = `${cache}/${reader.text16()}`
     const list = done.get(name) ?? []
     if (op !== OP.expire) {
+      // A retry is answered and changes nothing.
+      const { client, seq } = entry
+      if (client === null || world.lineage.entriesOf(client.id, seq).length > 1) return
       if (!list.some(one => one.point === point && one.offset === offset))
         done.set(name, [...list.slice(-DONE_KEPT), { point, offset }])
       return
