@@ -2,10 +2,10 @@
  * `npm run sim:mutants [-- --only 5,12] [--quick] [--seeds 1000] [--seconds 60]`: the mutation
  * score. A simulator that finds nothing proves nothing until it is known what it would find.
  */
-import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { STYLES, type Style } from '../src/testing/swarm.js'
-import { MUTANTS, type Mutant } from './mutants/list.js'
+import { MUTANTS } from './mutants/list.js'
+import type { Mutant } from './mutants/mutant.js'
 import { type Hunted, hunt } from './mutants/run.js'
 
 const { values } = parseArgs({
@@ -40,7 +40,7 @@ async function work(): Promise<void> {
   }
 }
 
-await Promise.all(Array.from({ length: Math.min(availableParallelism(), 4) }, work))
+await Promise.all([work(), work()])
 const found = results.flatMap(({ seeds }) => (seeds === undefined ? [] : [seeds]))
 found.sort((a, b) => a - b)
 const medianSeeds = found[found.length >> 1] ?? null

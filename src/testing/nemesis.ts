@@ -4,7 +4,10 @@
  */
 import type { PeerId } from '../contracts/types.js'
 import type { SeededRandom } from '../core/prng.js'
+import { Writer } from '../wire/bytes.js'
+import { writeCloseWindow } from '../wire/command.js'
 import type { SimulatedCluster } from './cluster.js'
+import { Relapse } from './relapse.js'
 import type { Workload } from './workload.js'
 
 /** Mean events a second, each 0 where the fault is off. */
@@ -27,6 +30,11 @@ export interface FaultRates {
   ambush: number
   /** The master is isolated until another leads; that one dies as the first comes back. */
   coup: number
+  /** The master is isolated until another leads; then one voter of the new side dies, comes back
+   *  and finds the old master alone. What it has forgotten must not count. */
+  relapse: number
+  /** An idempotency window is closed, though its client lives. */
+  closeWindow: number
   reset: number
   clog: number
   clogMsMax: number
@@ -54,6 +62,8 @@ export const NO_FAULTS: FaultRates = {
   cut: 0,
   ambush: 0,
   coup: 0,
+  relapse: 0,
+  closeWindow: 0,
   reset: 0,
   clog: 0,
   clogMsMax: 0,
@@ -73,6 +83,7 @@ export class Nemesis {
   readonly #rates: FaultRates
   readonly #random: SeededRandom
   readonly #limit: ((id: PeerId) => boolean) | undefined
+  readonly #relapse: Relapse
   #running = true
   #convergedAt = 0
 
@@ -88,12 +99,15 @@ export class Nemesis {
     this.#workload = workload
     this.#rates = rates
     this.#random = cluster.random.fork()
+    this.#relapse = new Relapse(cluster, this.#random, id => this.#running && this.#mayForget(id))
+    if (rates.relapse > 0) cluster.checkers.push(this.#relapse)
     this.#schedule()
   }
 
   /** No more faults; what is broken stays so. */
   stop(): void {
     this.#running = false
+    this.#relapse.stop()
   }
 
   #schedule(): void {
@@ -126,6 +140,7 @@ export class Nemesis {
       if (clients.length > 0) this.#random.pick(clients).hint(this.#anyone())
       this.#count('hint')
     }
+    if (this.#happens(rates.closeWindow)) this.#closeWindow()
     if (this.#happens(rates.handover)) this.#handover(rates.mishapShare)
   }
 
@@ -178,6 +193,7 @@ export class Nemesis {
     }
     if (this.#happens(rates.ambush)) this.#ambush()
     if (this.#happens(rates.coup)) this.#coup()
+    if (this.#happens(rates.relapse) && this.#relapse.begin()) this.#count('relapse')
     if (this.#happens(rates.reset)) {
       cluster.reset(a, b)
       this.#count('reset')
@@ -215,6 +231,18 @@ export class Nemesis {
         if (this.#mayForget(other.id)) cluster.crash(other.id)
       cluster.mendAll()
     })
+  }
+
+  #closeWindow(): void {
+    const master = this.#cluster.master()
+    const clients = this.#workload.clients
+    if (master === undefined || clients.length === 0) return
+    const out = new Writer(64)
+    writeCloseWindow(out, this.#random.pick(clients).window, master.applied())
+    const bytes = out.copy()
+    const proposal = { id: -1, ack: 'none', client: null, seq: 0, bytes, start: 0 } as const
+    master.engine.feed({ kind: 'propose', proposals: [{ ...proposal, end: bytes.length }] })
+    this.#count('closeWindow')
   }
 
   #handover(mishapShare: number): void {

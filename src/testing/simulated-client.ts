@@ -117,6 +117,11 @@ export class SimulatedClient implements TransportHandler {
     return this.#o.self
   }
 
+  /** The id of its idempotency window. */
+  get window(): string {
+    return this.#window
+  }
+
   /** Calls without an end. */
   get inFlight(): number {
     return this.#open.size
@@ -290,6 +295,10 @@ export class SimulatedClient implements TransportHandler {
    *  attempt of a local read goes to anybody else. */
   #target(call: Call): Server | undefined {
     const { attempts } = call
+    if (call.read === 'linearizable' && attempts === 0) {
+      const claimant = this.#claimant()
+      if (claimant !== undefined) return claimant
+    }
     let best: Server | undefined
     const linked: Server[] = []
     for (const server of this.#servers.values()) {
@@ -302,6 +311,14 @@ export class SimulatedClient implements TransportHandler {
     else if (best !== undefined && attempts % 4 !== 3) return best
     if (linked.length === 0) return best
     return linked[this.#turn++ % linked.length]
+  }
+
+  /** Now and then anybody who says that it is master: not every client has heard of the newest. */
+  #claimant(): Server | undefined {
+    if (this.#o.random.next() > 0.5) return undefined
+    const all = [...this.#servers.values()]
+    const claimants = all.filter(one => one.session !== 0 && one.serving && one.master === one.id)
+    return claimants[Math.floor(this.#o.random.next() * claimants.length)]
   }
 
   /** No answer in time; a server that says nothing at all may have lost this link unnoticed. */

@@ -4,18 +4,20 @@
  */
 import type { StrategyFactory } from '../contracts/strategy.js'
 import type { Ack } from '../contracts/types.js'
+import { majorityOf } from '../core/majority.js'
 import { seededRandom } from '../core/prng.js'
 import { ackedWritesSurvive } from './checkers/acked-writes.js'
 import { buffersAreBounded } from './checkers/bounds.js'
 import { callsSucceed } from './checkers/calm-calls.js'
 import { clusterTimeIsHonest } from './checkers/cluster-time.js'
+import { onlyTheHeldIsApplied } from './checkers/commits.js'
 import { digestsAgree } from './checkers/digests.js'
 import { noWriteTwice } from './checkers/duplicates.js'
 import { oneMasterPerEpoch, promisesNeverFall } from './checkers/epochs.js'
 import { nothingExpiresEarly } from './checkers/expiry.js'
 import { failovers } from './checkers/failovers.js'
 import { givenEpochsStayOver } from './checkers/handovers.js'
-import { callsAreLinearizable, keepsRecords } from './checkers/linearizable.js'
+import { callsAreLinearizable, keepsRecords, promisesOrder } from './checkers/linearizable.js'
 import { losersAreMerged } from './checkers/merges.js'
 import { nothingIsLost } from './checkers/nothing-lost.js'
 import { prefixesAgree } from './checkers/prefixes.js'
@@ -113,10 +115,19 @@ export function addCheckers(
       batchEntriesMax: 2_000,
     }),
   )
+  if (options.profile !== 'ordinal') {
+    const witnesses = options.witness ? 1 : 0
+    const voters = cluster.nodes + witnesses
+    const copies = options.profile === 'strict' ? voters : majorityOf(voters)
+    cluster.checkers.push(onlyTheHeldIsApplied(cluster, copies, witnesses))
+  }
   if (options.calmAfterMs !== undefined)
     cluster.checkers.push(callsSucceed(cluster, options.calmAfterMs, env.inSyncMin(cluster.nodes)))
   const { linearizable = false, caches = {} } = options
-  const ordered = callsAreLinearizable(cluster, { judges: name => keepsRecords(name, caches) })
+  const ordered = callsAreLinearizable(cluster, {
+    judges: name => keepsRecords(name, caches),
+    binds: call => promisesOrder(call, cluster.nodes),
+  })
   if (linearizable) cluster.checkers.push(ordered)
   return { acked, promotions, merges, ordered }
 }

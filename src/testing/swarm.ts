@@ -104,6 +104,7 @@ export function drawOptions(
     options.snapshotPendingBytesMax = 2_000 + 10 * options.workload.valueBytesMax
   applyStyle(options, random)
   drawReads(options)
+  drawWindows(options)
   addHandovers(options, late)
   if (options.nodes === 1)
     options.faults = { ...options.faults, split: 0, cut: 0, ambush: 0, coup: 0, handover: 0 }
@@ -128,6 +129,43 @@ function drawLate(
   options.core = whole ? nodes : Math.max(options.core, Math.floor(nodes / 2) + 1)
   const ack: Ack = profile === 'strict' ? 'all' : 'majority'
   options.workload.acks = random.chance(0.6) ? [ack] : [ack, ...options.workload.acks]
+  if (profile === 'majority') {
+    drawLinearizable(options)
+    drawRelapses(options)
+  }
+}
+
+/** In every fifth seed of majority whose faults may depose a master; from a stream of its own. */
+function drawRelapses(options: SimulationOptions): void {
+  const random = seededRandom(options.seed ^ 0x7e1a)
+  if (!random.chance(0.2) || !maySuffer(options)) return
+  const hint = random.pick([options.faults.hint, 20])
+  if (options.nodes > 1)
+    options.faults = { ...options.faults, relapse: 0.1, restart: 1, heal: 0, hint }
+}
+
+/** False where the style promises that calls succeed, that nobody is deposed, or one fault only. */
+function maySuffer({ calmAfterMs, steadyAfterMs, faults }: SimulationOptions): boolean {
+  return calmAfterMs === undefined && steadyAfterMs === undefined && !faults.oneAtATime
+}
+
+/** In every tenth seed; from a stream of its own. */
+function drawWindows(options: SimulationOptions): void {
+  const random = seededRandom(options.seed ^ 0x31d0)
+  if (!random.chance(0.1) || options.calmAfterMs !== undefined) return
+  options.faults = { ...options.faults, closeWindow: random.pick([0.2, 1]) }
+}
+
+/** In half of the seeds of majority; from a stream of its own, too. */
+function drawLinearizable(options: SimulationOptions): void {
+  const random = seededRandom(options.seed ^ 0x11ea)
+  if (!random.chance(0.5)) return
+  const { workload } = options
+  options.linearizable = true
+  workload.linearizableReads = random.pick([0.5, 1])
+  workload.reads = random.pick([0.25, 0.5])
+  // Only records that stay until somebody deletes them are judged.
+  if (!workload.caches.includes('plain')) workload.caches = [...workload.caches, 'plain']
 }
 
 /** From a stream of its own: the other draws of a seed stay what they were. */

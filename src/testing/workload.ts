@@ -22,6 +22,8 @@ export interface WorkloadOptions {
   /** Share of reads that ask a node near by, and of the others that carry what the client saw. */
   localReads: number
   tokenReads: number
+  /** Share of all reads that are linearizable; drawn only for a profile that offers them. */
+  linearizableReads: number
   /** Bounds on the age of local reads, ms. */
   maxStaleMs: readonly number[]
   /** Share of writes with a condition. */
@@ -46,6 +48,7 @@ export const CALM_WORKLOAD: WorkloadOptions = {
   reads: 0.25,
   localReads: 0,
   tokenReads: 0,
+  linearizableReads: 0,
   maxStaleMs: [5_000],
   conditions: 0.1,
   clears: 0,
@@ -167,7 +170,8 @@ export class Workload {
 
   #how(): Pick<CallPlan, 'read' | 'maxStaleMs' | 'withToken'> {
     const random = this.#random
-    const { localReads, tokenReads, maxStaleMs } = this.#o
+    const { localReads, tokenReads, linearizableReads, maxStaleMs } = this.#o
+    if (linearizableReads > 0 && random.chance(linearizableReads)) return { read: 'linearizable' }
     if (localReads > 0 && random.chance(localReads))
       return { read: 'local', maxStaleMs: random.pick(maxStaleMs) }
     return tokenReads > 0 ? { withToken: random.chance(tokenReads) } : {}

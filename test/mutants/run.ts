@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ts from 'typescript'
 import type { Style } from '../../src/testing/swarm.js'
-import type { Mutant } from './list.js'
+import type { Mutant } from './mutant.js'
 
 export interface Hunted {
   readonly id: string
@@ -66,7 +66,8 @@ export function plant(root: string, mutant: Mutant): string {
   return folder
 }
 
-/** Runs at most `seedsMax` seeds of `seconds` virtual seconds against it; all styles, or one. */
+/** Runs at most `seedsMax` seeds of `seconds` virtual seconds against it; all styles, or one; in the
+ *  mutant's profile, or all of them. */
 export async function hunt(
   mutant: Mutant,
   seedsMax: number,
@@ -77,6 +78,7 @@ export async function hunt(
   try {
     const flags = ['--seeds', `${seedsMax}`, '--seconds', `${seconds}`, '--workers', '1', '--first']
     if (style !== undefined && style !== 'suite') flags.push('--style', style)
+    if (mutant.profile !== undefined) flags.push('--profile', mutant.profile)
     if (mutant.style === 'suite') flags.push('--suite')
     const output = await run(join(folder, 'dist/test/sim.js'), flags)
     const law = /^seed \d+: (.*)$/m.exec(output)

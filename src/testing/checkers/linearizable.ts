@@ -28,7 +28,7 @@ import { lifeMsOf } from './expiry.js'
 export interface LinearizableOptions {
   /** False leaves a cache out. */
   judges?(cache: string): boolean
-  /** False: an answer to this call promises nothing. Default: acks below a majority. */
+  /** False: an answer to this call promises nothing. Default: `bindsMajority`. */
   binds?(call: Call): boolean
   /** For each key. */
   limits?: SearchLimits
@@ -160,6 +160,11 @@ class LinearizabilityChecker implements LinearizableCalls {
 
 function nameOf({ cache, key }: Call): string {
   return `${cache}/${key}`
+}
+
+/** As `bindsMajority`, and of the reads only those that ask for it. */
+export function promisesOrder(call: Call, nodes: number): boolean {
+  return call.kind === 'get' ? call.read === 'linearizable' : bindsMajority(call, nodes)
 }
 
 /** Whether an ack waits for what no later master can lack. A read has no ack and is bound. */

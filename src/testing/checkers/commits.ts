@@ -1,0 +1,32 @@
+/**
+ * Where entries count late, none is applied before W voters have held it: what a node shows its
+ * readers is never replaced. A witness may be one of the W, and only the strategy knows whether.
+ */
+import type { Life } from '../life.js'
+import type { LogPoint } from '../lineage.js'
+import type { Checker, World } from './checker.js'
+
+/** `copies`: W, voters that must hold an entry; `witnesses`: how many of them hold no log. */
+export function onlyTheHeldIsApplied(world: World, copies: number, witnesses: number): Checker {
+  const held = new Set<LogPoint>()
+
+  function isHeld(point: LogPoint): boolean {
+    const nodes = new Set<string>()
+    for (const life of world.lives()) if (life.everHeld(point)) nodes.add(life.node)
+    return nodes.size + witnesses >= copies
+  }
+
+  return {
+    name: 'only what is held is applied',
+    onResult(life: Life, offset) {
+      // Half a copy brings entries that its master has applied already.
+      if (life.copying) return
+      let point: LogPoint | undefined = life.tip
+      while (point?.batch !== undefined && point.batch.first > offset) point = point.parent
+      if (point === undefined || held.has(point)) return
+      if (!isHeld(point))
+        world.fail('I4', `${life} applied entry ${offset} before ${copies} voters held it`)
+      held.add(point)
+    },
+  }
+}
