@@ -21,7 +21,28 @@ export interface Subject {
   readonly promises: number
   /** Replaces R: only for the proof that a smaller one loses. */
   readonly readmits?: number
+  /** Actions that are taken before the search begins: it is for depths that are out of reach. */
+  readonly opening?: readonly number[]
 }
+
+export const KINDS = ['deliver', 'lose', 'tick', 'write', 'crash', 'isolate', 'mend'] as const
+export type Kind = (typeof KINDS)[number]
+
+/** An action by number: what happens at node `to`. */
+export function actionOf(kind: Kind, to = 0, from = 0): number {
+  return (KINDS.indexOf(kind) * NODES + to) * NODES + from
+}
+
+/** Node 1 stands as candidate; the promise of node 2, which may forget it, is on its way. */
+const PROMISED = [
+  actionOf('tick', 2),
+  actionOf('tick', 1),
+  actionOf('deliver', 2, 1),
+  actionOf('deliver', 1, 2),
+  actionOf('deliver', 1, 2),
+  actionOf('deliver', 2, 1),
+  actionOf('deliver', 2, 1),
+]
 
 const MAJORITY = { profile: 'majority', ack: 'majority', copies: 2, promises: 2 } as const
 
@@ -44,7 +65,14 @@ export const SUBJECTS: Record<string, Subject> = {
   },
   majority: { name: 'majority', ...MAJORITY, witness: false },
   witness: { name: 'witness', ...MAJORITY, witness: true },
-  'majority-r1': { name: 'majority-r1', ...MAJORITY, witness: false, readmits: 1 },
+  promised: { name: 'promised', ...MAJORITY, witness: false, opening: PROMISED },
+  'promised-r1': {
+    name: 'promised-r1',
+    ...MAJORITY,
+    witness: false,
+    readmits: 1,
+    opening: PROMISED,
+  },
 }
 
 /** True where nothing acknowledged may be lost. */

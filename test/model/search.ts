@@ -5,11 +5,11 @@
 import type { Message } from '../../strategies/master-slave/messages.js'
 import { nameOfMessage } from './names.js'
 import { DOWN, Queues, UP } from './queues.js'
-import { type Bounds, IDS, NODES, type Subject } from './scope.js'
+import { actionOf, type Bounds, IDS, KINDS, NODES, type Subject } from './scope.js'
 import { settle } from './start.js'
 import { Steps } from './steps.js'
 import { Store } from './store.js'
-import { actionOf, KINDS, link, type Row, rowOf, World } from './world.js'
+import { link, type Row, rowOf, World } from './world.js'
 
 export interface Found {
   readonly states: number
@@ -38,11 +38,16 @@ export function search(subject: Subject, bounds: Bounds): Found {
   const world = new World(steps, queues, bounds)
   const store = new Store()
   const lives = settle(subject, steps)
-  store.add(rowOf(lives.lives, lives.past, bounds), -1, 0)
+  let row = rowOf(lives.lives, lives.past, bounds)
+  store.add(row, -1, 0)
+  for (const action of subject.opening ?? []) {
+    row = take(world, row, action)
+    store.add(row, store.size - 1, action)
+  }
   let broken: { what: string; parent: number; action: number } | undefined
-  let at = 0
-  let depth = 0
-  let levelEnd = 1
+  let at = store.size - 1
+  let depth = at
+  let levelEnd = store.size
   let stoppedBy: Found['stoppedBy'] = ''
   for (; at < store.size && broken === undefined; at++) {
     if (at === levelEnd) {
@@ -72,6 +77,16 @@ export function search(subject: Subject, bounds: Bounds): Found {
     story: broken === undefined ? [] : tell(store, steps, queues, broken.parent, broken.action),
     ms: Math.round(performance.now() - began),
   }
+}
+
+/** The one step that must be possible. */
+function take(world: World, row: Row, action: number): Row {
+  let found: Row | undefined
+  world.successors(row, (taken, next) => {
+    if (taken === action) found = next.slice()
+  })
+  if (found === undefined) throw new Error('the opening cannot be played')
+  return found
 }
 
 function tell(

@@ -4,7 +4,7 @@
  * may happen, so a slow node, a slow link and a late clock need no actions of their own.
  */
 import { DOWN, EMPTY, type Queues, UP } from './queues.js'
-import { type Bounds, NODES } from './scope.js'
+import { actionOf, type Bounds, NODES } from './scope.js'
 import { CRASH, delivery, type Step, type Steps, TICK, WRITE } from './steps.js'
 
 /** Three lives, six links, the past for the laws, and what is left of the bounds. */
@@ -21,13 +21,6 @@ const TICKS = { shift: 9, mask: 255 }
 type Field = typeof WRITES
 
 export type Row = Int32Array
-
-export const KINDS = ['deliver', 'lose', 'tick', 'write', 'crash', 'isolate', 'mend'] as const
-export type Kind = (typeof KINDS)[number]
-
-export function actionOf(kind: Kind, to = 0, from = 0): number {
-  return (KINDS.indexOf(kind) * NODES + to) * NODES + from
-}
 
 export function link(from: number, to: number): number {
   return NODES + from * (NODES - 1) + (to > from ? to - 1 : to)
