@@ -18,6 +18,7 @@ interface Event {
 
 interface Led {
   readonly epoch: Epoch
+  readonly served: boolean
   readonly node: number
   readonly log: readonly number[]
 }
@@ -39,11 +40,14 @@ export interface Verdict {
   readonly broken: string | undefined
 }
 
+/** Of a step that shows nothing. */
+export const NOTHING: Shown = { acked: [], leads: [], broken: undefined, dies: false }
+
 const PLACES = 2 ** 24
 
 export class Laws {
   readonly #subject: Subject
-  readonly #events: Event[] = [{ node: 0, shown: { acked: [], leads: [], broken: undefined } }]
+  readonly #events: Event[] = [{ node: 0, shown: { ...NOTHING } }]
   readonly #eventNumbers = new Map<string, number>()
   readonly #pasts: Past[] = [{ acked: [], led: [] }]
   readonly #pastNumbers = new Map<string, number>([[JSON.stringify([[], []]), 0]])
@@ -55,11 +59,12 @@ export class Laws {
   }
 
   event({ node }: Life, shown: Shown): number {
-    const { acked, broken } = shown
+    const { acked, broken, dies } = shown
     // With P = 1 a node may lead alone and acknowledge nothing: only one that serves is judged.
     const leads = shown.leads.filter(({ serving }) => serving || this.#subject.promises > 1)
-    if (acked.length === 0 && leads.length === 0 && broken === undefined) return 0
-    const event = { node, shown: { acked, leads, broken } }
+    const quiet = acked.length === 0 && leads.length === 0 && !dies
+    if (quiet && broken === undefined) return 0
+    const event = { node, shown: { acked, leads, broken, dies } }
     const name = JSON.stringify(event)
     let number = this.#eventNumbers.get(name)
     if (number === undefined) {
@@ -83,12 +88,15 @@ export class Laws {
 
   #judge(past: Past, { node, shown }: Event): Verdict {
     const acked = [...past.acked]
-    const led = [...past.led]
+    // Who led, never served and died with its memory leads nobody: its epoch is its process's own.
+    const led = past.led.filter(one => !shown.dies || one.node !== node || one.served)
     let { broken } = shown
-    for (const { epoch, log } of shown.leads) {
-      const known = led.find(one => compareEpochs(one.epoch, epoch) === 0)
-      if (known === undefined) led.push({ epoch, node, log })
+    for (const { epoch, serving, log } of shown.leads) {
+      const at = led.findIndex(one => compareEpochs(one.epoch, epoch) === 0)
+      const known = led[at]
+      if (known === undefined) led.push({ epoch, node, log, served: serving })
       else if (known.node !== node) broken = `I1: two masters of ${nameOfEpoch(epoch)}`
+      else if (serving) led[at] = { ...known, served: true }
     }
     for (const one of shown.acked) {
       if (acked.some(other => compareEpochs(other.epoch, one.epoch) > 0))
@@ -97,8 +105,7 @@ export class Laws {
     }
     for (const one of acked) {
       const master = lacks(led, one)
-      if (master !== undefined)
-        broken ??= `I4: node ${master.node} leads ${nameOfEpoch(master.epoch)} without ${tell(one)}`
+      if (master !== undefined) broken ??= `I4: ${tellLed(master)} without ${tell(one)}`
     }
     return { past: this.#keep({ acked, led }), broken }
   }
@@ -130,6 +137,10 @@ function lacks(led: readonly Led[], { epoch, offset, crc }: Acked): Led | undefi
   return led.find(one => compareEpochs(one.epoch, epoch) > 0 && one.log[offset - 1] !== crc)
 }
 
+function tellLed({ epoch, node, served }: Led): string {
+  return `node ${node} leads ${nameOfEpoch(epoch)}${served ? '' : ' (and serves not yet)'}`
+}
+
 function tell({ epoch, offset }: Acked): string {
   return `entry ${offset}, acknowledged in ${nameOfEpoch(epoch)}`
 }
@@ -142,7 +153,7 @@ function judgeLogs(one: Life, other: Life): string | undefined {
     const [mine, theirs] = [one.log.batchAt(at), other.log.batchAt(at)]
     if (mine === undefined || theirs === undefined) continue
     if (compareEpochs(mine.epoch, theirs.epoch) === 0 && mine.crc !== theirs.crc)
-      return `I2: entry ${at} of ${nameOfEpoch(mine.epoch)} differs on nodes ${one.node} and ${other.node}`
+      return `I2: entry ${at} of ${nameOfEpoch(mine.epoch)} on nodes ${one.node}, ${other.node}`
   }
   if (!one.state.commitsLate) return undefined
   const applied = Math.min(one.log.applied, other.log.applied)

@@ -33,6 +33,8 @@ export interface Shown {
   /** Became master, or began to serve as one. */
   readonly leads: { readonly epoch: Epoch; readonly serving: boolean; readonly log: number[] }[]
   broken: string | undefined
+  /** The process before this one was a master or might have been. */
+  dies: boolean
 }
 
 export interface Outcome {
@@ -96,7 +98,7 @@ export class Life {
 
   /** A process of this node that has just begun. */
   begin(): Outcome {
-    const shown: Shown = { acked: [], leads: [], broken: undefined }
+    const shown: Shown = { acked: [], leads: [], broken: undefined, dies: false }
     const sent: Sent[] = []
     this.#take({ kind: 'tick', now: STARTED_AT_MS, wall: 0, lateMs: 0 }, sent, shown)
     this.#take({ kind: 'view', view: 1, members: membersOf(this.subject) }, sent, shown)
@@ -105,12 +107,14 @@ export class Life {
 
   /** The next process of the node: it has the note of a witness, and nothing else. */
   next(): Outcome {
-    return new Life(this.subject, this.node, this.lives + 1, undefined, this.note).begin()
+    const outcome = new Life(this.subject, this.node, this.lives + 1, undefined, this.note).begin()
+    outcome.shown.dies = true
+    return outcome
   }
 
   step(input: Input<Message>): Outcome {
     const life = new Life(this.subject, this.node, this.lives, this, this.note)
-    const shown: Shown = { acked: [], leads: [], broken: undefined }
+    const shown: Shown = { acked: [], leads: [], broken: undefined, dies: false }
     const sent: Sent[] = []
     try {
       life.#take(input, sent, shown)

@@ -110,3 +110,32 @@ export const TIMES_OF_MODEL = {
   ackTimeoutMs: NEVER_MS,
   bootstrapWaitMs: NEVER_MS,
 }
+
+export interface Plan extends Omit<Bounds, 'statesMax' | 'msMax'> {
+  readonly profile: string
+  /** 'small' is searched whole, 'full' is what one would like to. */
+  readonly plan: 'small' | 'full' | 'opening'
+}
+
+const SMALL = { plan: 'small', writes: 1, crashes: 1, splits: 0, ticks: 2, messages: 8 } as const
+const FULL = { plan: 'full', writes: 2, crashes: 2, splits: 1, ticks: 6, messages: 12 } as const
+const OPENING = {
+  plan: 'opening',
+  writes: 1,
+  crashes: 1,
+  splits: 0,
+  ticks: 3,
+  messages: 6,
+} as const
+
+export const PLANS: readonly Plan[] = [
+  { profile: 'ordinal', ...FULL },
+  { profile: 'strict', ...SMALL },
+  { profile: 'strict', ...FULL },
+  { profile: 'majority', ...SMALL },
+  { profile: 'majority', ...FULL },
+  { profile: 'witness', ...SMALL },
+  { profile: 'witness', ...FULL },
+  { profile: 'promised', ...OPENING },
+  { profile: 'promised-r1', ...OPENING },
+]

@@ -22,7 +22,7 @@ export interface Found {
   readonly refused: number
   /** Different lives of single nodes, and different messages. */
   readonly lives: number
-  readonly messages: number
+  readonly messagesMet: number
   readonly broken: string | undefined
   /** How, one line an action. */
   readonly story: readonly string[]
@@ -72,7 +72,7 @@ export function search(subject: Subject, bounds: Bounds): Found {
     stoppedBy,
     refused: world.refused,
     lives: steps.lives.length,
-    messages: steps.messages.length,
+    messagesMet: steps.messages.length,
     broken: broken?.what,
     story: broken === undefined ? [] : tell(store, steps, queues, broken.parent, broken.action),
     ms: Math.round(performance.now() - began),
