@@ -4,14 +4,15 @@
  * ways lead back:
  *
  *   charter   the node whose very process was empty when the history began, has nothing to forget
- *   admit     R of the N - 1 others hold, under the present epoch, all that the master had when the
- *             amnesiac had caught up: so no higher epoch was promised by enough of them, and what
- *             it once acked lies elsewhere
+ *   admit     R of the N - 1 others hold, under the present epoch, an entry made when the amnesiac
+ *             had caught up: so no higher epoch had been promised by enough of them, and what it
+ *             once acked lies elsewhere
  *
- * PROTOCOL 15 asks for a view entry; acks of the master's own epoch prove the same, because every
- * epoch begins with an entry of its own, and nobody has to remember a list.
+ * PROTOCOL 15 asks for a view entry; an empty one proves the same, and nobody has to remember a
+ * list.
  */
 import { compareEpochs } from '../../src/core/epochs.js'
+import { appendNoop, feedWitnesses } from './feed.js'
 import type { Message } from './messages.js'
 import { counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
@@ -34,7 +35,7 @@ export function admitReady(s: GroupState, effects: Sink): void {
   for (const peer of s.peers.values()) {
     if (peer.session === 0 || peer.voter) continue
     if (!peer.witness && !peer.progress?.inSync) continue
-    if (peer.admitFrom === 0) peer.admitFrom = s.next
+    if (peer.admitFrom === 0) beginAdmission(s, effects, peer)
     const own = peer.witness ? peer.admitFrom : (peer.progress?.acked ?? 0)
     if (own < peer.admitFrom) continue
     if (!isChartered(s, peer) && holders(s, peer) < s.quorum.readmits) continue
@@ -43,6 +44,19 @@ export function admitReady(s: GroupState, effects: Sink): void {
     const { epoch, history, lastEpoch, next } = s
     effects.send(peer.id, { type: 'admit', epoch, history, lastEpoch, next })
   }
+}
+
+/**
+ * An ack from before says nothing: its sender may have promised a higher epoch since, together with
+ * the process that this one has replaced, and nobody else remembers that (found by the model). So
+ * the proof is an entry made after this process began.
+ */
+function beginAdmission(s: GroupState, effects: Sink, peer: Peer): void {
+  if (!isChartered(s, peer)) {
+    appendNoop(s, effects)
+    feedWitnesses(s, effects)
+  }
+  peer.admitFrom = s.next
 }
 
 /** Of the others than `newcomer`, this node included, who hold what it had when it caught up. */

@@ -1,6 +1,9 @@
 /** Entries on their way: the newest batch to all who wait for it, the backlog to laggards. */
 import type { Batch, Epoch, Offset } from '../../src/contracts/types.js'
 import { NO_EPOCH } from '../../src/core/epochs.js'
+import { encodeBatch } from '../../src/wire/batch.js'
+import { Writer } from '../../src/wire/bytes.js'
+import { OP, writePlain } from '../../src/wire/command.js'
 import { copyTo, keepForCopy } from './copy.js'
 import type { Message } from './messages.js'
 import { counts } from './quorum.js'
@@ -8,6 +11,17 @@ import type { GroupState, Peer, Sink } from './state.js'
 
 /** Sent to a laggard at once; its ack asks for more. */
 const CATCH_UP_BYTES = 256 * 1_024
+
+/** An entry that changes nothing: whoever acks it acks it under this epoch, and from now on. */
+export function appendNoop(s: GroupState, effects: Sink): void {
+  const out = new Writer(16)
+  writePlain(out, OP.noop, '', '')
+  const bytes = out.copy()
+  const noop = { id: -1, ack: 'none', client: null, seq: 0, bytes, start: 0, end: bytes.length }
+  const batch = encodeBatch(s.epoch, s.next, s.clock.time, s.crc, [noop as never])
+  s.append(effects, batch)
+  replicate(s, effects, batch)
+}
 
 /** One message object for all slaves at that position: it is encoded once. */
 export function replicate(s: GroupState, effects: Sink, batch: Batch): void {

@@ -73,15 +73,17 @@ export function masterSlave(options: MasterSlaveOptions = {}): StrategyFactory<M
   }
 }
 
-class MasterSlave implements ReplicationStrategy<Message> {
+/** Made by masterSlave(). Named for the model check, which steps states that it has copied. */
+export class MasterSlave implements ReplicationStrategy<Message> {
   readonly name = 'master-slave'
   readonly codec = messageCodec()
   readonly keyed = false
   readonly defaultAck
   readonly #s: GroupState
 
-  constructor(env: StrategyEnv, settings: Settings) {
-    this.#s = new GroupState(env, settings)
+  /** `state`: one that goes on from where another stood; it becomes this one's own. */
+  constructor(env: StrategyEnv, settings: Settings, state = new GroupState(env, settings)) {
+    this.#s = state
     this.defaultAck = settings.ack
   }
 

@@ -6,12 +6,10 @@
 import { TIMES } from '../../src/config.js'
 import type { Epoch, Offset, PeerId } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs, isBetterLog, mintEpoch } from '../../src/core/epochs.js'
-import { continuesChain, encodeBatch } from '../../src/wire/batch.js'
-import { Writer } from '../../src/wire/bytes.js'
-import { OP, writePlain } from '../../src/wire/command.js'
+import { continuesChain } from '../../src/wire/batch.js'
 import { Waiting } from './acks.js'
 import { writeCharter } from './admission.js'
-import { feedWitnesses } from './feed.js'
+import { appendNoop, feedWitnesses } from './feed.js'
 import { hasPromiseOfOld, isHandedOver, promiseWaitMs } from './handover.js'
 import { serveIfReady, settle, stepDown } from './master.js'
 import type { Message } from './messages.js'
@@ -232,6 +230,7 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
     peer.admitFrom = 0
   }
   s.epochFirst = s.next
+  // So that the epoch is in the log.
   appendNoop(s, effects)
   feedWitnesses(s, effects)
   settle(s, effects)
@@ -248,16 +247,6 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
   s.announce(effects)
   s.tell(effects)
   serveIfReady(s, effects)
-}
-
-/** Every promotion appends an entry of its own epoch, so that the epoch is in the log. */
-function appendNoop(s: GroupState, effects: Sink): void {
-  const out = new Writer(16)
-  writePlain(out, OP.noop, '', '')
-  const bytes = out.copy()
-  const noop = { id: -1, ack: 'none', client: null, seq: 0, bytes, start: 0, end: bytes.length }
-  const batch = encodeBatch(s.epoch, s.next, s.clock.time, s.crc, [noop as never])
-  s.append(effects, batch)
 }
 
 /** A first history, minted by a node that has no data. */

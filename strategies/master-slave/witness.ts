@@ -23,30 +23,38 @@ const TELL_AGAIN_MS = 500
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
 
+/** All that a witness knows. */
+export class WitnessState {
+  readonly others = new Map<PeerId, Other>()
+  readonly memory: WitnessMemory
+  self: Member
+  now = 0
+  toldAt = 0
+  /** Of reads, as the followed master last said. */
+  round = 0
+  master: PeerId | undefined
+  heardAt = Number.NEGATIVE_INFINITY
+  inTouch = true
+
+  constructor(readonly env: StrategyEnv) {
+    this.self = { id: env.self, ordinal: 255, address: '', witness: true }
+    this.memory = new WitnessMemory(env)
+  }
+}
+
 export class Witness implements ReplicationStrategy<Message> {
   readonly name = 'master-slave'
   readonly codec = messageCodec()
   readonly keyed = false
   readonly defaultAck
-  readonly #env: StrategyEnv
   readonly #settings: Settings
-  readonly #others = new Map<PeerId, Other>()
-  readonly #memory: WitnessMemory
-  #self: Member
-  #now = 0
-  #toldAt = 0
-  /** Of reads, as the followed master last said. */
-  #round = 0
-  #master: PeerId | undefined
-  #heardAt = Number.NEGATIVE_INFINITY
-  #inTouch = true
+  readonly #s: WitnessState
 
-  constructor(env: StrategyEnv, settings: Settings) {
-    this.#env = env
+  /** `state`: one that goes on from where another stood; it becomes this one's own. */
+  constructor(env: StrategyEnv, settings: Settings, state = new WitnessState(env)) {
     this.#settings = settings
     this.defaultAck = settings.ack
-    this.#self = { id: env.self, ordinal: 255, address: '', witness: true }
-    this.#memory = new WitnessMemory(env)
+    this.#s = state
   }
 
   time(): number {
@@ -56,25 +64,26 @@ export class Witness implements ReplicationStrategy<Message> {
   step(input: Input<Message>, effects: Sink): void {
     switch (input.kind) {
       case 'tick':
-        this.#now = input.now
-        if (!this.#memory.voter && this.#now - this.#toldAt >= TELL_AGAIN_MS) this.#tell(effects)
+        this.#s.now = input.now
+        if (!this.#s.memory.voter && this.#s.now - this.#s.toldAt >= TELL_AGAIN_MS)
+          this.#tell(effects)
         return
       case 'view':
         for (const member of input.members)
-          if (member.id === this.#env.self) this.#self = member
-          else this.#others.set(member.id, { ...member, session: 0, heardAt: 0 })
+          if (member.id === this.#s.env.self) this.#s.self = member
+          else this.#s.others.set(member.id, { ...member, session: 0, heardAt: 0 })
         return
       case 'link-up':
         return this.#onLinkUp(effects, input.peer, input.session)
       case 'link-down': {
-        const other = this.#others.get(input.peer)
+        const other = this.#s.others.get(input.peer)
         if (other !== undefined && other.session === input.session) other.session = 0
         return
       }
       case 'message': {
-        const other = this.#others.get(input.peer)
+        const other = this.#s.others.get(input.peer)
         if (other === undefined || other.session !== input.session) return
-        other.heardAt = this.#now
+        other.heardAt = this.#s.now
         return this.#onMessage(effects, other, input.message)
       }
       case 'propose':
@@ -88,7 +97,7 @@ export class Witness implements ReplicationStrategy<Message> {
   }
 
   #onLinkUp(effects: Sink, peer: PeerId, session: Session): void {
-    const other = this.#others.get(peer)
+    const other = this.#s.others.get(peer)
     if (other === undefined) return
     other.session = session
     effects.send(peer, this.#statement())
@@ -101,8 +110,8 @@ export class Witness implements ReplicationStrategy<Message> {
         return
       case 'heartbeat':
         if (!this.#hear(effects, other, m)) return
-        this.#inTouch = m.inTouch
-        this.#round = m.round
+        this.#s.inTouch = m.inTouch
+        this.#s.round = m.round
         return this.#acknowledge(effects, other, m.time)
       case 'header':
         if (this.#hear(effects, other, m)) this.#onHeader(effects, other, m)
@@ -124,20 +133,20 @@ export class Witness implements ReplicationStrategy<Message> {
 
   /** True if `m` comes from the master of the highest epoch promised; fences a lower one. */
   #hear(effects: Sink, other: Other, m: { epoch: Message['epoch']; history?: string }): boolean {
-    const memory = this.#memory
+    const memory = this.#s.memory
     if (m.history !== undefined && !memory.isOf(m.history)) return false
     const order = compareEpochs(m.epoch, memory.promised)
     if (order < 0) {
       const { epoch } = m
-      const master = this.#master ?? ''
+      const master = this.#s.master ?? ''
       effects.send(other.id, { type: 'fenced', epoch, promised: memory.promised, master })
       return false
     }
-    this.#heardAt = this.#now
-    if (order === 0 && this.#master === other.id) return true
-    this.#master = other.id
-    this.#inTouch = true
-    this.#round = 0
+    this.#s.heardAt = this.#s.now
+    if (order === 0 && this.#s.master === other.id) return true
+    this.#s.master = other.id
+    this.#s.inTouch = true
+    this.#s.round = 0
     memory.promise(effects, m.epoch)
     const standing = { role: 'slave', epoch: m.epoch, master: other.id, serving: false } as const
     effects.become(GROUP, standing)
@@ -145,7 +154,7 @@ export class Witness implements ReplicationStrategy<Message> {
   }
 
   #onHeader(effects: Sink, other: Other, m: Of<'header'>): void {
-    const memory = this.#memory
+    const memory = this.#s.memory
     if (!memory.voter) return
     if (isBetterLog(m.lastEpoch, m.next, memory.lastEpoch, memory.next)) memory.note(effects, m)
     this.#acknowledge(effects, other, 0)
@@ -153,33 +162,34 @@ export class Witness implements ReplicationStrategy<Message> {
 
   /** Under the epoch that it follows it holds what it noted of that epoch, nothing older. */
   #acknowledge(effects: Sink, other: Other, echo: number): void {
-    const { promised: epoch, lastEpoch, voter } = this.#memory
+    const { promised: epoch, lastEpoch, voter } = this.#s.memory
     const current = voter && compareEpochs(lastEpoch, epoch) === 0
-    const next = current ? this.#memory.next : 1
-    const marks = { round: this.#round, stamp: this.#now }
+    const next = current ? this.#s.memory.next : 1
+    const marks = { round: this.#s.round, stamp: this.#s.now }
     const ack = { epoch, feed: 0, next, durable: next, echo, ...marks }
     effects.send(other.id, { type: 'append-ack', ...ack })
   }
 
   #onAdmit(effects: Sink, m: Of<'admit'>): void {
-    this.#memory.admit(effects, m)
+    this.#s.memory.admit(effects, m)
     this.#tell(effects)
   }
 
   #tell(effects: Sink): void {
-    this.#toldAt = this.#now
-    for (const other of this.#others.values())
+    this.#s.toldAt = this.#s.now
+    for (const other of this.#s.others.values())
       if (other.session !== 0) effects.send(other.id, this.#statement())
   }
 
   #hears(asker: Other): boolean {
-    if (this.#master === undefined || this.#master === asker.id || !this.#inTouch) return false
-    if (this.#others.get(this.#master)?.session === 0) return false
-    return this.#now - this.#heardAt <= this.#settings.heardWithinMs
+    if (this.#s.master === undefined || this.#s.master === asker.id || !this.#s.inTouch)
+      return false
+    if (this.#s.others.get(this.#s.master)?.session === 0) return false
+    return this.#s.now - this.#s.heardAt <= this.#settings.heardWithinMs
   }
 
   #onPrepare(effects: Sink, other: Other, m: Of<'prepare'>): void {
-    const memory = this.#memory
+    const memory = this.#s.memory
     const { handover } = m
     const given = handover !== undefined && compareEpochs(handover, memory.promised) === 0
     const hears = this.#hears(other) && !given
@@ -189,28 +199,28 @@ export class Witness implements ReplicationStrategy<Message> {
       const { promised } = memory
       return effects.send(other.id, { type: 'refuse', epoch: m.epoch, promised, hears })
     }
-    this.#master = undefined
+    this.#s.master = undefined
     memory.promise(effects, m.epoch)
     effects.send(other.id, { type: 'promise', epoch: m.epoch, ...memory.facts() })
   }
 
   #statement(): Message {
-    const { promised, lastEpoch, next, voter, history, incarnation } = this.#memory
+    const { promised, lastEpoch, next, voter, history, incarnation } = this.#s.memory
     const data = history === '' ? 'empty' : 'ready'
     const facts = { promised, lastEpoch, next, voter, history, incarnation, data } as const
-    return { type: 'state', role: 'slave', epoch: promised, master: this.#master ?? '', ...facts }
+    return { type: 'state', role: 'slave', epoch: promised, master: this.#s.master ?? '', ...facts }
   }
 
   status() {
-    const { promised, history, voter, next } = this.#memory
+    const { promised, history, voter, next } = this.#s.memory
     const { profile } = this.#settings
-    const { id, ordinal, address } = this.#self
+    const { id, ordinal, address } = this.#s.self
     const state = voter ? 'online' : 'learner'
     const self = { id, ordinal, role: 'witness', state, offset: next - 1, lag: 0, address } as const
-    const members = [...this.#others.values()].map(other => ({
+    const members = [...this.#s.others.values()].map(other => ({
       id: other.id,
       ordinal: other.ordinal,
-      role: other.id === this.#master ? ('master' as const) : ('slave' as const),
+      role: other.id === this.#s.master ? ('master' as const) : ('slave' as const),
       state: other.session === 0 ? 'down' : 'online',
       offset: 0,
       lag: 0,
@@ -222,7 +232,7 @@ export class Witness implements ReplicationStrategy<Message> {
       guarantee: 'a witness: votes, holds no data, never leads',
       epoch: promised.number,
       history,
-      master: this.#master,
+      master: this.#s.master,
       self,
       members: [...members, self].sort((a, b) => a.ordinal - b.ordinal),
     }
