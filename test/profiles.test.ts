@@ -246,6 +246,28 @@ describe('two nodes and a witness', () => {
     expect(cluster.master()).toBe(undefined)
   })
 
+  it('agree again once the better log is back, though the witness refuses the other one', () => {
+    const world = new World(2, MAJORITY, true)
+    const { cluster } = world
+    // The stale one must be of lower ordinal: it tries first and puts the other off each time.
+    cluster.crash('a')
+    cluster.run(3_000)
+    cluster.start('a')
+    cluster.run(3_000)
+    expect([world.master.id, world.state('a')]).toEqual(['b', 'online'])
+    cluster.cut('a', 'b')
+    cluster.run(1_500)
+    const first = world.set(world.master, 'k', value)
+    cluster.run(500)
+    expect(world.answers.get(first)).toBe('written')
+    cluster.split(['b'])
+    cluster.run(3_000)
+    expect(cluster.master()).toBeUndefined()
+    cluster.mendAll()
+    expect(cluster.runUntil(() => cluster.master() !== undefined, 4_000)).toBe(true)
+    expect(world.master.version('c', 'k')).toBeGreaterThan(0)
+  })
+
   it('make one master in a split, on the side of the witness', () => {
     const world = new World(2, MAJORITY, true)
     const { cluster } = world

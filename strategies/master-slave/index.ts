@@ -170,7 +170,7 @@ function dispatch(s: GroupState, effects: Sink, peer: Peer, m: Message): void {
     case 'promise':
       return onPromise(s, effects, peer, m)
     case 'refuse':
-      return onRefuse(s, m)
+      return onRefuse(s, effects, peer, m)
     case 'pull':
       return onPull(s, effects, peer, m)
     case 'pull-reply':

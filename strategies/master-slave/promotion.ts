@@ -128,10 +128,16 @@ export function onPromise(s: GroupState, effects: Sink, peer: Peer, m: Of<'promi
   if (candidacy.asked.size === 0) decide(s, effects, candidacy)
 }
 
-export function onRefuse(s: GroupState, m: Of<'refuse'>): void {
+export function onRefuse(s: GroupState, effects: Sink, peer: Peer, m: Of<'refuse'>): void {
   s.see(m.promised)
-  if (s.candidacy === undefined || compareEpochs(m.epoch, s.candidacy.epoch) !== 0) return
-  giveUp(s)
+  const { candidacy } = s
+  if (candidacy === undefined || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
+  const lower = compareEpochs(m.promised, candidacy.epoch) < 0
+  if (!peer.witness || m.hears || !lower) return giveUp(s)
+  // To the witness this log is too old: one vote less. Who holds the better one may have promised,
+  // is put off by that, and would be for ever if this were the end (majority, seed 2104).
+  candidacy.asked.delete(peer.id)
+  if (candidacy.phase === 'prepare' && candidacy.asked.size === 0) decide(s, effects, candidacy)
 }
 
 /** All who can be reached have answered: the best log leads, here or there. */

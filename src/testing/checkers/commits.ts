@@ -3,7 +3,7 @@
  * readers is never replaced. A witness may be one of the W, and only the strategy knows whether.
  */
 import type { Life } from '../life.js'
-import type { LogPoint } from '../lineage.js'
+import { contains, type LogPoint } from '../lineage.js'
 import type { Checker, World } from './checker.js'
 
 /** `copies`: W, voters that must hold an entry; `witnesses`: how many of them hold no log. */
@@ -12,7 +12,9 @@ export function onlyTheHeldIsApplied(world: World, copies: number, witnesses: nu
 
   function isHeld(point: LogPoint): boolean {
     const nodes = new Set<string>()
-    for (const life of world.lives()) if (life.everHeld(point)) nodes.add(life.node)
+    // A copy may have ended just now, unnoticed.
+    for (const life of world.lives())
+      if (contains(life.tip, point) || life.everHeld(point)) nodes.add(life.node)
     return nodes.size + witnesses >= copies
   }
 
