@@ -5,6 +5,7 @@
  * once. Tells the shortest way to every broken law; one line of JSON a search and one with the
  * sums. Exits 1 if a law was broken, or a loss was not found where there must be one.
  */
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Bounds, isSafe, PLANS, SUBJECTS } from './model/scope.js'
 import { type Found, search } from './model/search.js'
@@ -63,4 +64,4 @@ function run(): void {
   process.exitCode = violations === 0 ? 0 : 1
 }
 
-if (process.argv[1]?.endsWith('model.js')) run()
+if (process.argv[1] === fileURLToPath(import.meta.url)) run()

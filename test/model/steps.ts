@@ -108,8 +108,8 @@ export class Steps {
   }
 }
 
-const CLIENT = { id: 'writer of model..', lowest: 1 }
-CLIENT.id = CLIENT.id.slice(0, 16)
+/** 16 bytes, as every window's. */
+const CLIENT = { id: 'the model writes', lowest: 1 }
 
 function write(life: Life, number: number): Input<Message> {
   const out = new Writer(32)
