@@ -1,4 +1,7 @@
-/** `npm run bench -- [throughput | failover | peers | slow-slave | report] [options]`; throughput by itself. */
+/**
+ * `npm run bench -- [throughput | failover | peers | slow-slave | report] [options]`; throughput by
+ * itself.
+ */
 import { main as failover } from './failover.js'
 import { main as peers } from './peers.js'
 import { main as report } from './report.js'

@@ -190,14 +190,14 @@ describe('a slave whose master was fenced after a split', () => {
     const companion = cluster.live().findLast(node => node !== master) as SimulatedNode
     cluster.split([master.id, companion.id])
     cluster.run(9_000 + ms)
-    const leader = cluster.live().find(node => {
+    const winner = cluster.live().find(node => {
       const { role, serving } = node.engine.standing
       return role === 'master' && serving && node !== master
     }) as SimulatedNode
-    const { epoch } = leader.engine.standing
+    const { epoch } = winner.engine.standing
     cluster.mendAll()
     cluster.run(6_000)
-    expect(attack.master.id).toBe(leader.id)
+    expect(attack.master.id).toBe(winner.id)
     expect(attack.master.engine.standing.epoch).toEqual(epoch)
   })
 })

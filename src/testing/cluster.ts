@@ -300,7 +300,8 @@ export class SimulatedCluster implements World {
         const real = ids.filter(id => id >= 0)
         for (const checker of checkers) checker.onPropose?.(life, real)
       },
-      onStepped: () => {},
+      // Its own step may have ended a copy, and others act on what it says of it at once.
+      onStepped: () => this.#refresh(life),
       onEffect: name => this.mix(name.length),
       onPersist: epoch => {
         for (const checker of checkers) checker.onPersist?.(life, epoch)

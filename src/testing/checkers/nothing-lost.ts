@@ -65,7 +65,7 @@ class NothingLost implements AckedWrites {
   onPromotion(life: Life, epoch: Epoch, before: LogPoint): void {
     this.#promotions.push({ life, epoch, point: life.tip })
     for (const write of this.#writes) {
-      // Promised long ago and led late, a lower epoch commits nothing any more (majority, seed 8087).
+      // Promised long ago and led late, a lower epoch commits nothing (majority, seed 8087).
       if (write.entries.some(entry => compareEpochs(epochOf(entry), epoch) > 0)) continue
       if (!isIn(write, before))
         this.#world.fail('I4', `${life} leads ${epochName(epoch)} without ${nameOf(write)}`)
