@@ -278,6 +278,39 @@ describe('two nodes and a witness', () => {
     expect(masters.map(node => node.id)).toEqual(['b'])
   })
 
+  it('are not wedged by a new master that dies as soon as it leads', () => {
+    const world = new World(2, MAJORITY, true)
+    const { cluster } = world
+    const id = world.set(world.master, 'k', value)
+    cluster.run(500)
+    expect(world.answers.get(id)).toBe('written')
+    cluster.network.setFaults({ latencyMsMin: 0.2, latencyMsMax: 0.5 })
+    cluster.node('a').engine.handover('b', 5_000, () => {})
+    const leads = () => cluster.node('b').engine.standing.role === 'master'
+    for (let tenths = 0; !leads() && tenths < 50_000; tenths++) cluster.run(0.1)
+    cluster.crash('b')
+    cluster.run(8_000)
+    expect(world.master.id).toBe('a')
+    expect(world.master.version('c', 'k')).toBeGreaterThan(0)
+  })
+
+  it('with a third node: a stale slave of lower ordinal gives way to the better one', () => {
+    const world = new World(3, MAJORITY, true)
+    const { cluster } = world
+    expect(world.master.id).toBe('a')
+    cluster.split(['b'])
+    cluster.run(2_500)
+    const id = world.set(world.master, 'k', value)
+    cluster.run(500)
+    expect(world.answers.get(id)).toBe('written')
+    cluster.pause('a')
+    cluster.mendAll()
+    cluster.run(500)
+    cluster.crash('a')
+    cluster.run(10_000)
+    expect(world.master.id).toBe('c')
+  })
+
   it('a witness that is killed remembers its vote', () => {
     const world = new World(2, MAJORITY, true)
     const { cluster } = world

@@ -53,6 +53,9 @@ export function feedWitnesses(s: GroupState, effects: Sink): void {
   for (const peer of s.peers.values())
     if (!peer.witness && peer.progress?.inSync && counts(s, peer)) voters++
   if (voters >= s.quorum.copies) return
+  // A slave that answers will hold a new master's first entries as soon; what only this node and a
+  // witness hold would keep that slave from leading if this node died now.
+  if (s.now < s.graceUntil && someAnswers(s)) return
   const { epoch, lastEpoch, next } = s
   for (const peer of s.linked())
     if (peer.witness && peer.headed < next)
@@ -105,4 +108,12 @@ export function takeBack(effects: Sink, peer: Peer, lost: Message): void {
   if (progress.state !== 'copy') return
   progress.entries.unshift(...lost.batches)
   for (const batch of lost.batches) progress.entriesBytes += batch.bytes.length
+}
+
+function someAnswers(s: GroupState): boolean {
+  for (const peer of s.peers.values()) {
+    if (peer.witness || peer.session === 0 || !counts(s, peer)) continue
+    if (s.now - peer.heardAt <= s.settings.heardWithinMs) return true
+  }
+  return false
 }

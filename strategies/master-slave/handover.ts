@@ -162,6 +162,7 @@ function fail(s: GroupState, effects: Sink, handover: Handover, why: string): vo
 export function onHandover(s: GroupState, effects: Sink, peer: Peer, m: Of<'handover'>): void {
   if (!isCurrent(s, effects, peer, m.epoch)) return
   if (s.data !== 'ready' || !s.synced || s.next !== m.next) return
+  if (s.commitsLate && !s.voter) return
   startPromotion(s, effects, { handover: s.epoch })
 }
 

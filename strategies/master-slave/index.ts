@@ -294,6 +294,8 @@ function onLinkDown(
       peer.progress = undefined
     } else if (peer.progress !== undefined) peer.progress.state = 'lost'
     s.candidacy?.asked.delete(input.peer)
+    // Its process may be gone, and with it the memory of its promise.
+    if (s.commitsLate && s.candidacy?.phase === 'prepare') s.candidacy.promises.delete(input.peer)
     s.hunt?.asked.delete(input.peer)
     if (s.master === input.peer) tellLoss(s, effects)
   }

@@ -142,7 +142,6 @@ export function onRefuse(s: GroupState, effects: Sink, peer: Peer, m: Of<'refuse
 
 /** All who can be reached have answered: the best log leads, here or there. */
 function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
-  if (votes(s, candidacy) < s.quorum.promises) return giveUp(s)
   let bestEpoch = s.lastEpoch
   let best: Of<'promise'> | undefined
   for (const [id, promise] of candidacy.promises) {
@@ -154,6 +153,9 @@ function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
     candidacy.bestNext = promise.next
     best = promise
   }
+  // Too few for this log, but perhaps not for a better one.
+  if (votes(s, candidacy) < s.quorum.promises)
+    return best?.voter ? nominate(s, effects, candidacy) : giveUp(s)
   if (best === undefined) return becomeMaster(s, effects, candidacy)
   const common = commonPoint(s.starts, s.next, best.starts, best.next)
   if (common !== s.next) {
@@ -208,7 +210,7 @@ function nominate(s: GroupState, effects: Sink, candidacy: Candidacy): void {
 
 export function onNominate(s: GroupState, effects: Sink, m: Of<'nominate'>): void {
   s.see(m.epoch)
-  if (s.role !== 'slave' || s.data !== 'ready') return
+  if (s.role !== 'slave' || s.data !== 'ready' || (s.commitsLate && !s.voter)) return
   if (compareEpochs(m.epoch, s.promised) !== 0) return
   startPromotion(s, effects)
 }

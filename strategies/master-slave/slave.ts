@@ -107,7 +107,8 @@ function hold(s: GroupState, effects: Sink, data: DataState): void {
 export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'sync-reply'>): void {
   // While a copy is under way a reply is a repeat: half a copy must not become data by it.
   if (!isCurrent(s, effects, peer, m.epoch) || s.copying !== undefined) return
-  if (m.feed <= s.feed) return
+  // One to a sync that was repeated: the heartbeat's feed asks anew, if there is need to.
+  if (m.feed <= s.feed || s.synced) return
   s.heard(0)
   s.feed = m.feed
   if (m.from < s.next && s.commitsLate && m.from >= s.commit) dropSuffix(s, effects, m.from)

@@ -34,7 +34,8 @@ export class WitnessMemory {
   promise(effects: Sink, epoch: Epoch): void {
     if (compareEpochs(epoch, this.promised) <= 0) return
     this.promised = epoch
-    this.#save(effects)
+    // Without a vote nothing hangs on it, and a note would make the next process an old one.
+    if (this.voter) this.#save(effects)
   }
 
   /** The log goes up to `m.next`; said by its master. */
