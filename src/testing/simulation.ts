@@ -19,6 +19,7 @@ import { failovers } from './checkers/failovers.js'
 import { givenEpochsStayOver } from './checkers/handovers.js'
 import { callsAreLinearizable, keepsRecords, promisesOrder } from './checkers/linearizable.js'
 import { losersAreMerged } from './checkers/merges.js'
+import { expiriesSpareTheNewer } from './checkers/newer-records.js'
 import { nothingIsLost } from './checkers/nothing-lost.js'
 import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
@@ -102,6 +103,7 @@ export function addCheckers(
     ...(options.profile === 'ordinal' ? [merges] : []),
     clusterTimeIsHonest(cluster),
     nothingExpiresEarly(cluster),
+    expiriesSpareTheNewer(cluster),
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes), env.ack, options.witness),
     everyProposalEnds(cluster, env.ackTimeoutMs),
     givenEpochsStayOver(cluster),

@@ -135,13 +135,15 @@ function drawLate(
   }
 }
 
-/** In every fifth seed of majority whose faults may depose a master; from a stream of its own. */
+/** In every fifth seed of majority whose faults may depose a master; from a stream of its own. A
+ *  short backlog would have voters copied, and a copy cut short is one more memory lost. */
 function drawRelapses(options: SimulationOptions): void {
   const random = seededRandom(options.seed ^ 0x7e1a)
   if (!random.chance(0.2) || !maySuffer(options)) return
+  if (options.nodes < 2 || options.nodes > 3) return
   const hint = random.pick([options.faults.hint, 20])
-  if (options.nodes > 1)
-    options.faults = { ...options.faults, relapse: 0.1, restart: 1, heal: 0, hint }
+  options.faults = { ...options.faults, relapse: 0.1, restart: 1, heal: 0, hint }
+  options.backlogEntriesMax = LIMITS.backlogEntriesMax
 }
 
 /** False where the style promises that calls succeed, that nobody is deposed, or one fault only. */

@@ -12,7 +12,8 @@ export const LATE: readonly Mutant[] = [
         `${STRATEGY}/slave.ts`,
         "if (s.master === undefined || s.role !== 'slave') return\n  s.synced = false",
         "if (s.master === undefined || s.role !== 'slave') return\n" +
-          '  if (s.commitsLate && s.next > s.commit) s.truncate(effects, s.commit)\n  s.synced = false',
+          '  if (s.commitsLate && s.next > s.commit) s.truncate(effects, s.commit)\n' +
+          '  s.synced = false',
       ],
     ],
     undefined,
@@ -122,7 +123,7 @@ export const LATE: readonly Mutant[] = [
         'page.stamp(at, this.#version, page.changed(at))',
       ],
     ],
-    undefined,
+    'stalls',
     'strict',
   ),
   mutant('24', 'a closed window is opened anew for a retry', 'a retry has a second effect', [
@@ -156,14 +157,21 @@ export const LATE: readonly Mutant[] = [
       ],
       ['src/store/apply.ts', 'if (flags !== 0) {', 'if (flags < 0) {'],
     ],
-    undefined,
+    'calm',
     'majority',
   ),
   mutant(
     '28',
-    'a linearizable read without the round of a majority',
+    'an out-of-touch master goes on answering, and no round is asked for',
     'a deposed master answers from its past',
-    [[`${STRATEGY}/reads.ts`, 'if (echoed < s.quorum.promises) return', 'if (echoed < 0) return']],
+    [
+      [`${STRATEGY}/reads.ts`, 'if (echoed < s.quorum.promises) return', 'if (echoed < 0) return'],
+      [
+        `${STRATEGY}/master.ts`,
+        'const inTouch = !s.commitsLate || countersHeard(s, TOUCH_MS) + 1 >= s.quorum.promises',
+        'const inTouch = countersHeard(s, TOUCH_MS) >= 0',
+      ],
+    ],
     undefined,
     'majority',
   ),
@@ -225,7 +233,7 @@ export const LATE: readonly Mutant[] = [
         "profile === 'strict' ? Math.max(1, voters - 1) : 1",
       ],
     ],
-    undefined,
+    'calm',
     'strict',
   ),
   mutant(
@@ -308,8 +316,8 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/reads.ts`,
-        'reads.coming = m.stamp < 0 || m.stamp > s.now ? undefined : { at: m.stamp, next: m.commit, epoch }',
-        'reads.coming = { at: s.now, next: m.commit, epoch }',
+        'm.stamp < 0 || m.stamp > s.now ? undefined : { at: m.stamp, next',
+        '{ at: s.now, next',
       ],
     ],
   ),

@@ -66,8 +66,8 @@ export function plant(root: string, mutant: Mutant): string {
   return folder
 }
 
-/** Runs at most `seedsMax` seeds of `seconds` virtual seconds against it; all styles, or one; in the
- *  mutant's profile, or all of them. */
+/** Runs at most `seedsMax` seeds of `seconds` virtual seconds against it; all styles, or one; in
+ *  the mutant's profile, or in all. */
 export async function hunt(
   mutant: Mutant,
   seedsMax: number,

@@ -5,13 +5,9 @@
 
 import { Reader } from '../../wire/bytes.js'
 import { FLAG, OP, readMerged } from '../../wire/command.js'
-import type { Life } from '../life.js'
-import { contains, type LogPoint } from '../lineage.js'
+import type { LogPoint } from '../lineage.js'
 import type { Call } from '../simulated-client.js'
 import type { Checker, World } from './checker.js'
-
-/** Of each key: more are not under way at once. */
-const DONE_KEPT = 100
 
 /** The life of records in `cache`, ms; 0 for ever. */
 export function lifeMsOf(cache: string): number {
@@ -66,42 +62,8 @@ export function nothingExpiresEarly(world: World): Checker {
       )
   }
 
-  /** Sets and touches that were done, by cache and key. */
-  const done = new Map<string, { point: LogPoint; offset: number }[]>()
-
-  /** An expiry that is carried out ends what it was proposed for, and nothing that came after. */
-  function checkDone(life: Life, offset: number): void {
-    let point: LogPoint | undefined = life.tip
-    while (point?.batch !== undefined && point.batch.first > offset) point = point.parent
-    const entry = point?.batch && point.entries[offset - point.batch.first]
-    if (point?.batch === undefined || entry === undefined) return
-    reader.open(point.batch.bytes, entry.start, entry.end)
-    const op = reader.u8()
-    if (op !== OP.set && op !== OP.touch && op !== OP.expire) return
-    reader.u8()
-    const cache = reader.text8()
-    if (lifeMsOf(cache) === 0) return
-    const name = `${cache}/${reader.text16()}`
-    const list = done.get(name) ?? []
-    if (op !== OP.expire) {
-      // A retry is answered and changes nothing.
-      const { client, seq } = entry
-      if (client === null || world.lineage.entriesOf(client.id, seq).length > 1) return
-      if (!list.some(one => one.point === point && one.offset === offset))
-        done.set(name, [...list.slice(-DONE_KEPT), { point, offset }])
-      return
-    }
-    const changed = reader.f64()
-    for (const one of list)
-      if (one.offset > changed && one.offset < offset && contains(point, one.point))
-        world.fail('I13', `entry ${offset} expired ${name}, which ${one.offset} had changed since`)
-  }
-
   return {
     name: 'nothing expires early',
-    onResult(life, offset, outcome) {
-      if (outcome === 'ok' && !life.copying) checkDone(life, offset)
-    },
     onAppend(life) {
       const point = life.tip
       if (checked.has(point)) return
