@@ -411,7 +411,10 @@ export class SimulatedClient implements TransportHandler {
         if (outcome === 'ok') this.#windowOpen = true
         else if (!this.#dead) this.#o.clock.after(RETRY_MS, () => this.#openWindow())
       }
-      if (outcome === 'ok' && this.#o.random.next() < (this.#o.repeatChance ?? 0)) {
+      // Never an opening: said again after its window was closed it would make it anew, and no client
+      // does that half an hour later (seed 20107).
+      const repeats = outcome === 'ok' && call.kind !== 'open'
+      if (repeats && this.#o.random.next() < (this.#o.repeatChance ?? 0)) {
         const delayMs = this.#o.random.next() * 1_500
         this.#o.clock.after(delayMs, () => this.#repeat(call))
       } else this.#unanswered.delete(call.seq)
