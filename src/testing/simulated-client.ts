@@ -411,8 +411,8 @@ export class SimulatedClient implements TransportHandler {
         if (outcome === 'ok') this.#windowOpen = true
         else if (!this.#dead) this.#o.clock.after(RETRY_MS, () => this.#openWindow())
       }
-      // Never an opening: said again after its window was closed it would make it anew, and no client
-      // does that half an hour later (seed 20107).
+      // Never an opening: said again after its window was closed it would make it anew, and no
+      // client does that half an hour later (seed 20107).
       const repeats = outcome === 'ok' && call.kind !== 'open'
       if (repeats && this.#o.random.next() < (this.#o.repeatChance ?? 0)) {
         const delayMs = this.#o.random.next() * 1_500
