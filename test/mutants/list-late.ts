@@ -64,8 +64,8 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/witness-memory.ts`,
-        'this.promised = epoch\n    this.#save(effects)',
-        'this.promised = epoch\n    if (epoch.number < 0) this.#save(effects)',
+        'if (this.voter) this.#save(effects)',
+        'if (epoch.number < 0) this.#save(effects)',
       ],
     ],
     undefined,
