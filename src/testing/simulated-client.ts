@@ -420,9 +420,9 @@ export class SimulatedClient implements TransportHandler {
   }
 
   #repeat(call: Call): void {
+    if (this.#dead || call.window !== this.#window) return
     // An `open` that comes again once its window was closed would make old retries new (strict, 59).
-    if (this.#dead || call.window !== this.#window || call.kind === 'open') return
-    this.#send([call], true)
+    if (call.kind !== 'open') this.#send([call], true)
     this.#unanswered.delete(call.seq)
   }
 }
