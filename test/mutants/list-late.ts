@@ -176,25 +176,6 @@ export const LATE: readonly Mutant[] = [
     'majority',
   ),
   mutant(
-    '29',
-    'a linearizable read before the entry of the own epoch commits',
-    'a new master does not know yet what its predecessor acknowledged',
-    [
-      [
-        `${STRATEGY}/reads.ts`,
-        'if (!ownEpochCommitted(s)) return',
-        'if (!ownEpochCommitted(s) && s.commit < 1) return',
-      ],
-      [
-        `${STRATEGY}/master.ts`,
-        'const serving = settled && s.doubtAt === 0 && inTouch && ownEpochCommitted(s)',
-        'const serving = s.doubtAt === 0 && inTouch && (settled || s.commit > 0)',
-      ],
-    ],
-    undefined,
-    'majority',
-  ),
-  mutant(
     '43',
     'one copy too few commits',
     'a majority that promises need not hold what was acknowledged',
