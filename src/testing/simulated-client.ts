@@ -412,7 +412,7 @@ export class SimulatedClient implements TransportHandler {
         else if (!this.#dead) this.#o.clock.after(RETRY_MS, () => this.#openWindow())
       }
       // Never an opening: said again after its window was closed it would make it anew, and no
-      // client does that half an hour later (seed 20107).
+      // client does that half an hour later (seed 20107; strict, 59).
       const repeats = outcome === 'ok' && call.kind !== 'open'
       if (repeats && this.#o.random.next() < (this.#o.repeatChance ?? 0)) {
         const delayMs = this.#o.random.next() * 1_500
@@ -424,8 +424,7 @@ export class SimulatedClient implements TransportHandler {
 
   #repeat(call: Call): void {
     if (this.#dead || call.window !== this.#window) return
-    // An `open` that comes again once its window was closed would make old retries new (strict, 59).
-    if (call.kind !== 'open') this.#send([call], true)
+    this.#send([call], true)
     this.#unanswered.delete(call.seq)
   }
 }

@@ -3,10 +3,10 @@
  * (38 and 39, from 41 on). Numbers are those of the design's table. Not here, because something
  * else stands behind the line: 2 (an ack of an older epoch names a feed, or a witness's header,
  * that the new epoch has left behind), and 28 by itself (a master that hears no majority answers
- * nobody after 800 ms, and nobody suspects it so early: both are taken away). 29 was planted and not found in 300 seeds: who
- * echoes a round has synced, and his next ack, some ms later, commits the entry. Not here, because
- * there is no such line: 20 (the walk goes by slots and never asks lru-cache), 30 and 33 to 37
- * (near cache, disk, partitions).
+ * nobody after 800 ms, and nobody suspects it so early: both are taken away). 29 was planted and
+ * not found in 300 seeds: who echoes a round has synced, and his next ack, some ms later, commits
+ * the entry. Not here, because there is no such line: 20 (the walk goes by slots and never asks
+ * lru-cache), 30 and 33 to 37 (near cache, disk, partitions).
  */
 import { LATE } from './list-late.js'
 import { ORDINAL } from './list-ordinal.js'
