@@ -30,7 +30,8 @@ it('reach every slave without a link that ends, 16 at a time', async () => {
     }
   }
   await Promise.all(Array.from({ length: 16 }, write))
-  expect(lines).toEqual([])
+  // On a starved machine 16 MB may lag for 2 s, and that is said; but no link ends by it.
+  expect(lines.filter(line => !line.startsWith('in-sync '))).toEqual([])
   for (const node of nodes) expect((await node.cache('blobs').size()) > 0).toBe(true)
   await Promise.all(nodes.map(node => node.close()))
 }, 60_000)
