@@ -335,6 +335,7 @@ export class SimulatedCluster implements World {
       onReset: (at, crc) => {
         this.#shrink(life, this.lineage.find(at, crc), `${at}`)
         life.copying = at > 1
+        life.copiedHistory = this.node(life.node).status().history
       },
       onResult: (offset, outcome, version) => {
         for (const checker of checkers) checker.onResult?.(life, offset, outcome, version)
@@ -361,6 +362,10 @@ export class SimulatedCluster implements World {
 
   /** A copy that is complete counts from now on. */
   #refresh(life: Life): void {
-    if (life.copying && this.node(life.node).status().self.state !== 'copying') life.copying = false
+    if (!life.copying) return
+    // One that gives half a copy up says so, and may begin a history of its own, before its log is
+    // cut (ordinal, seeds 150 and 459).
+    const { self, history } = this.node(life.node).status()
+    if (self.state !== 'copying' && history === life.copiedHistory) life.copying = false
   }
 }

@@ -12,6 +12,8 @@ export class Life {
   tip: LogPoint
   /** A full copy is under way: what the log seems to hold is not there yet. */
   copying = false
+  /** The history that it is, or was last, a full copy of. */
+  copiedHistory = ''
   standing: Standing | undefined
   /** The epoch it leads, from `become` until it steps down. */
   leads: Epoch | undefined

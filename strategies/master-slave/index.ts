@@ -210,6 +210,10 @@ function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; late
   s.wall = t.wall
   while (s.late.length > 0 && t.now - s.late[0][0] > LATE_KEPT_MS) s.late.shift()
   if (t.lateMs >= 1) s.late.push([t.now, t.lateMs])
+  // What came while this process was held up is read after this turn: nobody was silent for it. Two
+  // stalls of 500 ms in a row looked like a master without slaves (ordinal, seed 301).
+  if (t.lateMs >= s.settings.heartbeatMs && !jumped)
+    for (const peer of s.peers.values()) peer.heardAt = Math.min(t.now, peer.heardAt + t.lateMs)
   s.clock.pass(t.now, s.role === 'master' ? t.wall : undefined)
   if (s.view === 0) return
   if (s.role === 'master') {
