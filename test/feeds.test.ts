@@ -1,94 +1,24 @@
 /**
- * The master's books about one slave, input by input: which acks count. No cluster: only here the
- * order of two messages can be chosen.
+ * The master's books about its slaves, input by input: which acks count, and for what. No cluster:
+ * only here the order of two messages can be chosen.
  */
 import { describe, expect, it } from 'vitest'
-import type { Effects, Input } from '../src/contracts/strategy.js'
-import type { Batch, Receipt } from '../src/contracts/types.js'
-import { seededRandom } from '../src/core/prng.js'
-import { MemoryLog } from '../src/store/memory-log.js'
-import { Writer } from '../src/wire/bytes.js'
-import { OP, writePlain } from '../src/wire/command.js'
-import { type MasterSlaveMessage, masterSlave } from '../strategies/master-slave/index.js'
+import { NO_EPOCH } from '../src/core/epochs.js'
+import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
+import { Alone } from './harness/alone.js'
 
-type Message = MasterSlaveMessage
-type Sync = Extract<Message, { type: 'sync' }>
-
-const MEMBERS = ['a', 'b'].map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
-
-/** Node a of two; b is played by the test. */
-class Alone {
-  readonly log = new MemoryLog()
-  readonly sent: Message[] = []
-  readonly receipts: Receipt[] = []
-  readonly #strategy = masterSlave({ bootstrapWaitMs: 0 })({
-    self: 'a',
-    incarnation: 'a'.repeat(16),
-    random: seededRandom(1),
-    frameBytesMax: 16 * 2 ** 20,
-    durability: 'memory',
-    members: MEMBERS,
-    log: () => this.log,
-  })
-  readonly #effects: Effects<Message>
-  #now = 1_000
-
-  constructor() {
-    const acts: Partial<Effects<Message>> = {
-      append: (_group, batch: Batch) => this.log.append(batch),
-      commit: (_group, next) => this.log.markApplied(next),
-      send: (_peer, message) => void this.sent.push(message),
-      settle: (_id, receipt) => void this.receipts.push(receipt),
-    }
-    this.#effects = new Proxy(acts as Effects<Message>, {
-      get: (target, name) => Reflect.get(target, name) ?? (() => {}),
-    })
-    this.step({ kind: 'view', view: 1, members: MEMBERS })
-    this.tick(1)
-    this.step({ kind: 'link-up', peer: 'b', session: 1 })
-    this.tick(500)
-  }
-
-  step(input: Input<Message>): void {
-    this.#strategy.step(input, this.#effects)
-  }
-
-  tick(ms: number): void {
-    this.#now += ms
-    this.step({ kind: 'tick', now: this.#now, wall: 1.7e12 + this.#now, lateMs: 0 })
-  }
-
-  hear(message: Message): void {
-    this.step({ kind: 'message', peer: 'b', session: 1, message })
-  }
-
-  last<T extends Message['type']>(type: T): Extract<Message, { type: T }> {
-    const message = this.sent.findLast(one => one.type === type)
-    if (message === undefined) throw new Error(`no ${type} was sent`)
-    return message as Extract<Message, { type: T }>
-  }
-
-  write(): void {
-    const out = new Writer(16)
-    writePlain(out, OP.noop, '', '')
-    const bytes = out.copy()
-    const client = { id: 'w'.repeat(16), lowest: 1 }
-    const command = { bytes, start: 0, end: bytes.length }
-    this.step({
-      kind: 'propose',
-      proposals: [{ id: 1, ack: 'slaves:1', client, seq: 1, ...command }],
-    })
-  }
-}
+type Of<T extends MasterSlaveMessage['type']> = Extract<MasterSlaveMessage, { type: T }>
 
 describe('an ack', () => {
   // Seed 1784: the slave had acked one copy and was about to drop its data for the next, which the
   // master had sent already; the ack was counted, and the receipt claimed a copy that went away.
   it('of an earlier feeding does not count, one of the present feeding does', () => {
-    const node = new Alone()
+    const node = new Alone({ self: 'a', ids: ['a', 'b'], options: { bootstrapWaitMs: 0 } })
+    node.link('b')
+    node.tick(500)
     const { epoch } = node.last('heartbeat')
     const facts = { history: '', starts: [], lastEpoch: epoch, next: 1, commit: 1, voter: false }
-    const sync: Sync = { type: 'sync', epoch, distrust: false, data: 'empty', ...facts }
+    const sync: Of<'sync'> = { type: 'sync', epoch, distrust: false, data: 'empty', ...facts }
     node.hear(sync)
     const first = node.last('sync-reply').feed
     node.write()
@@ -105,5 +35,69 @@ describe('an ack', () => {
     expect(node.receipts).toEqual([])
     node.hear({ ...ack, feed: second })
     expect(node.receipts.map(receipt => receipt.copies)).toEqual([2])
+  })
+})
+
+describe('a master that was stopped', () => {
+  const EMPTY = { data: 'empty', voter: false, history: '', lastEpoch: NO_EPOCH, next: 1 } as const
+  const NOBODY = { role: 'slave', promised: NO_EPOCH, epoch: NO_EPOCH, master: '' } as const
+  const state = (incarnation: string): Of<'state'> => ({
+    ...{ type: 'state', incarnation: incarnation.repeat(16), ...NOBODY, ...EMPTY },
+  })
+
+  /** Node a of `ids`, profile majority, in doubt; `voters` follow it, and e has no memory. */
+  function doubting(ids: string[], voters: string[]) {
+    const node = new Alone({ self: 'a', ids, options: { profile: 'majority' } })
+    for (const id of ids.slice(1)) {
+      node.link(id)
+      node.hear(state(id), id)
+    }
+    node.tick(500)
+    node.tick(100)
+    const { epoch, time } = node.last('heartbeat')
+    const about = { epoch, distrust: false, starts: [], commit: 1 }
+    const sync: Of<'sync'> = { type: 'sync', ...about, ...EMPTY }
+    const ack = (id: string, echo: number, session = 1) => {
+      const { next } = node.log
+      const marks = { feed: feeds.get(id) ?? 0, echo, round: 0, stamp: -1 }
+      node.hear({ type: 'append-ack', epoch, next, durable: next, ...marks }, id, session)
+    }
+    const feeds = new Map<string, number>()
+    for (const id of voters) {
+      node.hear(sync, id)
+      const { feed, history, voter } = node.last('sync-reply')
+      expect(voter).toBe(true)
+      feeds.set(id, feed)
+      node.hear({ ...state(id), data: 'ready', voter, history }, id)
+      ack(id, time)
+    }
+    node.step({ kind: 'link-down', peer: 'e', session: 1, loss: 'reset' })
+    node.link('e', 2)
+    node.hear(state('f'), 'e', 2)
+    node.hear(sync, 'e', 2)
+    feeds.set('e', node.last('sync-reply').feed)
+    expect(node.serves).toBe(true)
+    node.tick(5_000)
+    // Said before it was stopped, read now: they are heard, and prove nothing.
+    for (const id of voters) ack(id, time)
+    expect(node.serves).toBe(false)
+    return { node, ack, now: node.last('heartbeat').time }
+  }
+
+  it('serves again once a voter answers, whatever one without memory answers', () => {
+    const { node, ack, now } = doubting(['a', 'b', 'e'], ['b'])
+    ack('e', now, 2)
+    expect(node.serves).toBe(false)
+    ack('b', now)
+    expect(node.serves).toBe(true)
+  })
+
+  it('of five needs two of them: one voter need not know who leads by now', () => {
+    const { node, ack, now } = doubting(['a', 'b', 'c', 'd', 'e'], ['b', 'c', 'd'])
+    ack('b', now)
+    ack('b', now)
+    expect(node.serves).toBe(false)
+    ack('d', now)
+    expect(node.serves).toBe(true)
   })
 })

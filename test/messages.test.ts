@@ -50,6 +50,11 @@ const facts = {
 
 const handedOver = { type: 'prepare', epoch, ...facts, handover: older } as never
 
+const chartered = {
+  ...{ type: 'sync-reply', epoch, feed: 3, history: facts.history, from: 7, next: 8 },
+  ...{ voter: true, charter: [['c', older.incarnation]] },
+} as never
+
 const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage, { type: T }> } = {
   append: {
     type: 'append',
@@ -144,6 +149,7 @@ const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage,
     slice: Buffer.from('slice'),
   },
   'copy-end': { type: 'copy-end', epoch, copy: 2, slices: 1, next: 8 },
+  forgotten: { type: 'forgotten', epoch, lastEpoch: older, next: 8 },
   fenced: { type: 'fenced', epoch: older, promised: epoch, master: 'b' },
   handover: { type: 'handover', epoch, next: 8 },
 }
@@ -171,6 +177,16 @@ describe('messages between nodes', () => {
     const bytes = Buffer.from(codec.encode(handedOver))
     expect(codec.decode(bytes)).toEqual(handedOver)
     expect(codec.decode(expectGolden('master-slave-prepare-handover', bytes))).toEqual(handedOver)
+  })
+
+  it('a sync-reply names those who may vote and were not told', () => {
+    const bytes = Buffer.from(codec.encode(chartered))
+    expect(codec.decode(bytes)).toEqual(chartered)
+    expect(codec.decode(expectGolden('master-slave-sync-reply-charter', bytes))).toEqual(chartered)
+    for (const charter of ['c', ['c'], [['c']], [[1, older.incarnation]], [['c', 'x']]]) {
+      const wrong = Buffer.from(codec.encode(Object.assign({}, chartered, { charter })))
+      expect(codeOf(() => codec.decode(wrong))).toBe('PROTOCOL_ERROR')
+    }
   })
 
   it.each(Object.entries(messages))('%s cut anywhere is a PROTOCOL_ERROR', (_, message) => {

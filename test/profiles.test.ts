@@ -7,30 +7,10 @@ import { describe, expect, it } from 'vitest'
 import type { Member } from '../src/contracts/types.js'
 import { seededRandom } from '../src/core/prng.js'
 import { SimulatedCluster } from '../src/testing/cluster.js'
-import type { SimulatedNode } from '../src/testing/simulated-node.js'
 import { type MasterSlaveOptions, masterSlave } from '../strategies/master-slave/index.js'
-import { Asker } from './harness/asker.js'
-
-class World extends Asker {
-  constructor(nodes: number, options: MasterSlaveOptions, witness = false) {
-    const strategy = masterSlave(options) as never
-    super(new SimulatedCluster({ nodes, random: seededRandom(1), strategy, witness }))
-    this.cluster.startAll()
-    this.cluster.run(3_000)
-  }
-
-  others(): SimulatedNode[] {
-    const { master } = this
-    return this.cluster.live().filter(node => node !== master && !node.member.witness)
-  }
-
-  state(id: string): string {
-    return this.cluster.node(id).status().self.state
-  }
-}
+import { MAJORITY, World } from './harness/profile-world.js'
 
 const value = Buffer.from('v')
-const MAJORITY: MasterSlaveOptions = { profile: 'majority' }
 
 describe('profile majority', () => {
   it('acknowledges with one of three dead, refuses at once with two', () => {

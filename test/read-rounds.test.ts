@@ -137,6 +137,8 @@ function peerOf(id: string, ordinal: number): Peer {
     witness: false,
     headed: 0,
     admitFrom: 0,
+    stated: undefined,
+    echo: 0,
     admitSentAt: 0,
   }
 }

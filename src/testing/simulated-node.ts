@@ -62,8 +62,8 @@ export class SimulatedNode implements LiveNode {
   readonly #env: NodeEnv
   readonly #clockOptions: NodeClockOptions
   #wallJumpedMs = 0
-  /** What a witness has on disk. */
-  #note: Uint8Array | undefined
+  /** What a witness has on disk; whoever changes it while no process runs, plays with its file. */
+  note: Uint8Array | undefined
   #gate = new Gate()
   #clock: NodeClock | undefined
   #log!: MemoryLog
@@ -139,9 +139,9 @@ export class SimulatedNode implements LiveNode {
       caches,
       autoCaches: true,
       notes: {
-        last: this.#note,
+        last: this.note,
         save: note => {
-          this.#note = note
+          this.note = note
         },
       },
       onMerge,

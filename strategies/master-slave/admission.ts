@@ -3,7 +3,8 @@
  * neither votes, nor counts, nor leads, because it has forgotten what it acked and promised. Two
  * ways lead back:
  *
- *   charter   the node whose very process was empty when the history began, has nothing to forget
+ *   charter   the node whose very process was empty when the history began, has nothing to forget;
+ *             whoever is fed learns who those are, so that no single process holds that alone
  *   admit     R of the N - 1 others hold, under the present epoch, an entry made when the amnesiac
  *             had caught up: so no higher epoch had been promised by enough of them, and what it
  *             once acked lies elsewhere
@@ -13,7 +14,7 @@
  */
 import { compareEpochs } from '../../src/core/epochs.js'
 import { appendNoop, feedWitnesses } from './feed.js'
-import type { Message } from './messages.js'
+import type { Charter, Message } from './messages.js'
 import { counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
 
@@ -25,8 +26,26 @@ export function writeCharter(s: GroupState): void {
     if (peer.said?.data === 'empty' && !peer.voter) s.charter.set(peer.id, peer.said.incarnation)
 }
 
+/**
+ * True if the process of `peer` was empty when the history began. While it is still empty it has
+ * acked nothing and has kept what it promised, so its promise counts like that of an empty log;
+ * the process that replaces it has another incarnation.
+ */
 export function isChartered(s: GroupState, peer: Peer): boolean {
   return peer.said !== undefined && s.charter.get(peer.id) === peer.said.incarnation
+}
+
+/** For a sync-reply: those who may vote and, as far as is known, have not been told. */
+export function charterFor(s: GroupState, to: Peer): { charter?: Charter } {
+  if (!s.commitsLate) return {}
+  const untold = [...s.charter].filter(([id]) => id !== to.id && !s.peers.get(id)?.voter)
+  return untold.length === 0 ? {} : { charter: untold }
+}
+
+/** Before the history of `m` is taken up. */
+export function learnCharter(s: GroupState, m: { history: string; charter?: Charter }): void {
+  if (s.history !== m.history) s.charter.clear()
+  for (const [id, incarnation] of m.charter ?? []) s.charter.set(id, incarnation)
 }
 
 /** The master's, after acks and with each heartbeat: readmits whoever may vote by now. */

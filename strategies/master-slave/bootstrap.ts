@@ -19,6 +19,8 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
   }
   if (s.master !== undefined) return
   if (s.now - s.toldAt >= TELL_AGAIN_MS) s.tell(effects)
+  // It remembers what it promised and acked: it waits for who holds that, and votes (owed.ts).
+  if (s.commitsLate && s.voter) return
   const waited = s.now - Math.max(s.startedAt, s.orphanAt)
   const patient = waited < s.settings.bootstrapWaitMs
   if (patient) {
@@ -45,6 +47,7 @@ function dropHalfCopy(s: GroupState, effects: Sink): void {
   effects.report('divergence', { entries: s.next - 1, history: s.history, into: '', master: '' })
   s.rebase(effects, 1, [], { epoch: undefined, crc: 0 }, new Uint8Array(0))
   s.copying = undefined
+  s.charter.clear()
   s.history = ''
   s.data = 'empty'
   s.voter = false

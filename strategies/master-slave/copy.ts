@@ -7,7 +7,7 @@ import { LIMITS } from '../../src/config.js'
 import type { Input } from '../../src/contracts/strategy.js'
 import type { Batch, Offset } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
-import { isChartered } from './admission.js'
+import { charterFor, isChartered } from './admission.js'
 import { appendOf, catchUp } from './feed.js'
 import { mergeFirst } from './merge.js'
 import type { Message } from './messages.js'
@@ -49,7 +49,7 @@ export function onSync(
     const { epoch, history, next } = s
     const voter = m.voter || isChartered(s, peer)
     const reply = { epoch, feed, history, from: common, next, voter }
-    effects.send(peer.id, { type: 'sync-reply', ...reply })
+    effects.send(peer.id, { type: 'sync-reply', ...reply, ...charterFor(s, peer) })
     catchUp(s, effects, peer)
     return
   }

@@ -49,6 +49,7 @@ import {
   requestSync,
 } from './slave.js'
 import { GroupState, type Peer, type Sink } from './state.js'
+import { hasForgotten } from './stated.js'
 import { statusOf } from './status.js'
 import { onHint, onProbe, onProbeReply, tellLoss, watchMaster } from './suspicion.js'
 import { Witness } from './witness.js'
@@ -194,6 +195,7 @@ function dispatch(s: GroupState, effects: Sink, peer: Peer, m: Message): void {
     case 'admit':
       return onAdmit(s, effects, peer, m)
     case 'header':
+    case 'forgotten':
       return // for witnesses
     case 'fenced':
       return onFenced(s, effects, peer, m)
@@ -258,6 +260,8 @@ function onView(s: GroupState, view: number, members: readonly Member[]): void {
       copiesFailed: 0,
       witness: member.witness === true,
       headed: 0,
+      stated: undefined,
+      echo: 0,
       admitFrom: 0,
       admitSentAt: Number.NEGATIVE_INFINITY,
     })
@@ -335,7 +339,7 @@ function onState(
   m: Extract<Message, { type: 'state' }>,
 ): void {
   peer.said = m
-  peer.voter = m.voter
+  peer.voter = m.voter && !hasForgotten(s, effects, peer, m)
   s.see(m.promised)
   s.see(m.epoch)
   if (m.role === 'master') hearMaster(s, effects, peer, m.epoch)

@@ -17,6 +17,7 @@ import { type Message, NO_COPY } from './messages.js'
 import { advanceCommit, countersHeard, counts, ownEpochCommitted } from './quorum.js'
 import { endReads, noteEcho, readMarks, tickReads } from './reads.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
+import { noteStated } from './stated.js'
 
 /** A master that heard no majority for so long answers nobody. PROTOCOL 9. */
 const TOUCH_MS = 800
@@ -127,10 +128,11 @@ export function settle(s: GroupState, effects: Sink): void {
 export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMessage): void {
   const progress = peer.progress
   if (s.role !== 'master' || compareEpochs(message.epoch, s.epoch) !== 0) return
-  if (s.doubtAt > 0 && message.echo >= s.doubtTime) s.doubtAt = 0
+  if (s.doubtAt > 0) endDoubt(s, peer, message.echo)
   noteEcho(s, effects, peer, message)
   if (peer.witness) {
     peer.headed = Math.max(peer.headed, Math.min(message.next, s.next))
+    noteStated(peer, message.epoch, message.next)
     settle(s, effects)
     admitReady(s, effects)
     if (!s.serving) serveIfReady(s, effects)
@@ -147,6 +149,18 @@ export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMess
   if (progress.next < s.next) catchUp(s, effects, peer)
   if (!s.serving) serveIfReady(s, effects)
 }
+/**
+ * A word of those who could depose this master, said after it woke: they had not. Where entries
+ * count late that takes P - 1 of those that vote; a process without memory knows nothing of it.
+ */
+function endDoubt(s: GroupState, peer: Peer, echo: number): void {
+  peer.echo = Math.max(peer.echo, echo)
+  let answered = 0
+  for (const other of s.peers.values())
+    if (counts(s, other) && other.echo >= s.doubtTime) answered++
+  if (answered >= Math.max(1, s.quorum.promises - 1)) s.doubtAt = 0
+}
+
 type AckMessage = Extract<Message, { type: 'append-ack' }>
 
 /** Every turn whose clock moved: heartbeats, lag, timeouts. */

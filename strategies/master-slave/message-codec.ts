@@ -8,7 +8,7 @@ import { GcacheError } from '../../src/errors.js'
 import { decodeBatch, readEpoch, writeIncarnation } from '../../src/wire/batch.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
 import { checkFields, type Fields, packMessage, unpackMessage } from '../../src/wire/control.js'
-import type { Message } from './messages.js'
+import type { Charter, Message } from './messages.js'
 
 const KIND = {
   append: 0x40,
@@ -74,6 +74,7 @@ const PACKED: Record<string, Fields> = {
   },
   'copy-end': { copy: 'whole', slices: 'whole', next: 'whole' },
   admit: { history: 'text', next: 'whole' },
+  forgotten: { next: 'whole' },
   fenced: { master: 'text' },
   handover: { next: 'whole' },
 }
@@ -85,6 +86,7 @@ const OF_TYPE: Record<string, readonly string[]> = {
   promise: ['epoch', 'lastEpoch'],
   sync: ['epoch', 'lastEpoch'],
   admit: ['epoch', 'lastEpoch'],
+  forgotten: ['epoch', 'lastEpoch'],
   refuse: ['epoch', 'promised'],
   fenced: ['epoch', 'promised'],
 }
@@ -276,6 +278,7 @@ function unpack(frame: Uint8Array): Message {
   checkFields(message, PACKED[type])
   for (const name of OF_TYPE[type] ?? ['epoch']) message[name] = toEpoch(message[name])
   if (message.handover !== undefined) message.handover = toEpoch(message.handover)
+  if (message.charter !== undefined) message.charter = toCharter(message.charter)
   if (Array.isArray(message.starts))
     message.starts = message.starts.map(start => ({
       epoch: toEpoch(start),
@@ -288,6 +291,16 @@ function toEpoch(value: unknown): Epoch {
   if (!Array.isArray(value) || !/^[0-9a-f]{16}$/.test(String(value[1])))
     throw new GcacheError('PROTOCOL_ERROR', 'an epoch is not one')
   return { number: whole(value[0]), incarnation: value[1] }
+}
+
+function toCharter(value: unknown): Charter {
+  const pairs = Array.isArray(value) ? value : [undefined]
+  for (const pair of pairs) {
+    const [id, incarnation] = Array.isArray(pair) ? pair : []
+    if (typeof id !== 'string' || !/^[0-9a-f]{16}$/.test(String(incarnation)))
+      throw new GcacheError('PROTOCOL_ERROR', 'a charter names no process')
+  }
+  return pairs as [string, string][]
 }
 
 function whole(value: unknown): number {

@@ -1,7 +1,7 @@
 /**
  * What nodes of strategy master-slave say to each other; its bytes stand in message-codec.ts.
  */
-import type { Batch, Epoch, Offset } from '../../src/contracts/types.js'
+import type { Batch, Epoch, Offset, PeerId } from '../../src/contracts/types.js'
 import type { EpochStart } from '../../src/core/epochs.js'
 
 /** 'empty': nothing yet; 'copying': a copy is under way; 'ready': holds data of its history. */
@@ -38,6 +38,9 @@ export interface LogFacts {
   commit: Offset
   voter: boolean
 }
+
+/** Processes that were empty when the history began: [id, incarnation]. */
+export type Charter = readonly (readonly [PeerId, string])[]
 
 export type Message =
   | {
@@ -94,6 +97,8 @@ export type Message =
       from: Offset
       next: Offset
       voter: boolean
+      /** Who else may vote and may not know it yet; absent for nobody. */
+      charter?: Charter
     }
   | { type: 'merge-ask'; epoch: Epoch; merge: number; from: Offset; index: number }
   | {
@@ -127,6 +132,8 @@ export type Message =
   | { type: 'admit'; epoch: Epoch; history: string; lastEpoch: Epoch; next: Offset }
   /** To a witness: the log goes up to `next`, and its last entry is of `lastEpoch`. */
   | { type: 'header'; epoch: Epoch; lastEpoch: Epoch; next: Offset }
+  /** To a witness: you had promised `epoch` and acked a log that ended so. */
+  | { type: 'forgotten'; epoch: Epoch; lastEpoch: Epoch; next: Offset }
   | { type: 'fenced'; epoch: Epoch; promised: Epoch; master: string }
   /** To a slave whose log ends at `next`, as the master's does: take over. */
   | { type: 'handover'; epoch: Epoch; next: Offset }

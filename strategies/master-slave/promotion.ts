@@ -8,13 +8,15 @@ import type { Epoch, Offset, PeerId } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs, isBetterLog, mintEpoch } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
 import { Waiting } from './acks.js'
-import { writeCharter } from './admission.js'
+import { isChartered, writeCharter } from './admission.js'
 import { appendNoop, feedWitnesses } from './feed.js'
 import { hasPromiseOfOld, isHandedOver, promiseWaitMs } from './handover.js'
 import { serveIfReady, settle, stepDown } from './master.js'
 import type { Message } from './messages.js'
+import { isOfHistory, votesFor } from './owed.js'
 import { isOlderHistory, orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
+import { hasForgotten, noteStated } from './stated.js'
 import { hearsMaster } from './suspicion.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
@@ -102,7 +104,7 @@ export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepa
   if (peer.said !== undefined) peer.said.history = m.history
   const older = !s.commitsLate && m.data === 'ready' && m.history < s.history
   const hears = hearsMaster(s, peer) && !older && !isHandedOver(s, m)
-  const foreign = s.commitsLate && s.data === 'ready' && m.history !== s.history
+  const foreign = s.commitsLate && isOfHistory(s) && m.history !== s.history
   if (hears || foreign || isOlderHistory(s, peer) || compareEpochs(m.epoch, s.promised) <= 0) {
     const { promised } = s
     effects.send(peer.id, { type: 'refuse', epoch: m.epoch, promised, hears })
@@ -116,20 +118,25 @@ export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepa
   s.hunt = undefined
   s.candidateAfter = s.now + PROMISED_WAIT_MS
   s.promise(effects, m.epoch)
-  effects.send(peer.id, { type: 'promise', epoch: m.epoch, ...s.facts() })
+  const voter = votesFor(s, m)
+  effects.send(peer.id, { type: 'promise', epoch: m.epoch, ...s.facts(), voter })
 }
 
 export function onPromise(s: GroupState, effects: Sink, peer: Peer, m: Of<'promise'>): void {
   const candidacy = s.candidacy
   if (candidacy?.phase !== 'prepare' || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
-  peer.voter = m.voter
-  candidacy.promises.set(peer.id, m)
+  const { epoch: promised, lastEpoch, next, voter } = m
+  const forgotten = hasForgotten(s, effects, peer, { promised, lastEpoch, next, voter })
+  // One that is copied says only whether it votes for this log.
+  if (m.data !== 'copying') peer.voter = voter && !forgotten
+  candidacy.promises.set(peer.id, forgotten ? { ...m, voter: false } : m)
   candidacy.asked.delete(peer.id)
   if (candidacy.asked.size === 0) decide(s, effects, candidacy)
 }
 
 export function onRefuse(s: GroupState, effects: Sink, peer: Peer, m: Of<'refuse'>): void {
   s.see(m.promised)
+  noteStated(peer, m.promised, 1)
   const { candidacy } = s
   if (candidacy === undefined || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
   const lower = compareEpochs(m.promised, candidacy.epoch) < 0
@@ -167,11 +174,14 @@ function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
   pull(s, effects, candidacy)
 }
 
-/** Promises that count, its own included. Half a copy and a process without memory have none. */
+/** Promises that count, its own included. A process without memory has none. */
 export function votes(s: GroupState, candidacy: Candidacy): number {
-  let votes = !s.commitsLate || s.voter ? 1 : 0
-  for (const promise of candidacy.promises.values())
-    if (promise.voter && promise.data === 'ready' && promise.history === s.history) votes++
+  let votes = !s.commitsLate || votesFor(s, s) ? 1 : 0
+  for (const [id, promise] of candidacy.promises) {
+    const peer = s.peers.get(id)
+    if (promise.voter && promise.history === s.history) votes++
+    else if (peer !== undefined && promise.history === '' && isChartered(s, peer)) votes++
+  }
   return votes
 }
 
@@ -235,6 +245,7 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
   for (const peer of s.peers.values()) {
     peer.progress = undefined
     peer.headed = 0
+    peer.echo = 0
     peer.admitFrom = 0
   }
   s.epochFirst = s.next

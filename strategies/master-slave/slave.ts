@@ -5,9 +5,10 @@
 import type { Epoch, Offset } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
-import { becomeVoter } from './admission.js'
+import { becomeVoter, learnCharter } from './admission.js'
 import { stepDown } from './master.js'
 import { type DataState, type Message, NO_COPY } from './messages.js'
+import { isOfHistory, oweLog } from './owed.js'
 import { learnCommit } from './quorum.js'
 import { echoMarks, hearRound } from './reads.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
@@ -69,7 +70,7 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
  */
 export function isForeign(s: GroupState, peer: Peer): boolean {
   const other = peer.said?.history ?? ''
-  return s.commitsLate && s.data === 'ready' && other !== '' && other !== s.history
+  return s.commitsLate && isOfHistory(s) && other !== '' && other !== s.history
 }
 
 /** True if this node holds data of a history that began before that of `peer`. */
@@ -113,6 +114,7 @@ export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'syn
   s.feed = m.feed
   if (m.from < s.next && s.commitsLate && m.from >= s.commit) dropSuffix(s, effects, m.from)
   if (m.from !== s.next) return requestSync(s, effects)
+  learnCharter(s, m)
   s.history = m.history
   s.synced = true
   s.syncTarget = m.next
@@ -192,10 +194,11 @@ export function acknowledge(s: GroupState, effects: Sink): void {
   effects.send(s.master, { type: 'append-ack', epoch, feed, next, durable, echo, ...marks })
 }
 
-/** A copy begins: the old state goes, and until the end this node neither promises nor leads. */
+/** A copy begins: the old state goes, and until the end this node neither counts nor leads. */
 export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-begin'>): void {
   if (!isCurrent(s, effects, peer, m.epoch) || m.copy <= s.feed) return
   reportLoss(s, effects, peer, m)
+  oweLog(s)
   if (s.history !== '' && s.history !== m.history) s.clock.replace(m.time)
   s.distrust = false
   s.giving = undefined
@@ -239,6 +242,8 @@ export function onCopyEnd(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-
   if (s.copying?.copy !== m.copy) return
   if (s.copying.slices !== m.slices || s.next < m.next) return requestSync(s, effects)
   s.copying = undefined
+  // All that it acked and a master counted is in this log: that of a later master (I4).
+  s.owed = undefined
   hold(s, effects, 'ready')
   acknowledge(s, effects)
 }

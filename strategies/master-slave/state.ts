@@ -21,9 +21,11 @@ import type { Handover } from './handover.js'
 import type { Giving, Merge } from './merge.js'
 import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
 import type { Settings } from './options.js'
+import type { LogEnd } from './owed.js'
 import type { Candidacy } from './promotion.js'
 import { type Quorum, quorumOf } from './quorum.js'
 import { ReadState } from './reads.js'
+import type { Stated } from './stated.js'
 import type { Hunt } from './suspicion.js'
 
 export const GROUP = 0
@@ -107,6 +109,10 @@ export interface Peer extends Member {
   readonly witness: boolean
   /** A witness's: it has acked, in this epoch, that the log goes up to here. */
   headed: Offset
+  /** A witness's: the most that it has said to this process while it voted. */
+  stated: Stated | undefined
+  /** The newest cluster time that it has returned under an epoch led here. */
+  echo: number
   /** Where the log ended when this amnesiac had caught up; 0: not yet. */
   admitFrom: Offset
   admitSentAt: number
@@ -169,6 +175,8 @@ export class GroupState {
   masterNext: Offset = 1
   /** `until`: entries below it may be applied after the slices that are here, no others. */
   copying: { copy: number; slices: number; until: Offset } | undefined
+  /** A voter's, from a copy's begin to its end: the log that it dropped ended so. */
+  owed: LogEnd | undefined
   giving: Giving | undefined
   collects = 0
   /** The newest feed of the followed epoch; one that is said again is a repeat. */
@@ -185,8 +193,8 @@ export class GroupState {
   waiting: Waiting | undefined
   heartbeatAt = 0
   graceUntil = 0
-  /** Since when (own clock) this node doubts that it is still master; 0: it does not. Only an ack
-   *  that echoes `doubtTime` or later ends it: an older one may have waited in a socket. */
+  /** Since when (own clock) this node doubts that it is still master; 0: it does not. Only acks
+   *  that echo `doubtTime` or later end it: an older one may have waited in a socket. */
   doubtAt = 0
   doubtTime = 0
   feeds = 0

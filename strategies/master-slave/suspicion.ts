@@ -8,6 +8,7 @@
  *    +------ one says yes --------+  (again in 100 ms)
  */
 import { TIMES } from '../../src/config.js'
+import { isChartered } from './admission.js'
 import type { Message } from './messages.js'
 import { startPromotion } from './promotion.js'
 import { counts } from './quorum.js'
@@ -139,7 +140,7 @@ function votersHeard(s: GroupState): number {
   let heard = 0
   for (const peer of s.peers.values()) {
     if (peer.session === 0 || s.now - peer.heardAt > 2 * PROBE_WAIT_MS) continue
-    if (counts(s, peer) || peer.said === undefined) heard++
+    if (counts(s, peer) || peer.said === undefined || isChartered(s, peer)) heard++
   }
   return heard
 }

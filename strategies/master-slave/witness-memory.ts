@@ -4,11 +4,12 @@
  */
 import type { StrategyEnv } from '../../src/contracts/strategy.js'
 import type { Epoch, Offset } from '../../src/contracts/types.js'
-import { compareEpochs, NO_EPOCH } from '../../src/core/epochs.js'
+import { compareEpochs, isBetterLog, NO_EPOCH } from '../../src/core/epochs.js'
 import { GcacheError } from '../../src/errors.js'
 import { checkFields, packMessage, unpackMessage } from '../../src/wire/control.js'
 import type { LogFacts, Message } from './messages.js'
 import { GROUP, type Sink } from './state.js'
+import { isLess, type Stated } from './stated.js'
 
 /** The first byte of the note; grows with its layout. */
 const NOTE_VERSION = 1
@@ -20,10 +21,12 @@ export class WitnessMemory {
   promised: Epoch = NO_EPOCH
   lastEpoch: Epoch = NO_EPOCH
   next: Offset = 1
+  readonly #process: string
 
   /** Takes up what an earlier process left. Throws CONFIG for a note that is none. */
   constructor(env: StrategyEnv) {
     this.incarnation = env.incarnation
+    this.#process = env.incarnation
     if (env.note !== undefined) this.#recall(env.note)
   }
 
@@ -51,6 +54,23 @@ export class WitnessMemory {
     this.voter = true
     this.history = m.history
     this.note(effects, m)
+  }
+
+  /** Takes up what it had said and does not know; from then on it votes only once it is admitted.
+   *  False if it knows all that. */
+  forget(effects: Sink, stated: Stated): boolean {
+    if (!isLess(this, stated)) return false
+    if (compareEpochs(stated.promised, this.promised) > 0) this.promised = stated.promised
+    const { lastEpoch, next } = stated
+    if (isBetterLog(lastEpoch, next, this.lastEpoch, this.next)) {
+      this.lastEpoch = lastEpoch
+      this.next = next
+    }
+    this.voter = false
+    // The process that the note names may be in the charter of its history.
+    this.incarnation = this.#process
+    this.#save(effects)
+    return true
   }
 
   facts(): LogFacts {

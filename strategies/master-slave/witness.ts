@@ -126,6 +126,8 @@ export class Witness implements ReplicationStrategy<Message> {
       }
       case 'prepare':
         return this.#onPrepare(effects, other, m)
+      case 'forgotten':
+        return this.#onForgotten(effects, other, m)
       default:
         return
     }
@@ -173,6 +175,13 @@ export class Witness implements ReplicationStrategy<Message> {
   #onAdmit(effects: Sink, m: Of<'admit'>): void {
     this.#s.memory.admit(effects, m)
     this.#tell(effects)
+  }
+
+  /** The note is an older one than this node has written: somebody has put it back. */
+  #onForgotten(effects: Sink, other: Other, m: Of<'forgotten'>): void {
+    const { epoch: promised, lastEpoch, next } = m
+    if (this.#s.memory.forget(effects, { promised, lastEpoch, next })) this.#tell(effects)
+    else effects.send(other.id, this.#statement())
   }
 
   #tell(effects: Sink): void {

@@ -46,7 +46,17 @@ export function nameOfGroup(s: GroupState): string {
   const own = [
     [s.voter, s.commit, s.role, s.serving, s.data, s.history, s.promised, s.epoch, s.master],
     [s.seen, s.next, s.crc, s.lastEpoch, s.starts, s.synced, s.distrust, s.copying, s.giving],
-    [s.feed, s.feeds, s.probes, s.collects, s.outOfTouch, s.charter, s.merges, s.syncTarget],
+    [
+      s.feed,
+      s.feeds,
+      s.probes,
+      s.collects,
+      s.outOfTouch,
+      s.charter,
+      s.merges,
+      s.syncTarget,
+      s.owed,
+    ],
     [s.handover, until(s.probeAfter), until(s.candidateAfter), ago(s.toldAt, OVER_500_MS)],
     s.outOfTouchAt === 0 ? 0 : ago(s.outOfTouchAt, OVER_500_MS) - 1,
     master

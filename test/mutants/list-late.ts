@@ -78,12 +78,12 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/promotion.ts`,
-        "if (promise.voter && promise.data === 'ready' && promise.history === s.history) votes++",
+        'if (promise.voter && promise.history === s.history) votes++',
         'if (promise.epoch.number > 0) votes++',
       ],
       [
         `${STRATEGY}/suspicion.ts`,
-        'if (counts(s, peer) || peer.said === undefined) heard++',
+        'if (counts(s, peer) || peer.said === undefined || isChartered(s, peer)) heard++',
         'heard++',
       ],
     ],

@@ -1,0 +1,96 @@
+/** One node without a cluster: the test plays the others, and chooses the order of messages. */
+import type { Effects, Input, Standing } from '../../src/contracts/strategy.js'
+import type { Batch, Receipt } from '../../src/contracts/types.js'
+import { seededRandom } from '../../src/core/prng.js'
+import { MemoryLog } from '../../src/store/memory-log.js'
+import { Writer } from '../../src/wire/bytes.js'
+import { OP, writePlain } from '../../src/wire/command.js'
+import {
+  type MasterSlaveMessage,
+  type MasterSlaveOptions,
+  masterSlave,
+} from '../../strategies/master-slave/index.js'
+
+type Message = MasterSlaveMessage
+
+export interface AloneOptions {
+  self: string
+  /** Of all members; ordinals in this order. */
+  ids: readonly string[]
+  options: MasterSlaveOptions
+}
+
+export class Alone {
+  readonly log = new MemoryLog()
+  readonly sent: Message[] = []
+  readonly receipts: Receipt[] = []
+  readonly standings: Standing[] = []
+  readonly #strategy
+  readonly #effects: Effects<Message>
+  #now = 1_000
+
+  constructor({ self, ids, options }: AloneOptions) {
+    const members = ids.map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
+    this.#strategy = masterSlave(options)({
+      self,
+      incarnation: self.repeat(16),
+      random: seededRandom(1),
+      frameBytesMax: 16 * 2 ** 20,
+      durability: 'memory',
+      members,
+      log: () => this.log,
+    })
+    const acts: Partial<Effects<Message>> = {
+      append: (_group, batch: Batch) => this.log.append(batch),
+      commit: (_group, next) => this.log.markApplied(next),
+      install: (_group, at, _slice, base) => base && this.log.reset(at, base.epoch, base.crc),
+      become: (_group, standing) => void this.standings.push(standing),
+      send: (_peer, message) => void this.sent.push(message),
+      settle: (_id, receipt) => void this.receipts.push(receipt),
+    }
+    this.#effects = new Proxy(acts as Effects<Message>, {
+      get: (target, name) => Reflect.get(target, name) ?? (() => {}),
+    })
+    this.step({ kind: 'view', view: 1, members })
+    this.tick(1)
+  }
+
+  step(input: Input<Message>): void {
+    this.#strategy.step(input, this.#effects)
+  }
+
+  tick(ms: number): void {
+    this.#now += ms
+    this.step({ kind: 'tick', now: this.#now, wall: 1.7e12 + this.#now, lateMs: 0 })
+  }
+
+  link(peer: string, session = 1): void {
+    this.step({ kind: 'link-up', peer, session })
+  }
+
+  hear(message: Message, peer = 'b', session = 1): void {
+    this.step({ kind: 'message', peer, session, message })
+  }
+
+  last<T extends Message['type']>(type: T): Extract<Message, { type: T }> {
+    const message = this.sent.findLast(one => one.type === type)
+    if (message === undefined) throw new Error(`no ${type} was sent`)
+    return message as Extract<Message, { type: T }>
+  }
+
+  get serves(): boolean {
+    return this.standings.at(-1)?.serving === true
+  }
+
+  write(): void {
+    const out = new Writer(16)
+    writePlain(out, OP.noop, '', '')
+    const bytes = out.copy()
+    const client = { id: 'w'.repeat(16), lowest: 1 }
+    const command = { bytes, start: 0, end: bytes.length }
+    this.step({
+      kind: 'propose',
+      proposals: [{ id: 1, ack: 'slaves:1', client, seq: 1, ...command }],
+    })
+  }
+}

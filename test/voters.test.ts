@@ -1,0 +1,250 @@
+/**
+ * Who may vote, where W + P > N: voters that are copied, processes that were there when the history
+ * began, witnesses whose file was touched. History by history, in virtual time.
+ */
+import { describe, expect, it } from 'vitest'
+import type { Epoch } from '../src/contracts/types.js'
+import { NO_EPOCH } from '../src/core/epochs.js'
+import { encodeBatch } from '../src/wire/batch.js'
+import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
+import { Alone } from './harness/alone.js'
+import { MAJORITY, World } from './harness/profile-world.js'
+
+type Of<T extends MasterSlaveMessage['type']> = Extract<MasterSlaveMessage, { type: T }>
+
+const value = Buffer.from('v')
+
+function write(world: World, key: string): void {
+  const id = world.set(world.master, key, value)
+  world.cluster.run(300)
+  expect(world.answers.get(id)).toBe('written')
+}
+
+describe('a voter that is copied', () => {
+  it.each(['kill', 'power'] as const)('lets the third one lead if the master dies by %s', how => {
+    const slow = { sliceBytesMax: 200, clocks: [0, 1, 2].map(() => ({ turnMs: 5 })) }
+    const world = new World(3, MAJORITY, false, { backlogEntriesMax: 20, ...slow })
+    const { cluster } = world
+    cluster.split(['c'])
+    for (let i = 0; i < 60; i++) {
+      world.set(cluster.node('a'), `k${i}`, value)
+      cluster.run(20)
+    }
+    cluster.mendAll()
+    world.watch(() => world.state('c') === 'copying')
+    cluster.crash('a', how)
+    expect(cluster.runUntil(() => cluster.master() !== undefined, 10_000)).toBe(true)
+    expect(world.master.id).toBe('b')
+    for (const key of ['k0', 'k59']) expect(world.master.version('c', key)).toBeGreaterThan(0)
+    write(world, 'after')
+    expect(cluster.converged(['b', 'c'])).toBe(true)
+    expect(world.state('c')).toBe('online')
+  })
+
+  const HISTORY = '018bcfe5'.repeat(5)
+  const epochOf = (counter: number, ordinal: number, id: string): Epoch => ({
+    number: counter * 256 + ordinal,
+    incarnation: id.repeat(16),
+  })
+  const FIRST = epochOf(1, 0, 'a')
+  const noop = (epoch: Epoch, first: number, crc: number) => {
+    const bytes = Uint8Array.of(0)
+    const entry = { id: 1, ack: 'none', client: null, seq: 0, bytes, start: 0, end: 1 } as const
+    return encodeBatch(epoch, first, 1_000, crc, [entry])
+  }
+
+  /** Node c of three, a voter that has acked the log of a up to 3 and is copied since. */
+  function copied(): Alone {
+    const node = new Alone({ self: 'c', ids: ['a', 'b', 'c'], options: MAJORITY })
+    for (const id of ['a', 'b']) node.link(id)
+    lead(node, 'a', FIRST)
+    const marks = { feed: 1, history: HISTORY, from: 1, next: 1, voter: true }
+    node.hear({ type: 'sync-reply', epoch: FIRST, ...marks }, 'a')
+    const first = noop(FIRST, 1, 0)
+    const batches = [first, noop(FIRST, 2, first.crc)]
+    const append = { epoch: FIRST, previous: NO_EPOCH, time: 1, commit: 1, batches } as const
+    node.hear({ type: 'append', ...append }, 'a')
+    expect(node.last('append-ack').next).toBe(3)
+    beginCopy(node, 'a', FIRST, 2)
+    return node
+  }
+
+  function lead(node: Alone, id: string, epoch: Epoch): void {
+    const facts = { data: 'ready', voter: true, history: HISTORY, lastEpoch: epoch } as const
+    const incarnation = id.repeat(16)
+    const says = { role: 'master', promised: epoch, epoch, master: id, next: 1 } as const
+    node.hear({ type: 'state', incarnation, ...says, ...facts }, id)
+  }
+
+  function beginCopy(node: Alone, from: string, epoch: Epoch, copy: number): void {
+    const base = { at: 40, crc: 7, time: 1, diverged: 0, starts: [{ epoch, first: 1 }] }
+    node.hear({ type: 'copy-begin', epoch, history: HISTORY, copy, ...base }, from)
+    expect(node.last('state').data).toBe('copying')
+  }
+
+  function ask(node: Alone, epoch: Epoch, lastEpoch: Epoch, next: number): Of<'promise'> {
+    const facts = { history: HISTORY, starts: [], commit: 1, voter: true }
+    node.hear({ type: 'prepare', epoch, lastEpoch, next, data: 'ready', ...facts }, 'b')
+    const promise = node.last('promise')
+    expect(promise.epoch).toEqual(epoch)
+    return promise
+  }
+
+  it('votes for a log that ends no earlier than what it has acked, and for no other', () => {
+    const node = copied()
+    node.step({ kind: 'link-down', peer: 'a', session: 1, loss: 'reset' })
+    expect(ask(node, epochOf(2, 1, 'b'), FIRST, 2)).toMatchObject({ data: 'copying', voter: false })
+    expect(ask(node, epochOf(3, 1, 'b'), FIRST, 3)).toMatchObject({ data: 'copying', voter: true })
+    expect(ask(node, epochOf(4, 1, 'b'), NO_EPOCH, 9).voter).toBe(false)
+    expect(ask(node, epochOf(5, 1, 'b'), epochOf(2, 0, 'a'), 2).voter).toBe(true)
+  })
+
+  it('owes the same to the next copy, and nothing once one is whole', () => {
+    const node = copied()
+    node.step({ kind: 'link-down', peer: 'a', session: 1, loss: 'reset' })
+    const epoch = epochOf(3, 1, 'b')
+    ask(node, epoch, FIRST, 3)
+    lead(node, 'b', epoch)
+    beginCopy(node, 'b', epoch, 1)
+    const end = { copy: 1, epoch } as const
+    const other = () => node.step({ kind: 'link-down', peer: 'b', session: 1, loss: 'reset' })
+    other()
+    node.link('b')
+    expect(ask(node, epochOf(4, 1, 'b'), FIRST, 2).voter).toBe(false)
+    const later = epochOf(5, 1, 'b')
+    ask(node, later, epoch, 40)
+    lead(node, 'b', later)
+    beginCopy(node, 'b', later, 1)
+    const slice = Uint8Array.of(1)
+    node.hear({ type: 'copy-slice', ...end, epoch: later, index: 0, next: 40, slice })
+    node.hear({ type: 'copy-end', ...end, epoch: later, slices: 1, next: 40 })
+    expect(node.last('state').data).toBe('ready')
+    other()
+    node.link('b')
+    expect(ask(node, epochOf(6, 1, 'b'), FIRST, 2)).toMatchObject({ data: 'ready', voter: true })
+  })
+
+  it('waits with what it remembers, and begins no history though all others are empty', () => {
+    const node = copied()
+    for (const peer of ['a', 'b']) {
+      node.step({ kind: 'link-down', peer, session: 1, loss: 'reset' })
+      node.link(peer, 2)
+      const nobody = { role: 'slave', promised: NO_EPOCH, epoch: NO_EPOCH, master: '' } as const
+      const empty = { data: 'empty', voter: false, history: '', lastEpoch: NO_EPOCH } as const
+      const incarnation = 'd'.repeat(16)
+      node.hear({ type: 'state', incarnation, ...nobody, ...empty, next: 1 }, peer, 2)
+    }
+    for (let i = 0; i < 100; i++) node.tick(500)
+    expect(node.last('state')).toMatchObject({ data: 'copying', voter: true, history: HISTORY })
+    expect(node.standings.some(standing => standing.role === 'master')).toBe(false)
+  })
+})
+
+describe('a history whose founder dies at once', () => {
+  /** a has begun it and told b, before it could tell `untold`. */
+  function born(nodes: number, witness: boolean, untold: string): World {
+    const world = new World(nodes, MAJORITY, witness, {}, 0)
+    const { cluster } = world
+    cluster.network.setFaults({ latencyMsMin: 0.2, latencyMsMax: 0.5 })
+    world.watch(() => cluster.node('a').engine.standing.role === 'master')
+    cluster.cut('a', untold)
+    world.watch(() => cluster.master() !== undefined)
+    write(world, 'k')
+    expect(['empty', 'learner']).toContain(world.state(untold))
+    return world
+  }
+
+  it.each([
+    [3, false, 'c'],
+    [2, true, 'w'],
+  ] as const)('goes on: %i nodes, witness %s', (nodes, witness, untold) => {
+    const world = born(nodes, witness, untold)
+    const { cluster } = world
+    cluster.crash('a')
+    expect(cluster.runUntil(() => cluster.master() !== undefined, 10_000)).toBe(true)
+    expect(world.master.id).toBe('b')
+    expect(world.master.version('c', 'k')).toBeGreaterThan(0)
+    cluster.start('a')
+    cluster.mendAll()
+    cluster.run(6_000)
+    for (const { id } of cluster.members) expect(world.state(id)).toBe('online')
+    write(world, 'after')
+  })
+
+  it('does not go on by the vote of a process that was not there when it began', () => {
+    const world = born(3, false, 'c')
+    const { cluster } = world
+    cluster.crash('c')
+    cluster.start('c')
+    cluster.crash('a')
+    cluster.run(20_000)
+    expect(cluster.master()).toBe(undefined)
+  })
+})
+
+describe('a witness whose file', () => {
+  function alone(): World {
+    const world = new World(2, MAJORITY, true)
+    world.cluster.split(['b'])
+    world.cluster.run(2_500)
+    return world
+  }
+
+  it('was deleted has no memory: it votes again once both nodes hold all', () => {
+    const world = alone()
+    const { cluster } = world
+    write(world, 'k')
+    cluster.crash('w')
+    cluster.node('w').note = undefined
+    cluster.start('w')
+    cluster.run(5_000)
+    expect(world.state('w')).toBe('learner')
+    const refused = world.set(cluster.node('a'), 'more', value)
+    cluster.run(4_000)
+    expect(world.answers.get(refused)).toMatch(/NOT_ENOUGH_COPIES|NO_MAJORITY/)
+    cluster.mendAll()
+    cluster.run(4_000)
+    expect(world.state('w')).toBe('online')
+    expect(world.master.version('c', 'k')).toBeGreaterThan(0)
+  })
+
+  it('was put back has forgotten: the node that it had told more does not count it', () => {
+    const world = alone()
+    const { cluster } = world
+    const { note } = cluster.node('w')
+    write(world, 'k')
+    cluster.crash('w')
+    cluster.node('w').note = note
+    cluster.start('w')
+    cluster.run(600)
+    expect(world.state('w')).toBe('learner')
+    cluster.crash('a')
+    cluster.mendAll()
+    cluster.run(10_000)
+    // b lacks k, and the witness cannot say so any more.
+    expect(cluster.master()).toBe(undefined)
+  })
+
+  it('was put back is admitted anew, like any process without memory', () => {
+    const world = alone()
+    const { cluster } = world
+    const { note } = cluster.node('w')
+    write(world, 'k')
+    cluster.crash('w')
+    cluster.node('w').note = note
+    cluster.start('w')
+    cluster.run(600)
+    cluster.mendAll()
+    cluster.run(5_000)
+    expect(world.state('w')).toBe('online')
+    cluster.crash('a')
+    cluster.run(4_000)
+    expect(world.master.id).toBe('b')
+    expect(world.master.version('c', 'k')).toBeGreaterThan(0)
+    // The file that it wrote since holds: the next process is the same voter.
+    cluster.crash('w')
+    cluster.start('w')
+    cluster.run(300)
+    expect(world.state('w')).toBe('online')
+  })
+})
