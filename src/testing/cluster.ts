@@ -281,6 +281,7 @@ export class SimulatedCluster implements World {
 
   #tick(): void {
     this.clock.after(TICK_MS, () => {
+      for (const node of this.live()) node.life.voted ||= node.votes
       for (const checker of this.checkers) checker.onTick?.()
       this.#tick()
     })

@@ -12,6 +12,8 @@ export class Life {
   tip: LogPoint
   /** A full copy is under way: what the log seems to hold is not there yet. */
   copying = false
+  /** It has been a voter; it remembers what it promised and acked, even while it is copied anew. */
+  voted = false
   /** The history that it is, or was last, a full copy of. */
   copiedHistory = ''
   standing: Standing | undefined

@@ -8,7 +8,8 @@ import { isBetterLog, NO_EPOCH } from '../core/epochs.js'
 import { majorityOf } from '../core/majority.js'
 import type { SimulatedCluster } from './cluster.js'
 import type { LogPoint } from './lineage.js'
-import type { SimulationOptions } from './swarm.js'
+import type { SimulatedNode } from './simulated-node.js'
+import type { SimulatedProfile, SimulationOptions } from './swarm.js'
 
 /** A node that came back empty votes again within it, ms. */
 const READMITTED_MS = 20_000
@@ -28,8 +29,16 @@ export function memoryLimit(
     if (others.length === 0) return false
     if (witness)
       return others.every(other => other.votes && !isBetter(node.life.tip, other.life.tip))
-    return others.filter(other => !other.votes).length < most
+    return others.filter(other => !remembers(other, profile)).length < most
   }
+}
+
+/**
+ * It votes. In profile majority also while it is copied: entries have left the backlog behind it
+ * because W others hold them, and so all that it had acked.
+ */
+function remembers(node: SimulatedNode, profile: SimulatedProfile): boolean {
+  return node.votes || (profile === 'majority' && node.running && node.life.voted)
 }
 
 function isBetter(a: LogPoint, b: LogPoint): boolean {

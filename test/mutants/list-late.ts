@@ -316,4 +316,37 @@ export const LATE: readonly Mutant[] = [
     undefined,
     'majority',
   ),
+  mutant(
+    '54',
+    'the promise of a voter that is copied does not count',
+    'one crash during a copy, and nobody leads though one node holds everything',
+    [
+      [
+        `${STRATEGY}/promotion.ts`,
+        'if (promise.voter && promise.history === s.history) votes++',
+        "if (promise.voter && promise.data === 'ready' && promise.history === s.history) votes++",
+      ],
+    ],
+    undefined,
+    'majority',
+  ),
+  mutant(
+    '55',
+    'the promise of any empty process counts like one of the charter',
+    'it may have forgotten what it acked',
+    [
+      [
+        `${STRATEGY}/promotion.ts`,
+        "promise.history === '' && isChartered(s, peer)",
+        "promise.history === ''",
+      ],
+      [
+        `${STRATEGY}/suspicion.ts`,
+        'if (counts(s, peer) || peer.said === undefined || isChartered(s, peer)) heard++',
+        'heard++',
+      ],
+    ],
+    undefined,
+    'majority',
+  ),
 ]
