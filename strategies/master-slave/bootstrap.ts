@@ -17,7 +17,7 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
     orphan(s, effects)
     s.tell(effects)
   }
-  if (s.master !== undefined) return
+  if (s.master !== undefined || !s.isMember || s.self.learner) return
   if (s.now - s.toldAt >= TELL_AGAIN_MS) s.tell(effects)
   const waited = s.now - Math.max(s.startedAt, s.orphanAt)
   const patient = waited < s.settings.bootstrapWaitMs
@@ -43,7 +43,7 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
 /** Half a copy is no state. */
 function dropHalfCopy(s: GroupState, effects: Sink): void {
   effects.report('divergence', { entries: s.next - 1, history: s.history, into: '', master: '' })
-  s.rebase(effects, 1, [], { epoch: undefined, crc: 0 }, new Uint8Array(0))
+  s.rebase(effects, 1, [], { epoch: undefined, crc: 0 })
   s.copying = undefined
   s.history = ''
   s.data = 'empty'
