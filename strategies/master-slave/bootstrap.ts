@@ -24,8 +24,7 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
   if (patient) {
     // What was cut short is worth anything only if its master comes back.
     if (s.data === 'copying') return
-  } else if (s.copying !== undefined || (s.commitsLate && s.data === 'copying'))
-    dropHalfCopy(s, effects)
+  } else if (s.half || (s.commitsLate && s.data === 'copying')) dropHalfCopy(s, effects)
   for (const peer of s.peers.values()) {
     if (peer.session === 0 || peer.said === undefined) {
       // Where W + P > N an absent one may hold what was acknowledged: nobody begins without it.
@@ -45,6 +44,7 @@ function dropHalfCopy(s: GroupState, effects: Sink): void {
   effects.report('divergence', { entries: s.next - 1, history: s.history, into: '', master: '' })
   s.rebase(effects, 1, [], { epoch: undefined, crc: 0 })
   s.copying = undefined
+  s.half = false
   s.history = ''
   s.data = 'empty'
   s.voter = false

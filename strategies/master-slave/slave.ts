@@ -211,6 +211,7 @@ export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
   s.history = m.history
   hold(s, effects, 'copying')
   s.copying = { copy: m.copy, slices: 0, until: m.at }
+  s.half = true
   s.feed = m.copy
   s.synced = true
   s.heard(m.time)
@@ -248,6 +249,7 @@ export function onCopyEnd(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-
   if (s.copying?.copy !== m.copy) return
   if (s.copying.slices !== m.slices || s.next < m.next) return requestSync(s, effects)
   s.copying = undefined
+  s.half = false
   hold(s, effects, 'ready')
   acknowledge(s, effects)
 }

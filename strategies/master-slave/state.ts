@@ -187,6 +187,8 @@ export class GroupState {
   masterNext: Offset = 1
   /** `until`: entries below it may be applied after the slices that are here, no others. */
   copying: { copy: number; slices: number; until: Offset } | undefined
+  /** The state here lacks slices of a copy, whoever was to send them: it is none. */
+  half = false
   giving: Giving | undefined
   collects = 0
   /** The newest feed of the followed epoch; one that is said again is a repeat. */
