@@ -19,7 +19,10 @@ interface Other extends Member {
   heardAt: number
 }
 
-/** Until it votes it says what it is again and again: without its word nobody begins. */
+/**
+ * Until it votes it says what it is again and again: without its word nobody begins. So it does
+ * while its master is out of touch, which may be for want of that word (majority, seed 1433).
+ */
 const TELL_AGAIN_MS = 500
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
@@ -68,8 +71,7 @@ export class Witness implements ReplicationStrategy<Message> {
     switch (input.kind) {
       case 'tick':
         this.#s.now = input.now
-        if (!this.#s.memory.voter && this.#s.now - this.#s.toldAt >= TELL_AGAIN_MS)
-          this.#tell(effects)
+        if (this.#mayBeUnknown && this.#s.now - this.#s.toldAt >= TELL_AGAIN_MS) this.#tell(effects)
         return
       case 'view':
         return this.#meet(input.members)
@@ -94,6 +96,10 @@ export class Witness implements ReplicationStrategy<Message> {
       default:
         return
     }
+  }
+
+  get #mayBeUnknown(): boolean {
+    return !this.#s.memory.voter || !this.#s.inTouch
   }
 
   #onLinkUp(effects: Sink, peer: PeerId, session: Session): void {
