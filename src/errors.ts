@@ -72,6 +72,16 @@ export const ERROR_CODES = {
     'a key, name, value or count is larger than its limit',
     'the message names the limit',
   ),
+  MEMBER_LEADS: row(
+    true,
+    'the member that is to leave is the master',
+    'hand over first; `gcache leave` does so by itself',
+  ),
+  NOT_A_MEMBER: row(
+    false,
+    'the node does not belong to the cluster, or no longer',
+    'let it join (`gcache join`), or name a member of `gcache status`',
+  ),
   NOT_ENOUGH_COPIES: row(
     true,
     'the ack level needs more copies than there are',

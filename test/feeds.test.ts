@@ -40,7 +40,13 @@ describe('an ack', () => {
 
 describe('a master that was stopped', () => {
   const EMPTY = { data: 'empty', voter: false, history: '', lastEpoch: NO_EPOCH, next: 1 } as const
-  const NOBODY = { role: 'slave', promised: NO_EPOCH, epoch: NO_EPOCH, master: '' } as const
+  const NOBODY = {
+    role: 'slave',
+    promised: NO_EPOCH,
+    epoch: NO_EPOCH,
+    master: '',
+    view: 0,
+  } as const
   const state = (incarnation: string): Of<'state'> => ({
     ...{ type: 'state', incarnation: incarnation.repeat(16), ...NOBODY, ...EMPTY },
   })

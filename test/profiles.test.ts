@@ -8,6 +8,7 @@ import type { Member } from '../src/contracts/types.js'
 import { seededRandom } from '../src/core/prng.js'
 import { SimulatedCluster } from '../src/testing/cluster.js'
 import { type MasterSlaveOptions, masterSlave } from '../strategies/master-slave/index.js'
+import { Asker } from './harness/asker.js'
 import { MAJORITY, World } from './harness/profile-world.js'
 
 const value = Buffer.from('v')
@@ -93,6 +94,33 @@ describe('a process without memory', () => {
     world.cluster.resume(silent.id)
     world.cluster.run(3_000)
     expect(world.state(back.id)).toBe('online')
+  })
+
+  it('gives half a copy up, though it followed another master since (ordinal, seed 1324)', () => {
+    const strategy = masterSlave() as never
+    const limits = { sliceBytesMax: 100, backlogEntriesMax: 10 }
+    const random = seededRandom(1)
+    const cluster = new SimulatedCluster({ nodes: 3, random, strategy, ...limits })
+    const world = new Asker(cluster)
+    cluster.startAll()
+    cluster.run(3_000)
+    cluster.crash('c')
+    for (let i = 0; i < 300; i++) world.set(world.master, `k${i}`, value)
+    cluster.run(1_000)
+    cluster.network.setFaults({ bytesPerMs: 20 })
+    cluster.start('c')
+    const half = cluster.node('c')
+    expect(cluster.runUntil(() => half.applied() > 1 && half.life.copying, 3_000)).toBe(true)
+    cluster.run(5)
+    cluster.crash('a')
+    const follows = () => half.engine.standing.master === 'b'
+    while (!follows()) cluster.run(0.1)
+    cluster.crash('b')
+    expect(half.status().self.state).toBe('copying')
+    cluster.run(10_000)
+    // It begins anew, with nothing: what it had was no state.
+    expect(cluster.master()).toBe(half)
+    expect(half.applied()).toBeLessThan(10)
   })
 
   it('neither completes a majority nor lets one be elected', () => {

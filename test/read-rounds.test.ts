@@ -140,6 +140,10 @@ function peerOf(id: string, ordinal: number): Peer {
     stated: undefined,
     echo: 0,
     admitSentAt: 0,
+    learner: false,
+    incarnation: '',
+    left: false,
+    leftAt: 0,
   }
 }
 

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import type { Epoch } from '../src/contracts/types.js'
 import { NO_EPOCH } from '../src/core/epochs.js'
 import { encodeBatch } from '../src/wire/batch.js'
+import { encodeView } from '../src/wire/view.js'
 import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
 import { Alone } from './harness/alone.js'
 import { MAJORITY, World } from './harness/profile-world.js'
@@ -46,6 +47,8 @@ describe('a voter that is copied', () => {
     number: counter * 256 + ordinal,
     incarnation: id.repeat(16),
   })
+  const members = ['a', 'b', 'c'].map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
+  const VIEW = encodeView({ number: 0, members, past: [] })
   const FIRST = epochOf(1, 0, 'a')
   const noop = (epoch: Epoch, first: number, crc: number) => {
     const bytes = Uint8Array.of(0)
@@ -72,12 +75,12 @@ describe('a voter that is copied', () => {
   function lead(node: Alone, id: string, epoch: Epoch): void {
     const facts = { data: 'ready', voter: true, history: HISTORY, lastEpoch: epoch } as const
     const incarnation = id.repeat(16)
-    const says = { role: 'master', promised: epoch, epoch, master: id, next: 1 } as const
+    const says = { role: 'master', promised: epoch, epoch, master: id, next: 1, view: 0 } as const
     node.hear({ type: 'state', incarnation, ...says, ...facts }, id)
   }
 
   function beginCopy(node: Alone, from: string, epoch: Epoch, copy: number): void {
-    const base = { at: 40, crc: 7, time: 1, diverged: 0, starts: [{ epoch, first: 1 }] }
+    const base = { at: 40, crc: 7, time: 1, diverged: 0, starts: [{ epoch, first: 1 }], view: VIEW }
     node.hear({ type: 'copy-begin', epoch, history: HISTORY, copy, ...base }, from)
     expect(node.last('state').data).toBe('copying')
   }
@@ -129,7 +132,13 @@ describe('a voter that is copied', () => {
     for (const peer of ['a', 'b']) {
       node.step({ kind: 'link-down', peer, session: 1, loss: 'reset' })
       node.link(peer, 2)
-      const nobody = { role: 'slave', promised: NO_EPOCH, epoch: NO_EPOCH, master: '' } as const
+      const nobody = {
+        role: 'slave',
+        promised: NO_EPOCH,
+        epoch: NO_EPOCH,
+        master: '',
+        view: 0,
+      } as const
       const empty = { data: 'empty', voter: false, history: '', lastEpoch: NO_EPOCH } as const
       const incarnation = 'd'.repeat(16)
       node.hear({ type: 'state', incarnation, ...nobody, ...empty, next: 1 }, peer, 2)

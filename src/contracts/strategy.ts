@@ -38,7 +38,7 @@ export interface Proposal {
   readonly end: number
 }
 
-export type AdminCommand = 'promote' | 'demote' | 'handover' | 'force-bootstrap'
+export type AdminCommand = 'promote' | 'demote' | 'handover' | 'join' | 'leave' | 'force-bootstrap'
 
 export type Input<M> =
   /** The only way time enters. Opens every turn whose clock moved by 1 ms; comes at least every
@@ -81,8 +81,12 @@ export type Input<M> =
   | { kind: 'hint'; identity: string }
   /** 'handover' (to `peer`, or to whom the strategy chooses) is answered in this step by a report
    *  'handover' of state 'begun', or 'refused' with `code` and `message`; later by another master
-   *  in `become`, or by one of state 'failed'. What a strategy does not know it passes over. */
-  | { kind: 'admin'; command: AdminCommand; group: GroupId; peer?: PeerId }
+   *  in `become`, or by one of state 'failed'. 'join' (of `member`) and 'leave' (of `peer`) are
+   *  answered, in this step or a later one, by a report 'members' of state 'done' with `view`
+   *  (number) and `members` (Member[]), or 'refused' with `code` and `message`. 'force-bootstrap'
+   *  is answered in this step by a report 'force-bootstrap' of state 'done' or 'refused' with
+   *  `code` and `message`. What a strategy does not know it passes over. */
+  | { kind: 'admin'; command: AdminCommand; group: GroupId; peer?: PeerId; member?: Member }
 
 export type SnapshotState = 'more' | 'done' | 'overflow'
 
@@ -151,6 +155,9 @@ export interface Effects<M> {
   report(event: string, fields: Record<string, unknown>): void
   /** Ends the session. */
   disconnect(peer: PeerId, code: string): void
+  /** Who belongs to the cluster from now on: the engine dials who is new, ends its links with who
+   *  is not named and refuses them. Without this node: it has left. */
+  view(group: GroupId, number: number, members: readonly Member[]): void
 }
 
 /** Frames of a strategy begin with a byte of 0x40..0xff, which the codec writes and reads. */

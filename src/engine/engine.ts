@@ -14,12 +14,13 @@ import type {
   StrategyStatus,
 } from '../contracts/strategy.js'
 import type { LinkLoss, SendResult, TransportHandler } from '../contracts/transport.js'
-import type { Epoch, Offset, PeerId, Position, Session } from '../contracts/types.js'
+import type { Epoch, Member, Offset, PeerId, Position, Session } from '../contracts/types.js'
 import { compareEpochs, NO_EPOCH } from '../core/epochs.js'
 import { GcacheError } from '../errors.js'
 import { type Control, decodeControl, encodeControl } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
 import { Applier } from './applier.js'
+import { Clients } from './clients.js'
 import type { Effect } from './effect-queue.js'
 import type { EngineEvents, EngineOptions } from './engine-options.js'
 import { type HandoverEnd, Handovers } from './handovers.js'
@@ -49,7 +50,7 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #housekeeping: Housekeeping
   readonly #handovers: Handovers
   readonly #merges: Merges
-  readonly #clients = new Map<PeerId, Session>()
+  readonly #clients: Clients
   readonly #sessions = new Map<PeerId, Session>()
   readonly #snapshots = new Set<number>()
   #timer: Timer | undefined
@@ -103,6 +104,8 @@ export class Engine<M = unknown> implements TransportHandler {
       flush,
       disconnect: (peer, cause) => transport.disconnect(peer, cause),
     })
+    const standing = () => this.standing
+    this.#clients = new Clients({ self, standing, send, flush }, options.members)
     this.#watches = new Watches({ store, send })
     this.#handovers = this.#makeHandovers(send, flush)
     this.#merges = new Merges({
@@ -173,7 +176,12 @@ export class Engine<M = unknown> implements TransportHandler {
 
   /** Links with clients. */
   get clients(): number {
-    return this.#clients.size
+    return this.#clients.count
+  }
+
+  /** True for this node and for every other one that belongs to the cluster now. */
+  isMember(peer: PeerId): boolean {
+    return peer === this.#options.self || this.#links.isMember(peer)
   }
 
   status(): StrategyStatus {
@@ -215,11 +223,7 @@ export class Engine<M = unknown> implements TransportHandler {
 
   /** Tells the clients to go elsewhere: this node is about to stop. */
   farewell(): void {
-    const frame = encodeControl({ type: 'farewell' })
-    for (const peer of this.#clients.keys()) {
-      this.#options.transport.send(peer, frame)
-      this.#options.transport.flush?.(peer)
-    }
+    this.#clients.farewell()
   }
 
   feed(input: Input<M>): void {
@@ -257,8 +261,7 @@ export class Engine<M = unknown> implements TransportHandler {
       this.#links.onUp(peer, session)
       this.feed({ kind: 'link-up', peer, session })
     } else {
-      this.#clients.set(peer, session)
-      this.#options.transport.send(peer, this.#viewFrame())
+      this.#clients.onUp(peer, session)
     }
     this.events.emit('link-up', peer)
   }
@@ -268,7 +271,7 @@ export class Engine<M = unknown> implements TransportHandler {
     if (session !== 0 && this.#sessions.get(peer) === session) this.#sessions.delete(peer)
     this.#requests.onLinkDown(peer, session)
     this.#watches.onLinkDown(peer, session)
-    if (this.#clients.get(peer) === session) this.#clients.delete(peer)
+    this.#clients.onDown(peer, session)
     if (!this.#links.isMember(peer)) return
     // A handshake that was answered with a reason came from a living process: no evidence.
     const refusedByName = cause instanceof GcacheError && cause.code === 'REFUSED'
@@ -332,7 +335,7 @@ export class Engine<M = unknown> implements TransportHandler {
     const { entries, bytes, windows } = this.#options.store.stats()
     const { clock } = this.#options
     const upMs = Math.floor(clock.now() - this.#startedAt)
-    const extra = { entries, bytes, windows, clients: this.#clients.size, upMs }
+    const extra = { entries, bytes, windows, clients: this.#clients.count, upMs }
     const status = { cluster: this.#options.cluster, ...this.status(), extra }
     return { type: 'status-reply', id, status: status as unknown as Record<string, unknown> }
   }
@@ -418,6 +421,8 @@ export class Engine<M = unknown> implements TransportHandler {
         return transport.disconnect(effect.peer)
       case 'serve':
         return this.#requests.serve(effect.id, effect.next)
+      case 'view':
+        return this.#view(effect.members)
     }
   }
 
@@ -463,23 +468,19 @@ export class Engine<M = unknown> implements TransportHandler {
     })
   }
 
+  #view(members: readonly Member[]): void {
+    const { self } = this.#options
+    const isMember = members.some(({ id }) => id === self)
+    this.#links.update(isMember ? members.filter(({ id }) => id !== self) : [])
+    this.#clients.meet(members)
+    this.events.emit('members', members)
+  }
+
   #become(standing: Standing): void {
     this.standing = standing
     this.#housekeeping.restart()
-    const frame = this.#viewFrame()
-    for (const peer of this.#clients.keys()) {
-      this.#options.transport.send(peer, frame)
-      this.#options.transport.flush?.(peer)
-    }
+    this.#clients.tell()
     this.#handovers.onStanding(standing)
     this.events.emit('standing', standing)
-  }
-
-  #viewFrame(): Uint8Array {
-    const { self, members } = this.#options
-    const { master, epoch, serving } = this.standing
-    const view = { node: self, master: master ?? '', epoch: epoch.number, serving }
-    const list = members.map(({ id, ordinal, address }) => ({ id, ordinal, address }))
-    return encodeControl({ type: 'view', ...view, members: list })
   }
 }

@@ -7,6 +7,7 @@ import { LIMITS } from '../../src/config.js'
 import type { Input } from '../../src/contracts/strategy.js'
 import type { Batch, Offset } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
+import { encodeView } from '../../src/wire/view.js'
 import { charterFor, isChartered } from './admission.js'
 import { appendOf, catchUp } from './feed.js'
 import { mergeFirst } from './merge.js'
@@ -19,6 +20,7 @@ import {
   type Progress,
   type Sink,
 } from './state.js'
+import { viewBefore } from './views.js'
 
 /** A copy that failed is tried again after it, doubled each time up to 16 times as long. */
 const COPY_AGAIN_MS = 500
@@ -82,7 +84,8 @@ export function copyTo(s: GroupState, effects: Sink, peer: Peer, diverged: numbe
   effects.openSnapshot(GROUP, copy)
   const { epoch, history } = s
   const starts = s.starts.filter(start => start.first < at)
-  const begin = { copy, at, crc, time: s.clock.time, diverged, starts }
+  const view = encodeView(viewBefore(s, at))
+  const begin = { copy, at, crc, time: s.clock.time, diverged, starts, view }
   effects.send(peer.id, { type: 'copy-begin', epoch, history, ...begin })
   effects.readSnapshot(GROUP, copy, s.blockBytes(LIMITS.snapshotSliceBytes))
 }

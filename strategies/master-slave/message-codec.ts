@@ -8,6 +8,7 @@ import { GcacheError } from '../../src/errors.js'
 import { decodeBatch, readEpoch, writeIncarnation } from '../../src/wire/batch.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
 import { checkFields, type Fields, packMessage, unpackMessage } from '../../src/wire/control.js'
+import { decodeView } from '../../src/wire/view.js'
 import type { Charter, Message } from './messages.js'
 
 const KIND = {
@@ -30,6 +31,7 @@ const PACKED: Record<string, Fields> = {
     incarnation: 'text',
     master: 'text',
     next: 'whole',
+    view: 'whole',
   },
   probe: { nonce: 'whole' },
   'probe-reply': { nonce: 'whole', hears: 'flag' },
@@ -71,10 +73,12 @@ const PACKED: Record<string, Fields> = {
     time: 'number',
     diverged: 'whole',
     starts: 'list',
+    view: 'bytes',
   },
   'copy-end': { copy: 'whole', slices: 'whole', next: 'whole' },
   admit: { history: 'text', next: 'whole' },
   forgotten: { next: 'whole' },
+  members: { history: 'text', view: 'bytes' },
   fenced: { master: 'text' },
   handover: { next: 'whole' },
 }
@@ -284,6 +288,11 @@ function unpack(frame: Uint8Array): Message {
       epoch: toEpoch(start),
       first: whole((start as unknown[])[2]),
     }))
+  if (message.view instanceof Uint8Array) {
+    // A slice of the frame otherwise, which is only borrowed.
+    message.view = message.view.slice()
+    decodeView(message.view as Uint8Array)
+  }
   return message as unknown as Message
 }
 

@@ -22,6 +22,8 @@ export interface StateMessage {
   master: string
   lastEpoch: Epoch
   next: Offset
+  /** Number of the view in force. */
+  view: number
 }
 
 /** In a heartbeat's `slices`: no copy is under way to you. `feed` 0: you are not being fed. */
@@ -119,6 +121,8 @@ export type Message =
       time: number
       diverged: number
       starts: EpochStart[]
+      /** The view in force before `at`, as wire/view.ts writes it. */
+      view: Uint8Array
     }
   | {
       type: 'copy-slice'
@@ -134,6 +138,8 @@ export type Message =
   | { type: 'header'; epoch: Epoch; lastEpoch: Epoch; next: Offset }
   /** To a witness: you had promised `epoch` and acked a log that ended so. */
   | { type: 'forgotten'; epoch: Epoch; lastEpoch: Epoch; next: Offset }
+  /** To whom no log tells it: who belongs to the cluster, as wire/view.ts writes it. */
+  | { type: 'members'; epoch: Epoch; history: string; view: Uint8Array }
   | { type: 'fenced'; epoch: Epoch; promised: Epoch; master: string }
   /** To a slave whose log ends at `next`, as the master's does: take over. */
   | { type: 'handover'; epoch: Epoch; next: Offset }

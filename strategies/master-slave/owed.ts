@@ -30,7 +30,9 @@ export function oweLog(s: GroupState): void {
 export function votesFor(s: GroupState, log: LogEnd): boolean {
   const { owed } = s
   if (!s.voter) return false
-  return owed === undefined || !isBetterLog(owed.lastEpoch, owed.next, log.lastEpoch, log.next)
+  // A view that came with a copy may have made it one: it has acked nothing as such.
+  if (owed === undefined) return s.data === 'ready'
+  return !isBetterLog(owed.lastEpoch, owed.next, log.lastEpoch, log.next)
 }
 
 /** True if this node belongs to a history: it holds its data, or owes what it has acked of it. */

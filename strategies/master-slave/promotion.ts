@@ -14,10 +14,12 @@ import { hasPromiseOfOld, isHandedOver, promiseWaitMs } from './handover.js'
 import { serveIfReady, settle, stepDown } from './master.js'
 import type { Message } from './messages.js'
 import { isOfHistory, votesFor } from './owed.js'
+import { mayStand } from './quorum.js'
 import { isOlderHistory, orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
 import { hasForgotten, noteStated } from './stated.js'
 import { hearsMaster } from './suspicion.js'
+import { remembers } from './views.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
 
@@ -62,6 +64,7 @@ export function startPromotion(
   s.role = 'candidate'
   const asked = new Set<PeerId>()
   for (const peer of s.linked()) {
+    if (peer.learner || peer.left) continue
     asked.add(peer.id)
     const planned = handover === undefined ? {} : { handover }
     effects.send(peer.id, { type: 'prepare', epoch, ...s.facts(), ...planned })
@@ -126,7 +129,7 @@ export function onPromise(s: GroupState, effects: Sink, peer: Peer, m: Of<'promi
   const candidacy = s.candidacy
   if (candidacy?.phase !== 'prepare' || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
   const { epoch: promised, lastEpoch, next, voter } = m
-  const forgotten = hasForgotten(s, effects, peer, { promised, lastEpoch, next, voter })
+  const forgotten = hasForgotten(effects, peer, { promised, lastEpoch, next, voter })
   // One that is copied says only whether it votes for this log.
   if (m.data !== 'copying') peer.voter = voter && !forgotten
   candidacy.promises.set(peer.id, forgotten ? { ...m, voter: false } : m)
@@ -176,11 +179,14 @@ function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
 
 /** Promises that count, its own included. A process without memory has none. */
 export function votes(s: GroupState, candidacy: Candidacy): number {
-  let votes = !s.commitsLate || votesFor(s, s) ? 1 : 0
+  let votes = mayStand(s) && (!s.commitsLate || votesFor(s, s)) ? 1 : 0
   for (const [id, promise] of candidacy.promises) {
     const peer = s.peers.get(id)
-    if (promise.voter && promise.history === s.history) votes++
-    else if (peer !== undefined && promise.history === '' && isChartered(s, peer)) votes++
+    // The log that was pulled may have brought another view.
+    if (peer === undefined || peer.learner || peer.left) continue
+    const knows = promise.voter || (promise.data === 'ready' && remembers(peer))
+    if (knows && promise.history === s.history) votes++
+    else if (promise.history === '' && isChartered(s, peer)) votes++
   }
   return votes
 }
@@ -205,8 +211,11 @@ export function onPullReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'pul
     if (batch.first !== s.next || !continuesChain(batch, s.crc)) continue
     s.append(effects, batch)
   }
-  if (s.next >= candidacy.bestNext) becomeMaster(s, effects, candidacy)
-  else if (s.next > before) pull(s, effects, candidacy)
+  if (s.next >= candidacy.bestNext) {
+    // Too few for the view that came with it: all that it names are asked next time.
+    if (!mayStand(s) || votes(s, candidacy) < s.quorum.promises) giveUp(s)
+    else becomeMaster(s, effects, candidacy)
+  } else if (s.next > before) pull(s, effects, candidacy)
   // Its backlog does not reach back to us: only a full copy would do, so it leads.
   else nominate(s, effects, candidacy)
 }
@@ -220,7 +229,7 @@ function nominate(s: GroupState, effects: Sink, candidacy: Candidacy): void {
 
 export function onNominate(s: GroupState, effects: Sink, m: Of<'nominate'>): void {
   s.see(m.epoch)
-  if (s.role !== 'slave' || s.data !== 'ready' || (s.commitsLate && !s.voter)) return
+  if (s.role !== 'slave' || s.data !== 'ready' || !mayStand(s)) return
   if (compareEpochs(m.epoch, s.promised) !== 0) return
   startPromotion(s, effects)
 }

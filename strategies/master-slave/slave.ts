@@ -5,6 +5,7 @@
 import type { Epoch, Offset } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
+import { decodeView } from '../../src/wire/view.js'
 import { becomeVoter, learnCharter } from './admission.js'
 import { stepDown } from './master.js'
 import { type DataState, type Message, NO_COPY } from './messages.js'
@@ -41,7 +42,7 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
     s.heard(0)
     return
   }
-  if (isForeign(s, peer)) return
+  if (isForeign(s, peer) || isNoVoter(s, peer)) return
   if (isOlderHistory(s, peer)) {
     // Its data is younger than ours and must not replace it: the older history leads, above it.
     if (s.role === 'slave') s.candidateAfter = Math.min(s.candidateAfter, s.now)
@@ -71,6 +72,14 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
 export function isForeign(s: GroupState, peer: Peer): boolean {
   const other = peer.said?.history ?? ''
   return s.commitsLate && isOfHistory(s) && other !== '' && other !== s.history
+}
+
+/**
+ * Where one vote is enough to lead, one whose view is older or newer than ours may lead alone; who
+ * is no voter here lacks what all voters hold, or never was made one, so nobody follows it.
+ */
+function isNoVoter(s: GroupState, peer: Peer): boolean {
+  return s.commitsLate && s.quorum.promises === 1 && (peer.learner || peer.left)
 }
 
 /** True if this node holds data of a history that began before that of `peer`. */
@@ -205,11 +214,12 @@ export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
   s.history = m.history
   hold(s, effects, 'copying')
   s.copying = { copy: m.copy, slices: 0, until: m.at }
+  s.half = true
   s.feed = m.copy
   s.synced = true
   s.heard(m.time)
   const epoch = m.starts.at(-1)?.epoch
-  s.rebase(effects, m.at, m.starts, { epoch, crc: m.crc }, new Uint8Array(0))
+  s.rebase(effects, m.at, m.starts, { epoch, crc: m.crc }, decodeView(m.view))
 }
 
 /** Says what of this log is not in the one that replaces it; the master has merged it, or told. */
@@ -244,6 +254,7 @@ export function onCopyEnd(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-
   s.copying = undefined
   // All that it acked and a master counted is in this log: that of a later master (I4).
   s.owed = undefined
+  s.half = false
   hold(s, effects, 'ready')
   acknowledge(s, effects)
 }

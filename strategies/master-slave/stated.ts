@@ -11,7 +11,7 @@
 import type { Epoch, Offset } from '../../src/contracts/types.js'
 import { compareEpochs, isBetterLog } from '../../src/core/epochs.js'
 import type { LogEnd } from './owed.js'
-import type { GroupState, Peer, Sink } from './state.js'
+import type { Peer, Sink } from './state.js'
 
 /** What a voting witness holds on its disk before it says so: neither part ever falls. */
 export interface Stated extends LogEnd {
@@ -20,7 +20,6 @@ export interface Stated extends LogEnd {
 
 /** `peer` says `said` of itself. True if it is a witness that votes and has forgotten more. */
 export function hasForgotten(
-  s: GroupState,
   effects: Sink,
   peer: Peer,
   said: Stated & { readonly voter: boolean },
@@ -32,8 +31,8 @@ export function hasForgotten(
     peer.stated = { promised, lastEpoch, next }
     return false
   }
-  // Its note names the process that was there when the history began; this one is another.
-  s.charter.delete(peer.id)
+  // The note names a process that a charter or a view may vouch for; this one is another.
+  if (peer.said !== undefined) peer.said = { ...peer.said, incarnation: '' }
   const { promised: epoch, lastEpoch, next } = stated
   effects.report('witness-forgot', {
     peer: peer.id,

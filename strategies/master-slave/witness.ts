@@ -7,6 +7,7 @@
 import type { Input, ReplicationStrategy, StrategyEnv } from '../../src/contracts/strategy.js'
 import type { Member, PeerId, Session } from '../../src/contracts/types.js'
 import { compareEpochs, isBetterLog } from '../../src/core/epochs.js'
+import { decodeView } from '../../src/wire/view.js'
 import { messageCodec } from './message-codec.js'
 import type { Message } from './messages.js'
 import type { Settings } from './options.js'
@@ -18,7 +19,10 @@ interface Other extends Member {
   heardAt: number
 }
 
-/** Until it votes it says what it is again and again: without its word nobody begins. */
+/**
+ * Until it votes it says what it is again and again: without its word nobody begins. So it does
+ * while its master is out of touch, which may be for want of that word (majority, seed 1433).
+ */
 const TELL_AGAIN_MS = 500
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
@@ -35,6 +39,8 @@ export class WitnessState {
   master: PeerId | undefined
   heardAt = Number.NEGATIVE_INFINITY
   inTouch = true
+  /** Number of the newest view that a member told. */
+  view = 0
 
   constructor(readonly env: StrategyEnv) {
     this.self = { id: env.self, ordinal: 255, address: '', witness: true }
@@ -65,14 +71,10 @@ export class Witness implements ReplicationStrategy<Message> {
     switch (input.kind) {
       case 'tick':
         this.#s.now = input.now
-        if (!this.#s.memory.voter && this.#s.now - this.#s.toldAt >= TELL_AGAIN_MS)
-          this.#tell(effects)
+        if (this.#mayBeUnknown && this.#s.now - this.#s.toldAt >= TELL_AGAIN_MS) this.#tell(effects)
         return
       case 'view':
-        for (const member of input.members)
-          if (member.id === this.#s.env.self) this.#s.self = member
-          else this.#s.others.set(member.id, { ...member, session: 0, heardAt: 0 })
-        return
+        return this.#meet(input.members)
       case 'link-up':
         return this.#onLinkUp(effects, input.peer, input.session)
       case 'link-down': {
@@ -94,6 +96,10 @@ export class Witness implements ReplicationStrategy<Message> {
       default:
         return
     }
+  }
+
+  get #mayBeUnknown(): boolean {
+    return !this.#s.memory.voter || !this.#s.inTouch
   }
 
   #onLinkUp(effects: Sink, peer: PeerId, session: Session): void {
@@ -119,6 +125,8 @@ export class Witness implements ReplicationStrategy<Message> {
       case 'admit':
         if (this.#hear(effects, other, m)) this.#onAdmit(effects, m)
         return
+      case 'members':
+        return this.#onMembers(effects, m)
       case 'probe': {
         const { epoch, nonce } = m
         const hears = this.#hears(other)
@@ -153,6 +161,27 @@ export class Witness implements ReplicationStrategy<Message> {
     const standing = { role: 'slave', epoch: m.epoch, master: other.id, serving: false } as const
     effects.become(GROUP, standing)
     return true
+  }
+
+  /** Only links depend on it: whose promise counts, the candidate judges. */
+  #onMembers(effects: Sink, m: Of<'members'>): void {
+    const { number, members } = decodeView(m.view)
+    if (!this.#s.memory.isOf(m.history) || number <= this.#s.view) return
+    this.#s.view = number
+    this.#meet(members)
+    effects.view(GROUP, number, members)
+    this.#tell(effects)
+  }
+
+  #meet(members: readonly Member[]): void {
+    const { others } = this.#s
+    for (const id of others.keys()) if (!members.some(member => member.id === id)) others.delete(id)
+    for (const member of members)
+      if (member.id === this.#s.env.self) this.#s.self = member
+      else {
+        const { session = 0, heardAt = 0 } = others.get(member.id) ?? {}
+        others.set(member.id, { ...member, session, heardAt })
+      }
   }
 
   #onHeader(effects: Sink, other: Other, m: Of<'header'>): void {
@@ -217,7 +246,8 @@ export class Witness implements ReplicationStrategy<Message> {
     const { promised, lastEpoch, next, voter, history, incarnation } = this.#s.memory
     const data = history === '' ? 'empty' : 'ready'
     const facts = { promised, lastEpoch, next, voter, history, incarnation, data } as const
-    return { type: 'state', role: 'slave', epoch: promised, master: this.#s.master ?? '', ...facts }
+    const { master = '', view } = this.#s
+    return { type: 'state', role: 'slave', epoch: promised, master, view, ...facts }
   }
 
   status() {

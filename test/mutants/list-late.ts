@@ -78,12 +78,12 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/promotion.ts`,
-        'if (promise.voter && promise.history === s.history) votes++',
+        'if (knows && promise.history === s.history) votes++',
         'if (promise.epoch.number > 0) votes++',
       ],
       [
         `${STRATEGY}/suspicion.ts`,
-        'if (counts(s, peer) || peer.said === undefined || isChartered(s, peer)) heard++',
+        'if (counts(s, peer) || (unknown && isVoter(peer))) heard++',
         'heard++',
       ],
     ],
@@ -323,8 +323,8 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/promotion.ts`,
-        'if (promise.voter && promise.history === s.history) votes++',
-        "if (promise.voter && promise.data === 'ready' && promise.history === s.history) votes++",
+        "const knows = promise.voter || (promise.data === 'ready' && remembers(peer))",
+        "const knows = promise.data === 'ready' && (promise.voter || remembers(peer))",
       ],
     ],
     undefined,
@@ -342,7 +342,7 @@ export const LATE: readonly Mutant[] = [
       ],
       [
         `${STRATEGY}/suspicion.ts`,
-        'if (counts(s, peer) || peer.said === undefined || isChartered(s, peer)) heard++',
+        'if (counts(s, peer) || (unknown && isVoter(peer))) heard++',
         'heard++',
       ],
     ],
