@@ -8,6 +8,7 @@ import { Writer } from '../wire/bytes.js'
 import { writeCloseWindow } from '../wire/command.js'
 import type { SimulatedCluster } from './cluster.js'
 import { Relapse } from './relapse.js'
+import type { SimulatedNode } from './simulated-node.js'
 import type { Workload } from './workload.js'
 
 /** Mean events a second, each 0 where the fault is off. */
@@ -33,6 +34,8 @@ export interface FaultRates {
   /** The master is isolated until another leads; then one voter of the new side dies, comes back
    *  and finds the old master alone. What it has forgotten must not count. */
   relapse: number
+  /** A slave is cut off until the backlog has left it behind; as it is copied, the master dies. */
+  recopy: number
   /** An idempotency window is closed, though its client lives. */
   closeWindow: number
   reset: number
@@ -63,6 +66,7 @@ export const NO_FAULTS: FaultRates = {
   ambush: 0,
   coup: 0,
   relapse: 0,
+  recopy: 0,
   closeWindow: 0,
   reset: 0,
   clog: 0,
@@ -75,6 +79,9 @@ export const NO_FAULTS: FaultRates = {
 }
 
 const EVERY_MS = 50
+/** A copy is looked for so often, and so many times. */
+const COPY_LOOK_MS = 5
+const COPY_LOOKS = 200
 
 export class Nemesis {
   readonly counts: Record<string, number> = {}
@@ -193,6 +200,7 @@ export class Nemesis {
     }
     if (this.#happens(rates.ambush)) this.#ambush()
     if (this.#happens(rates.coup)) this.#coup()
+    if (this.#happens(rates.recopy)) this.#recopy()
     if (this.#happens(rates.relapse) && this.#relapse.begin()) this.#count('relapse')
     if (this.#happens(rates.reset)) {
       cluster.reset(a, b)
@@ -231,6 +239,30 @@ export class Nemesis {
         if (this.#mayForget(other.id)) cluster.crash(other.id)
       cluster.mendAll()
     })
+  }
+
+  #recopy(): void {
+    const cluster = this.#cluster
+    const master = cluster.master()
+    const slaves = cluster.live().filter(node => node !== master && !node.member.witness)
+    if (master === undefined || slaves.length < 2) return
+    const lone = this.#random.pick(slaves)
+    cluster.split([lone.id])
+    cluster.clock.after(1_500 + this.#random.next() * 1_500, () => {
+      cluster.mendAll()
+      this.#whenCopied(lone, COPY_LOOKS)
+    })
+  }
+
+  #whenCopied(node: SimulatedNode, looks: number): void {
+    if (!this.#running || looks === 0) return
+    const { life } = node
+    if (!life.alive || !life.voted || !life.copying)
+      return void this.#cluster.clock.after(COPY_LOOK_MS, () => this.#whenCopied(node, looks - 1))
+    const master = this.#cluster.master()
+    if (master === undefined || !this.#mayForget(master.id)) return
+    this.#cluster.crash(master.id)
+    this.#count('recopy')
   }
 
   #closeWindow(): void {

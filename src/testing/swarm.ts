@@ -132,6 +132,7 @@ function drawLate(
   if (profile === 'majority') {
     drawLinearizable(options)
     drawRelapses(options)
+    drawRecopies(options)
   }
 }
 
@@ -144,6 +145,19 @@ function drawRelapses(options: SimulationOptions): void {
   const hint = random.pick([options.faults.hint, 20])
   options.faults = { ...options.faults, relapse: 0.1, restart: 1, heal: 0, hint }
   options.backlogEntriesMax = LIMITS.backlogEntriesMax
+}
+
+/** In every tenth seed of majority; from a stream of its own, too. Copies must last. */
+function drawRecopies(options: SimulationOptions): void {
+  const random = seededRandom(options.seed ^ 0xc0b7)
+  const { nodes, faults, workload } = options
+  if (!random.chance(0.1) || !maySuffer(options) || nodes < 3 || faults.relapse > 0) return
+  options.faults = { ...faults, recopy: 0.15, restart: Math.max(1, faults.restart), heal: 0 }
+  options.backlogEntriesMax = 20
+  options.sliceBytesMax = 200
+  workload.rate = 30
+  workload.keys = 40
+  for (const clock of options.clocks) clock.turnMs = 10
 }
 
 /** False where the style promises that calls succeed, that nobody is deposed, or one fault only. */

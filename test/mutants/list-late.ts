@@ -224,8 +224,8 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/quorum.ts`,
-        'return !s.commitsLate || peer.voter',
-        'return peer.id !== s.env.self',
+        'return !peer.learner && !peer.left && (!s.commitsLate || remembers(peer))',
+        'return !peer.learner && !peer.left && peer.id !== s.env.self',
       ],
     ],
     undefined,
@@ -267,8 +267,8 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/promotion.ts`,
-        "s.promise(effects, m.epoch)\n  effects.send(peer.id, { type: 'promise'",
-        "s.see(m.epoch)\n  effects.send(peer.id, { type: 'promise'",
+        's.promise(effects, m.epoch)\n  const voter',
+        's.see(m.epoch)\n  const voter',
       ],
     ],
     undefined,
