@@ -32,7 +32,11 @@ export const ERROR_CODES = {
     'write it as tcp://host:port',
   ),
   ALREADY_EXISTS: row(false, 'ifAbsent met a record', 'read it, or set without ifAbsent'),
-  BUSY: row(true, 'too many bytes or calls wait unanswered', 'slow down and try again'),
+  BUSY: row(
+    true,
+    'too many bytes or calls wait unanswered, or another change is under way',
+    'slow down and try again',
+  ),
   CACHE_FULL: row(
     true,
     'the value alone is too large for the cache, or it is full and may not evict',
@@ -66,11 +70,26 @@ export const ERROR_CODES = {
     'no slave, or not the named one, is in sync and answers',
     'wait until `gcache status` shows it online, or name another node',
   ),
+  HEALTHY: row(
+    false,
+    'the cluster has a serving master: nothing to force',
+    'leave it as it is; look at `gcache status`',
+  ),
   INTERNAL: row(false, 'an invariant was broken', 'report it with the message'),
   LIMIT: row(
     false,
     'a key, name, value or count is larger than its limit',
     'the message names the limit',
+  ),
+  MEMBER_LEADS: row(
+    true,
+    'the member that is to leave is master',
+    'hand over first; leave() of a node or client does so by itself',
+  ),
+  NOT_A_MEMBER: row(
+    false,
+    'the id is in no list of members, or not any more',
+    'look at `gcache status`; `gcache join` adds a member',
   ),
   NOT_ENOUGH_COPIES: row(
     true,

@@ -38,7 +38,7 @@ export interface Proposal {
   readonly end: number
 }
 
-export type AdminCommand = 'promote' | 'demote' | 'handover' | 'force-bootstrap'
+export type AdminCommand = 'promote' | 'demote' | 'handover' | 'join' | 'leave' | 'force-bootstrap'
 
 export type Input<M> =
   /** The only way time enters. Opens every turn whose clock moved by 1 ms; comes at least every
@@ -81,8 +81,13 @@ export type Input<M> =
   | { kind: 'hint'; identity: string }
   /** 'handover' (to `peer`, or to whom the strategy chooses) is answered in this step by a report
    *  'handover' of state 'begun', or 'refused' with `code` and `message`; later by another master
-   *  in `become`, or by one of state 'failed'. What a strategy does not know it passes over. */
-  | { kind: 'admin'; command: AdminCommand; group: GroupId; peer?: PeerId }
+   *  in `become`, or by one of state 'failed'. 'join' (of `member`) and 'leave' (of `peer`) are
+   *  answered, in this step or a later one, by a report 'members' of state 'done' with `view`
+   *  (number) and `members` (Member[]), or 'refused' with `code` and `message`. 'force-bootstrap'
+   *  is answered in this step by a report 'force-bootstrap' of state 'done', with `epoch` (number),
+   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`. What a strategy does not
+   *  know it passes over. */
+  | { kind: 'admin'; command: AdminCommand; group: GroupId; peer?: PeerId; member?: Member }
 
 export type SnapshotState = 'more' | 'done' | 'overflow'
 
@@ -196,6 +201,8 @@ export interface ReplicationStrategy<M> {
   readonly keyed: boolean
   /** The ack that a write without one gets. */
   readonly defaultAck: Ack
+  /** Of 'join', 'leave' and 'force-bootstrap' those that it answers; without it, none. */
+  readonly commands?: readonly AdminCommand[]
   step(input: Input<M>, effects: Effects<M>): void
   /** Cluster time in ms: never falls. Judges expiry for reads. */
   time(group: GroupId): number

@@ -41,7 +41,7 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
 }
 
 /** Half a copy is no state. */
-function dropHalfCopy(s: GroupState, effects: Sink): void {
+export function dropHalfCopy(s: GroupState, effects: Sink): void {
   effects.report('divergence', { entries: s.next - 1, history: s.history, into: '', master: '' })
   s.rebase(effects, 1, [], { epoch: undefined, crc: 0 }, new Uint8Array(0))
   s.copying = undefined

@@ -11,6 +11,7 @@ import { isChartered } from './admission.js'
 import { appendOf, catchUp } from './feed.js'
 import { mergeFirst } from './merge.js'
 import type { Message } from './messages.js'
+import { votesHere } from './quorum.js'
 import {
   GROUP,
   type GroupState,
@@ -37,7 +38,7 @@ export function onSync(
   m: Extract<Message, { type: 'sync' }>,
 ): void {
   if (s.role !== 'master' || compareEpochs(m.epoch, s.epoch) !== 0) return
-  peer.voter = m.voter
+  peer.voter = votesHere(s, m)
   if (peer.progress?.state === 'copy') peer.copiesFailed++
   stopCopy(s, effects, peer)
   const common = commonWith(s, m)
@@ -47,8 +48,8 @@ export function onSync(
     const feed = ++s.feeds
     peer.progress = newProgress('stream', common, common, s.now, feed, s.next)
     const { epoch, history, next } = s
-    const voter = m.voter || isChartered(s, peer)
-    const reply = { epoch, feed, history, from: common, next, voter }
+    const voter = peer.voter || isChartered(s, peer)
+    const reply = { epoch, feed, history, from: common, next, voter, ...s.lineage }
     effects.send(peer.id, { type: 'sync-reply', ...reply })
     catchUp(s, effects, peer)
     return
@@ -82,7 +83,7 @@ export function copyTo(s: GroupState, effects: Sink, peer: Peer, diverged: numbe
   effects.openSnapshot(GROUP, copy)
   const { epoch, history } = s
   const starts = s.starts.filter(start => start.first < at)
-  const begin = { copy, at, crc, time: s.clock.time, diverged, starts }
+  const begin = { copy, at, crc, time: s.clock.time, diverged, starts, ...s.lineage }
   effects.send(peer.id, { type: 'copy-begin', epoch, history, ...begin })
   effects.readSnapshot(GROUP, copy, s.blockBytes(LIMITS.snapshotSliceBytes))
 }

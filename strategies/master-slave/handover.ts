@@ -14,10 +14,11 @@ import type { Input } from '../../src/contracts/strategy.js'
 import type { Epoch, PeerId, Session } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import type { ErrorCode } from '../../src/errors.js'
+import { onForce } from './force.js'
 import { heartbeat } from './master.js'
 import type { Message } from './messages.js'
 import { type Candidacy, startPromotion, votes } from './promotion.js'
-import { counts } from './quorum.js'
+import { counts, promisesWanted } from './quorum.js'
 import { isCurrent } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
 
@@ -56,6 +57,7 @@ export function onAdmin(
   effects: Sink,
   input: Extract<Input<Message>, { kind: 'admin' }>,
 ): void {
+  if (input.command === 'force-bootstrap') return onForce(s, effects)
   if (input.command !== 'handover') return
   const named = input.peer
   if (s.role !== 'master') return refuse(effects, 'NOT_MASTER', `${s.master ?? 'nobody'} is master`)
@@ -183,5 +185,5 @@ export function hasPromiseOfOld(s: GroupState, candidacy: Candidacy): boolean {
   const { handover, from, promises, phase, since } = candidacy
   if (handover === undefined || from === undefined || phase !== 'prepare') return false
   if (!promises.has(from) || s.now - since < OTHERS_MS_MAX) return false
-  return votes(s, candidacy) >= s.quorum.promises
+  return votes(s, candidacy) >= promisesWanted(s)
 }

@@ -4,6 +4,7 @@
  */
 import { TIMES } from '../../src/config.js'
 import type {
+  AdminCommand,
   Input,
   Place,
   ReplicationStrategy,
@@ -17,6 +18,7 @@ import { onAdmit } from './admission.js'
 import { considerBootstrap } from './bootstrap.js'
 import { advanceCopy, onSnapshot, onSync, stopCopy } from './copy.js'
 import { catchUp, takeBack } from './feed.js'
+import { isForebear } from './force.js'
 import { holdsWrites, onAdmin, onHandover, onTargetAck, tickHandover } from './handover.js'
 import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
 import { onCollected, onMergeAsk, onMerged, onMergeRecords } from './merge.js'
@@ -35,9 +37,11 @@ import {
   startPromotion,
   tickCandidate,
 } from './promotion.js'
+import { votesHere } from './quorum.js'
 import { freshness, onRead, placeOf } from './reads.js'
 import {
   hearMaster,
+  isForeign,
   isOlderHistory,
   onAppend,
   onCopyBegin,
@@ -78,6 +82,7 @@ export class MasterSlave implements ReplicationStrategy<Message> {
   readonly name = 'master-slave'
   readonly codec = messageCodec()
   readonly keyed = false
+  readonly commands: readonly AdminCommand[] = ['force-bootstrap']
   readonly defaultAck
   readonly #s: GroupState
 
@@ -335,7 +340,7 @@ function onState(
   m: Extract<Message, { type: 'state' }>,
 ): void {
   peer.said = m
-  peer.voter = m.voter
+  peer.voter = votesHere(s, m)
   s.see(m.promised)
   s.see(m.epoch)
   if (m.role === 'master') hearMaster(s, effects, peer, m.epoch)
@@ -363,7 +368,9 @@ function onFenced(
   s.see(m.promised)
   if (compareEpochs(m.epoch, s.epoch) !== 0 || compareEpochs(m.promised, s.epoch) <= 0) return
   if (s.role === 'master') {
-    if (isOlderHistory(s, peer)) return startPromotion(s, effects)
+    if (isOlderHistory(s, peer) || isForebear(s, peer)) return startPromotion(s, effects)
+    // Epochs of another history say nothing in this one.
+    if (isForeign(s, peer)) return
     stepDown(s, effects)
     orphan(s, effects)
     s.tell(effects)

@@ -8,7 +8,7 @@ import { GcacheError } from '../../src/errors.js'
 import { decodeBatch, readEpoch, writeIncarnation } from '../../src/wire/batch.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
 import { checkFields, type Fields, packMessage, unpackMessage } from '../../src/wire/control.js'
-import type { Message } from './messages.js'
+import { FORCED_FROM_MAX, type Message } from './messages.js'
 
 const KIND = {
   append: 0x40,
@@ -30,6 +30,7 @@ const PACKED: Record<string, Fields> = {
     incarnation: 'text',
     master: 'text',
     next: 'whole',
+    forcedFrom: 'list?',
   },
   probe: { nonce: 'whole' },
   'probe-reply': { nonce: 'whole', hears: 'flag' },
@@ -61,7 +62,14 @@ const PACKED: Record<string, Fields> = {
     commit: 'whole',
     voter: 'flag',
   },
-  'sync-reply': { feed: 'whole', history: 'text', from: 'whole', next: 'whole', voter: 'flag' },
+  'sync-reply': {
+    feed: 'whole',
+    history: 'text',
+    from: 'whole',
+    next: 'whole',
+    voter: 'flag',
+    forcedFrom: 'list?',
+  },
   'merge-ask': { merge: 'whole', from: 'whole', index: 'whole' },
   'copy-begin': {
     history: 'text',
@@ -71,6 +79,7 @@ const PACKED: Record<string, Fields> = {
     time: 'number',
     diverged: 'whole',
     starts: 'list',
+    forcedFrom: 'list?',
   },
   'copy-end': { copy: 'whole', slices: 'whole', next: 'whole' },
   admit: { history: 'text', next: 'whole' },
@@ -281,7 +290,13 @@ function unpack(frame: Uint8Array): Message {
       epoch: toEpoch(start),
       first: whole((start as unknown[])[2]),
     }))
+  if (Array.isArray(message.forcedFrom)) checkHistories(message.forcedFrom)
   return message as unknown as Message
+}
+
+function checkHistories(histories: readonly unknown[]): void {
+  if (histories.length > FORCED_FROM_MAX || histories.some(one => typeof one !== 'string'))
+    throw new GcacheError('PROTOCOL_ERROR', 'forcedFrom is no list of histories')
 }
 
 function toEpoch(value: unknown): Epoch {

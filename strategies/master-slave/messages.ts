@@ -22,7 +22,12 @@ export interface StateMessage {
   master: string
   lastEpoch: Epoch
   next: Offset
+  /** Histories that this one was forced from, the newest first; at most 8. */
+  forcedFrom?: readonly string[]
 }
+
+/** Older histories that a history remembers it was forced from. */
+export const FORCED_FROM_MAX = 8
 
 /** In a heartbeat's `slices`: no copy is under way to you. `feed` 0: you are not being fed. */
 export const NO_COPY = 0xffff_ffff
@@ -94,6 +99,7 @@ export type Message =
       from: Offset
       next: Offset
       voter: boolean
+      forcedFrom?: readonly string[]
     }
   | { type: 'merge-ask'; epoch: Epoch; merge: number; from: Offset; index: number }
   | {
@@ -114,6 +120,7 @@ export type Message =
       time: number
       diverged: number
       starts: EpochStart[]
+      forcedFrom?: readonly string[]
     }
   | {
       type: 'copy-slice'

@@ -6,6 +6,7 @@ import type { Epoch, Offset } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
 import { becomeVoter } from './admission.js'
+import { adopt, noteMaster, yieldsTo } from './force.js'
 import { stepDown } from './master.js'
 import { type DataState, type Message, NO_COPY } from './messages.js'
 import { learnCommit } from './quorum.js'
@@ -65,11 +66,12 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
 
 /**
  * Where W + P > N two histories cannot both be right, and nobody may choose for the operator:
- * neither follows the other. Only a forced beginning makes them.
+ * neither follows the other, unless that one was forced from this one's.
  */
 export function isForeign(s: GroupState, peer: Peer): boolean {
   const other = peer.said?.history ?? ''
-  return s.commitsLate && s.data === 'ready' && other !== '' && other !== s.history
+  if (!s.commitsLate || s.data !== 'ready' || other === '' || other === s.history) return false
+  return !yieldsTo(s, peer)
 }
 
 /** True if this node holds data of a history that began before that of `peer`. */
@@ -113,7 +115,7 @@ export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'syn
   s.feed = m.feed
   if (m.from < s.next && s.commitsLate && m.from >= s.commit) dropSuffix(s, effects, m.from)
   if (m.from !== s.next) return requestSync(s, effects)
-  s.history = m.history
+  adopt(s, m)
   s.synced = true
   s.syncTarget = m.next
   // One that was empty may not lead before it has what the master had when it joined.
@@ -155,6 +157,7 @@ export function onAppend(s: GroupState, effects: Sink, peer: Peer, m: Of<'append
 }
 
 export function onHeartbeat(s: GroupState, effects: Sink, peer: Peer, m: Of<'heartbeat'>): void {
+  noteMaster(s, peer, m.inTouch)
   hearMaster(s, effects, peer, m.epoch)
   if (!isCurrent(s, effects, peer, m.epoch)) return
   s.heard(m.time)
@@ -199,7 +202,7 @@ export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
   if (s.history !== '' && s.history !== m.history) s.clock.replace(m.time)
   s.distrust = false
   s.giving = undefined
-  s.history = m.history
+  adopt(s, m)
   hold(s, effects, 'copying')
   s.copying = { copy: m.copy, slices: 0, until: m.at }
   s.feed = m.copy
@@ -215,7 +218,7 @@ function reportLoss(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-begin'
   const { history, starts, next } = s
   // The master's own entries are never foreign to it, wherever it was when it said so. A copy that
   // crossed a sync comes twice, and the second one takes nothing away.
-  const same = history === m.history
+  const same = history === m.history || m.forcedFrom?.includes(history) === true
   const common = same ? commonPoint(m.starts, Number.MAX_SAFE_INTEGER, starts, next) : 1
   const entries = next - (common ?? 1)
   if (entries > 0)

@@ -17,6 +17,7 @@ import { assert } from '../../src/core/assert.js'
 import { ClusterTime } from '../../src/core/cluster-time.js'
 import { compareEpochs, type EpochStart, NO_EPOCH, noteEpochStart } from '../../src/core/epochs.js'
 import type { Waiting } from './acks.js'
+import type { Forced } from './force.js'
 import type { Handover } from './handover.js'
 import type { Giving, Merge } from './merge.js'
 import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
@@ -110,6 +111,8 @@ export interface Peer extends Member {
   /** Where the log ended when this amnesiac had caught up; 0: not yet. */
   admitFrom: Offset
   admitSentAt: number
+  /** It last said, as master, that it has its voters. */
+  inTouchAt?: number
 }
 
 export type Sink = Effects<Message>
@@ -138,6 +141,8 @@ export class GroupState {
   serving = false
   data: DataState = 'empty'
   history = ''
+  /** Histories that this one was forced from, the newest first; at most 8 (force.ts). */
+  forcedFrom: readonly string[] = []
   promised: Epoch = NO_EPOCH
   /** Led or followed. */
   epoch: Epoch = NO_EPOCH
@@ -194,6 +199,10 @@ export class GroupState {
   epochFirst: Offset = 1
   /** Processes that were empty when this node began the history, by id: incarnations. */
   readonly charter = new Map<PeerId, string>()
+  /** This process has begun the history, by force. */
+  forced: Forced | undefined
+  /** It served, or heard that its master does. */
+  ruledAt = Number.NEGATIVE_INFINITY
   /** A majority is out of reach since it was last heard. */
   outOfTouch = false
   /** Mastership is being given away. */
@@ -318,7 +327,13 @@ export class GroupState {
       master: this.master ?? '',
       lastEpoch: this.lastEpoch,
       next: this.next,
+      ...this.lineage,
     }
+  }
+
+  /** What a message that names the history says of it besides. */
+  get lineage(): { forcedFrom?: readonly string[] } {
+    return this.forcedFrom.length === 0 ? {} : { forcedFrom: this.forcedFrom }
   }
 
   /** Tells the linked members what they go by when they choose and wait. */

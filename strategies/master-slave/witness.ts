@@ -4,11 +4,17 @@
  * whose log is at or above its own last entry, so a slave that lacks what master and witness
  * committed cannot take over: unavailable, not wrong (PROTOCOL 6).
  */
-import type { Input, ReplicationStrategy, StrategyEnv } from '../../src/contracts/strategy.js'
+import type {
+  AdminCommand,
+  Input,
+  ReplicationStrategy,
+  StrategyEnv,
+} from '../../src/contracts/strategy.js'
 import type { Member, PeerId, Session } from '../../src/contracts/types.js'
 import { compareEpochs, isBetterLog } from '../../src/core/epochs.js'
+import { refuseWitness } from './force.js'
 import { messageCodec } from './message-codec.js'
-import type { Message } from './messages.js'
+import type { Message, StateMessage } from './messages.js'
 import type { Settings } from './options.js'
 import { GROUP, type Sink } from './state.js'
 import { WitnessMemory } from './witness-memory.js'
@@ -16,6 +22,8 @@ import { WitnessMemory } from './witness-memory.js'
 interface Other extends Member {
   session: Session
   heardAt: number
+  /** What it said last, on this session. */
+  said: StateMessage | undefined
 }
 
 /** Until it votes it says what it is again and again: without its word nobody begins. */
@@ -34,6 +42,8 @@ export class WitnessState {
   round = 0
   master: PeerId | undefined
   heardAt = Number.NEGATIVE_INFINITY
+  /** Its master last said that it has its voters. */
+  ruledAt = Number.NEGATIVE_INFINITY
   inTouch = true
 
   constructor(readonly env: StrategyEnv) {
@@ -46,6 +56,7 @@ export class Witness implements ReplicationStrategy<Message> {
   readonly name = 'master-slave'
   readonly codec = messageCodec()
   readonly keyed = false
+  readonly commands: readonly AdminCommand[] = ['force-bootstrap']
   readonly defaultAck
   readonly #settings: Settings
   readonly #s: WitnessState
@@ -71,7 +82,7 @@ export class Witness implements ReplicationStrategy<Message> {
       case 'view':
         for (const member of input.members)
           if (member.id === this.#s.env.self) this.#s.self = member
-          else this.#s.others.set(member.id, { ...member, session: 0, heardAt: 0 })
+          else this.#s.others.set(member.id, { ...member, session: 0, heardAt: 0, said: undefined })
         return
       case 'link-up':
         return this.#onLinkUp(effects, input.peer, input.session)
@@ -86,6 +97,8 @@ export class Witness implements ReplicationStrategy<Message> {
         other.heardAt = this.#s.now
         return this.#onMessage(effects, other, input.message)
       }
+      case 'admin':
+        return refuseWitness(effects, input)
       case 'propose':
         for (const { id } of input.proposals) effects.reject(id, 'NOT_MASTER', true)
         return
@@ -100,17 +113,20 @@ export class Witness implements ReplicationStrategy<Message> {
     const other = this.#s.others.get(peer)
     if (other === undefined) return
     other.session = session
+    other.said = undefined
     effects.send(peer, this.#statement())
   }
 
   #onMessage(effects: Sink, other: Other, m: Message): void {
     switch (m.type) {
       case 'state':
+        other.said = m
         if (m.role === 'master') this.#hear(effects, other, m)
         return
       case 'heartbeat':
         if (!this.#hear(effects, other, m)) return
         this.#s.inTouch = m.inTouch
+        if (m.inTouch) this.#s.ruledAt = this.#s.now
         this.#s.round = m.round
         return this.#acknowledge(effects, other, m.time)
       case 'header':
@@ -134,7 +150,11 @@ export class Witness implements ReplicationStrategy<Message> {
   /** True if `m` comes from the master of the highest epoch promised; fences a lower one. */
   #hear(effects: Sink, other: Other, m: { epoch: Message['epoch']; history?: string }): boolean {
     const memory = this.#s.memory
-    if (m.history !== undefined && !memory.isOf(m.history)) return false
+    if (!memory.isOf(m.history ?? other.said?.history ?? '')) {
+      if (!this.#yieldsTo(other)) return false
+      memory.forsake()
+      this.#tell(effects)
+    }
     const order = compareEpochs(m.epoch, memory.promised)
     if (order < 0) {
       const { epoch } = m
@@ -151,6 +171,13 @@ export class Witness implements ReplicationStrategy<Message> {
     const standing = { role: 'slave', epoch: m.epoch, master: other.id, serving: false } as const
     effects.become(GROUP, standing)
     return true
+  }
+
+  /** As a data node does (force.ts). */
+  #yieldsTo(other: Other): boolean {
+    const { memory, master, now, ruledAt } = this.#s
+    if (!other.said?.forcedFrom?.includes(memory.history)) return false
+    return master === other.id || now - ruledAt >= this.#settings.bootstrapWaitMs
   }
 
   #onHeader(effects: Sink, other: Other, m: Of<'header'>): void {
