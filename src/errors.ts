@@ -83,13 +83,13 @@ export const ERROR_CODES = {
   ),
   MEMBER_LEADS: row(
     true,
-    'the member that is to leave is master',
+    'the member that is to leave is the master',
     'hand over first; leave() of a node or client does so by itself',
   ),
   NOT_A_MEMBER: row(
     false,
-    'the id is in no list of members, or not any more',
-    'look at `gcache status`; `gcache join` adds a member',
+    'the node does not belong to the cluster, or no longer',
+    'let it join (`gcache join`), or name a member of `gcache status`',
   ),
   NOT_ENOUGH_COPIES: row(
     true,

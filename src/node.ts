@@ -217,6 +217,10 @@ class EngineNode implements Node {
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),
     })
     this.#engine = engine
+    engine.events.on('members', now => {
+      ids.clear()
+      for (const member of now) ids.add(member.id)
+    })
     this.#calls = new NodeCalls({ ...world, self: id, cluster, engine })
     this.#port = new NodePort({
       engine,

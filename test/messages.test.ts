@@ -22,6 +22,7 @@ import {
   writeValue,
   writeWritten,
 } from '../src/wire/requests.js'
+import { encodeView } from '../src/wire/view.js'
 import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
 import { messageCodec } from '../strategies/master-slave/message-codec.js'
 import { expectGolden } from './harness/golden.js'
@@ -34,6 +35,16 @@ const command = out.copy()
 const client = { id: 'c'.repeat(16), lowest: 3 }
 const proposal = { id: 1, ack: 'insync', client, seq: 4, bytes: command, start: 0 } as const
 const batch = encodeBatch(epoch, 7, 1_700_000_000_000, 99, [{ ...proposal, end: command.length }])
+const view = encodeView({
+  number: 2,
+  members: [
+    { id: 'b', ordinal: 1, address: 'tcp://127.0.0.1:7401' },
+    { id: 'w', ordinal: 9, address: 'tcp://127.0.0.1:7409', witness: true },
+    { id: 'd', ordinal: 3, address: '', learner: true },
+    { id: 'e', ordinal: 4, address: '', incarnation: '00112233445566ff' },
+  ],
+  past: [{ id: 'a', ordinal: 0 }],
+})
 const starts = [
   { epoch: older, first: 1 },
   { epoch, first: 7 },
@@ -94,6 +105,7 @@ const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage,
     master: 'b',
     lastEpoch: older,
     next: 8,
+    view: 1,
   },
   probe: { type: 'probe', epoch, nonce: 5 },
   'probe-reply': { type: 'probe-reply', epoch, nonce: 5, hears: true },
@@ -114,6 +126,7 @@ const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage,
     voter: true,
   },
   admit: { type: 'admit', epoch, history: facts.history, lastEpoch: older, next: 8 },
+  members: { type: 'members', epoch, history: facts.history, view },
   header: { type: 'header', epoch, lastEpoch: older, next: 8 },
   'merge-ask': { type: 'merge-ask', epoch, merge: 4, from: 3, index: 1 },
   'merge-records': {
@@ -134,6 +147,7 @@ const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage,
     time: 1_700_000_000_001,
     diverged: 3,
     starts,
+    view,
   },
   'copy-slice': {
     type: 'copy-slice',

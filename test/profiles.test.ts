@@ -115,6 +115,33 @@ describe('a process without memory', () => {
     expect(world.state(back.id)).toBe('online')
   })
 
+  it('gives half a copy up, though it followed another master since (ordinal, seed 1324)', () => {
+    const strategy = masterSlave() as never
+    const limits = { sliceBytesMax: 100, backlogEntriesMax: 10 }
+    const random = seededRandom(1)
+    const cluster = new SimulatedCluster({ nodes: 3, random, strategy, ...limits })
+    const world = new Asker(cluster)
+    cluster.startAll()
+    cluster.run(3_000)
+    cluster.crash('c')
+    for (let i = 0; i < 300; i++) world.set(world.master, `k${i}`, value)
+    cluster.run(1_000)
+    cluster.network.setFaults({ bytesPerMs: 20 })
+    cluster.start('c')
+    const half = cluster.node('c')
+    expect(cluster.runUntil(() => half.applied() > 1 && half.life.copying, 3_000)).toBe(true)
+    cluster.run(5)
+    cluster.crash('a')
+    const follows = () => half.engine.standing.master === 'b'
+    while (!follows()) cluster.run(0.1)
+    cluster.crash('b')
+    expect(half.status().self.state).toBe('copying')
+    cluster.run(10_000)
+    // It begins anew, with nothing: what it had was no state.
+    expect(cluster.master()).toBe(half)
+    expect(half.applied()).toBeLessThan(10)
+  })
+
   it('neither completes a majority nor lets one be elected', () => {
     const world = new World(3, MAJORITY)
     const [back, far] = world.others()

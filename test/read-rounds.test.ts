@@ -138,6 +138,10 @@ function peerOf(id: string, ordinal: number): Peer {
     headed: 0,
     admitFrom: 0,
     admitSentAt: 0,
+    learner: false,
+    incarnation: '',
+    left: false,
+    leftAt: 0,
   }
 }
 

@@ -156,6 +156,9 @@ export interface Effects<M> {
   report(event: string, fields: Record<string, unknown>): void
   /** Ends the session. */
   disconnect(peer: PeerId, code: string): void
+  /** Who belongs to the cluster from now on: the engine dials who is new, ends its links with who
+   *  is not named and refuses them. Without this node: it has left. */
+  view(group: GroupId, number: number, members: readonly Member[]): void
 }
 
 /** Frames of a strategy begin with a byte of 0x40..0xff, which the codec writes and reads. */

@@ -85,4 +85,6 @@ export interface Member {
   readonly address: string
   /** Votes and holds no data. */
   readonly witness?: boolean
+  /** Joining: is copied, and neither votes nor counts yet. */
+  readonly learner?: boolean
 }

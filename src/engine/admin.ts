@@ -36,6 +36,12 @@ export interface AdminEnv {
   send(peer: PeerId, frame: Uint8Array): void
 }
 
+/** Without what a strategy notes of a member besides. */
+function bare({ id, ordinal, address, witness, learner }: Member): Member {
+  const flags = { ...(witness ? { witness } : {}), ...(learner ? { learner } : {}) }
+  return { id, ordinal, address, ...flags }
+}
+
 /** The deadline of a command that names none: a promotion, or a commit, and room for trouble. */
 export const COMMAND_MS = 5_000
 const COMMAND_MS_MAX = 2 ** 31 - 1
@@ -55,7 +61,7 @@ export class Admin {
     })
     this.#members = new ReportedCommand<MembersResult>(clock, 'members', ({ view, members }) => ({
       view: Number(view),
-      members: members as Member[],
+      members: (members as Member[]).map(bare),
     }))
     this.#forces = new ReportedCommand<ForceResult>(clock, 'force-bootstrap', fields => ({
       epoch: Number(fields.epoch),

@@ -3,7 +3,7 @@
  * trace lines by tests. The same input must fill it with the same lines (law S1).
  */
 import type { Effects, LogBase, Standing } from '../contracts/strategy.js'
-import type { Batch, Epoch, GroupId, Offset, PeerId, Receipt } from '../contracts/types.js'
+import type { Batch, Epoch, GroupId, Member, Offset, PeerId, Receipt } from '../contracts/types.js'
 
 export type Effect<M> =
   | { kind: 'append'; group: GroupId; batch: Batch }
@@ -31,6 +31,7 @@ export type Effect<M> =
   | { kind: 'become'; group: GroupId; standing: Standing }
   | { kind: 'report'; event: string; fields: Record<string, unknown> }
   | { kind: 'disconnect'; peer: PeerId; code: string }
+  | { kind: 'view'; group: GroupId; number: number; members: readonly Member[] }
 
 export class EffectQueue<M> implements Effects<M> {
   items: Effect<M>[] = []
@@ -88,6 +89,9 @@ export class EffectQueue<M> implements Effects<M> {
   }
   disconnect(peer: PeerId, code: string): void {
     this.items.push({ kind: 'disconnect', peer, code })
+  }
+  view(group: GroupId, number: number, members: readonly Member[]): void {
+    this.items.push({ kind: 'view', group, number, members })
   }
 }
 

@@ -35,6 +35,8 @@ export interface EngineOptions<M> {
 export interface EngineEvents {
   standing: [standing: Standing]
   report: [event: string, fields: Record<string, unknown>]
+  /** Who belongs to the cluster from now on; without this node once it has left. */
+  members: [members: readonly Member[]]
   'link-up': [peer: PeerId]
   'link-down': [peer: PeerId, loss: LinkLoss]
   /** A congested link takes frames again. */

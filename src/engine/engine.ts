@@ -14,7 +14,7 @@ import type {
   StrategyStatus,
 } from '../contracts/strategy.js'
 import type { LinkLoss, SendResult, TransportHandler } from '../contracts/transport.js'
-import type { Epoch, Offset, PeerId, Position, Session } from '../contracts/types.js'
+import type { Epoch, Member, Offset, PeerId, Position, Session } from '../contracts/types.js'
 import { compareEpochs, NO_EPOCH } from '../core/epochs.js'
 import { GcacheError } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
@@ -22,6 +22,7 @@ import { type Control, decodeControl, encodeControl } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
 import { Admin } from './admin.js'
 import { Applier } from './applier.js'
+import { Clients } from './clients.js'
 import type { Effect } from './effect-queue.js'
 import type { EngineEvents, EngineOptions } from './engine-options.js'
 import { Housekeeping } from './housekeeping.js'
@@ -52,7 +53,7 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #watches: Watches
   readonly #housekeeping: Housekeeping
   readonly #merges: Merges
-  readonly #clients = new Map<PeerId, Session>()
+  readonly #clients: Clients
   readonly #sessions = new Map<PeerId, Session>()
   readonly #snapshots = new Set<number>()
   #timer: Timer | undefined
@@ -106,6 +107,8 @@ export class Engine<M = unknown> implements TransportHandler {
       flush,
       disconnect: (peer, cause) => transport.disconnect(peer, cause),
     })
+    const standing = () => this.standing
+    this.#clients = new Clients({ self, standing, send, flush }, options.members)
     this.#watches = new Watches({ store, send })
     this.admin = this.#makeAdmin(send, flush)
     this.#merges = new Merges({
@@ -172,7 +175,12 @@ export class Engine<M = unknown> implements TransportHandler {
 
   /** Links with clients. */
   get clients(): number {
-    return this.#clients.size
+    return this.#clients.count
+  }
+
+  /** True for this node and for every other one that belongs to the cluster now. */
+  isMember(peer: PeerId): boolean {
+    return peer === this.#options.self || this.#links.isMember(peer)
   }
 
   status(): StrategyStatus {
@@ -214,11 +222,7 @@ export class Engine<M = unknown> implements TransportHandler {
 
   /** Tells the clients to go elsewhere: this node is about to stop. */
   farewell(): void {
-    const frame = encodeControl({ type: 'farewell' })
-    for (const peer of this.#clients.keys()) {
-      this.#options.transport.send(peer, frame)
-      this.#options.transport.flush?.(peer)
-    }
+    this.#clients.farewell()
   }
 
   feed(input: Input<M>): void {
@@ -256,8 +260,7 @@ export class Engine<M = unknown> implements TransportHandler {
       this.#links.onUp(peer, session)
       this.feed({ kind: 'link-up', peer, session })
     } else {
-      this.#clients.set(peer, session)
-      this.#options.transport.send(peer, this.#viewFrame())
+      this.#clients.onUp(peer, session)
     }
     this.events.emit('link-up', peer)
   }
@@ -267,7 +270,7 @@ export class Engine<M = unknown> implements TransportHandler {
     if (session !== 0 && this.#sessions.get(peer) === session) this.#sessions.delete(peer)
     this.#requests.onLinkDown(peer, session)
     this.#watches.onLinkDown(peer, session)
-    if (this.#clients.get(peer) === session) this.#clients.delete(peer)
+    this.#clients.onDown(peer, session)
     if (!this.#links.isMember(peer)) return
     // A handshake that was answered with a reason came from a living process: no evidence.
     const refusedByName = cause instanceof GcacheError && cause.code === 'REFUSED'
@@ -331,7 +334,7 @@ export class Engine<M = unknown> implements TransportHandler {
     const { entries, bytes, windows } = this.#options.store.stats()
     const { clock } = this.#options
     const upMs = Math.floor(clock.now() - this.#startedAt)
-    const extra = { entries, bytes, windows, clients: this.#clients.size, upMs }
+    const extra = { entries, bytes, windows, clients: this.#clients.count, upMs }
     const status = { cluster: this.#options.cluster, ...this.status(), extra }
     return { type: 'status-reply', id, status: status as unknown as Record<string, unknown> }
   }
@@ -417,6 +420,8 @@ export class Engine<M = unknown> implements TransportHandler {
         return transport.disconnect(effect.peer)
       case 'serve':
         return this.#requests.serve(effect.id, effect.next)
+      case 'view':
+        return this.#view(effect.members)
     }
   }
 
@@ -462,24 +467,20 @@ export class Engine<M = unknown> implements TransportHandler {
     })
   }
 
+  #view(members: readonly Member[]): void {
+    const { self } = this.#options
+    const isMember = members.some(({ id }) => id === self)
+    this.#links.update(isMember ? members.filter(({ id }) => id !== self) : [])
+    this.#clients.meet(members)
+    this.events.emit('members', members)
+  }
+
   #become(standing: Standing): void {
     const before = this.standing
     this.standing = standing
     this.#housekeeping.restart()
-    const frame = this.#viewFrame()
-    for (const peer of this.#clients.keys()) {
-      this.#options.transport.send(peer, frame)
-      this.#options.transport.flush?.(peer)
-    }
+    this.#clients.tell()
     this.admin.onStanding(before, standing)
     this.events.emit('standing', standing)
-  }
-
-  #viewFrame(): Uint8Array {
-    const { self, members } = this.#options
-    const { master, epoch, serving } = this.standing
-    const view = { node: self, master: master ?? '', epoch: epoch.number, serving }
-    const list = members.map(({ id, ordinal, address }) => ({ id, ordinal, address }))
-    return encodeControl({ type: 'view', ...view, members: list })
   }
 }

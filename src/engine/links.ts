@@ -31,6 +31,25 @@ export class Links {
       this.#links.set(member.id, { member, session: 0, failures: 0, timer: undefined })
   }
 
+  /** These and no others from now on: dials who is new or has another address, ends the links with
+   *  the rest. */
+  update(members: readonly Member[]): void {
+    const { transport } = this.#env
+    for (const [id, link] of this.#links) {
+      const member = members.find(other => other.id === id)
+      if (member?.address === link.member.address) continue
+      link.timer?.cancel()
+      this.#links.delete(id)
+      transport.disconnect(id)
+    }
+    for (const member of members) {
+      if (this.#links.has(member.id)) continue
+      const link = { member, session: 0, failures: 0, timer: undefined }
+      this.#links.set(member.id, link)
+      this.#dial(link)
+    }
+  }
+
   start(): void {
     for (const link of this.#links.values()) this.#dial(link)
   }

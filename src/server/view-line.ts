@@ -7,7 +7,7 @@ export function viewLine({ view, members }: MembersResult): string {
   return `view ${view}: ${names.join(', ')}\n`
 }
 
-function named(member: Member & { learner?: boolean }): string {
+function named(member: Member): string {
   const role = member.witness ? 'witness' : member.learner ? 'learner' : undefined
   return role === undefined ? member.id : `${member.id} (${role})`
 }

@@ -122,6 +122,7 @@ export class Applier implements EntryVisitor {
         reader.text16()
         return this.#closeWindow()
       case OP.noop:
+      case OP.view:
         return 'ok'
       case OP.openWindow:
         // Without a writer there is nothing to open.

@@ -19,7 +19,7 @@ import type { NodeClockOptions } from './gate.js'
 import type { Life } from './life.js'
 import { Lineage, type LogPoint } from './lineage.js'
 import type { Call } from './simulated-client.js'
-import { type NodeHooks, SimulatedNode } from './simulated-node.js'
+import { type NodeEnv, type NodeHooks, SimulatedNode } from './simulated-node.js'
 import { Violation } from './violation.js'
 import { VirtualClock } from './virtual-clock.js'
 
@@ -56,7 +56,8 @@ export class SimulatedCluster implements World {
   readonly network: MemoryNetwork
   readonly lineage = new Lineage()
   readonly disturbances = new Disturbances()
-  readonly members: readonly Member[]
+  /** Who may run: the configured ones, and who was added. */
+  readonly members: Member[]
   /** Data nodes. */
   readonly nodes: number
   readonly checkers: Checker[] = []
@@ -66,6 +67,7 @@ export class SimulatedCluster implements World {
   traceHash = 0
   events = 0
   readonly #nodes: SimulatedNode[]
+  readonly #env: NodeEnv
   readonly #lives: Life[] = []
   readonly #resumes = new Map<PeerId, (end: number) => void>()
   readonly #cuts = new Map<string, (end: number) => void>()
@@ -82,11 +84,11 @@ export class SimulatedCluster implements World {
       members.push({ id: 'w', ordinal: 255, address: 'memory://w', witness: true })
     this.members = members
     this.nodes = options.nodes
-    const env = {
+    const founders = [...members]
+    this.#env = {
       cluster: CLUSTER,
       clock,
       random: options.random,
-      members: this.members,
       transport: this.network.transport(),
       strategy: options.strategy,
       caches: options.caches ?? {},
@@ -102,9 +104,17 @@ export class SimulatedCluster implements World {
       onTrace: options.onTrace,
     }
     this.#nodes = this.members.map(
-      (member, i) => new SimulatedNode(env, member, options.clocks?.[i] ?? {}),
+      (member, i) => new SimulatedNode(this.#env, member, founders, options.clocks?.[i] ?? {}),
     )
     this.#tick()
+  }
+
+  /** One more node, which nobody knows yet and which is configured with `members` and itself. */
+  add(member: Omit<Member, 'address'>, members: readonly Member[] = this.members): Member {
+    const whole = { ...member, address: `memory://${member.id}` }
+    this.#nodes.push(new SimulatedNode(this.#env, whole, [...members, whole], {}))
+    this.members.push(whole)
+    return whole
   }
 
   now(): number {

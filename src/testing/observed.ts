@@ -23,7 +23,7 @@ import type {
   StrategyEnv,
   StrategyFactory,
 } from '../contracts/strategy.js'
-import type { Batch, Epoch, GroupId, Offset, PeerId, Receipt } from '../contracts/types.js'
+import type { Batch, Epoch, GroupId, Member, Offset, PeerId, Receipt } from '../contracts/types.js'
 
 export interface LogWatcher {
   onAppend(batch: Batch): void
@@ -328,5 +328,10 @@ class ObservedEffects<M> implements Effects<M> {
 
   disconnect(peer: PeerId, code: string): void {
     this.to.disconnect(peer, code)
+  }
+
+  view(group: GroupId, number: number, members: readonly Member[]): void {
+    this.#watcher.onEffect('view')
+    this.to.view(group, number, members)
   }
 }

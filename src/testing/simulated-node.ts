@@ -33,7 +33,6 @@ export interface NodeEnv {
   readonly cluster: string
   readonly clock: VirtualClock
   readonly random: SeededRandom
-  readonly members: readonly Member[]
   readonly transport: TransportFactory
   readonly strategy: StrategyFactory
   readonly caches: Readonly<Record<string, CacheOptions>>
@@ -60,6 +59,7 @@ export class SimulatedNode implements LiveNode {
   running = false
   paused = false
   readonly #env: NodeEnv
+  readonly #members: readonly Member[]
   readonly #clockOptions: NodeClockOptions
   #wallJumpedMs = 0
   /** What a witness has on disk. */
@@ -69,8 +69,10 @@ export class SimulatedNode implements LiveNode {
   #log!: MemoryLog
   #store!: KeyValueStore
 
-  constructor(env: NodeEnv, member: Member, clock: NodeClockOptions) {
+  /** `members`: its configuration. */
+  constructor(env: NodeEnv, member: Member, members: readonly Member[], clock: NodeClockOptions) {
     this.#env = env
+    this.#members = members
     this.member = member
     this.#clockOptions = clock
   }
@@ -105,11 +107,13 @@ export class SimulatedNode implements LiveNode {
     const env = this.#env
     const { id } = this
     const clock = this.#clock as NodeClock
-    const { cluster, logger, members, caches, onMerge } = env
+    const { cluster, logger, caches, onMerge } = env
     const transport = env.transport({
       self: id,
       cluster,
       listen: this.member.address,
+      admit: peer =>
+        peer.startsWith('~') || this.engine.isMember(peer) ? undefined : `${peer} is no member`,
       clock,
       random: env.random.fork(),
       logger,
@@ -127,7 +131,7 @@ export class SimulatedNode implements LiveNode {
       self: id,
       cluster,
       incarnation,
-      members,
+      members: this.#members,
       transport: new GatedTransport(transport, this.#gate),
       strategy,
       log: new ObservedLog(this.#log, hooks),

@@ -28,6 +28,7 @@ export const OP = {
   evict: 23,
   noop: 24,
   closeWindow: 25,
+  view: 26,
 } as const
 
 export const FIRST_WRITE_OP = 16

@@ -17,15 +17,14 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
     orphan(s, effects)
     s.tell(effects)
   }
-  if (s.master !== undefined) return
+  if (s.master !== undefined || !s.isMember || s.self.learner) return
   if (s.now - s.toldAt >= TELL_AGAIN_MS) s.tell(effects)
   const waited = s.now - Math.max(s.startedAt, s.orphanAt)
   const patient = waited < s.settings.bootstrapWaitMs
   if (patient) {
     // What was cut short is worth anything only if its master comes back.
     if (s.data === 'copying') return
-  } else if (s.copying !== undefined || (s.commitsLate && s.data === 'copying'))
-    dropHalfCopy(s, effects)
+  } else if (s.half || (s.commitsLate && s.data === 'copying')) dropHalfCopy(s, effects)
   for (const peer of s.peers.values()) {
     if (peer.session === 0 || peer.said === undefined) {
       // Where W + P > N an absent one may hold what was acknowledged: nobody begins without it.
@@ -43,8 +42,9 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
 /** Half a copy is no state. */
 export function dropHalfCopy(s: GroupState, effects: Sink): void {
   effects.report('divergence', { entries: s.next - 1, history: s.history, into: '', master: '' })
-  s.rebase(effects, 1, [], { epoch: undefined, crc: 0 }, new Uint8Array(0))
+  s.rebase(effects, 1, [], { epoch: undefined, crc: 0 })
   s.copying = undefined
+  s.half = false
   s.history = ''
   s.data = 'empty'
   s.voter = false

@@ -7,6 +7,7 @@ import { LIMITS } from '../../src/config.js'
 import type { Input } from '../../src/contracts/strategy.js'
 import type { Batch, Offset } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
+import { encodeView } from '../../src/wire/view.js'
 import { isChartered } from './admission.js'
 import { appendOf, catchUp } from './feed.js'
 import { mergeFirst } from './merge.js'
@@ -20,6 +21,7 @@ import {
   type Progress,
   type Sink,
 } from './state.js'
+import { viewBefore } from './views.js'
 
 /** A copy that failed is tried again after it, doubled each time up to 16 times as long. */
 const COPY_AGAIN_MS = 500
@@ -83,7 +85,8 @@ export function copyTo(s: GroupState, effects: Sink, peer: Peer, diverged: numbe
   effects.openSnapshot(GROUP, copy)
   const { epoch, history } = s
   const starts = s.starts.filter(start => start.first < at)
-  const begin = { copy, at, crc, time: s.clock.time, diverged, starts, ...s.lineage }
+  const view = encodeView(viewBefore(s, at))
+  const begin = { copy, at, crc, time: s.clock.time, diverged, starts, view, ...s.lineage }
   effects.send(peer.id, { type: 'copy-begin', epoch, history, ...begin })
   effects.readSnapshot(GROUP, copy, s.blockBytes(LIMITS.snapshotSliceBytes))
 }

@@ -16,9 +16,13 @@ const CATCH_UP_BYTES = 256 * 1_024
 export function appendNoop(s: GroupState, effects: Sink): void {
   const out = new Writer(16)
   writePlain(out, OP.noop, '', '')
-  const bytes = out.copy()
-  const noop = { id: -1, ack: 'none', client: null, seq: 0, bytes, start: 0, end: bytes.length }
-  const batch = encodeBatch(s.epoch, s.next, s.clock.time, s.crc, [noop as never])
+  appendOwn(s, effects, out.copy())
+}
+
+/** An entry of the master's own, in a batch of its own. */
+export function appendOwn(s: GroupState, effects: Sink, bytes: Uint8Array): void {
+  const own = { ack: 'none', client: null, seq: 0, bytes, start: 0, end: bytes.length } as const
+  const batch = encodeBatch(s.epoch, s.next, s.clock.time, s.crc, [{ id: -1, ...own }])
   s.append(effects, batch)
   replicate(s, effects, batch)
 }

@@ -20,6 +20,7 @@ import { FORCED_FROM_MAX, type Message } from './messages.js'
 import { bootstrap, leadAnew, mintHistory } from './promotion.js'
 import { orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
+import { applyView, currentView } from './views.js'
 
 /** In the history that this process has forced. Replaced, never changed. */
 export interface Forced {
@@ -31,10 +32,14 @@ export interface Forced {
 
 /** An admin's command, answered in this step. */
 export function onForce(s: GroupState, effects: Sink): void {
+  const { self } = s.env
   const serving = servingMaster(s)
-  if (s.view === 0) return refuse(effects, 'NOT_READY', `${s.env.self} knows no members yet`)
+  if (s.view === 0) return refuse(effects, 'NOT_READY', `${self} knows no members yet`)
+  if (!s.isMember) return refuse(effects, 'NOT_A_MEMBER', `${self} has left`)
   if (serving !== undefined)
     return refuse(effects, 'HEALTHY', `${serving} is master and serves: nothing to force`)
+  if (s.self.learner)
+    return refuse(effects, 'CONFIG', `${self} is still joining: force a node that votes`)
   const forcedFrom = s.data === 'ready' ? s.history : ''
   stepDown(s, effects)
   orphan(s, effects)
@@ -55,12 +60,12 @@ export function refuse(effects: Sink, code: ErrorCode, message: string): void {
 /** P = 1: it may lead in the history that it has, and the others' entries are merged into it. */
 function forceOrdinal(s: GroupState, effects: Sink): void {
   if (s.data === 'ready') return leadAnew(s, effects)
-  if (s.data === 'copying') dropHalfCopy(s, effects)
+  if (s.half) dropHalfCopy(s, effects)
   bootstrap(s, effects)
 }
 
 function begin(s: GroupState, effects: Sink): void {
-  if (s.data === 'copying') dropHalfCopy(s, effects)
+  if (s.half || s.data === 'copying') dropHalfCopy(s, effects)
   // Half a log or none is no truth that anybody's data should give way to.
   const before = s.data === 'ready' ? [s.history, ...s.forcedFrom] : []
   s.commitTo(effects, s.next)
@@ -69,10 +74,20 @@ function begin(s: GroupState, effects: Sink): void {
   s.forcedFrom = before.slice(0, FORCED_FROM_MAX)
   s.data = 'ready'
   s.voter = true
-  s.forced = { sole: true, unadmitted: [...s.peers.keys()] }
+  forgetProcesses(s)
+  const others = [...s.peers.values()].filter(peer => !peer.learner && !peer.left)
+  s.forced = { sole: true, unadmitted: others.map(({ id }) => id) }
   s.charter.clear()
   for (const peer of s.peers.values()) peer.voter = false
   leadAnew(s, effects)
+}
+
+/** That the view names a process which never forgot anything is no vote in this history. */
+function forgetProcesses(s: GroupState): void {
+  const { number, members, past } = currentView(s)
+  const bare = members.map(({ incarnation: _, ...member }) => member)
+  s.views = [{ first: 0, view: { number, members: bare, past } }]
+  applyView(s)
 }
 
 /** Who leads, as far as this node hears: itself, or another that says it has its voters. */

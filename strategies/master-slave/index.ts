@@ -21,6 +21,7 @@ import { catchUp, takeBack } from './feed.js'
 import { isForebear } from './force.js'
 import { holdsWrites, onAdmin, onHandover, onTargetAck, tickHandover } from './handover.js'
 import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
+import { onJoin, onLeave, tickMembership } from './membership.js'
 import { onCollected, onMergeAsk, onMerged, onMergeRecords } from './merge.js'
 import { messageCodec } from './message-codec.js'
 import type { Message } from './messages.js'
@@ -37,7 +38,7 @@ import {
   startPromotion,
   tickCandidate,
 } from './promotion.js'
-import { votesHere } from './quorum.js'
+import { mayStand, votesHere } from './quorum.js'
 import { freshness, onRead, placeOf } from './reads.js'
 import {
   hearMaster,
@@ -55,6 +56,7 @@ import {
 import { GroupState, type Peer, type Sink } from './state.js'
 import { statusOf } from './status.js'
 import { onHint, onProbe, onProbeReply, tellLoss, watchMaster } from './suspicion.js'
+import { applyView, forgetLeft, onMembers, tellView } from './views.js'
 import { Witness } from './witness.js'
 
 export type { Message as MasterSlaveMessage } from './messages.js'
@@ -82,7 +84,7 @@ export class MasterSlave implements ReplicationStrategy<Message> {
   readonly name = 'master-slave'
   readonly codec = messageCodec()
   readonly keyed = false
-  readonly commands: readonly AdminCommand[] = ['force-bootstrap']
+  readonly commands: readonly AdminCommand[] = ['join', 'leave', 'force-bootstrap']
   readonly defaultAck
   readonly #s: GroupState
 
@@ -139,6 +141,8 @@ export class MasterSlave implements ReplicationStrategy<Message> {
       case 'read':
         return onRead(s, effects, input)
       case 'admin':
+        if (input.command === 'join') return onJoin(s, effects, input)
+        if (input.command === 'leave') return onLeave(s, effects, input)
         return onAdmin(s, effects, input)
       default:
         unreachable(input)
@@ -200,6 +204,8 @@ function dispatch(s: GroupState, effects: Sink, peer: Peer, m: Message): void {
       return onAdmit(s, effects, peer, m)
     case 'header':
       return // for witnesses
+    case 'members':
+      return onMembers(s, effects, m)
     case 'fenced':
       return onFenced(s, effects, peer, m)
     case 'handover':
@@ -225,13 +231,15 @@ function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; late
     if (jumped && s.peers.size > 0) doubt(s, effects)
     tickMaster(s, effects)
     tickHandover(s, effects)
+    tickMembership(s, effects)
   } else if (s.role === 'candidate') {
     // Promises are old by now: their givers may follow another.
     if (jumped) giveUp(s)
     else tickCandidate(s, effects)
   } else if (s.data === 'ready') {
-    if (!s.commitsLate || s.voter) watchMaster(s, effects)
+    if (mayStand(s)) watchMaster(s, effects)
   } else considerBootstrap(s, effects)
+  forgetLeft(s, effects)
 }
 
 /** The clock jumped: this process was stopped, and somebody else may lead by now. Ask first. */
@@ -245,28 +253,8 @@ function doubt(s: GroupState, effects: Sink): void {
 function onView(s: GroupState, view: number, members: readonly Member[]): void {
   s.view = view
   s.startedAt = s.now
-  for (const member of members) {
-    if (member.id === s.env.self) {
-      s.self = member
-      continue
-    }
-    s.peers.set(member.id, {
-      ...member,
-      session: 0,
-      congested: false,
-      heardAt: Number.NEGATIVE_INFINITY,
-      gone: false,
-      said: undefined,
-      voter: false,
-      progress: undefined,
-      copyAfter: 0,
-      copiesFailed: 0,
-      witness: member.witness === true,
-      headed: 0,
-      admitFrom: 0,
-      admitSentAt: Number.NEGATIVE_INFINITY,
-    })
-  }
+  s.views = [{ first: 0, view: { number: 0, members, past: [] } }]
+  applyView(s)
 }
 
 function onLinkUp(s: GroupState, effects: Sink, id: PeerId, session: number): void {
@@ -308,8 +296,7 @@ function onLinkDown(
     s.hunt?.asked.delete(input.peer)
     if (s.master === input.peer) tellLoss(s, effects)
   }
-  if (s.role === 'slave' && s.data === 'ready' && (!s.commitsLate || s.voter))
-    watchMaster(s, effects)
+  if (s.role === 'slave' && s.data === 'ready' && mayStand(s)) watchMaster(s, effects)
   if (s.role === 'master') {
     tickMaster(s, effects)
     tickHandover(s, effects)
@@ -341,6 +328,7 @@ function onState(
 ): void {
   peer.said = m
   peer.voter = votesHere(s, m)
+  tellView(s, effects, peer)
   s.see(m.promised)
   s.see(m.epoch)
   if (m.role === 'master') hearMaster(s, effects, peer, m.epoch)

@@ -13,6 +13,7 @@ import { advanceCopy, stopCopy } from './copy.js'
 import { catchUp, feedWitnesses, replicate } from './feed.js'
 import { endForced } from './force.js'
 import { maintainInSync, noteAck } from './in-sync.js'
+import { refuseAsked } from './membership.js'
 import { tickMerges } from './merge.js'
 import { type Message, NO_COPY } from './messages.js'
 import {
@@ -194,7 +195,7 @@ export function serveIfReady(s: GroupState, effects: Sink): void {
 function allFollow(s: GroupState): boolean {
   for (const peer of s.peers.values()) {
     // One that is linked but silent (a stopped process) is not waited for.
-    if (peer.session === 0 || peer.witness) continue
+    if (peer.session === 0 || peer.witness || peer.learner || peer.left) continue
     if (s.now - peer.heardAt > s.settings.heardWithinMs) continue
     if (peer.progress === undefined) return false
     if (peer.progress.state !== 'copy' && !peer.progress.inSync) return false
@@ -227,6 +228,7 @@ export function stepDown(s: GroupState, effects: Sink): void {
   s.outOfTouch = false
   s.handover = undefined
   s.waiting?.rejectAll(effects)
+  refuseAsked(s, effects)
   endReads(s, effects)
   s.waiting = undefined
   endForced(s)

@@ -8,6 +8,7 @@ import { GcacheError } from '../../src/errors.js'
 import { decodeBatch, readEpoch, writeIncarnation } from '../../src/wire/batch.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
 import { checkFields, type Fields, packMessage, unpackMessage } from '../../src/wire/control.js'
+import { decodeView } from '../../src/wire/view.js'
 import { FORCED_FROM_MAX, type Message } from './messages.js'
 
 const KIND = {
@@ -30,6 +31,7 @@ const PACKED: Record<string, Fields> = {
     incarnation: 'text',
     master: 'text',
     next: 'whole',
+    view: 'whole',
     forcedFrom: 'list?',
   },
   probe: { nonce: 'whole' },
@@ -79,10 +81,12 @@ const PACKED: Record<string, Fields> = {
     time: 'number',
     diverged: 'whole',
     starts: 'list',
+    view: 'bytes',
     forcedFrom: 'list?',
   },
   'copy-end': { copy: 'whole', slices: 'whole', next: 'whole' },
   admit: { history: 'text', next: 'whole' },
+  members: { history: 'text', view: 'bytes' },
   fenced: { master: 'text' },
   handover: { next: 'whole' },
 }
@@ -290,6 +294,11 @@ function unpack(frame: Uint8Array): Message {
       epoch: toEpoch(start),
       first: whole((start as unknown[])[2]),
     }))
+  if (message.view instanceof Uint8Array) {
+    // A slice of the frame otherwise, which is only borrowed.
+    message.view = message.view.slice()
+    decodeView(message.view as Uint8Array)
+  }
   if (Array.isArray(message.forcedFrom)) checkHistories(message.forcedFrom)
   return message as unknown as Message
 }

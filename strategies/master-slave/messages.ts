@@ -22,6 +22,8 @@ export interface StateMessage {
   master: string
   lastEpoch: Epoch
   next: Offset
+  /** Number of the view in force. */
+  view: number
   /** Histories that this one was forced from, the newest first; at most 8. */
   forcedFrom?: readonly string[]
 }
@@ -120,6 +122,8 @@ export type Message =
       time: number
       diverged: number
       starts: EpochStart[]
+      /** The view in force before `at`, as wire/view.ts writes it. */
+      view: Uint8Array
       forcedFrom?: readonly string[]
     }
   | {
@@ -134,6 +138,8 @@ export type Message =
   | { type: 'admit'; epoch: Epoch; history: string; lastEpoch: Epoch; next: Offset }
   /** To a witness: the log goes up to `next`, and its last entry is of `lastEpoch`. */
   | { type: 'header'; epoch: Epoch; lastEpoch: Epoch; next: Offset }
+  /** To whom no log tells it: who belongs to the cluster, as wire/view.ts writes it. */
+  | { type: 'members'; epoch: Epoch; history: string; view: Uint8Array }
   | { type: 'fenced'; epoch: Epoch; promised: Epoch; master: string }
   /** To a slave whose log ends at `next`, as the master's does: take over. */
   | { type: 'handover'; epoch: Epoch; next: Offset }

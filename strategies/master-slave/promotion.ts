@@ -14,10 +14,11 @@ import { yieldsTo } from './force.js'
 import { hasPromiseOfOld, isHandedOver, promiseWaitMs } from './handover.js'
 import { serveIfReady, settle, stepDown } from './master.js'
 import type { Message } from './messages.js'
-import { promisesWanted, votesHere } from './quorum.js'
+import { mayStand, promisesWanted, votesHere } from './quorum.js'
 import { isForeign, isOlderHistory, orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
 import { hearsMaster } from './suspicion.js'
+import { remembers } from './views.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
 
@@ -62,6 +63,7 @@ export function startPromotion(
   s.role = 'candidate'
   const asked = new Set<PeerId>()
   for (const peer of s.linked()) {
+    if (peer.learner || peer.left) continue
     asked.add(peer.id)
     const planned = handover === undefined ? {} : { handover }
     effects.send(peer.id, { type: 'prepare', epoch, ...s.facts(), ...planned })
@@ -177,9 +179,14 @@ function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
 
 /** Promises that count, its own included. Half a copy and a process without memory have none. */
 export function votes(s: GroupState, candidacy: Candidacy): number {
-  let votes = !s.commitsLate || s.voter ? 1 : 0
-  for (const promise of candidacy.promises.values())
-    if (promise.voter && promise.data === 'ready' && promise.history === s.history) votes++
+  let votes = mayStand(s) ? 1 : 0
+  for (const [id, promise] of candidacy.promises) {
+    const peer = s.peers.get(id)
+    // The log that was pulled may have brought another view.
+    if (peer === undefined || peer.learner || peer.left) continue
+    if (!promise.voter && !remembers(peer)) continue
+    if (promise.data === 'ready' && promise.history === s.history) votes++
+  }
   return votes
 }
 
@@ -203,8 +210,11 @@ export function onPullReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'pul
     if (batch.first !== s.next || !continuesChain(batch, s.crc)) continue
     s.append(effects, batch)
   }
-  if (s.next >= candidacy.bestNext) becomeMaster(s, effects, candidacy)
-  else if (s.next > before) pull(s, effects, candidacy)
+  if (s.next >= candidacy.bestNext) {
+    // Too few for the view that came with it: all that it names are asked next time.
+    if (!mayStand(s) || votes(s, candidacy) < promisesWanted(s)) giveUp(s)
+    else becomeMaster(s, effects, candidacy)
+  } else if (s.next > before) pull(s, effects, candidacy)
   // Its backlog does not reach back to us: only a full copy would do, so it leads.
   else nominate(s, effects, candidacy)
 }
@@ -218,7 +228,7 @@ function nominate(s: GroupState, effects: Sink, candidacy: Candidacy): void {
 
 export function onNominate(s: GroupState, effects: Sink, m: Of<'nominate'>): void {
   s.see(m.epoch)
-  if (s.role !== 'slave' || s.data !== 'ready' || (s.commitsLate && !s.voter)) return
+  if (s.role !== 'slave' || s.data !== 'ready' || !mayStand(s)) return
   if (compareEpochs(m.epoch, s.promised) !== 0) return
   startPromotion(s, effects)
 }

@@ -12,6 +12,7 @@ import type { Offset } from '../../src/contracts/types.js'
 import { majorityOf, reachedBy } from '../../src/core/majority.js'
 import type { Profile } from './options.js'
 import type { GroupState, Peer, Sink } from './state.js'
+import { advanceToView, heldBy, openView, remembers } from './views.js'
 
 export interface Quorum {
   /** N: nodes that vote, witnesses included. */
@@ -48,7 +49,12 @@ export function votesHere(s: GroupState, m: { voter: boolean; history: string })
 
 /** True if what `peer` says and acks counts: a learner or an amnesiac never does (I17). */
 export function counts(s: GroupState, peer: Peer): boolean {
-  return !s.commitsLate || peer.voter
+  return !peer.learner && !peer.left && (!s.commitsLate || remembers(peer))
+}
+
+/** True if this node may vote for itself: no learner, no amnesiac, and it has not left. */
+export function mayStand(s: GroupState): boolean {
+  return s.isMember && !s.self.learner && (!s.commitsLate || s.voter)
 }
 
 /** Nodes other than this one that count and were heard within `withinMs`. */
@@ -65,12 +71,14 @@ export function countersHeard(s: GroupState, withinMs: number): number {
  */
 export function advanceCommit(s: GroupState, effects: Sink): void {
   if (!s.commitsLate) return
+  const open = openView(s)
+  if (open !== undefined) advanceToView(s, effects, open)
+  if (openView(s) !== undefined) return
   const held: Offset[] = []
   for (const peer of s.peers.values()) {
     if (!counts(s, peer)) continue
-    if (peer.witness) held.push(peer.headed)
-    else if (peer.progress !== undefined && peer.progress.state !== 'copy')
-      held.push(peer.progress.acked)
+    const at = heldBy(peer)
+    if (at !== undefined) held.push(at)
   }
   const reached = reachedBy(s.quorum.copies, s.next, held)
   if (reached > s.epochFirst) s.commitTo(effects, reached)

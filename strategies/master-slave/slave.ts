@@ -5,6 +5,7 @@
 import type { Epoch, Offset } from '../../src/contracts/types.js'
 import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
+import { decodeView } from '../../src/wire/view.js'
 import { becomeVoter } from './admission.js'
 import { adopt, noteMaster, yieldsTo } from './force.js'
 import { stepDown } from './master.js'
@@ -41,7 +42,7 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
     s.heard(0)
     return
   }
-  if (isForeign(s, peer)) return
+  if (isForeign(s, peer) || isNoVoter(s, peer)) return
   if (isOlderHistory(s, peer)) {
     // Its data is younger than ours and must not replace it: the older history leads, above it.
     if (s.role === 'slave') s.candidateAfter = Math.min(s.candidateAfter, s.now)
@@ -72,6 +73,14 @@ export function isForeign(s: GroupState, peer: Peer): boolean {
   const other = peer.said?.history ?? ''
   if (!s.commitsLate || s.data !== 'ready' || other === '' || other === s.history) return false
   return !yieldsTo(s, peer)
+}
+
+/**
+ * Where one vote is enough to lead, one whose view is older or newer than ours may lead alone; who
+ * is no voter here lacks what all voters hold, or never was made one, so nobody follows it.
+ */
+function isNoVoter(s: GroupState, peer: Peer): boolean {
+  return s.commitsLate && s.quorum.promises === 1 && (peer.learner || peer.left)
 }
 
 /** True if this node holds data of a history that began before that of `peer`. */
@@ -205,11 +214,12 @@ export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
   adopt(s, m)
   hold(s, effects, 'copying')
   s.copying = { copy: m.copy, slices: 0, until: m.at }
+  s.half = true
   s.feed = m.copy
   s.synced = true
   s.heard(m.time)
   const epoch = m.starts.at(-1)?.epoch
-  s.rebase(effects, m.at, m.starts, { epoch, crc: m.crc }, new Uint8Array(0))
+  s.rebase(effects, m.at, m.starts, { epoch, crc: m.crc }, decodeView(m.view))
 }
 
 /** Says what of this log is not in the one that replaces it; the master has merged it, or told. */
@@ -242,6 +252,7 @@ export function onCopyEnd(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-
   if (s.copying?.copy !== m.copy) return
   if (s.copying.slices !== m.slices || s.next < m.next) return requestSync(s, effects)
   s.copying = undefined
+  s.half = false
   hold(s, effects, 'ready')
   acknowledge(s, effects)
 }

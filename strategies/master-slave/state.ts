@@ -16,6 +16,7 @@ import type { Batch, Epoch, Member, Offset, PeerId, Session } from '../../src/co
 import { assert } from '../../src/core/assert.js'
 import { ClusterTime } from '../../src/core/cluster-time.js'
 import { compareEpochs, type EpochStart, NO_EPOCH, noteEpochStart } from '../../src/core/epochs.js'
+import { type View, viewOf } from '../../src/wire/view.js'
 import type { Waiting } from './acks.js'
 import type { Forced } from './force.js'
 import type { Handover } from './handover.js'
@@ -26,6 +27,7 @@ import type { Candidacy } from './promotion.js'
 import { type Quorum, quorumOf } from './quorum.js'
 import { ReadState } from './reads.js'
 import type { Hunt } from './suspicion.js'
+import { adoptView, currentView, rebaseView, type ViewStart } from './views.js'
 
 export const GROUP = 0
 
@@ -89,7 +91,17 @@ export function newProgress(
   }
 }
 
-export interface Peer extends Member {
+export interface Peer {
+  readonly id: PeerId
+  ordinal: number
+  address: string
+  /** Joining: copied, and not counted. */
+  learner: boolean
+  /** The view names this process of it as one that has forgotten nothing; '': none. */
+  incarnation: string
+  /** The newest view is without it; it is still fed until it knows, since `leftAt`. */
+  left: boolean
+  leftAt: number
   /** 0: no link. */
   session: Session
   congested: boolean
@@ -105,7 +117,7 @@ export interface Peer extends Member {
   copyAfter: number
   copiesFailed: number
   /** A witness: votes and holds no data. */
-  readonly witness: boolean
+  witness: boolean
   /** A witness's: it has acked, in this epoch, that the log goes up to here. */
   headed: Offset
   /** Where the log ended when this amnesiac had caught up; 0: not yet. */
@@ -119,6 +131,12 @@ export type Sink = Effects<Message>
 
 export class GroupState {
   readonly peers = new Map<PeerId, Peer>()
+  /** Those that may still matter, the one in force last. */
+  views: ViewStart[]
+  /** False once this node has left. */
+  isMember = true
+  /** An admin waits for the newest view to be committed. */
+  asked = false
   self: Member
   readonly clock = new ClusterTime()
   now = 0
@@ -174,6 +192,8 @@ export class GroupState {
   masterNext: Offset = 1
   /** `until`: entries below it may be applied after the slices that are here, no others. */
   copying: { copy: number; slices: number; until: Offset } | undefined
+  /** The state here lacks slices of a copy, whoever was to send them: it is none. */
+  half = false
   giving: Giving | undefined
   collects = 0
   /** The newest feed of the followed epoch; one that is said again is a repeat. */
@@ -216,6 +236,7 @@ export class GroupState {
     this.self = { id: env.self, ordinal: 255, address: '' }
     const { profile } = settings
     this.commitsLate = profile !== 'ordinal'
+    this.views = [{ first: 0, view: { number: 0, members: env.members, past: [] } }]
     const witnesses = env.members.filter(member => member.witness).length
     this.quorum = quorumOf(profile, env.members.length - witnesses, witnesses)
   }
@@ -229,10 +250,11 @@ export class GroupState {
     return Math.min(bytesMax, this.env.frameBytesMax - FRAME_HEAD_BYTES)
   }
 
-  /** Data nodes, this one included. */
+  /** Data nodes that vote, this one included. */
   get dataNodes(): number {
     let nodes = 1
-    for (const peer of this.peers.values()) if (!peer.witness) nodes++
+    for (const peer of this.peers.values())
+      if (!peer.witness && !peer.learner && !peer.left) nodes++
     return nodes
   }
 
@@ -279,6 +301,11 @@ export class GroupState {
     this.lastEpoch = batch.epoch
     this.clock.raise(batch.time)
     effects.append(GROUP, batch)
+    const view = viewOf(batch)
+    if (view !== undefined) {
+      this.views.push({ first: batch.first, view })
+      adoptView(this, effects)
+    }
     const until = this.copying?.until ?? Number.MAX_SAFE_INTEGER
     if (!this.commitsLate || until < Number.MAX_SAFE_INTEGER) this.commitTo(effects, batch.next)
   }
@@ -297,16 +324,20 @@ export class GroupState {
     this.next = from
     while ((this.starts.at(-1)?.first ?? 0) >= from) this.starts.pop()
     effects.truncate(GROUP, from)
+    if (this.views[this.views.length - 1].first < from) return
+    while (this.views[this.views.length - 1].first >= from) this.views.pop()
+    adoptView(this, effects)
   }
 
-  /** Begins a log in the middle, from a copy. */
-  rebase(effects: Sink, at: Offset, starts: EpochStart[], base: LogBase, slice: Uint8Array): void {
+  /** Begins a log in the middle, from a copy; without a `view` the last one known stays. */
+  rebase(effects: Sink, at: Offset, starts: EpochStart[], base: LogBase, view?: View): void {
     this.next = at
     this.commit = at
     this.crc = base.crc
     this.starts = starts
     this.lastEpoch = base.epoch ?? NO_EPOCH
-    effects.install(GROUP, at, slice, base)
+    effects.install(GROUP, at, new Uint8Array(0), base)
+    rebaseView(this, effects, view ?? currentView(this))
   }
 
   facts(): LogFacts {
@@ -327,6 +358,7 @@ export class GroupState {
       master: this.master ?? '',
       lastEpoch: this.lastEpoch,
       next: this.next,
+      view: currentView(this).number,
       ...this.lineage,
     }
   }

@@ -3,7 +3,7 @@
  */
 import type { MemberStatus, StrategyStatus } from '../../src/contracts/strategy.js'
 import { guarantee } from './guarantee.js'
-import { counts } from './quorum.js'
+import { counts, mayStand } from './quorum.js'
 import type { GroupState, Peer } from './state.js'
 
 export function statusOf(s: GroupState): StrategyStatus {
@@ -31,10 +31,11 @@ export function statusOf(s: GroupState): StrategyStatus {
 }
 
 function ownState(s: GroupState): string {
+  if (!s.isMember) return 'left'
   if (s.role === 'master') return s.serving ? 'online' : 'starting'
   if (s.data === 'empty') return 'empty'
   if (s.data === 'copying') return 'copying'
-  if (s.commitsLate && !s.voter) return 'learner'
+  if (!mayStand(s)) return 'learner'
   if (s.role === 'candidate') return 'candidate'
   return s.master === undefined ? 'searching' : s.synced ? 'online' : 'syncing'
 }
@@ -43,8 +44,8 @@ function peerStatus(s: GroupState, peer: Peer): MemberStatus {
   const { id, ordinal, address, progress } = peer
   const next = progress?.acked ?? peer.said?.next ?? 1
   const role = s.master === id ? 'master' : peer.witness ? 'witness' : 'slave'
-  let state = peer.session === 0 ? 'down' : 'online'
-  if (peer.session !== 0 && !counts(s, peer)) state = 'learner'
+  let state = peer.left ? 'left' : peer.session === 0 ? 'down' : 'online'
+  if (peer.session !== 0 && !counts(s, peer) && !peer.left) state = 'learner'
   if (peer.session !== 0 && s.role === 'master' && !peer.witness && counts(s, peer))
     state = progress === undefined ? 'syncing' : progress.state === 'copy' ? 'copying' : 'online'
   if (state === 'online' && progress !== undefined && !progress.inSync) state = 'lagging'

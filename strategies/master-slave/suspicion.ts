@@ -134,12 +134,16 @@ function mayLead(s: GroupState, peer: Peer): boolean {
   return !peer.witness && peer.said?.data === 'ready' && counts(s, peer)
 }
 
+function isVoter(peer: Peer): boolean {
+  return !peer.learner && !peer.left
+}
+
 /** Others that may vote and answered; one whose statement was lost may, too. */
 function votersHeard(s: GroupState): number {
   let heard = 0
   for (const peer of s.peers.values()) {
     if (peer.session === 0 || s.now - peer.heardAt > 2 * PROBE_WAIT_MS) continue
-    if (counts(s, peer) || peer.said === undefined) heard++
+    if (counts(s, peer) || (peer.said === undefined && isVoter(peer))) heard++
   }
   return heard
 }
@@ -154,6 +158,7 @@ function isCutOff(s: GroupState): boolean {
   let answering = 0
   let unknown = 0
   for (const peer of s.peers.values()) {
+    if (!isVoter(peer)) continue
     if (peer.session !== 0 && s.now - peer.heardAt <= 2 * PROBE_WAIT_MS) answering++
     else if (!(peer.gone && peer.session === 0)) unknown++
   }

@@ -12,6 +12,7 @@ import type {
 } from '../../src/contracts/strategy.js'
 import type { Member, PeerId, Session } from '../../src/contracts/types.js'
 import { compareEpochs, isBetterLog } from '../../src/core/epochs.js'
+import { decodeView } from '../../src/wire/view.js'
 import { refuseWitness } from './force.js'
 import { messageCodec } from './message-codec.js'
 import type { Message, StateMessage } from './messages.js'
@@ -26,7 +27,10 @@ interface Other extends Member {
   said: StateMessage | undefined
 }
 
-/** Until it votes it says what it is again and again: without its word nobody begins. */
+/**
+ * Until it votes it says what it is again and again: without its word nobody begins. So it does
+ * while its master is out of touch, which may be for want of that word (majority, seed 1433).
+ */
 const TELL_AGAIN_MS = 500
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
@@ -45,6 +49,8 @@ export class WitnessState {
   /** Its master last said that it has its voters. */
   ruledAt = Number.NEGATIVE_INFINITY
   inTouch = true
+  /** Number of the newest view that a member told. */
+  view = 0
 
   constructor(readonly env: StrategyEnv) {
     this.self = { id: env.self, ordinal: 255, address: '', witness: true }
@@ -76,14 +82,10 @@ export class Witness implements ReplicationStrategy<Message> {
     switch (input.kind) {
       case 'tick':
         this.#s.now = input.now
-        if (!this.#s.memory.voter && this.#s.now - this.#s.toldAt >= TELL_AGAIN_MS)
-          this.#tell(effects)
+        if (this.#mayBeUnknown && this.#s.now - this.#s.toldAt >= TELL_AGAIN_MS) this.#tell(effects)
         return
       case 'view':
-        for (const member of input.members)
-          if (member.id === this.#s.env.self) this.#s.self = member
-          else this.#s.others.set(member.id, { ...member, session: 0, heardAt: 0, said: undefined })
-        return
+        return this.#meet(input.members)
       case 'link-up':
         return this.#onLinkUp(effects, input.peer, input.session)
       case 'link-down': {
@@ -107,6 +109,10 @@ export class Witness implements ReplicationStrategy<Message> {
       default:
         return
     }
+  }
+
+  get #mayBeUnknown(): boolean {
+    return !this.#s.memory.voter || !this.#s.inTouch
   }
 
   #onLinkUp(effects: Sink, peer: PeerId, session: Session): void {
@@ -135,6 +141,8 @@ export class Witness implements ReplicationStrategy<Message> {
       case 'admit':
         if (this.#hear(effects, other, m)) this.#onAdmit(effects, m)
         return
+      case 'members':
+        return this.#onMembers(effects, m)
       case 'probe': {
         const { epoch, nonce } = m
         const hears = this.#hears(other)
@@ -178,6 +186,27 @@ export class Witness implements ReplicationStrategy<Message> {
     const { memory, master, now, ruledAt } = this.#s
     if (!other.said?.forcedFrom?.includes(memory.history)) return false
     return master === other.id || now - ruledAt >= this.#settings.bootstrapWaitMs
+  }
+
+  /** Only links depend on it: whose promise counts, the candidate judges. */
+  #onMembers(effects: Sink, m: Of<'members'>): void {
+    const { number, members } = decodeView(m.view)
+    if (!this.#s.memory.isOf(m.history) || number <= this.#s.view) return
+    this.#s.view = number
+    this.#meet(members)
+    effects.view(GROUP, number, members)
+    this.#tell(effects)
+  }
+
+  #meet(members: readonly Member[]): void {
+    const { others } = this.#s
+    for (const id of others.keys()) if (!members.some(member => member.id === id)) others.delete(id)
+    for (const member of members)
+      if (member.id === this.#s.env.self) this.#s.self = member
+      else {
+        const { session = 0, heardAt = 0, said } = others.get(member.id) ?? {}
+        others.set(member.id, { ...member, session, heardAt, said })
+      }
   }
 
   #onHeader(effects: Sink, other: Other, m: Of<'header'>): void {
@@ -235,7 +264,8 @@ export class Witness implements ReplicationStrategy<Message> {
     const { promised, lastEpoch, next, voter, history, incarnation } = this.#s.memory
     const data = history === '' ? 'empty' : 'ready'
     const facts = { promised, lastEpoch, next, voter, history, incarnation, data } as const
-    return { type: 'state', role: 'slave', epoch: promised, master: this.#s.master ?? '', ...facts }
+    const { master = '', view } = this.#s
+    return { type: 'state', role: 'slave', epoch: promised, master, view, ...facts }
   }
 
   status() {

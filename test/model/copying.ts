@@ -29,6 +29,7 @@ export function copyGroup(
   for (const [id, incarnation] of charter) to.charter.set(id, incarnation)
   for (const [id, merge] of merges) to.merges.set(id, { ...merge })
   to.starts = [...from.starts]
+  to.views = [...from.views]
   to.hints = { ...from.hints }
   if (from.copying !== undefined) to.copying = { ...from.copying }
   if (from.giving !== undefined) to.giving = { ...from.giving }

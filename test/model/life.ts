@@ -69,9 +69,6 @@ export class Life {
       this.state = isWitness
         ? new WitnessState(this.#env)
         : new GroupState(this.#env, this.#settings)
-      const { readmits } = subject
-      if (readmits !== undefined && this.state instanceof GroupState)
-        this.state.quorum = { ...this.state.quorum, readmits }
       return
     }
     this.log = copyLog(from.log)
@@ -102,6 +99,9 @@ export class Life {
     const sent: Sent[] = []
     this.#take({ kind: 'tick', now: STARTED_AT_MS, wall: 0, lateMs: 0 }, sent, shown)
     this.#take({ kind: 'view', view: 1, members: membersOf(this.subject) }, sent, shown)
+    const { readmits } = this.subject
+    if (readmits !== undefined && this.state instanceof GroupState)
+      this.state.quorum = { ...this.state.quorum, readmits }
     return { life: this, sent, shown }
   }
 

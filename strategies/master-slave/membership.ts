@@ -1,0 +1,161 @@
+/**
+ * Joining and leaving, the master's side: an admin's command becomes a view entry, one change at a
+ * time (PROTOCOL 15). Who joins is copied as a learner; once it is within 1,000 entries of the
+ * master a second view makes it a voter. Asked again for what is done, it says so.
+ */
+import type { Input } from '../../src/contracts/strategy.js'
+import type { Member, PeerId } from '../../src/contracts/types.js'
+import { type ErrorCode, GcacheError } from '../../src/errors.js'
+import { encodeView, type View, type ViewMember } from '../../src/wire/view.js'
+import { appendOwn, feedWitnesses } from './feed.js'
+import { liveSlaves, settle } from './master.js'
+import { checkMembers } from './options.js'
+import { counts, ownEpochCommitted } from './quorum.js'
+import type { GroupState, Peer, Sink } from './state.js'
+import { currentView, openView } from './views.js'
+
+type Admin = Extract<Input<never>, { kind: 'admin' }>
+
+/** A learner that lacks fewer entries becomes a voter. */
+const NEAR_ENTRIES = 1_000
+
+export function onJoin(s: GroupState, effects: Sink, { member }: Admin): void {
+  if (member === undefined) return refuse(effects, 'CONFIG', 'join takes a member')
+  const known = currentView(s).members.find(({ id }) => id === member.id)
+  if (known !== undefined && known.ordinal === member.ordinal && !mayNotChange(s)) {
+    if (known.address === member.address) return whenCommitted(s, effects)
+  }
+  change(s, effects, view => {
+    const { id, ordinal, address, witness } = member
+    const others = view.members.filter(other => other.id !== id)
+    const holder = [...others, ...view.past].find(other => other.ordinal === ordinal)
+    if (holder !== undefined && holder.id !== id)
+      throw new GcacheError('CONFIG', `ordinal ${ordinal} is, or was, that of ${holder.id}`)
+    const before = [...view.members, ...view.past].find(other => other.id === id)
+    if (before !== undefined && before.ordinal !== ordinal)
+      throw new GcacheError('CONFIG', `${id} has ordinal ${before.ordinal} for all time`)
+    if (view.members.length !== others.length)
+      throw new GcacheError('CONFIG', `${id} is a member already: let it leave first`)
+    const newcomer = { id, ordinal, address, ...(witness ? { witness } : {}), learner: true }
+    checkMembers(s.settings, votersOf([...others, { ...newcomer, learner: false }]))
+    const past = view.past.filter(other => other.id !== id)
+    return { number: view.number + 1, members: sorted([...others, newcomer]), past }
+  })
+}
+
+export function onLeave(s: GroupState, effects: Sink, { peer: id = '' }: Admin): void {
+  const view = currentView(s)
+  if (view.past.some(other => other.id === id) && !mayNotChange(s)) return whenCommitted(s, effects)
+  change(s, effects, view => {
+    const leaving = view.members.find(member => member.id === id)
+    if (leaving === undefined) throw new GcacheError('NOT_A_MEMBER', `${id} is no member`)
+    if (id === s.env.self)
+      throw new GcacheError('MEMBER_LEADS', `${id} is master: hand over before it leaves`)
+    const members = view.members.filter(member => member !== leaving)
+    checkMembers(s.settings, votersOf(members))
+    const past = [...view.past, { id, ordinal: leaving.ordinal }]
+    return { number: view.number + 1, members, past }
+  })
+}
+
+/** Every turn whose clock moved, on a master: a learner that has caught up becomes a voter. */
+export function tickMembership(s: GroupState, effects: Sink): void {
+  answer(s, effects)
+  if (mayNotChange(s) !== undefined) return
+  for (const peer of s.peers.values()) {
+    if (!peer.learner || peer.left || !hasCaughtUp(s, peer)) continue
+    const incarnation = peer.said?.incarnation ?? ''
+    const view = currentView(s)
+    const members = view.members.map(member =>
+      member.id === peer.id ? { ...member, learner: false, incarnation } : member,
+    )
+    append(s, effects, { ...view, number: view.number + 1, members })
+    return
+  }
+}
+
+function hasCaughtUp(s: GroupState, peer: Peer): boolean {
+  if (peer.session === 0 || peer.said === undefined) return false
+  if (peer.witness) return true
+  const { progress } = peer
+  return progress?.state === 'stream' && progress.inSync && s.next - progress.acked < NEAR_ENTRIES
+}
+
+/** Appends the view that `make` returns, or refuses with what it throws. */
+function change(s: GroupState, effects: Sink, make: (view: View) => View): void {
+  const why = mayNotChange(s)
+  if (why !== undefined) return refuse(effects, why.code, why.message)
+  const learner = [...s.peers.values()].find(peer => peer.learner && !peer.left)
+  try {
+    const view = make(currentView(s))
+    if (learner !== undefined && view.members.some(member => member.id === learner.id))
+      throw new GcacheError('BUSY', `${learner.id} is joining: one change at a time`)
+    append(s, effects, view)
+  } catch (error) {
+    if (!(error instanceof GcacheError)) throw error
+    return refuse(effects, error.code, error.message)
+  }
+  whenCommitted(s, effects)
+}
+
+/** Why no view may be appended now. */
+function mayNotChange(s: GroupState): GcacheError | undefined {
+  const { self } = s.env
+  if (s.role !== 'master') return new GcacheError('NOT_MASTER', `${s.master ?? 'nobody'} is master`)
+  // Where all must hold a view no two can be chosen at once, and the dead must be let go.
+  const settled = s.settings.profile === 'strict' || (s.serving && ownEpochCommitted(s))
+  if (!settled || s.doubtAt > 0 || liveSlaves(s) < s.slavesToWriteMin)
+    return new GcacheError('NOT_READY', `${self} may not write just now`)
+  if (openView(s) !== undefined || s.handover !== undefined)
+    return new GcacheError('BUSY', 'another change is under way')
+  return undefined
+}
+
+function append(s: GroupState, effects: Sink, view: View): void {
+  appendOwn(s, effects, encodeView(view))
+  feedWitnesses(s, effects)
+  settle(s, effects)
+}
+
+function whenCommitted(s: GroupState, effects: Sink): void {
+  s.asked = true
+  answer(s, effects)
+}
+
+function answer(s: GroupState, effects: Sink): void {
+  if (!s.asked || openView(s) !== undefined || !inSyncHold(s)) return
+  s.asked = false
+  const { number, members } = currentView(s)
+  effects.report('members', { state: 'done', view: number, members })
+}
+
+/** In profile ordinal one log commits: the answer waits for those that may lead next. */
+function inSyncHold(s: GroupState): boolean {
+  const { first } = s.views[s.views.length - 1]
+  for (const peer of s.peers.values())
+    if (counts(s, peer) && peer.progress?.inSync && peer.progress.acked <= first) return false
+  return true
+}
+
+/** This node is master no longer: whether the change survives is the next one's to say. */
+export function refuseAsked(s: GroupState, effects: Sink): void {
+  if (!s.asked) return
+  s.asked = false
+  refuse(effects, 'NOT_MASTER', `${s.env.self} leads no more: ask again`)
+}
+
+function refuse(effects: Sink, code: ErrorCode, message: string): void {
+  effects.report('members', { state: 'refused', code, message })
+}
+
+function votersOf(members: readonly Member[]): Member[] {
+  return members.filter(member => !member.learner)
+}
+
+function sorted(members: readonly ViewMember[]): ViewMember[] {
+  return [...members].sort((a, b) => a.ordinal - b.ordinal)
+}
+
+export function isPast(s: GroupState, id: PeerId): boolean {
+  return currentView(s).past.some(other => other.id === id)
+}

@@ -1,0 +1,183 @@
+/**
+ * Who belongs to the cluster: the configuration, then each view entry of the log, the newest one
+ * in force as soon as it is appended and until it is truncated. A view differs from the one before
+ * it in one voter, so quorums of both meet (Ongaro, Consensus: Bridging Theory and Practice, 4.1):
+ *
+ *   entries below it    commit as the view before it says, or beneath it
+ *   the view itself     commits once the smaller of both sets of voters holds it as it must
+ *   the next view       waits for that, and for an entry of the master's own epoch
+ *
+ * Who joins is a learner first. The view that makes it a voter names its process: one that never
+ * forgot anything counts at once, so that a master that dies just then leaves no voter that none
+ * may ask.
+ */
+import type { Member, Offset } from '../../src/contracts/types.js'
+import { reachedBy } from '../../src/core/majority.js'
+import { decodeView, encodeView, type View } from '../../src/wire/view.js'
+import { stopCopy } from './copy.js'
+import { type Quorum, quorumOf } from './quorum.js'
+import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
+
+/** `first`: the offset of its entry; 0: it was not in this log. */
+export interface ViewStart {
+  readonly first: Offset
+  readonly view: View
+}
+
+/** Who left is fed for so long after that is committed, so that it learns of it. */
+const FAREWELL_MS = 300
+
+export function currentView(s: GroupState): View {
+  return s.views[s.views.length - 1].view
+}
+
+/** The view in force for the entry at `offset`. */
+export function viewBefore(s: GroupState, offset: Offset): View {
+  for (let i = s.views.length - 1; i > 0; i--) if (s.views[i].first < offset) return s.views[i].view
+  return s.views[0].view
+}
+
+/** The newest view's entry, while it may still be truncated. */
+export function openView(s: GroupState): ViewStart | undefined {
+  const last = s.views[s.views.length - 1]
+  return last.first >= s.commit ? last : undefined
+}
+
+/** N, W, P and R of a view. */
+export function quorumIn(s: GroupState, view: View): Quorum {
+  const voters = view.members.filter(member => !member.learner)
+  const witnesses = voters.filter(member => member.witness).length
+  return quorumOf(s.settings.profile, voters.length - witnesses, witnesses)
+}
+
+export function isVoterIn(view: View, id: string): boolean {
+  return view.members.some(member => member.id === id && !member.learner)
+}
+
+/** After `s.views` changed: peers come, change and go; the engine is told. */
+export function adoptView(s: GroupState, effects: Sink): void {
+  applyView(s)
+  for (const peer of s.linked()) if (peer.witness) tellView(s, effects, peer)
+  effects.view(GROUP, currentView(s).number, membersToLink(s))
+}
+
+/** A log that begins in the middle knows no view but the one of its copy. */
+export function rebaseView(s: GroupState, effects: Sink, view: View): void {
+  const same = Buffer.compare(encodeView(view), encodeView(currentView(s))) === 0
+  s.views = [{ first: 0, view }]
+  if (!same) adoptView(s, effects)
+}
+
+export function applyView(s: GroupState): void {
+  const view = currentView(s)
+  s.quorum = quorumIn(s, view)
+  s.isMember = false
+  for (const peer of s.peers.values()) peer.left = true
+  for (const member of view.members) {
+    if (member.id === s.env.self) {
+      s.self = member
+      s.isMember = true
+      if (member.incarnation === s.env.incarnation) s.voter = true
+      continue
+    }
+    const { id, ordinal, address, learner = false, incarnation = '' } = member
+    const known = s.peers.get(id)
+    if (known === undefined) s.peers.set(id, newPeer(member))
+    else Object.assign(known, { ordinal, address, learner, incarnation, left: false })
+  }
+}
+
+/** Who left stays linked until it has heard so. */
+function membersToLink(s: GroupState): Member[] {
+  const { members } = currentView(s)
+  const leaving = [...s.peers.values()].filter(peer => peer.left)
+  return [...members, ...leaving.map(({ id, ordinal, address }) => ({ id, ordinal, address }))]
+}
+
+/** To whom no log tells it: a witness, or an empty process with an old list of members. */
+export function tellView(s: GroupState, effects: Sink, peer: Peer): void {
+  const view = currentView(s)
+  if (s.data !== 'ready' || peer.said === undefined || peer.said.view >= view.number) return
+  if (!peer.witness && peer.said.data !== 'empty') return
+  const { epoch, history } = s
+  effects.send(peer.id, { type: 'members', epoch, history, view: encodeView(view) })
+}
+
+/** What is empty has nothing better to go by. */
+export function onMembers(s: GroupState, effects: Sink, m: { view: Uint8Array }): void {
+  const view = decodeView(m.view)
+  if (s.data !== 'empty' || view.number <= currentView(s).number) return
+  s.views = [{ first: 0, view }]
+  adoptView(s, effects)
+  s.tell(effects)
+}
+
+/** Every turn whose clock moved: who left is forgotten once that is committed and told. */
+export function forgetLeft(s: GroupState, effects: Sink): void {
+  if (openView(s) !== undefined) return
+  let gone = false
+  for (const peer of s.peers.values()) {
+    if (!peer.left) peer.leftAt = 0
+    else if (peer.leftAt === 0) peer.leftAt = s.now
+    if (!peer.left || (s.now - peer.leftAt < FAREWELL_MS && peer.session !== 0)) continue
+    stopCopy(s, effects, peer)
+    s.peers.delete(peer.id)
+    gone = true
+  }
+  while (s.views.length > 1 && s.views[1].first < s.commit) s.views.shift()
+  if (gone) effects.view(GROUP, currentView(s).number, membersToLink(s))
+}
+
+/** Commits towards a view that is not committed yet; see above. */
+export function advanceToView(s: GroupState, effects: Sink, open: ViewStart): void {
+  const before = s.views[s.views.length - 2]?.view ?? open.view
+  const smaller = quorumIn(s, before).voters < s.quorum.voters ? before : open.view
+  const reached =
+    reachedIn(s, smaller) > open.first
+      ? Math.max(open.first + 1, reachedIn(s, open.view))
+      : Math.min(reachedIn(s, before), open.first)
+  if (reached > s.epochFirst) s.commitTo(effects, reached)
+}
+
+function reachedIn(s: GroupState, view: View): Offset {
+  const held: Offset[] = []
+  for (const peer of s.peers.values()) {
+    if (!isVoterIn(view, peer.id) || !remembers(peer)) continue
+    const at = heldBy(peer)
+    if (at !== undefined) held.push(at)
+  }
+  return reachedBy(quorumIn(s, view).copies, s.next, held)
+}
+
+/** How far a peer's log surely goes; undefined while that says nothing. */
+export function heldBy(peer: Peer): Offset | undefined {
+  if (peer.witness) return peer.headed
+  if (peer.progress === undefined || peer.progress.state === 'copy') return undefined
+  return peer.progress.acked
+}
+
+/** Its process has forgotten nothing: it says so, or the view names it. */
+export function remembers(peer: Peer): boolean {
+  return peer.voter || (peer.incarnation !== '' && peer.said?.incarnation === peer.incarnation)
+}
+
+export function newPeer(member: View['members'][number]): Peer {
+  const { id, ordinal, address, witness = false, learner = false, incarnation = '' } = member
+  return {
+    ...{ id, ordinal, address, witness, learner, incarnation },
+    left: false,
+    leftAt: 0,
+    session: 0,
+    congested: false,
+    heardAt: Number.NEGATIVE_INFINITY,
+    gone: false,
+    said: undefined,
+    voter: false,
+    progress: undefined,
+    copyAfter: 0,
+    copiesFailed: 0,
+    headed: 0,
+    admitFrom: 0,
+    admitSentAt: Number.NEGATIVE_INFINITY,
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * Joining and leaving, history by history: who counts from when, what a crash in the middle leaves,
+ * who is told. Virtual time; the clusters are the simulator's.
+ */
+import { describe, expect, it } from 'vitest'
+import type { AdminCommand } from '../src/contracts/strategy.js'
+import type { Member } from '../src/contracts/types.js'
+import { seededRandom } from '../src/core/prng.js'
+import { SimulatedCluster } from '../src/testing/cluster.js'
+import type { SimulatedNode } from '../src/testing/simulated-node.js'
+import { type MasterSlaveOptions, masterSlave } from '../strategies/master-slave/index.js'
+import { Asker } from './harness/asker.js'
+
+class World extends Asker {
+  constructor(nodes: number, options: MasterSlaveOptions, witness = false) {
+    const strategy = masterSlave(options) as never
+    super(new SimulatedCluster({ nodes, random: seededRandom(1), strategy, witness }))
+    this.cluster.startAll()
+    this.cluster.run(3_000)
+  }
+
+  /** What the node reports to an admin's command, within `ms`. */
+  admin(
+    node: SimulatedNode,
+    command: AdminCommand,
+    of: { peer?: string; member?: Member },
+    ms = 2_000,
+  ): Record<string, unknown> | undefined {
+    let answer: Record<string, unknown> | undefined
+    const hear = (event: string, fields: Record<string, unknown>) => {
+      if (event === 'members') answer ??= fields
+    }
+    node.engine.events.on('report', hear)
+    node.engine.feed({ kind: 'admin', command, group: 0, ...of })
+    this.cluster.runUntil(() => answer !== undefined, ms)
+    node.engine.events.off('report', hear)
+    return answer
+  }
+
+  join(member: Member, ms?: number) {
+    return this.admin(this.master, 'join', { member }, ms)
+  }
+
+  leave(peer: string, ms?: number) {
+    return this.admin(this.master, 'leave', { peer }, ms)
+  }
+
+  /** A new node that runs, and does not belong to the cluster yet. */
+  newcomer(id: string, ordinal: number, witness = false): Member {
+    const member = this.cluster.add({ id, ordinal, ...(witness ? { witness } : {}) })
+    this.cluster.start(id)
+    return member
+  }
+
+  state(id: string): string {
+    return this.cluster.node(id).status().self.state
+  }
+
+  write(key: string, ack?: 'all'): string | undefined {
+    const call = this.set(this.master, key, value, ack)
+    this.cluster.run(500)
+    return this.answers.get(call)
+  }
+
+  membersOf(id: string): string {
+    return this.cluster
+      .node(id)
+      .status()
+      .members.map(member => member.id)
+      .join('')
+  }
+}
+
+const value = Buffer.from('v')
+const PROFILES = ['ordinal', 'strict', 'majority'] as const
+
+describe('a node that joins', () => {
+  it.each(PROFILES)('is copied, counts, and takes over (%s)', profile => {
+    const world = new World(3, { profile })
+    world.write('before')
+    const d = world.newcomer('d', 3)
+    expect(world.join(d)).toMatchObject({ state: 'done', view: 1 })
+    world.cluster.run(2_000)
+    expect(world.state('d')).toBe('online')
+    for (const id of 'abcd') expect(world.membersOf(id)).toBe('abcd')
+    expect(world.write('after', 'all')).toBe('written')
+    const d1 = world.cluster.node('d')
+    expect(d1.version('c', 'before')).toBeGreaterThan(0)
+    world.cluster.crash('a')
+    world.cluster.run(3_000)
+    const next = world.cluster.node('b')
+    expect(world.admin(next, 'leave', { peer: 'a' })).toMatchObject({ state: 'done', view: 3 })
+    world.cluster.run(2_000)
+    for (const id of 'bcd') expect(world.membersOf(id)).toBe('bcd')
+    expect(world.master).toBe(next)
+    expect(world.write('last', 'all')).toBe('written')
+    for (const key of ['before', 'after', 'last']) expect(d1.version('c', key)).toBeGreaterThan(0)
+  })
+
+  it('may be started before or after it is made a member', () => {
+    const world = new World(3, { profile: 'majority' })
+    const d = world.cluster.add({ id: 'd', ordinal: 3 })
+    expect(world.join(d)).toMatchObject({ state: 'done' })
+    expect(world.write('one')).toBe('written')
+    world.cluster.start('d')
+    world.cluster.run(3_000)
+    expect(world.state('d')).toBe('online')
+  })
+})
+
+describe('a cluster', () => {
+  it.each(PROFILES)('is replaced node by node and loses nothing (%s)', profile => {
+    const world = new World(3, { profile })
+    const keys: string[] = []
+    const pairs = [
+      ['d', 'a'],
+      ['e', 'b'],
+      ['f', 'c'],
+    ]
+    for (const [i, [comes, goes]] of pairs.entries()) {
+      keys.push(`${comes}1`)
+      expect(world.write(`${comes}1`)).toBe('written')
+      expect(world.join(world.newcomer(comes, 3 + i))).toMatchObject({ state: 'done' })
+      world.cluster.run(2_000)
+      if (world.master.id === goes) {
+        expect(world.leave(goes)).toMatchObject({ state: 'refused', code: 'MEMBER_LEADS' })
+        world.master.engine.feed({ kind: 'admin', command: 'handover', group: 0 })
+        world.cluster.run(1_000)
+      }
+      expect(world.leave(goes)).toMatchObject({ state: 'done' })
+      world.cluster.run(1_000)
+      // It knows, though nobody talks to it any more.
+      expect(world.state(goes)).toBe('left')
+      expect(world.set(world.cluster.node(goes), 'k', value)).toBeGreaterThan(0)
+      world.cluster.run(5_000)
+      expect(world.state(goes)).toBe('left')
+    }
+    for (const id of 'def') expect(world.membersOf(id)).toBe('def')
+    expect(world.write('last', 'all')).toBe('written')
+    world.cluster.crash(world.master.id)
+    world.cluster.run(3_000)
+    if (profile !== 'strict')
+      for (const key of keys) expect(world.master.version('c', key)).toBeGreaterThan(0)
+  })
+
+  it('of profile strict goes on without a dead member once it is told to', () => {
+    const world = new World(3, { profile: 'strict' })
+    world.cluster.crash('c')
+    world.cluster.run(2_000)
+    expect(world.write('k')).not.toBe('written')
+    expect(world.leave('c')).toMatchObject({ state: 'done' })
+    expect(world.write('k')).toBe('written')
+  })
+
+  it('finds back together though some restart with an old list of members', () => {
+    const world = new World(3, { profile: 'majority' })
+    for (const [id, ordinal] of [
+      ['d', 3],
+      ['e', 4],
+    ] as const) {
+      expect(world.join(world.newcomer(id, ordinal))).toMatchObject({ state: 'done' })
+      world.cluster.run(2_000)
+    }
+    // d leads; a knows neither d nor e when it starts again.
+    world.master.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'd' })
+    world.cluster.run(1_000)
+    expect(world.master.id).toBe('d')
+    world.cluster.crash('a')
+    world.cluster.run(1_000)
+    world.cluster.start('a')
+    world.cluster.run(3_000)
+    expect(world.state('a')).toBe('online')
+    expect(world.membersOf('a')).toBe('abcde')
+  })
+
+  it('takes a witness in, and lets it go', () => {
+    const world = new World(3, { profile: 'majority' })
+    expect(world.leave('c')).toMatchObject({ code: 'CONFIG', message: /witness/ })
+    const w = world.newcomer('w', 9, true)
+    expect(world.join(w)).toMatchObject({ state: 'done' })
+    world.cluster.run(2_000)
+    expect(world.leave('c')).toMatchObject({ state: 'done' })
+    world.cluster.crash('b')
+    expect(world.write('with the witness')).toBe('written')
+    expect(world.membersOf('a')).toBe('abw')
+  })
+
+  it('refuses what cannot be, and says why', () => {
+    const world = new World(3, { profile: 'majority' })
+    const at = (id: string, ordinal: number) => ({ id, ordinal, address: `memory://${id}` })
+    const codeOf = (answer?: Record<string, unknown>) => answer?.code
+    expect(world.join(at('d', 1))).toMatchObject({ code: 'CONFIG', message: /ordinal 1 .* b/ })
+    expect(codeOf(world.join(at('b', 7)))).toBe('CONFIG')
+    expect(codeOf(world.leave('x'))).toBe('NOT_A_MEMBER')
+    const slave = world.cluster.node('b')
+    expect(codeOf(world.admin(slave, 'leave', { peer: 'c' }))).toBe('NOT_MASTER')
+    expect(world.join(at('d', 3))).toMatchObject({ state: 'done', view: 1 })
+    // It never comes, and nobody else may while it is expected; asked again, it is done.
+    expect(world.join(at('d', 3))).toMatchObject({ state: 'done', view: 1 })
+    expect(codeOf(world.join(at('e', 4)))).toBe('BUSY')
+    expect(world.leave('d')).toMatchObject({ state: 'done', view: 2 })
+    expect(world.leave('d')).toMatchObject({ state: 'done', view: 2 })
+    expect(world.join(at('e', 3))).toMatchObject({ code: 'CONFIG', message: /was, that of d/ })
+    expect(world.join(at('e', 4))).toMatchObject({ state: 'done', view: 3 })
+  })
+})
+
+describe('a change in the middle of which the master dies', () => {
+  it.each([0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 40, 80])(
+    'leaves a cluster that goes on, %i ms after a join',
+    ms => {
+      const world = new World(3, { profile: 'majority' })
+      world.write('before')
+      const d = world.newcomer('d', 3)
+      const { master } = world
+      master.engine.feed({ kind: 'admin', command: 'join', group: 0, member: d })
+      world.cluster.run(ms)
+      world.cluster.crash(master.id)
+      world.cluster.run(5_000)
+      expect(world.write('after')).toBe('written')
+      expect(world.join(d)).toMatchObject({ state: 'done' })
+      world.cluster.run(2_000)
+      expect(world.state('d')).toBe('online')
+      world.cluster.start(master.id)
+      world.cluster.run(5_000)
+      expect(world.state(master.id)).toBe('online')
+      expect(world.cluster.converged(['a', 'b', 'c', 'd'])).toBe(true)
+    },
+  )
+})
