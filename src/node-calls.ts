@@ -101,6 +101,11 @@ export class NodeCalls {
     return this.#admin.leave(id, options, () => this.#master)
   }
 
+  /** This node has left, and is linked with nobody who could answer. */
+  onLeft(result: MembersResult): void {
+    this.#admin.onLeft(this.#self, result)
+  }
+
   onLinkDown(peer: PeerId): void {
     this.#admin.onLinkDown(peer)
     this.#calls.onTargetDown(peer)

@@ -37,7 +37,12 @@ import { polling } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
 import { KeyValueStore } from './store/key-value.js'
 import { MemoryLog } from './store/memory-log.js'
-import type { ForceResult, HandoverResult, MembersResult } from './wire/admin.js'
+import {
+  bareMember,
+  type ForceResult,
+  type HandoverResult,
+  type MembersResult,
+} from './wire/admin.js'
 import { encodeToken } from './wire/token.js'
 
 export type { NodeOptions } from './options.js'
@@ -114,8 +119,9 @@ export interface Node {
   join(member: Member, options?: AdminOptions): Promise<MembersResult>
   /**
    * Takes the member `id` out, this node or another. Resolves with the new list once the change is
-   * committed. A master hands over first, within the same deadline, which may reject as handover()
-   * does. Rejects with NOT_A_MEMBER, MEMBER_LEADS (no time was left to hand over), and as join().
+   * committed, or this node has heard that it is out itself. A master hands over first, within the
+   * same deadline, which may reject as handover() does. Rejects with NOT_A_MEMBER, MEMBER_LEADS (no
+   * time was left to hand over), and as join().
    */
   leave(id: PeerId, options?: AdminOptions): Promise<MembersResult>
   /**
@@ -217,9 +223,10 @@ class EngineNode implements Node {
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),
     })
     this.#engine = engine
-    engine.events.on('members', now => {
+    engine.events.on('members', (now, view) => {
       ids.clear()
       for (const member of now) ids.add(member.id)
+      if (!ids.has(id)) this.#calls.onLeft({ view, members: now.map(bareMember) })
     })
     this.#calls = new NodeCalls({ ...world, self: id, cluster, engine })
     this.#port = new NodePort({

@@ -12,6 +12,7 @@ import {
   type ForceResult,
   type HandoverResult,
   type MembersResult,
+  membersReply,
   readForce,
   readHandover,
   readMembers,
@@ -44,6 +45,7 @@ type Command = Omit<AdminAsk, 'type' | 'id'>
 
 interface Ask {
   readonly peer: PeerId
+  readonly command: Command
   /** Called once, with the answer or why there is none. */
   end(answer: AdminReply | GcacheError): void
 }
@@ -108,6 +110,13 @@ export class AdminAsks {
         ask.end(new GcacheError('UNREACHABLE', `${peer} was lost before it answered`))
   }
 
+  /** `id` was told that it has left: the answer would come over a link that is no more. */
+  onLeft(id: PeerId, result: MembersResult): void {
+    for (const [number, ask] of [...this.#asks])
+      if (ask.command.command === 'leave' && ask.command.to === id)
+        ask.end(membersReply(number, result))
+  }
+
   stop(): void {
     this.#stopped = true
     for (const ask of [...this.#asks.values()]) ask.end(closed())
@@ -147,6 +156,7 @@ export class AdminAsks {
       )
       const ask: Ask = {
         peer,
+        command,
         end: answer => {
           timer.cancel()
           if (!this.#asks.delete(id)) return

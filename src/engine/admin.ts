@@ -11,6 +11,7 @@ import { GcacheError } from '../errors.js'
 import {
   type AdminAsk,
   type AdminReply,
+  bareMember,
   checkId,
   checkMember,
   type ForceResult,
@@ -36,12 +37,6 @@ export interface AdminEnv {
   send(peer: PeerId, frame: Uint8Array): void
 }
 
-/** Without what a strategy notes of a member besides. */
-function bare({ id, ordinal, address, witness, learner }: Member): Member {
-  const flags = { ...(witness ? { witness } : {}), ...(learner ? { learner } : {}) }
-  return { id, ordinal, address, ...flags }
-}
-
 /** The deadline of a command that names none: a promotion, or a commit, and room for trouble. */
 export const COMMAND_MS = 5_000
 const COMMAND_MS_MAX = 2 ** 31 - 1
@@ -61,7 +56,7 @@ export class Admin {
     })
     this.#members = new ReportedCommand<MembersResult>(clock, 'members', ({ view, members }) => ({
       view: Number(view),
-      members: (members as Member[]).map(bare),
+      members: (members as Member[]).map(bareMember),
     }))
     this.#forces = new ReportedCommand<ForceResult>(clock, 'force-bootstrap', fields => ({
       epoch: Number(fields.epoch),

@@ -421,7 +421,7 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'serve':
         return this.#requests.serve(effect.id, effect.next)
       case 'view':
-        return this.#view(effect.members)
+        return this.#view(effect.members, effect.number)
     }
   }
 
@@ -467,12 +467,12 @@ export class Engine<M = unknown> implements TransportHandler {
     })
   }
 
-  #view(members: readonly Member[]): void {
+  #view(members: readonly Member[], view: number): void {
     const { self } = this.#options
     const isMember = members.some(({ id }) => id === self)
     this.#links.update(isMember ? members.filter(({ id }) => id !== self) : [])
     this.#clients.meet(members)
-    this.events.emit('members', members)
+    this.events.emit('members', members, view)
   }
 
   #become(standing: Standing): void {

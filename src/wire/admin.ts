@@ -77,6 +77,12 @@ function assertDone({ code, message }: AdminReply): void {
   throw new GcacheError(known, message === '' ? ERROR_CODES[known].when : message)
 }
 
+/** Without what a strategy notes of a member besides. */
+export function bareMember({ id, ordinal, address, witness, learner }: Member): Member {
+  const flags = { ...(witness ? { witness } : {}), ...(learner ? { learner } : {}) }
+  return { id, ordinal, address, ...flags }
+}
+
 const ID = /^[A-Za-z0-9_-]{1,64}$/
 const ORDINAL_MAX = 255
 const ADDRESS_CHARS_MAX = 1_024

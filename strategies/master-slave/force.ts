@@ -93,9 +93,13 @@ function forgetProcesses(s: GroupState): void {
 /** Who leads, as far as this node hears: itself, or another that says it has its voters. */
 function servingMaster(s: GroupState): PeerId | undefined {
   if (s.serving) return s.env.self
+  const { suspectAfterMs } = s.settings
   for (const peer of s.linked()) {
-    const age = s.now - (peer.inTouchAt ?? Number.NEGATIVE_INFINITY)
-    if (age <= s.settings.suspectAfterMs) return peer.id
+    const heardAt = peer.inTouchAt ?? Number.NEGATIVE_INFINITY
+    if (s.now - heardAt <= suspectAfterMs) return peer.id
+    // One that is followed and has not said that it lacks voters may not have had time to.
+    const follows = s.master === peer.id && s.outOfTouchAt === 0
+    if (follows && s.now - s.masterHeardAt <= suspectAfterMs) return peer.id
   }
   return undefined
 }

@@ -14,7 +14,6 @@ import type { Input } from '../../src/contracts/strategy.js'
 import type { Epoch, PeerId, Session } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import type { ErrorCode } from '../../src/errors.js'
-import { onForce } from './force.js'
 import { heartbeat } from './master.js'
 import type { Message } from './messages.js'
 import { type Candidacy, startPromotion, votes } from './promotion.js'
@@ -57,7 +56,6 @@ export function onAdmin(
   effects: Sink,
   input: Extract<Input<Message>, { kind: 'admin' }>,
 ): void {
-  if (input.command === 'force-bootstrap') return onForce(s, effects)
   if (input.command !== 'handover') return
   const named = input.peer
   if (s.role !== 'master') return refuse(effects, 'NOT_MASTER', `${s.master ?? 'nobody'} is master`)

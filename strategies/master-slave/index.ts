@@ -18,7 +18,7 @@ import { onAdmit } from './admission.js'
 import { considerBootstrap } from './bootstrap.js'
 import { advanceCopy, onSnapshot, onSync, stopCopy } from './copy.js'
 import { catchUp, takeBack } from './feed.js'
-import { isForebear } from './force.js'
+import { isForebear, onForce } from './force.js'
 import { holdsWrites, onAdmin, onHandover, onTargetAck, tickHandover } from './handover.js'
 import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
 import { onJoin, onLeave, tickMembership } from './membership.js'
@@ -143,6 +143,7 @@ export class MasterSlave implements ReplicationStrategy<Message> {
       case 'admin':
         if (input.command === 'join') return onJoin(s, effects, input)
         if (input.command === 'leave') return onLeave(s, effects, input)
+        if (input.command === 'force-bootstrap') return onForce(s, effects)
         return onAdmin(s, effects, input)
       default:
         unreachable(input)

@@ -78,12 +78,13 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/promotion.ts`,
-        "if (promise.voter && promise.data === 'ready' && promise.history === s.history) votes++",
+        'if (!promise.voter && !remembers(peer)) continue\n' +
+          "    if (promise.data === 'ready' && promise.history === s.history) votes++",
         'if (promise.epoch.number > 0) votes++',
       ],
       [
         `${STRATEGY}/suspicion.ts`,
-        'if (counts(s, peer) || peer.said === undefined) heard++',
+        'if (counts(s, peer) || (peer.said === undefined && isVoter(peer))) heard++',
         'heard++',
       ],
     ],
@@ -224,7 +225,7 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/quorum.ts`,
-        'return !s.commitsLate || peer.voter',
+        'return !peer.learner && !peer.left && (!s.commitsLate || remembers(peer))',
         'return peer.id !== s.env.self',
       ],
     ],
