@@ -85,6 +85,8 @@ export class Witness implements ReplicationStrategy<Message> {
         if (this.#mayBeUnknown && this.#s.now - this.#s.toldAt >= TELL_AGAIN_MS) this.#tell(effects)
         return
       case 'view':
+        // Its master may not have had time to say that it rules.
+        this.#s.ruledAt = this.#s.now
         return this.#meet(input.members)
       case 'link-up':
         return this.#onLinkUp(effects, input.peer, input.session)
