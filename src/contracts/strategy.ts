@@ -187,6 +187,8 @@ export interface StrategyStatus {
   readonly guarantee: string
   readonly epoch: number
   readonly history: string
+  /** How often the members have changed, as far as this node knows; 0: as configured. */
+  readonly view?: number
   readonly master: PeerId | undefined
   readonly self: MemberStatus
   /** What this node knows of all members, itself included. */

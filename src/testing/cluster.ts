@@ -9,7 +9,7 @@ import { LIMITS } from '../config.js'
 import type { Logger } from '../contracts/environment.js'
 import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions } from '../contracts/store.js'
-import type { Standing, StrategyFactory } from '../contracts/strategy.js'
+import type { Standing, StrategyFactory, StrategyStatus } from '../contracts/strategy.js'
 import type { Member, PeerId } from '../contracts/types.js'
 import { compareEpochs } from '../core/epochs.js'
 import type { SeededRandom } from '../core/prng.js'
@@ -127,6 +127,15 @@ export class SimulatedCluster implements World {
 
   lives(): readonly Life[] {
     return this.#lives
+  }
+
+  belongs(id: PeerId): boolean {
+    let newest: StrategyStatus | undefined
+    for (const node of this.live()) {
+      const status = node.status()
+      if ((status.view ?? 0) > (newest?.view ?? 0)) newest = status
+    }
+    return newest === undefined || newest.members.some(member => member.id === id)
   }
 
   node(id: PeerId): SimulatedNode {

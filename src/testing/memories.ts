@@ -6,6 +6,7 @@
 import type { PeerId } from '../contracts/types.js'
 import { isBetterLog, NO_EPOCH } from '../core/epochs.js'
 import { majorityOf } from '../core/majority.js'
+import { mayForgetAmidChanges } from './changes.js'
 import type { SimulatedCluster } from './cluster.js'
 import type { LogPoint } from './lineage.js'
 import type { SimulationOptions } from './swarm.js'
@@ -16,8 +17,9 @@ const READMITTED_MS = 20_000
 /** False for a node whose memory must not be lost now; undefined where all may be. */
 export function memoryLimit(
   cluster: SimulatedCluster,
-  { profile, witness }: Pick<SimulationOptions, 'profile' | 'witness'>,
+  { profile, witness, faults }: Pick<SimulationOptions, 'profile' | 'witness' | 'faults'>,
 ): ((id: PeerId) => boolean) | undefined {
+  if (faults.join > 0) return id => mayForgetAmidChanges(cluster, id)
   if (profile === 'ordinal') return undefined
   const data = cluster.members.filter(member => !member.witness).map(({ id }) => cluster.node(id))
   const most = profile === 'strict' ? data.length - 1 : data.length - majorityOf(data.length)

@@ -6,6 +6,7 @@ import type { PeerId } from '../contracts/types.js'
 import type { SeededRandom } from '../core/prng.js'
 import { Writer } from '../wire/bytes.js'
 import { writeCloseWindow } from '../wire/command.js'
+import { Changes } from './changes.js'
 import type { SimulatedCluster } from './cluster.js'
 import { Relapse } from './relapse.js'
 import type { Workload } from './workload.js'
@@ -43,6 +44,9 @@ export interface FaultRates {
   hint: number
   /** A planned change of the master. */
   handover: number
+  /** A new node, or one that left, is made a member; a member is let go. */
+  join: number
+  leave: number
   /** Of handovers: the target or the master meets something in the middle. */
   mishapShare: number
 }
@@ -71,6 +75,8 @@ export const NO_FAULTS: FaultRates = {
   clockJumpMsMax: 0,
   hint: 0,
   handover: 0,
+  join: 0,
+  leave: 0,
   mishapShare: 0,
 }
 
@@ -84,6 +90,7 @@ export class Nemesis {
   readonly #random: SeededRandom
   readonly #limit: ((id: PeerId) => boolean) | undefined
   readonly #relapse: Relapse
+  readonly #changes: Changes
   #running = true
   #convergedAt = 0
 
@@ -101,6 +108,7 @@ export class Nemesis {
     this.#random = cluster.random.fork()
     this.#relapse = new Relapse(cluster, this.#random, id => this.#running && this.#mayForget(id))
     if (rates.relapse > 0) cluster.checkers.push(this.#relapse)
+    this.#changes = new Changes(cluster, this.#random)
     this.#schedule()
   }
 
@@ -142,6 +150,8 @@ export class Nemesis {
     }
     if (this.#happens(rates.closeWindow)) this.#closeWindow()
     if (this.#happens(rates.handover)) this.#handover(rates.mishapShare)
+    if (this.#happens(rates.join) && this.#changes.join()) this.#count('join')
+    if (this.#happens(rates.leave) && this.#changes.leave()) this.#count('leave')
   }
 
   #processes(rates: FaultRates): void {

@@ -98,16 +98,7 @@ export class SimulatedClient implements TransportHandler {
 
   constructor(options: SimulatedClientOptions) {
     this.#o = options
-    for (const { id, address } of options.servers)
-      this.#servers.set(id, {
-        id,
-        address,
-        session: 0,
-        heardAt: 0,
-        master: '',
-        epoch: 0,
-        serving: false,
-      })
+    for (const { id, address } of options.servers) this.#add(id, address)
     void options.transport.start(this)
     for (const server of this.#servers.values()) this.#dial(server)
     this.#openWindow()
@@ -179,10 +170,19 @@ export class SimulatedClient implements TransportHandler {
       server.master = control.master
       server.epoch = control.epoch
       server.serving = control.serving
+      for (const { id, address } of control.members)
+        if (!this.#servers.has(id)) this.#dial(this.#add(id, address))
     }
   }
 
   onWritable(): void {}
+
+  #add(id: PeerId, address: string): Server {
+    const known = { session: 0, heardAt: 0, master: '', epoch: 0, serving: false }
+    const server = { id, address, ...known }
+    this.#servers.set(id, server)
+    return server
+  }
 
   #dial(server: Server): void {
     if (!this.#dead && server.session === 0) this.#o.transport.connect(server.id, server.address)

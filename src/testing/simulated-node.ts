@@ -59,7 +59,8 @@ export class SimulatedNode implements LiveNode {
   running = false
   paused = false
   readonly #env: NodeEnv
-  readonly #members: readonly Member[]
+  /** Its configuration, from its next start on. */
+  members: readonly Member[]
   readonly #clockOptions: NodeClockOptions
   #wallJumpedMs = 0
   /** What a witness has on disk. */
@@ -72,7 +73,7 @@ export class SimulatedNode implements LiveNode {
   /** `members`: its configuration. */
   constructor(env: NodeEnv, member: Member, members: readonly Member[], clock: NodeClockOptions) {
     this.#env = env
-    this.#members = members
+    this.members = members
     this.member = member
     this.#clockOptions = clock
   }
@@ -131,7 +132,7 @@ export class SimulatedNode implements LiveNode {
       self: id,
       cluster,
       incarnation,
-      members: this.#members,
+      members: this.members,
       transport: new GatedTransport(transport, this.#gate),
       strategy,
       log: new ObservedLog(this.#log, hooks),

@@ -6,6 +6,7 @@ import type { StrategyFactory } from '../contracts/strategy.js'
 import type { Ack } from '../contracts/types.js'
 import { majorityOf } from '../core/majority.js'
 import { seededRandom } from '../core/prng.js'
+import { settleMembers } from './changes.js'
 import { ackedWritesSurvive } from './checkers/acked-writes.js'
 import { buffersAreBounded } from './checkers/bounds.js'
 import { callsSucceed } from './checkers/calm-calls.js'
@@ -203,10 +204,13 @@ function live(cluster: SimulatedCluster, workload: Workload, options: Simulation
   })
   cluster.mendAll()
   for (const checker of cluster.checkers) checker.onHeal?.()
-  const ids = cluster.members.filter(member => !member.witness).map(({ id }) => id)
-  const core: string[] = []
-  while (core.length < options.core) core.push(...ids.splice(random.below(ids.length), 1))
-  if (options.profile !== 'ordinal') allVote(cluster)
+  const changed = options.faults.join > 0
+  const all = cluster.members.filter(member => !member.witness).map(({ id }) => id)
+  const ids = changed ? settleMembers(cluster) : all
+  const core: string[] = changed ? ids.splice(0) : []
+  while (!changed && core.length < options.core)
+    core.push(...ids.splice(random.below(ids.length), 1))
+  if (options.profile !== 'ordinal' && !changed) allVote(cluster)
   for (const id of ids) cluster.crash(id)
   for (const id of core) {
     cluster.resume(id)

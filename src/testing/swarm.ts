@@ -27,10 +27,11 @@ export const STYLES = [
   'clocks',
   'everything',
   'handovers',
+  'membership',
 ] as const
 export type Style = (typeof STYLES)[number]
 /** Drawn as ever; handovers are drawn apart, so that most seeds keep their meaning. */
-const DRAWN = STYLES.filter(style => style !== 'handovers')
+const DRAWN = STYLES.filter(style => style !== 'handovers' && style !== 'membership')
 
 export const PROFILES = ['ordinal', 'strict', 'majority'] as const
 export type SimulatedProfile = (typeof PROFILES)[number]
@@ -98,7 +99,9 @@ export function drawOptions(
   const random = seededRandom(seed)
   const late = seededRandom(seed ^ 0x4a0d)
   const usual = random.pick(DRAWN)
-  const drawn = late.chance(0.05) ? 'handovers' : usual
+  const changes = seededRandom(seed ^ 0x3e3b).chance(0.07)
+  const apart = late.chance(0.05) ? 'handovers' : usual
+  const drawn = changes ? 'membership' : apart
   const options = baseOptions(seed, seconds, style ?? drawn, random)
   if (random.chance(0.3))
     options.snapshotPendingBytesMax = 2_000 + 10 * options.workload.valueBytesMax
@@ -304,6 +307,8 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
       return everything(options, random)
     case 'handovers':
       return handovers(options, random)
+    case 'membership':
+      return membership(options, random)
   }
 }
 
@@ -330,6 +335,23 @@ function handovers(options: SimulationOptions, random: SeededRandom): void {
   workload.deaths = 0
   options.mayLose = false
   options.calmAfterMs = 8_000
+}
+
+/** Nodes come and go while others fail; a whole cluster is at least three. */
+function membership(options: SimulationOptions, random: SeededRandom): void {
+  const { faults } = options
+  options.nodes = random.pick([3, 3, 4])
+  fillClocks(options, random)
+  faults.join = random.pick([0.1, 0.3])
+  faults.leave = random.pick([0.1, 0.3])
+  faults.restart = 1
+  faults.resume = 1
+  faults.heal = 0.5
+  if (random.chance(0.6)) faults.crash = random.pick([0.05, 0.3])
+  if (random.chance(0.4)) faults.split = 0.1
+  if (random.chance(0.3)) faults.pause = 0.1
+  if (random.chance(0.5)) faults.handover = 0.3
+  if (random.chance(0.3)) links(faults, random)
 }
 
 /** As long as nobody may be declared dead for. */

@@ -80,7 +80,8 @@ export function isForeign(s: GroupState, peer: Peer): boolean {
  * is no voter here lacks what all voters hold, or never was made one, so nobody follows it.
  */
 function isNoVoter(s: GroupState, peer: Peer): boolean {
-  return s.commitsLate && s.quorum.promises === 1 && (peer.learner || peer.left)
+  if (!s.commitsLate || s.quorum.promises > 1) return false
+  return s.data === 'ready' && s.voter && (peer.learner || peer.left)
 }
 
 /** True if this node holds data of a history that began before that of `peer`. */

@@ -133,6 +133,8 @@ export class GroupState {
   readonly peers = new Map<PeerId, Peer>()
   /** Those that may still matter, the one in force last. */
   views: ViewStart[]
+  /** A newer view than the log's, as others told. */
+  told: View | undefined
   /** False once this node has left. */
   isMember = true
   /** An admin waits for the newest view to be committed. */

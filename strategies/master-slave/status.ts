@@ -5,6 +5,7 @@ import type { MemberStatus, StrategyStatus } from '../../src/contracts/strategy.
 import { guarantee } from './guarantee.js'
 import { counts, mayStand } from './quorum.js'
 import type { GroupState, Peer } from './state.js'
+import { currentView } from './views.js'
 
 export function statusOf(s: GroupState): StrategyStatus {
   const self: MemberStatus = {
@@ -24,6 +25,7 @@ export function statusOf(s: GroupState): StrategyStatus {
     guarantee: guarantee(s),
     epoch: s.epoch.number,
     history: s.history,
+    view: currentView(s).number,
     master: s.master,
     self,
     members,

@@ -13,8 +13,9 @@
  */
 import type { Member, Offset } from '../../src/contracts/types.js'
 import { reachedBy } from '../../src/core/majority.js'
-import { decodeView, encodeView, type View } from '../../src/wire/view.js'
+import { decodeView, encodeView, type View, type ViewMember } from '../../src/wire/view.js'
 import { stopCopy } from './copy.js'
+import type { Message } from './messages.js'
 import { type Quorum, quorumOf } from './quorum.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 
@@ -70,46 +71,60 @@ export function rebaseView(s: GroupState, effects: Sink, view: View): void {
 
 export function applyView(s: GroupState): void {
   const view = currentView(s)
+  const told = newerTold(s)
   s.quorum = quorumIn(s, view)
   s.isMember = false
   for (const peer of s.peers.values()) peer.left = true
-  for (const member of view.members) {
-    if (member.id === s.env.self) {
-      s.self = member
-      s.isMember = true
-      if (member.incarnation === s.env.incarnation) s.voter = true
-      continue
-    }
-    const { id, ordinal, address, learner = false, incarnation = '' } = member
-    const known = s.peers.get(id)
-    if (known === undefined) s.peers.set(id, newPeer(member))
-    else Object.assign(known, { ordinal, address, learner, incarnation, left: false })
+  for (const member of told?.members ?? []) meet(s, { ...member, learner: true })
+  for (const member of view.members) meet(s, member)
+}
+
+function meet(s: GroupState, member: ViewMember): void {
+  if (member.id === s.env.self) {
+    s.self = member
+    s.isMember = true
+    if (member.incarnation === s.env.incarnation) s.voter = true
+    return
   }
+  const { id, ordinal, address, learner = false, incarnation = '' } = member
+  const known = s.peers.get(id)
+  if (known === undefined) s.peers.set(id, newPeer(member))
+  else Object.assign(known, { ordinal, address, learner, incarnation, left: false })
+}
+
+/** What others said, while this log does not say it yet: whom to link with, and nothing more. */
+function newerTold(s: GroupState): View | undefined {
+  return s.told !== undefined && s.told.number > currentView(s).number ? s.told : undefined
 }
 
 /** Who left stays linked until it has heard so. */
 function membersToLink(s: GroupState): Member[] {
-  const { members } = currentView(s)
-  const leaving = [...s.peers.values()].filter(peer => peer.left)
-  return [...members, ...leaving.map(({ id, ordinal, address }) => ({ id, ordinal, address }))]
+  const { id, ordinal, address } = s.self
+  const members = s.isMember ? [{ id, ordinal, address }] : []
+  for (const { id, ordinal, address } of s.peers.values()) members.push({ id, ordinal, address })
+  return members.sort((a, b) => a.ordinal - b.ordinal)
 }
 
-/** To whom no log tells it: a witness, or an empty process with an old list of members. */
+/** A witness has no log that tells it, and one that knows old members may not find the master. */
 export function tellView(s: GroupState, effects: Sink, peer: Peer): void {
   const view = currentView(s)
   if (s.data !== 'ready' || peer.said === undefined || peer.said.view >= view.number) return
-  if (!peer.witness && peer.said.data !== 'empty') return
   const { epoch, history } = s
   effects.send(peer.id, { type: 'members', epoch, history, view: encodeView(view) })
 }
 
-/** What is empty has nothing better to go by. */
-export function onMembers(s: GroupState, effects: Sink, m: { view: Uint8Array }): void {
+/** Whom to link with until the own log says it: its older views must not end the very links that
+ *  bring the newer ones. */
+export function onMembers(
+  s: GroupState,
+  effects: Sink,
+  m: Extract<Message, { type: 'members' }>,
+): void {
   const view = decodeView(m.view)
-  if (s.data !== 'empty' || view.number <= currentView(s).number) return
-  s.views = [{ first: 0, view }]
+  if (s.data === 'ready' && m.history !== s.history) return
+  if (view.number <= Math.max(currentView(s).number, s.told?.number ?? 0)) return
+  s.told = view
   adoptView(s, effects)
-  s.tell(effects)
 }
 
 /** Every turn whose clock moved: who left is forgotten once that is committed and told. */
@@ -161,7 +176,7 @@ export function remembers(peer: Peer): boolean {
   return peer.voter || (peer.incarnation !== '' && peer.said?.incarnation === peer.incarnation)
 }
 
-export function newPeer(member: View['members'][number]): Peer {
+export function newPeer(member: ViewMember): Peer {
   const { id, ordinal, address, witness = false, learner = false, incarnation = '' } = member
   return {
     ...{ id, ordinal, address, witness, learner, incarnation },

@@ -75,6 +75,8 @@ class Oracle implements AckedWrites {
   }
 
   onPromotion(life: Life, epoch: Epoch, before: LogPoint): void {
+    // Let go while it was cut off it leads nobody who belongs (strict, seed 177).
+    if (!this.#world.belongs(life.node)) return
     const now = this.#world.now()
     const promotion: Promotion = { life, epoch, at: now, point: life.tip }
     this.#promotions.push(promotion)

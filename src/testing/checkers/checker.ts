@@ -34,6 +34,8 @@ export interface World {
   now(): number
   live(): readonly LiveNode[]
   lives(): readonly Life[]
+  /** False for a node that the newest view of those that run leaves out. */
+  belongs(node: PeerId): boolean
   fail(law: string, fact: string): never
 }
 

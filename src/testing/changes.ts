@@ -1,0 +1,127 @@
+/**
+ * Nodes that join, leave and join again at random times. Newcomers are made up as they are needed;
+ * who has left goes on for a while, as a process that nobody stopped would.
+ */
+import type { Member, PeerId } from '../contracts/types.js'
+import type { SeededRandom } from '../core/prng.js'
+import type { SimulatedCluster } from './cluster.js'
+
+/** Nodes that are added to a cluster in one run. */
+const ADDED_MAX = 6
+/** Data nodes at once. */
+const NODES_MAX = 6
+/** All members are there and agree so long after the last change. */
+const SETTLED_MS = 30_000
+
+export class Changes {
+  readonly #cluster: SimulatedCluster
+  readonly #random: SeededRandom
+  readonly #founders: number
+  #added = 0
+
+  constructor(cluster: SimulatedCluster, random: SeededRandom) {
+    this.#cluster = cluster
+    this.#random = random
+    this.#founders = cluster.nodes
+  }
+
+  /** False if nobody may join now. */
+  join(): boolean {
+    const cluster = this.#cluster
+    const master = cluster.master()
+    if (master === undefined) return false
+    const members = master.status().members.map(({ id }) => id)
+    if (members.length >= NODES_MAX) return false
+    const gone = cluster.members.filter(({ id }) => !members.includes(id))
+    const again = gone.length > 0 && (this.#added >= ADDED_MAX || this.#random.chance(0.4))
+    if (!again && this.#added >= ADDED_MAX) return false
+    const member = again ? this.#random.pick(gone) : this.#newcomer(members)
+    // A process that has left must end before its id comes again.
+    if (again) cluster.crash(member.id)
+    master.engine.feed({ kind: 'admin', command: 'join', group: 0, member })
+    cluster.clock.after(this.#random.next() * 1_000, () => cluster.start(member.id))
+    return true
+  }
+
+  /** False if nobody may leave now: never fewer than there were. */
+  leave(): boolean {
+    const cluster = this.#cluster
+    const master = cluster.master()
+    if (master === undefined) return false
+    const others = master.status().members.filter(({ id }) => id !== master.id)
+    if (others.length < this.#founders) return false
+    const peer = this.#random.pick(others).id
+    master.engine.feed({ kind: 'admin', command: 'leave', group: 0, peer })
+    return true
+  }
+
+  #newcomer(members: readonly PeerId[]): Member {
+    const cluster = this.#cluster
+    this.#added++
+    const ordinal = cluster.members.length
+    const known = cluster.members.filter(({ id }) => members.includes(id))
+    return cluster.add({ id: String.fromCharCode(97 + ordinal), ordinal }, known)
+  }
+}
+
+/** False where a memory must not be lost: all others of the one view that all know vote. */
+export function mayForgetAmidChanges(cluster: SimulatedCluster, id: PeerId): boolean {
+  const master = cluster.master()
+  if (master === undefined) return false
+  const { members, view } = master.status()
+  const ids = members.map(member => member.id)
+  if (!ids.includes(id)) return true
+  return ids.every(other => {
+    const node = cluster.node(other)
+    return node.votes && node.status().view === view && !node.paused
+  })
+}
+
+/** A list of which nobody is left leads nowhere: the operator hands out a new one. */
+function giveNewLists(cluster: SimulatedCluster): void {
+  const knowing = cluster.live().filter(node => (node.status().view ?? 0) > 0)
+  const belongs = knowing.filter(node => node.status().self.state !== 'left')
+  const newest = belongs.sort((a, b) => (b.status().view ?? 0) - (a.status().view ?? 0))[0]
+  if (newest === undefined) return
+  const ids = newest.status().members.map(({ id }) => id)
+  for (const id of ids) {
+    const node = cluster.node(id)
+    if (node.running && node.status().self.state !== 'empty') continue
+    cluster.crash(id)
+    node.members = cluster.members.filter(member => ids.includes(member.id))
+    cluster.start(id)
+  }
+}
+
+/** Faults are over: who belongs to the cluster runs, and everybody agrees who that is. */
+export function settleMembers(cluster: SimulatedCluster): PeerId[] {
+  for (const { id } of cluster.members) cluster.resume(id)
+  giveNewLists(cluster)
+  const settled = () => {
+    for (const node of cluster.live()) {
+      if (node.status().self.state === 'left') continue
+      for (const { id } of node.status().members) cluster.start(id)
+    }
+    const master = cluster.master()
+    if (master === undefined) return false
+    const { members, view } = master.status()
+    return members.every(({ id }) => {
+      const node = cluster.node(id)
+      return node.running && node.votes && node.status().view === view
+    })
+  }
+  if (!cluster.runUntil(settled, SETTLED_MS)) {
+    const states = cluster
+      .live()
+      .map(node => `${node.id} ${node.status().self.state} in view ${node.status().view}`)
+    const named = cluster
+      .master()
+      ?.status()
+      .members.map(({ id }) => id)
+    const who = `members ${named ?? '?'} do not settle ${SETTLED_MS} ms after heal`
+    cluster.fail('I18', `${who}: ${states}`)
+  }
+  const ids = (cluster.master()?.status().members ?? []).map(({ id }) => id)
+  for (const { id } of cluster.members) if (!ids.includes(id)) cluster.crash(id)
+  return ids
+}
