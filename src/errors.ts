@@ -32,7 +32,11 @@ export const ERROR_CODES = {
     'write it as tcp://host:port',
   ),
   ALREADY_EXISTS: row(false, 'ifAbsent met a record', 'read it, or set without ifAbsent'),
-  BUSY: row(true, 'too many bytes or calls wait unanswered', 'slow down and try again'),
+  BUSY: row(
+    true,
+    'too many bytes or calls wait unanswered, or another change is under way',
+    'slow down and try again',
+  ),
   CACHE_FULL: row(
     true,
     'the value alone is too large for the cache, or it is full and may not evict',
@@ -66,6 +70,11 @@ export const ERROR_CODES = {
     'no slave, or not the named one, is in sync and answers',
     'wait until `gcache status` shows it online, or name another node',
   ),
+  HEALTHY: row(
+    false,
+    'the cluster has a serving master: nothing to force',
+    'leave it as it is; look at `gcache status`',
+  ),
   INTERNAL: row(false, 'an invariant was broken', 'report it with the message'),
   LIMIT: row(
     false,
@@ -75,7 +84,7 @@ export const ERROR_CODES = {
   MEMBER_LEADS: row(
     true,
     'the member that is to leave is the master',
-    'hand over first; `gcache leave` does so by itself',
+    'hand over first; leave() of a node or client does so by itself',
   ),
   NOT_A_MEMBER: row(
     false,

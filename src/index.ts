@@ -4,7 +4,7 @@ import { clientTransport, systemWorld } from './defaults.js'
 
 export { masterSlave } from '../strategies/master-slave/index.js'
 export { tcp } from '../transports/tcp.js'
-export type { HandoverOptions } from './client/admin.js'
+export type { AdminOptions, HandoverOptions } from './client/admin.js'
 export type { Client, ClientEvents, ClientOptions } from './client/connect.js'
 export type { ClusterMember, ClusterStatus } from './client/status.js'
 export type {
@@ -40,7 +40,7 @@ export {
   type RoleEvent,
 } from './node.js'
 export type { NamedStrategy, NodeOptions } from './options.js'
-export type { HandoverResult } from './wire/admin.js'
+export type { ForceResult, HandoverResult, MembersResult } from './wire/admin.js'
 /** For authors of strategies: a batch is the atom of a log. */
 export { continuesChain, decodeBatch, encodeBatch } from './wire/batch.js'
 

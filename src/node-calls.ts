@@ -3,13 +3,13 @@
  * process or another over the peer link. The engine may answer from inside a request; Calls must
  * not hear of it there, so answers in process wait for the end of the running task.
  */
-import { AdminAsks, type HandoverOptions } from './client/admin.js'
+import { AdminAsks, type AdminOptions, type HandoverOptions } from './client/admin.js'
 import { Calls, DEFAULT_TIMEOUT_MS } from './client/calls.js'
 import type { Clock, Random } from './contracts/environment.js'
 import type { Standing } from './contracts/strategy.js'
 import type { SendResult } from './contracts/transport.js'
-import type { PeerId } from './contracts/types.js'
-import type { HandoverResult } from './wire/admin.js'
+import type { Member, PeerId } from './contracts/types.js'
+import type { HandoverResult, MembersResult } from './wire/admin.js'
 import { decodeControl } from './wire/control.js'
 import { FRAME } from './wire/requests.js'
 
@@ -89,6 +89,21 @@ export class NodeCalls {
   /** Asks whoever leads to hand over, this node or another. */
   handover(options: HandoverOptions): Promise<HandoverResult> {
     return this.#admin.handover(options, () => this.#master)
+  }
+
+  /** Asks whoever leads to take `member` in. */
+  join(member: Member, options: AdminOptions): Promise<MembersResult> {
+    return this.#admin.join(member, options, () => this.#master)
+  }
+
+  /** Asks whoever leads to let `id` leave. */
+  leave(id: PeerId, options: AdminOptions): Promise<MembersResult> {
+    return this.#admin.leave(id, options, () => this.#master)
+  }
+
+  /** This node has left, and is linked with nobody who could answer. */
+  onLeft(result: MembersResult): void {
+    this.#admin.onLeft(this.#self, result)
   }
 
   onLinkDown(peer: PeerId): void {

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'eventemitter3'
 import { createCache } from './cache/cache.js'
 import { checkOptions, KNOWN } from './cache/options.js'
-import type { HandoverOptions } from './client/admin.js'
+import type { AdminOptions, HandoverOptions } from './client/admin.js'
 import { makeTransport } from './client/transport.js'
 import type { Cache, CodecChoice } from './contracts/cache.js'
 import type { Logger } from './contracts/environment.js'
@@ -17,20 +17,32 @@ import type {
   StrategyStatus,
 } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
-import type { PeerId } from './contracts/types.js'
+import type { Member, PeerId } from './contracts/types.js'
 import { systemWorld } from './defaults.js'
+import { COMMAND_MS } from './engine/admin.js'
 import { Engine } from './engine/engine.js'
 import { systemClock } from './engine/system-clock.js'
 import { GcacheError } from './errors.js'
 import { NodeCalls } from './node-calls.js'
 import { NodePort } from './node-port.js'
 import { openNotes } from './notes.js'
-import { type FullNodeOptions, type NodeOptions, parseNodeOptions } from './options.js'
+import {
+  type FullNodeOptions,
+  type NodeOptions,
+  parseMemberId,
+  parseNewMember,
+  parseNodeOptions,
+} from './options.js'
 import { polling } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
 import { KeyValueStore } from './store/key-value.js'
 import { MemoryLog } from './store/memory-log.js'
-import type { HandoverResult } from './wire/admin.js'
+import {
+  bareMember,
+  type ForceResult,
+  type HandoverResult,
+  type MembersResult,
+} from './wire/admin.js'
 import { encodeToken } from './wire/token.js'
 
 export type { NodeOptions } from './options.js'
@@ -59,6 +71,10 @@ export interface NodeEvents {
   failover: [fields: Record<string, unknown>]
   /** `state`: on the old master 'begun', 'sent', 'refused' or 'failed', on the new one 'done'. */
   handover: [fields: Record<string, unknown>]
+  /** A change of the members that this master was asked for: `state` 'done' or 'refused'. */
+  members: [fields: Record<string, unknown>]
+  /** This node was forced to begin: `state` 'done' or 'refused'. */
+  'force-bootstrap': [fields: Record<string, unknown>]
   divergence: [fields: Record<string, unknown>]
   lag: [fields: Record<string, unknown>]
 }
@@ -92,6 +108,30 @@ export interface Node {
    * deadline (`timeoutMs`) with NOT_READY, NOT_MASTER or TIMEOUT.
    */
   handover(options?: HandoverOptions): Promise<HandoverResult>
+  /**
+   * Adds a member; any node may be asked, the master does it. Resolves with the new list once the
+   * change is committed. The newcomer copies first, as a learner, and votes by itself once it has
+   * caught up. Rejects with CONFIG (id or ordinal taken, a field is wrong, the sum of the profile
+   * does not work out), BUSY (another change is under way), UNREACHABLE (the master was lost
+   * meanwhile: status() tells whether it is done), CLOSED, and by its deadline (`timeoutMs`,
+   * default 5,000) with NOT_READY, NOT_MASTER or TIMEOUT.
+   */
+  join(member: Member, options?: AdminOptions): Promise<MembersResult>
+  /**
+   * Takes the member `id` out, this node or another. Resolves with the new list once the change is
+   * committed, or this node has heard that it is out itself. A master hands over first, within the
+   * same deadline, which may reject as handover() does. Rejects with NOT_A_MEMBER, MEMBER_LEADS (no
+   * time was left to hand over), and as join().
+   */
+  leave(id: PeerId, options?: AdminOptions): Promise<MembersResult>
+  /**
+   * The last resort, where more memories were lost than the profile survives and nobody is elected
+   * any more: this very node takes its log for the truth and leads a new history from there. What
+   * others hold beyond it is lost; they say so by 'divergence' when they are copied. A node that is
+   * empty, or was half copied, begins with nothing, and no node with data follows it. Rejects with
+   * HEALTHY (a master serves), CONFIG (a witness), BUSY, TIMEOUT or CLOSED.
+   */
+  forceBootstrap(options?: AdminOptions): Promise<ForceResult>
   /**
    * A master hands over first, within 2 s, unless `handover` is false; where no slave is in sync it
    * closes at once. Then ends links and pending calls (CLOSED); resolves when nothing is open.
@@ -183,9 +223,10 @@ class EngineNode implements Node {
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),
     })
     this.#engine = engine
-    engine.events.on('members', now => {
+    engine.events.on('members', (now, view) => {
       ids.clear()
       for (const member of now) ids.add(member.id)
+      if (!ids.has(id)) this.#calls.onLeft({ view, members: now.map(bareMember) })
     })
     this.#calls = new NodeCalls({ ...world, self: id, cluster, engine })
     this.#port = new NodePort({
@@ -261,6 +302,30 @@ class EngineNode implements Node {
     this.#assertOpen()
     checkOptions(options, KNOWN.handover)
     return await this.#calls.handover(options)
+  }
+
+  async join(member: Member, options: AdminOptions = {}): Promise<MembersResult> {
+    this.#assertOpen()
+    checkOptions(options, KNOWN.call)
+    return await this.#calls.join(parseNewMember(member), options)
+  }
+
+  async leave(id: PeerId, options: AdminOptions = {}): Promise<MembersResult> {
+    this.#assertOpen()
+    checkOptions(options, KNOWN.call)
+    return await this.#calls.leave(parseMemberId(id), options)
+  }
+
+  async forceBootstrap(options: AdminOptions = {}): Promise<ForceResult> {
+    this.#assertOpen()
+    checkOptions(options, KNOWN.call)
+    const { admin } = this.#engine
+    return await new Promise((resolve, reject) => {
+      admin.forceBootstrap(options.timeoutMs ?? COMMAND_MS, (error, result) => {
+        if (result === undefined) reject(error)
+        else resolve(result)
+      })
+    })
   }
 
   async close(options: CloseOptions = {}): Promise<void> {

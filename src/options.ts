@@ -192,6 +192,18 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
   }
 }
 
+/** Judges who is to join as createNode judges its members; CONFIG, or ADDRESS_INVALID. */
+export function parseNewMember(value: unknown): Member {
+  const { id, ordinal, address, witness } = check(memberSchema, value, 'join')
+  checkDialled(id, address)
+  return witness === true ? { id, ordinal, address, witness } : { id, ordinal, address }
+}
+
+/** CONFIG for what is no id of a node. */
+export function parseMemberId(value: unknown): string {
+  return check(z.strictObject({ id }), { id: value }, 'leave').id
+}
+
 function config(text: string): GcacheError {
   return new GcacheError('CONFIG', text)
 }
@@ -263,13 +275,21 @@ function checkAddresses(options: NodeOptions, listen: string): void {
     owners.set(member.address, member)
   }
   if (!listen.startsWith('tcp://')) return
-  for (const { id, address } of options.members)
-    try {
-      parseAddress('tcp', address)
-    } catch (cause) {
-      const text = `the address of member ${id}: ${(cause as Error).message}`
-      throw new GcacheError('ADDRESS_INVALID', text, { cause })
-    }
+  for (const { id, address } of options.members) checkTcp(id, address)
+}
+
+/** Other media know their own addresses. */
+function checkDialled(id: string, address: string): void {
+  if (address.startsWith('tcp://')) checkTcp(id, address)
+}
+
+function checkTcp(id: string, address: string): void {
+  try {
+    parseAddress('tcp', address)
+  } catch (cause) {
+    const text = `the address of member ${id}: ${(cause as Error).message}`
+    throw new GcacheError('ADDRESS_INVALID', text, { cause })
+  }
 }
 
 /**

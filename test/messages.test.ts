@@ -203,6 +203,20 @@ describe('messages between nodes', () => {
     }
   })
 
+  it.each(['state', 'sync-reply', 'copy-begin'] as const)(
+    'a %s names the histories that its own was forced from, at most 8',
+    type => {
+      const forced = { ...messages[type], forcedFrom: ['0f'.repeat(22), 'f0'.repeat(22)] }
+      const bytes = Buffer.from(codec.encode(forced))
+      expect(codec.decode(bytes)).toEqual(forced)
+      expect(codec.decode(expectGolden(`master-slave-${type}-forced`, bytes))).toEqual(forced)
+      for (const forcedFrom of [[1], Array(9).fill('0f')]) {
+        const bad = Buffer.from(codec.encode({ ...forced, forcedFrom } as never))
+        expect(codeOf(() => codec.decode(bad))).toBe('PROTOCOL_ERROR')
+      }
+    },
+  )
+
   it.each(Object.entries(messages))('%s cut anywhere is a PROTOCOL_ERROR', (_, message) => {
     const bytes = Buffer.from(codec.encode(message))
     for (let end = 0; end < bytes.length; end++)
@@ -240,13 +254,46 @@ const controls: Control[] = [
   },
 ]
 
+const reply = { type: 'admin-reply', id: 4, code: '', message: '', from: '', to: '' } as const
+const joins = { ...members[0], witness: true }
+/** Commands that came later, with fields that the older ones lack. */
+const admins: Record<string, Control> = {
+  'admin-join': { type: 'admin', id: 4, command: 'join', to: '', member: joins, timeoutMs: 4_500 },
+  'admin-leave': { type: 'admin', id: 4, command: 'leave', to: 'a', timeoutMs: 4_500 },
+  'admin-reply-members': { ...reply, epoch: 0, tookMs: 0, view: 7, members: [members[0], joins] },
+  'admin-reply-force': {
+    ...{ ...reply, epoch: 769, tookMs: 0 },
+    ...{ history: '0f'.repeat(22), forcedFrom: 'f0'.repeat(22) },
+  },
+}
+
 describe('control frames', () => {
-  it.each(controls.map(c => [c.type, c] as const))('%s survives, golden bytes too', (type, c) => {
-    const bytes = encodeControl(c)
-    expect(decodeControl(bytes)).toEqual(c)
-    expect(decodeControl(expectGolden(`control-${type}`, bytes))).toEqual(c)
-    for (let end = 1; end < bytes.length; end++)
-      expect(codeOf(() => decodeControl(bytes.subarray(0, end)))).toBe('PROTOCOL_ERROR')
+  it.each([...controls.map(c => [c.type, c] as const), ...Object.entries(admins)])(
+    '%s survives, golden bytes too',
+    (type, c) => {
+      const bytes = encodeControl(c)
+      expect(decodeControl(bytes)).toEqual(c)
+      expect(decodeControl(expectGolden(`control-${type}`, bytes))).toEqual(c)
+      for (let end = 1; end < bytes.length; end++)
+        expect(codeOf(() => decodeControl(bytes.subarray(0, end)))).toBe('PROTOCOL_ERROR')
+    },
+  )
+
+  it('with members that are none, or too many, are a PROTOCOL_ERROR', () => {
+    const wrong: unknown[] = [null, 7, {}, { ...members[0], id: 7 }, { ...members[0], ordinal: -1 }]
+    for (const member of wrong) {
+      const join = encodeControl({ ...admins['admin-join'], member } as never)
+      expect(codeOf(() => decodeControl(join))).toBe('PROTOCOL_ERROR')
+      const view = encodeControl({ ...controls[0], members: [member] } as never)
+      expect(codeOf(() => decodeControl(view))).toBe('PROTOCOL_ERROR')
+    }
+    const many = (count: number) =>
+      encodeControl({
+        ...admins['admin-reply-members'],
+        members: Array(count).fill(joins),
+      } as never)
+    expect(codeOf(() => decodeControl(many(256)))).toBe('none')
+    expect(codeOf(() => decodeControl(many(257)))).toBe('PROTOCOL_ERROR')
   })
 })
 

@@ -1,17 +1,33 @@
 /**
- * Asks the master to hand over, for clients and for nodes that are not master themselves. Who is
+ * Asks for an admin's commands, for clients and for nodes that are not master themselves. Who is
  * asked and is no master says so; then the next one is asked, until the deadline.
  */
 import type { Clock, Timer } from '../contracts/environment.js'
 import type { SendResult } from '../contracts/transport.js'
-import type { PeerId } from '../contracts/types.js'
+import type { Member, PeerId } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
-import { type AdminReply, type HandoverResult, readHandover } from '../wire/admin.js'
+import {
+  type AdminAsk,
+  type AdminReply,
+  type ForceResult,
+  type HandoverResult,
+  type MembersResult,
+  membersReply,
+  readForce,
+  readHandover,
+  readMembers,
+} from '../wire/admin.js'
 import { encodeControl } from '../wire/control.js'
 
 export interface HandoverOptions {
   /** Who shall lead; default: the in-sync slave of lowest ordinal. */
   to?: PeerId
+  /** Settles within it, ms. Default 5,000. */
+  timeoutMs?: number
+}
+
+/** Of join, leave and forceBootstrap. */
+export interface AdminOptions {
   /** Settles within it, ms. Default 5,000. */
   timeoutMs?: number
 }
@@ -22,17 +38,24 @@ export interface AdminEnv {
   flush(peer: PeerId): void
 }
 
+/** Says whom to ask, each time anew; undefined: nobody is known just now. */
+export type WhoLeads = () => PeerId | undefined
+
+type Command = Omit<AdminAsk, 'type' | 'id'>
+
 interface Ask {
   readonly peer: PeerId
-  readonly timer: Timer
-  end(settle: () => HandoverResult): void
+  readonly command: Command
+  /** Called once, with the answer or why there is none. */
+  end(answer: AdminReply | GcacheError): void
 }
 
 /** Between two masters nobody leads for a moment: asked again after it. */
 const AGAIN_MS = 25
 const AGAIN_CODES: readonly string[] = ['NOT_MASTER', 'NOT_READY']
-/** The master's own answer comes before the asker gives up on it. */
 const DEFAULT_MS = 5_500
+/** The answer of who is asked comes so much, or a tenth, before the asker gives up on it. */
+const EARLIER_MS_MAX = 500
 
 export class AdminAsks {
   readonly #env: AdminEnv
@@ -44,13 +67,68 @@ export class AdminAsks {
     this.#env = env
   }
 
-  /** `master` says whom to ask, each time anew; undefined: nobody is known just now. */
-  async handover(
-    options: HandoverOptions,
-    master: () => PeerId | undefined,
-  ): Promise<HandoverResult> {
-    const { clock } = this.#env
+  handover(options: HandoverOptions, master: WhoLeads): Promise<HandoverResult> {
     const { to = '', timeoutMs = DEFAULT_MS } = options
+    return this.#askMaster({ command: 'handover', to }, timeoutMs, master, readHandover)
+  }
+
+  join(member: Member, options: AdminOptions, master: WhoLeads): Promise<MembersResult> {
+    const { timeoutMs = DEFAULT_MS } = options
+    return this.#askMaster({ command: 'join', to: '', member }, timeoutMs, master, readMembers)
+  }
+
+  /** A master hands over first, and its successor is asked. */
+  async leave(id: PeerId, options: AdminOptions, master: WhoLeads): Promise<MembersResult> {
+    const { clock } = this.#env
+    const until = clock.now() + (options.timeoutMs ?? DEFAULT_MS)
+    for (;;)
+      try {
+        const leftMs = until - clock.now()
+        return await this.#askMaster({ command: 'leave', to: id }, leftMs, master, readMembers)
+      } catch (error) {
+        if (!(error instanceof GcacheError) || error.code !== 'MEMBER_LEADS') throw error
+        const leftMs = until - clock.now()
+        if (leftMs <= 0) throw error
+        await this.handover({ timeoutMs: leftMs }, master)
+      }
+  }
+
+  /** Asks this very node. */
+  async forceBootstrap(node: PeerId, options: AdminOptions): Promise<ForceResult> {
+    const command = { command: 'force-bootstrap', to: '' }
+    return readForce(await this.#ask(node, command, options.timeoutMs ?? DEFAULT_MS))
+  }
+
+  onReply(peer: PeerId, reply: AdminReply): void {
+    const ask = this.#asks.get(reply.id)
+    if (ask?.peer === peer) ask.end(reply)
+  }
+
+  onLinkDown(peer: PeerId): void {
+    for (const ask of [...this.#asks.values()])
+      if (ask.peer === peer)
+        ask.end(new GcacheError('UNREACHABLE', `${peer} was lost before it answered`))
+  }
+
+  /** `id` was told that it has left: the answer would come over a link that is no more. */
+  onLeft(id: PeerId, result: MembersResult): void {
+    for (const [number, ask] of [...this.#asks])
+      if (ask.command.command === 'leave' && ask.command.to === id)
+        ask.end(membersReply(number, result))
+  }
+
+  stop(): void {
+    this.#stopped = true
+    for (const ask of [...this.#asks.values()]) ask.end(closed())
+  }
+
+  async #askMaster<T>(
+    command: Command,
+    timeoutMs: number,
+    master: WhoLeads,
+    read: (reply: AdminReply) => T,
+  ): Promise<T> {
+    const { clock } = this.#env
     const until = clock.now() + timeoutMs
     let last = new GcacheError('NOT_READY', 'no serving master is known')
     for (;;) {
@@ -59,7 +137,7 @@ export class AdminAsks {
       if (leftMs <= 0) throw last
       if (peer !== undefined)
         try {
-          return await this.#ask(peer, to, leftMs)
+          return read(await this.#ask(peer, command, leftMs))
         } catch (error) {
           if (!(error instanceof GcacheError) || !AGAIN_CODES.includes(error.code)) throw error
           last = error
@@ -69,50 +147,28 @@ export class AdminAsks {
     }
   }
 
-  onReply(peer: PeerId, reply: AdminReply): void {
-    const ask = this.#asks.get(reply.id)
-    if (ask?.peer === peer) ask.end(() => readHandover(reply))
-  }
-
-  onLinkDown(peer: PeerId): void {
-    for (const ask of [...this.#asks.values()])
-      if (ask.peer === peer)
-        ask.end(() => {
-          throw new GcacheError('UNREACHABLE', 'the master was lost before it answered')
-        })
-  }
-
-  stop(): void {
-    this.#stopped = true
-    for (const ask of [...this.#asks.values()])
-      ask.end(() => {
-        throw closed()
-      })
-  }
-
-  #ask(peer: PeerId, to: string, timeoutMs: number): Promise<HandoverResult> {
+  #ask(peer: PeerId, command: Command, leftMs: number): Promise<AdminReply> {
+    if (this.#stopped) return Promise.reject(closed())
     return new Promise((resolve, reject) => {
       const id = this.#next++
-      const timer = this.#env.clock.after(timeoutMs, () =>
-        ask.end(() => {
-          throw new GcacheError('TIMEOUT', `${peer} did not answer within ${timeoutMs} ms`)
-        }),
+      const timer: Timer = this.#env.clock.after(leftMs, () =>
+        ask.end(new GcacheError('TIMEOUT', `${peer} did not answer within ${leftMs} ms`)),
       )
       const ask: Ask = {
         peer,
-        timer,
-        end: settle => {
+        command,
+        end: answer => {
           timer.cancel()
           if (!this.#asks.delete(id)) return
-          try {
-            resolve(settle())
-          } catch (error) {
-            reject(error)
-          }
+          if (answer instanceof GcacheError) reject(answer)
+          else resolve(answer)
         },
       }
       this.#asks.set(id, ask)
-      const frame = encodeControl({ type: 'admin', id, command: 'handover', to })
+      const timeoutMs = leftMs - Math.min(EARLIER_MS_MAX, leftMs / 10)
+      // A handover's deadline is the master's own, as it was before others had one.
+      const deadline = command.command === 'handover' ? {} : { timeoutMs }
+      const frame = encodeControl({ type: 'admin', id, ...command, ...deadline })
       if (this.#env.send(peer, frame) === 'dropped') this.onLinkDown(peer)
       else this.#env.flush(peer)
     })
@@ -120,5 +176,5 @@ export class AdminAsks {
 }
 
 function closed(): GcacheError {
-  return new GcacheError('CLOSED', 'closed before the handover was answered')
+  return new GcacheError('CLOSED', 'closed before the command was answered')
 }

@@ -9,11 +9,17 @@ import { TIMES } from '../config.js'
 import type { Cache } from '../contracts/cache.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { Transport, TransportFactory } from '../contracts/transport.js'
-import type { PeerId } from '../contracts/types.js'
+import type { Member, PeerId } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
-import type { HandoverResult } from '../wire/admin.js'
+import {
+  checkId,
+  checkMember,
+  type ForceResult,
+  type HandoverResult,
+  type MembersResult,
+} from '../wire/admin.js'
 import { encodeToken } from '../wire/token.js'
-import type { HandoverOptions } from './admin.js'
+import type { AdminOptions, HandoverOptions } from './admin.js'
 import { Calls } from './calls.js'
 import type { ServerLink } from './links.js'
 import { type Failover, type LinkChange, Routing } from './routing.js'
@@ -146,7 +152,7 @@ export class Client {
   /** What every node says of itself; who does not answer within 1 s is 'down'. UNREACHABLE if none
    *  answers. */
   status(): Promise<ClusterStatus> {
-    if (this.#closed) return Promise.reject(new GcacheError('CLOSED', 'the client was closed'))
+    if (this.#closed) return Promise.reject(closed())
     const timeoutMs = Math.min(STATUS_MS_MAX, this.#timeoutMs)
     return this.#routing.asks.ask(this.#options.cluster, timeoutMs)
   }
@@ -158,9 +164,47 @@ export class Client {
    * its deadline with NOT_READY, NOT_MASTER or TIMEOUT.
    */
   async handover(options: HandoverOptions = {}): Promise<HandoverResult> {
-    if (this.#closed) throw new GcacheError('CLOSED', 'the client was closed')
+    this.#assertOpen()
     checkCallOptions(options, KNOWN.handover)
     return await this.#routing.admin.handover(options, () => this.#routing.route)
+  }
+
+  /**
+   * Adds a member; resolves with the new list once the change is committed. The newcomer copies
+   * first, as a learner, and votes by itself once it has caught up. Rejects with CONFIG (id or
+   * ordinal taken or malformed, the sum of the profile does not work out), BUSY (another change is
+   * under way), UNREACHABLE (the master was lost meanwhile: look at status()), and by its deadline
+   * with NOT_READY, NOT_MASTER or TIMEOUT.
+   */
+  async join(member: Member, options: AdminOptions = {}): Promise<MembersResult> {
+    this.#assertOpen()
+    checkCallOptions(options, KNOWN.call)
+    const { admin } = this.#routing
+    return await admin.join(checkMember(member), options, () => this.#routing.route)
+  }
+
+  /**
+   * Takes a member out; resolves with the new list once the change is committed. A master hands
+   * over first, which may reject as handover() does. Rejects with NOT_A_MEMBER, MEMBER_LEADS (no
+   * time was left to hand over), and as join() does.
+   */
+  async leave(id: PeerId, options: AdminOptions = {}): Promise<MembersResult> {
+    this.#assertOpen()
+    checkCallOptions(options, KNOWN.call)
+    return await this.#routing.admin.leave(checkId(id), options, () => this.#routing.route)
+  }
+
+  /**
+   * Node.forceBootstrap() of the one server that this client was given: CONFIG if there are more,
+   * UNREACHABLE if it is not linked.
+   */
+  async forceBootstrap(options: AdminOptions = {}): Promise<ForceResult> {
+    this.#assertOpen()
+    checkCallOptions(options, KNOWN.call)
+    const given = [...this.#routing.links].filter(link => link.given)
+    if (given.length !== 1)
+      throw new GcacheError('CONFIG', `one server is forced, and ${given.length} are given`)
+    return await this.#routing.admin.forceBootstrap(given[0].peer, options)
   }
 
   on<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {
@@ -177,7 +221,7 @@ export class Client {
   async close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true
-      this.#onOpen?.(new GcacheError('CLOSED', 'the client was closed'))
+      this.#onOpen?.(closed())
       this.#calls.close()
       this.#routing.stop()
     }
@@ -202,6 +246,10 @@ export class Client {
         this.#onOpen(asGcacheError(error))
       }
     })
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw closed()
   }
 
   /** All given servers said no, or one has an address that is none: waiting helps nobody. */
@@ -278,6 +326,10 @@ function checkPart(name: string, part: unknown, functions: readonly string[]): v
 function defined(options: ClientOptions): ClientOptions {
   const entries = Object.entries(options).filter(([, value]) => value !== undefined)
   return Object.fromEntries(entries) as unknown as ClientOptions
+}
+
+function closed(): GcacheError {
+  return new GcacheError('CLOSED', 'the client was closed')
 }
 
 function reasonOf(link: ServerLink): string {

@@ -84,8 +84,9 @@ export type Input<M> =
    *  in `become`, or by one of state 'failed'. 'join' (of `member`) and 'leave' (of `peer`) are
    *  answered, in this step or a later one, by a report 'members' of state 'done' with `view`
    *  (number) and `members` (Member[]), or 'refused' with `code` and `message`. 'force-bootstrap'
-   *  is answered in this step by a report 'force-bootstrap' of state 'done' or 'refused' with
-   *  `code` and `message`. What a strategy does not know it passes over. */
+   *  is answered in this step by a report 'force-bootstrap' of state 'done', with `epoch` (number),
+   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`. What a strategy does not
+   *  know it passes over. */
   | { kind: 'admin'; command: AdminCommand; group: GroupId; peer?: PeerId; member?: Member }
 
 export type SnapshotState = 'more' | 'done' | 'overflow'
@@ -205,6 +206,8 @@ export interface ReplicationStrategy<M> {
   readonly keyed: boolean
   /** The ack that a write without one gets. */
   readonly defaultAck: Ack
+  /** Of 'join', 'leave' and 'force-bootstrap' those that it answers; without it, none. */
+  readonly commands?: readonly AdminCommand[]
   step(input: Input<M>, effects: Effects<M>): void
   /** Cluster time in ms: never falls. Judges expiry for reads. */
   time(group: GroupId): number

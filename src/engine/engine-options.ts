@@ -35,8 +35,9 @@ export interface EngineOptions<M> {
 export interface EngineEvents {
   standing: [standing: Standing]
   report: [event: string, fields: Record<string, unknown>]
-  /** Who belongs to the cluster from now on; without this node once it has left. */
-  members: [members: readonly Member[]]
+  /** Who belongs to the cluster from now on, and the number of that view; without this node once
+   *  it has left. */
+  members: [members: readonly Member[], view: number]
   'link-up': [peer: PeerId]
   'link-down': [peer: PeerId, loss: LinkLoss]
   /** A congested link takes frames again. */

@@ -17,17 +17,19 @@ import type { LinkLoss, SendResult, TransportHandler } from '../contracts/transp
 import type { Epoch, Member, Offset, PeerId, Position, Session } from '../contracts/types.js'
 import { compareEpochs, NO_EPOCH } from '../core/epochs.js'
 import { GcacheError } from '../errors.js'
+import type { HandoverResult } from '../wire/admin.js'
 import { type Control, decodeControl, encodeControl } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
+import { Admin } from './admin.js'
 import { Applier } from './applier.js'
 import { Clients } from './clients.js'
 import type { Effect } from './effect-queue.js'
 import type { EngineEvents, EngineOptions } from './engine-options.js'
-import { type HandoverEnd, Handovers } from './handovers.js'
 import { Housekeeping } from './housekeeping.js'
 import { Links } from './links.js'
 import { Merges } from './merges.js'
 import { Pump } from './pump.js'
+import type { CommandEnd } from './reported-command.js'
 import { Requests } from './requests.js'
 import { Watches } from './watches.js'
 
@@ -40,6 +42,8 @@ export const LOCAL_PEER = '~local'
 
 export class Engine<M = unknown> implements TransportHandler {
   readonly events = new EventEmitter<EngineEvents>()
+  /** The commands of an admin. */
+  readonly admin: Admin
   standing: Standing = { role: 'slave', epoch: NO_EPOCH, master: undefined, serving: false }
   readonly #options: EngineOptions<M>
   readonly #strategy: ReplicationStrategy<M>
@@ -48,7 +52,6 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #requests: Requests
   readonly #watches: Watches
   readonly #housekeeping: Housekeeping
-  readonly #handovers: Handovers
   readonly #merges: Merges
   readonly #clients: Clients
   readonly #sessions = new Map<PeerId, Session>()
@@ -107,7 +110,7 @@ export class Engine<M = unknown> implements TransportHandler {
     const standing = () => this.standing
     this.#clients = new Clients({ self, standing, send, flush }, options.members)
     this.#watches = new Watches({ store, send })
-    this.#handovers = this.#makeHandovers(send, flush)
+    this.admin = this.#makeAdmin(send, flush)
     this.#merges = new Merges({
       ...{ store, log, clock, logger: options.logger, onMerge: options.onMerge },
       time: () => this.time(),
@@ -123,19 +126,15 @@ export class Engine<M = unknown> implements TransportHandler {
     })
   }
 
-  #makeHandovers(
+  #makeAdmin(
     send: (peer: PeerId, frame: Uint8Array) => SendResult,
     flush: (peer: PeerId) => void,
-  ): Handovers {
+  ): Admin {
     const { self, clock } = this.#options
-    return new Handovers({
-      self,
-      clock,
+    return new Admin({
+      ...{ self, clock, commands: this.#strategy.commands ?? [] },
       standing: () => this.standing,
-      command: peer => {
-        const named = peer === undefined ? {} : { peer }
-        this.feed({ kind: 'admin', command: 'handover', group: 0, ...named })
-      },
+      give: input => this.feed(input),
       send: (peer, frame) => {
         send(peer, frame)
         flush(peer)
@@ -165,7 +164,7 @@ export class Engine<M = unknown> implements TransportHandler {
   async stop(): Promise<void> {
     this.#stopped = true
     this.#timer?.cancel()
-    this.#handovers.stop()
+    this.admin.stop()
     this.#links.stop()
     await this.#options.transport.stop()
   }
@@ -217,8 +216,8 @@ export class Engine<M = unknown> implements TransportHandler {
 
   /** Gives mastership to `to`, or to the slave that the strategy chooses; `end` is called once,
    *  perhaps before this returns. */
-  handover(to: PeerId | undefined, timeoutMs: number, end: HandoverEnd): void {
-    this.#handovers.begin(to, timeoutMs, end)
+  handover(to: PeerId | undefined, timeoutMs: number, end: CommandEnd<HandoverResult>): void {
+    this.admin.handovers.begin(to, timeoutMs, end)
   }
 
   /** Tells the clients to go elsewhere: this node is about to stop. */
@@ -323,7 +322,7 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'hint':
         return this.feed({ kind: 'hint', identity: peer })
       case 'admin':
-        return this.#handovers.onControl(peer, message)
+        return this.admin.onControl(peer, message)
       default:
         if (!this.#links.isMember(peer))
           throw new GcacheError('PROTOCOL_ERROR', `a client sent ${message.type}`)
@@ -414,7 +413,7 @@ export class Engine<M = unknown> implements TransportHandler {
         return this.#become(effect.standing)
       case 'report':
         this.#options.logger.info(effect.fields, effect.event)
-        this.#handovers.onReport(effect.event, effect.fields)
+        this.admin.onReport(effect.event, effect.fields)
         this.events.emit('report', effect.event, effect.fields)
         return
       case 'disconnect':
@@ -422,7 +421,7 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'serve':
         return this.#requests.serve(effect.id, effect.next)
       case 'view':
-        return this.#view(effect.members)
+        return this.#view(effect.members, effect.number)
     }
   }
 
@@ -468,19 +467,20 @@ export class Engine<M = unknown> implements TransportHandler {
     })
   }
 
-  #view(members: readonly Member[]): void {
+  #view(members: readonly Member[], view: number): void {
     const { self } = this.#options
     const isMember = members.some(({ id }) => id === self)
     this.#links.update(isMember ? members.filter(({ id }) => id !== self) : [])
     this.#clients.meet(members)
-    this.events.emit('members', members)
+    this.events.emit('members', members, view)
   }
 
   #become(standing: Standing): void {
+    const before = this.standing
     this.standing = standing
     this.#housekeeping.restart()
     this.#clients.tell()
-    this.#handovers.onStanding(standing)
+    this.admin.onStanding(before, standing)
     this.events.emit('standing', standing)
   }
 }

@@ -7,15 +7,8 @@ import type { Standing } from '../contracts/strategy.js'
 import type { PeerId } from '../contracts/types.js'
 import { compareEpochs } from '../core/epochs.js'
 import { errorCode, GcacheError } from '../errors.js'
-import { type HandoverResult, handoverReply, refusalReply } from '../wire/admin.js'
-import { type Control, encodeControl } from '../wire/control.js'
-
-/** Called once. `master`, with NOT_MASTER: who is. */
-export type HandoverEnd = (
-  error: GcacheError | undefined,
-  result?: HandoverResult,
-  master?: PeerId,
-) => void
+import type { HandoverResult } from '../wire/admin.js'
+import type { CommandEnd } from './reported-command.js'
 
 export interface HandoversEnv {
   readonly self: PeerId
@@ -23,18 +16,13 @@ export interface HandoversEnv {
   standing(): Standing
   /** Gives the command to the strategy. */
   command(to: PeerId | undefined): void
-  /** At once. */
-  send(peer: PeerId, frame: Uint8Array): void
 }
-
-/** The deadline of a handover that names none: holding, a promotion, and room for a failed one. */
-export const HANDOVER_MS = 5_000
 
 interface Open {
   readonly before: Standing
   readonly began: number
   readonly timer: Timer
-  readonly end: HandoverEnd
+  readonly end: CommandEnd<HandoverResult>
   /** The strategy has taken it up. */
   begun: boolean
 }
@@ -49,7 +37,7 @@ export class Handovers {
 
   /** Ends with NOT_MASTER, NOT_READY, BUSY, CONFIG (no such member), HANDOVER_REFUSED, and nothing
    *  was tried; with HANDOVER_FAILED, TIMEOUT or CLOSED. To whom leads already: done at once. */
-  begin(to: PeerId | undefined, timeoutMs: number, end: HandoverEnd): void {
+  begin(to: PeerId | undefined, timeoutMs: number, end: CommandEnd<HandoverResult>): void {
     const { self, clock } = this.#env
     const before = this.#env.standing()
     if (before.role !== 'master') {
@@ -74,17 +62,6 @@ export class Handovers {
     })
   }
 
-  /** A command over a link, of a client or a member. Nobody is asked for a proof yet. */
-  onControl(peer: PeerId, { id, command, to }: Extract<Control, { type: 'admin' }>): void {
-    const end: HandoverEnd = (error, result, master) => {
-      if (result !== undefined) this.#env.send(peer, encodeControl(handoverReply(id, result)))
-      else if (error !== undefined)
-        this.#env.send(peer, encodeControl(refusalReply(id, error, master)))
-    }
-    if (command === 'handover') this.begin(to === '' ? undefined : to, HANDOVER_MS, end)
-    else end(new GcacheError('CONFIG', `unknown command ${command.slice(0, 64)}`))
-  }
-
   onReport(event: string, fields: Record<string, unknown>): void {
     if (this.#open === undefined || event !== 'handover') return
     const { state, code, message } = fields
@@ -105,8 +82,8 @@ export class Handovers {
     this.#end(undefined, { from: self, to: master, epoch: epoch.number, tookMs })
   }
 
-  stop(): void {
-    this.#end(new GcacheError('CLOSED', `${this.#env.self} was closed`))
+  stop(error: GcacheError): void {
+    this.#end(error)
   }
 
   #end(error: GcacheError | undefined, result?: HandoverResult): void {

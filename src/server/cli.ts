@@ -6,8 +6,11 @@
 import { Command } from 'commander'
 import { delCommand } from './commands/del.js'
 import { demoCommand, demoShopCommand } from './commands/demo.js'
+import { forceBootstrapCommand } from './commands/force-bootstrap.js'
 import { getCommand } from './commands/get.js'
 import { handoverCommand } from './commands/handover.js'
+import { joinCommand } from './commands/join.js'
+import { leaveCommand } from './commands/leave.js'
 import { scanCommand } from './commands/scan.js'
 import { serveCommand } from './commands/serve.js'
 import { setCommand } from './commands/set.js'
@@ -28,6 +31,9 @@ function program(): Command {
     serveCommand(),
     statusCommand(),
     handoverCommand(),
+    joinCommand(),
+    leaveCommand(),
+    forceBootstrapCommand(),
     getCommand(),
     setCommand(),
     delCommand(),

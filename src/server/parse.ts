@@ -50,12 +50,12 @@ export function parseCount(text: string, whose: string, least = 0): number {
   return value
 }
 
-/** `ID=ORDINAL@ADDRESS`. */
-export function parseMember(text: string): Member {
+/** `ID=ORDINAL@ADDRESS`. `flag`: the option that it was given to, if it was one. */
+export function parseMember(text: string, flag = '--member '): Member {
   const match = /^([^=]+)=(\d{1,3})@(.+)$/.exec(text)
   if (match === null)
     throw config(
-      `--member ${JSON.stringify(text)}: write it as ID=ORDINAL@ADDRESS, ` +
+      `${flag}${JSON.stringify(text)}: write it as ID=ORDINAL@ADDRESS, ` +
         'such as b=1@tcp://127.0.0.1:7401',
     )
   return { id: match[1], ordinal: Number(match[2]), address: match[3] }

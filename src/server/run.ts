@@ -26,6 +26,22 @@ export function failure(error: unknown, trouble: number = EXIT.trouble): number 
   return error instanceof GcacheError && USAGE_CODES.has(error.code) ? EXIT.trouble : trouble
 }
 
+/** The cluster's no, as against trouble in asking it. */
+const NO_CODES = new Set([
+  'BUSY',
+  'HANDOVER_FAILED',
+  'HANDOVER_REFUSED',
+  'HEALTHY',
+  'MEMBER_LEADS',
+  'NOT_A_MEMBER',
+])
+
+/** failure() of an admin's command: 1 where the cluster said no, 2 where asking it was trouble. */
+export function refusedOrTrouble(error: unknown): number {
+  const no = error instanceof GcacheError && NO_CODES.has(error.code)
+  return failure(error, no ? EXIT.no : EXIT.trouble)
+}
+
 /** The message, with its code where it has one; a foreign error keeps its name. */
 export function oneLine(error: unknown): string {
   const text =

@@ -91,7 +91,7 @@ export function witnessOptions(flags: ServeOptions): NodeOptions {
   return {
     cluster,
     id,
-    members: [...member.map(parseMember), self],
+    members: [...member.map(text => parseMember(text)), self],
     listen: withScheme(listen),
     strategy: { name: 'master-slave', profile: 'majority' },
     ...(typeof dataDir === 'string' ? { dataDir } : {}),
@@ -114,7 +114,7 @@ function strategyOf(flags: ServeOptions, fromFile: unknown): unknown {
 /** The file's members, each --member over its namesake, and this node itself. */
 function membersOf(id: string, flags: ServeOptions, fromFile: unknown): unknown {
   if (fromFile !== undefined && !Array.isArray(fromFile)) return fromFile
-  const named = (flags.member ?? []).map(parseMember)
+  const named = (flags.member ?? []).map(text => parseMember(text))
   if (flags.witness !== undefined) named.push(parseWitness(flags.witness))
   refuseContradictions(id, flags, named)
   const members = ((fromFile ?? []) as Member[]).filter(

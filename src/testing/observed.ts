@@ -230,9 +230,10 @@ export function observeStrategy<M>(
 /** What a wrapped strategy may leave out, for the wrapper to offer as well. */
 export function answersOf<M>(
   inner: ReplicationStrategy<M>,
-): Pick<ReplicationStrategy<M>, 'freshness' | 'place'> {
-  const { freshness, place } = inner
+): Pick<ReplicationStrategy<M>, 'commands' | 'freshness' | 'place'> {
+  const { commands, freshness, place } = inner
   return {
+    ...(commands === undefined ? {} : { commands }),
     ...(freshness === undefined ? {} : { freshness: freshness.bind(inner) }),
     ...(place === undefined ? {} : { place: place.bind(inner) }),
   }

@@ -3,6 +3,7 @@
  * Records, extensions and structured clones are off (SECURITY 3).
  */
 import { Packr } from 'msgpackr'
+import type { Member } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 
 const PACKR = new Packr({
@@ -97,10 +98,19 @@ export type Control =
   | { type: 'hint'; epoch: number }
   /** Node to client: this node leaves; go elsewhere. */
   | { type: 'farewell' }
-  /** To the master: give your place to `to`, '' for whom you choose. Nobody is asked for a proof
-   *  yet: whoever reaches a node may do so. */
-  | { type: 'admin'; id: number; command: string; to: string }
-  /** `code` '' and the new master's name, or a code and why. NOT_MASTER: `to` is, if known. */
+  /** To the master: give your place to `to`, '' for whom you choose; take `member` in; let `to`
+   *  leave. To any node: force a beginning. Answered within `timeoutMs`, 5,000 if absent. Nobody is
+   *  asked for a proof yet: whoever reaches a node may do so. */
+  | {
+      type: 'admin'
+      id: number
+      command: string
+      to: string
+      member?: Member
+      timeoutMs?: number
+    }
+  /** `code` '' and what came of it, or a code and why. NOT_MASTER: `to` is, if known. `view` and
+   *  `members` answer join and leave, `history` and `forcedFrom` a forced beginning. */
   | {
       type: 'admin-reply'
       id: number
@@ -110,7 +120,21 @@ export type Control =
       to: string
       epoch: number
       tookMs: number
+      view?: number
+      members?: Member[]
+      history?: string
+      forcedFrom?: string
     }
+
+/** Members that a frame may list: as many as there are ordinals. */
+const MEMBERS_MAX = 256
+const MEMBER_FIELDS: Fields = {
+  id: 'text',
+  ordinal: 'whole',
+  address: 'text',
+  witness: 'flag?',
+  learner: 'flag?',
+}
 
 const CONTROL_FIELDS: Record<Control['type'], Fields> = {
   view: { node: 'text', master: 'text', epoch: 'whole', serving: 'flag', members: 'list' },
@@ -120,7 +144,7 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
   unwatch: { id: 'whole' },
   hint: { epoch: 'whole' },
   farewell: {},
-  admin: { id: 'whole', command: 'text', to: 'text' },
+  admin: { id: 'whole', command: 'text', to: 'text', member: 'map?', timeoutMs: 'number?' },
   'admin-reply': {
     id: 'whole',
     code: 'text',
@@ -129,6 +153,10 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
     to: 'text',
     epoch: 'whole',
     tookMs: 'number',
+    view: 'whole?',
+    members: 'list?',
+    history: 'text?',
+    forcedFrom: 'text?',
   },
 }
 
@@ -143,15 +171,17 @@ export function decodeControl(frame: Uint8Array): Control {
   if (typeof type !== 'string' || !Object.hasOwn(CONTROL_FIELDS, type))
     throw new GcacheError('PROTOCOL_ERROR', 'unknown control message')
   checkFields(message, CONTROL_FIELDS[type as Control['type']])
-  if (type === 'view')
-    for (const member of message.members as unknown[]) {
-      if (typeof member !== 'object' || member === null)
-        throw new GcacheError('PROTOCOL_ERROR', 'a member is no map')
-      checkFields(member as Record<string, unknown>, {
-        id: 'text',
-        ordinal: 'whole',
-        address: 'text',
-      })
-    }
+  if (Array.isArray(message.members)) checkMembers(message.members)
+  if (type === 'admin' && message.member !== undefined) checkMembers([message.member])
   return message as unknown as Control
+}
+
+function checkMembers(members: readonly unknown[]): void {
+  if (members.length > MEMBERS_MAX)
+    throw new GcacheError('PROTOCOL_ERROR', `${members.length} members, at most ${MEMBERS_MAX}`)
+  for (const member of members) {
+    if (typeof member !== 'object' || member === null)
+      throw new GcacheError('PROTOCOL_ERROR', 'a member is no map')
+    checkFields(member as Record<string, unknown>, MEMBER_FIELDS)
+  }
 }

@@ -8,12 +8,14 @@
  *   admit     R of the N - 1 others hold, under the present epoch, an entry made when the amnesiac
  *             had caught up: so no higher epoch had been promised by enough of them, and what it
  *             once acked lies elsewhere
+ *   force     whoever never voted in a history that was begun by force (force.ts)
  *
  * PROTOCOL 15 asks for a view entry; an empty one proves the same, and nobody has to remember a
  * list.
  */
 import { compareEpochs } from '../../src/core/epochs.js'
 import { appendNoop, feedWitnesses } from './feed.js'
+import { bindAdmitted, neverVoted } from './force.js'
 import type { Charter, Message } from './messages.js'
 import { counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
@@ -42,10 +44,14 @@ export function charterFor(s: GroupState, to: Peer): { charter?: Charter } {
   return untold.length === 0 ? {} : { charter: untold }
 }
 
-/** Before the history of `m` is taken up. */
-export function learnCharter(s: GroupState, m: { history: string; charter?: Charter }): void {
-  if (s.history !== m.history) s.charter.clear()
+/** After the history of `m` was adopted. */
+export function learnCharter(s: GroupState, m: { charter?: Charter }): void {
   for (const [id, incarnation] of m.charter ?? []) s.charter.set(id, incarnation)
+}
+
+/** It has nothing of this history to forget. */
+function isFree(s: GroupState, peer: Peer): boolean {
+  return isChartered(s, peer) || neverVoted(s, peer)
 }
 
 /** The master's, after acks and with each heartbeat: readmits whoever may vote by now. */
@@ -57,9 +63,10 @@ export function admitReady(s: GroupState, effects: Sink): void {
     if (peer.admitFrom === 0) beginAdmission(s, effects, peer)
     const own = peer.witness ? peer.admitFrom : (peer.progress?.acked ?? 0)
     if (own < peer.admitFrom) continue
-    if (!isChartered(s, peer) && holders(s, peer) < s.quorum.readmits) continue
+    if (!isFree(s, peer) && holders(s, peer) < s.quorum.readmits) continue
     if (s.now - peer.admitSentAt < s.settings.heartbeatMs) continue
     peer.admitSentAt = s.now
+    bindAdmitted(s, peer)
     const { epoch, history, lastEpoch, next } = s
     effects.send(peer.id, { type: 'admit', epoch, history, lastEpoch, next })
   }
@@ -71,7 +78,7 @@ export function admitReady(s: GroupState, effects: Sink): void {
  * the proof is an entry made after this process began.
  */
 function beginAdmission(s: GroupState, effects: Sink, peer: Peer): void {
-  if (!isChartered(s, peer)) {
+  if (!isFree(s, peer)) {
     appendNoop(s, effects)
     feedWitnesses(s, effects)
   }

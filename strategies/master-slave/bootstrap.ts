@@ -42,11 +42,12 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
 }
 
 /** Half a copy is no state. */
-function dropHalfCopy(s: GroupState, effects: Sink): void {
+export function dropHalfCopy(s: GroupState, effects: Sink): void {
   effects.report('divergence', { entries: s.next - 1, history: s.history, into: '', master: '' })
   s.rebase(effects, 1, [], { epoch: undefined, crc: 0 })
   s.copying = undefined
   s.charter.clear()
+  s.owed = undefined
   s.half = false
   s.history = ''
   s.data = 'empty'

@@ -12,6 +12,7 @@ import { charterFor, isChartered } from './admission.js'
 import { appendOf, catchUp } from './feed.js'
 import { mergeFirst } from './merge.js'
 import type { Message } from './messages.js'
+import { votesHere } from './quorum.js'
 import {
   GROUP,
   type GroupState,
@@ -39,7 +40,7 @@ export function onSync(
   m: Extract<Message, { type: 'sync' }>,
 ): void {
   if (s.role !== 'master' || compareEpochs(m.epoch, s.epoch) !== 0) return
-  peer.voter = m.voter
+  peer.voter = votesHere(s, m)
   if (peer.progress?.state === 'copy') peer.copiesFailed++
   stopCopy(s, effects, peer)
   const common = commonWith(s, m)
@@ -49,8 +50,8 @@ export function onSync(
     const feed = ++s.feeds
     peer.progress = newProgress('stream', common, common, s.now, feed, s.next)
     const { epoch, history, next } = s
-    const voter = m.voter || isChartered(s, peer)
-    const reply = { epoch, feed, history, from: common, next, voter }
+    const voter = peer.voter || isChartered(s, peer)
+    const reply = { epoch, feed, history, from: common, next, voter, ...s.lineage }
     effects.send(peer.id, { type: 'sync-reply', ...reply, ...charterFor(s, peer) })
     catchUp(s, effects, peer)
     return
@@ -85,7 +86,7 @@ export function copyTo(s: GroupState, effects: Sink, peer: Peer, diverged: numbe
   const { epoch, history } = s
   const starts = s.starts.filter(start => start.first < at)
   const view = encodeView(viewBefore(s, at))
-  const begin = { copy, at, crc, time: s.clock.time, diverged, starts, view }
+  const begin = { copy, at, crc, time: s.clock.time, diverged, starts, view, ...s.lineage }
   effects.send(peer.id, { type: 'copy-begin', epoch, history, ...begin })
   effects.readSnapshot(GROUP, copy, s.blockBytes(LIMITS.snapshotSliceBytes))
 }

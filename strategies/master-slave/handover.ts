@@ -17,7 +17,7 @@ import type { ErrorCode } from '../../src/errors.js'
 import { heartbeat } from './master.js'
 import type { Message } from './messages.js'
 import { type Candidacy, startPromotion, votes } from './promotion.js'
-import { counts } from './quorum.js'
+import { counts, promisesWanted } from './quorum.js'
 import { isCurrent } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
 
@@ -183,5 +183,5 @@ export function hasPromiseOfOld(s: GroupState, candidacy: Candidacy): boolean {
   const { handover, from, promises, phase, since } = candidacy
   if (handover === undefined || from === undefined || phase !== 'prepare') return false
   if (!promises.has(from) || s.now - since < OTHERS_MS_MAX) return false
-  return votes(s, candidacy) >= s.quorum.promises
+  return votes(s, candidacy) >= promisesWanted(s)
 }

@@ -4,6 +4,7 @@
  */
 import { TIMES } from '../../src/config.js'
 import type {
+  AdminCommand,
   Input,
   Place,
   ReplicationStrategy,
@@ -17,6 +18,7 @@ import { onAdmit } from './admission.js'
 import { considerBootstrap } from './bootstrap.js'
 import { advanceCopy, onSnapshot, onSync, stopCopy } from './copy.js'
 import { catchUp, takeBack } from './feed.js'
+import { isForebear, onForce } from './force.js'
 import { holdsWrites, onAdmin, onHandover, onTargetAck, tickHandover } from './handover.js'
 import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
 import { onJoin, onLeave, tickMembership } from './membership.js'
@@ -36,10 +38,11 @@ import {
   startPromotion,
   tickCandidate,
 } from './promotion.js'
-import { mayStand } from './quorum.js'
+import { mayStand, votesHere } from './quorum.js'
 import { freshness, onRead, placeOf } from './reads.js'
 import {
   hearMaster,
+  isForeign,
   isOlderHistory,
   onAppend,
   onCopyBegin,
@@ -82,6 +85,7 @@ export class MasterSlave implements ReplicationStrategy<Message> {
   readonly name = 'master-slave'
   readonly codec = messageCodec()
   readonly keyed = false
+  readonly commands: readonly AdminCommand[] = ['join', 'leave', 'force-bootstrap']
   readonly defaultAck
   readonly #s: GroupState
 
@@ -140,6 +144,7 @@ export class MasterSlave implements ReplicationStrategy<Message> {
       case 'admin':
         if (input.command === 'join') return onJoin(s, effects, input)
         if (input.command === 'leave') return onLeave(s, effects, input)
+        if (input.command === 'force-bootstrap') return onForce(s, effects)
         return onAdmin(s, effects, input)
       default:
         unreachable(input)
@@ -325,7 +330,8 @@ function onState(
   m: Extract<Message, { type: 'state' }>,
 ): void {
   peer.said = m
-  peer.voter = m.voter && !hasForgotten(effects, peer, m)
+  const forgotten = hasForgotten(effects, peer, m)
+  peer.voter = votesHere(s, m) && !forgotten
   tellView(s, effects, peer)
   s.see(m.promised)
   s.see(m.epoch)
@@ -354,7 +360,9 @@ function onFenced(
   s.see(m.promised)
   if (compareEpochs(m.epoch, s.epoch) !== 0 || compareEpochs(m.promised, s.epoch) <= 0) return
   if (s.role === 'master') {
-    if (isOlderHistory(s, peer)) return startPromotion(s, effects)
+    if (isOlderHistory(s, peer) || isForebear(s, peer)) return startPromotion(s, effects)
+    // Epochs of another history say nothing in this one.
+    if (isForeign(s, peer)) return
     stepDown(s, effects)
     orphan(s, effects)
     s.tell(effects)

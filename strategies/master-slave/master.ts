@@ -11,11 +11,18 @@ import { BATCH_HEAD_BYTES, encodeBatch, entryBytesMax } from '../../src/wire/bat
 import { admitReady } from './admission.js'
 import { advanceCopy, stopCopy } from './copy.js'
 import { catchUp, feedWitnesses, replicate } from './feed.js'
+import { endForced } from './force.js'
 import { maintainInSync, noteAck } from './in-sync.js'
 import { refuseAsked } from './membership.js'
 import { tickMerges } from './merge.js'
 import { type Message, NO_COPY } from './messages.js'
-import { advanceCommit, countersHeard, counts, ownEpochCommitted } from './quorum.js'
+import {
+  advanceCommit,
+  countersHeard,
+  counts,
+  ownEpochCommitted,
+  promisesWanted,
+} from './quorum.js'
 import { endReads, noteEcho, readMarks, tickReads } from './reads.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 import { noteStated } from './stated.js'
@@ -166,6 +173,7 @@ type AckMessage = Extract<Message, { type: 'append-ack' }>
 
 /** Every turn whose clock moved: heartbeats, lag, timeouts. */
 export function tickMaster(s: GroupState, effects: Sink): void {
+  if (s.serving) s.ruledAt = s.now
   maintainInSync(s, effects)
   s.waiting?.expire(s, effects)
   tickReads(s, effects)
@@ -190,7 +198,7 @@ export function tickMaster(s: GroupState, effects: Sink): void {
 export function serveIfReady(s: GroupState, effects: Sink): void {
   if (s.role !== 'master') return
   const settled = s.serving || s.now >= s.graceUntil || allFollow(s)
-  const inTouch = !s.commitsLate || countersHeard(s, TOUCH_MS) + 1 >= s.quorum.promises
+  const inTouch = !s.commitsLate || countersHeard(s, TOUCH_MS) + 1 >= promisesWanted(s)
   const serving = settled && s.doubtAt === 0 && inTouch && ownEpochCommitted(s)
   if (serving === s.serving && s.outOfTouch === !inTouch) return
   s.serving = serving
@@ -237,6 +245,7 @@ export function stepDown(s: GroupState, effects: Sink): void {
   refuseAsked(s, effects)
   endReads(s, effects)
   s.waiting = undefined
+  endForced(s)
   s.merges.clear()
   for (const peer of s.peers.values()) {
     stopCopy(s, effects, peer)

@@ -9,7 +9,7 @@ import { decodeBatch, readEpoch, writeIncarnation } from '../../src/wire/batch.j
 import { Reader, Writer } from '../../src/wire/bytes.js'
 import { checkFields, type Fields, packMessage, unpackMessage } from '../../src/wire/control.js'
 import { decodeView } from '../../src/wire/view.js'
-import type { Charter, Message } from './messages.js'
+import { type Charter, FORCED_FROM_MAX, type Message } from './messages.js'
 
 const KIND = {
   append: 0x40,
@@ -32,6 +32,7 @@ const PACKED: Record<string, Fields> = {
     master: 'text',
     next: 'whole',
     view: 'whole',
+    forcedFrom: 'list?',
   },
   probe: { nonce: 'whole' },
   'probe-reply': { nonce: 'whole', hears: 'flag' },
@@ -63,7 +64,14 @@ const PACKED: Record<string, Fields> = {
     commit: 'whole',
     voter: 'flag',
   },
-  'sync-reply': { feed: 'whole', history: 'text', from: 'whole', next: 'whole', voter: 'flag' },
+  'sync-reply': {
+    feed: 'whole',
+    history: 'text',
+    from: 'whole',
+    next: 'whole',
+    voter: 'flag',
+    forcedFrom: 'list?',
+  },
   'merge-ask': { merge: 'whole', from: 'whole', index: 'whole' },
   'copy-begin': {
     history: 'text',
@@ -74,6 +82,7 @@ const PACKED: Record<string, Fields> = {
     diverged: 'whole',
     starts: 'list',
     view: 'bytes',
+    forcedFrom: 'list?',
   },
   'copy-end': { copy: 'whole', slices: 'whole', next: 'whole' },
   admit: { history: 'text', next: 'whole' },
@@ -293,7 +302,13 @@ function unpack(frame: Uint8Array): Message {
     message.view = message.view.slice()
     decodeView(message.view as Uint8Array)
   }
+  if (Array.isArray(message.forcedFrom)) checkHistories(message.forcedFrom)
   return message as unknown as Message
+}
+
+function checkHistories(histories: readonly unknown[]): void {
+  if (histories.length > FORCED_FROM_MAX || histories.some(one => typeof one !== 'string'))
+    throw new GcacheError('PROTOCOL_ERROR', 'forcedFrom is no list of histories')
 }
 
 function toEpoch(value: unknown): Epoch {

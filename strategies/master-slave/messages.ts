@@ -24,7 +24,12 @@ export interface StateMessage {
   next: Offset
   /** Number of the view in force. */
   view: number
+  /** Histories that this one was forced from, the newest first; at most 8. */
+  forcedFrom?: readonly string[]
 }
+
+/** Older histories that a history remembers it was forced from. */
+export const FORCED_FROM_MAX = 8
 
 /** In a heartbeat's `slices`: no copy is under way to you. `feed` 0: you are not being fed. */
 export const NO_COPY = 0xffff_ffff
@@ -101,6 +106,7 @@ export type Message =
       voter: boolean
       /** Who else may vote and may not know it yet; absent for nobody. */
       charter?: Charter
+      forcedFrom?: readonly string[]
     }
   | { type: 'merge-ask'; epoch: Epoch; merge: number; from: Offset; index: number }
   | {
@@ -123,6 +129,7 @@ export type Message =
       starts: EpochStart[]
       /** The view in force before `at`, as wire/view.ts writes it. */
       view: Uint8Array
+      forcedFrom?: readonly string[]
     }
   | {
       type: 'copy-slice'

@@ -10,12 +10,13 @@ import { continuesChain } from '../../src/wire/batch.js'
 import { Waiting } from './acks.js'
 import { isChartered, writeCharter } from './admission.js'
 import { appendNoop, feedWitnesses } from './feed.js'
+import { yieldsTo } from './force.js'
 import { hasPromiseOfOld, isHandedOver, promiseWaitMs } from './handover.js'
 import { serveIfReady, settle, stepDown } from './master.js'
 import type { Message } from './messages.js'
 import { isOfHistory, votesFor } from './owed.js'
-import { mayStand } from './quorum.js'
-import { isOlderHistory, orphan } from './slave.js'
+import { mayStand, promisesWanted, votesHere } from './quorum.js'
+import { isForeign, isOlderHistory, orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
 import { hasForgotten, noteStated } from './stated.js'
 import { hearsMaster } from './suspicion.js'
@@ -104,10 +105,14 @@ function waitsForOldMasterOnly(s: GroupState, candidacy: Candidacy): boolean {
 /** Another node wants to lead. */
 export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepare'>): void {
   s.see(m.epoch)
-  if (peer.said !== undefined) peer.said.history = m.history
+  if (peer.said !== undefined && peer.said.history !== m.history) {
+    peer.said.history = m.history
+    delete peer.said.forcedFrom
+  }
   const older = !s.commitsLate && m.data === 'ready' && m.history < s.history
   const hears = hearsMaster(s, peer) && !older && !isHandedOver(s, m)
-  const foreign = s.commitsLate && isOfHistory(s) && m.history !== s.history
+  const other = s.commitsLate && isOfHistory(s) && m.history !== s.history
+  const foreign = other && !yieldsTo(s, peer)
   if (hears || foreign || isOlderHistory(s, peer) || compareEpochs(m.epoch, s.promised) <= 0) {
     const { promised } = s
     effects.send(peer.id, { type: 'refuse', epoch: m.epoch, promised, hears })
@@ -131,7 +136,7 @@ export function onPromise(s: GroupState, effects: Sink, peer: Peer, m: Of<'promi
   const { epoch: promised, lastEpoch, next, voter } = m
   const forgotten = hasForgotten(effects, peer, { promised, lastEpoch, next, voter })
   // One that is copied says only whether it votes for this log.
-  if (m.data !== 'copying') peer.voter = voter && !forgotten
+  if (m.data !== 'copying') peer.voter = votesHere(s, m) && !forgotten
   candidacy.promises.set(peer.id, forgotten ? { ...m, voter: false } : m)
   candidacy.asked.delete(peer.id)
   if (candidacy.asked.size === 0) decide(s, effects, candidacy)
@@ -143,9 +148,11 @@ export function onRefuse(s: GroupState, effects: Sink, peer: Peer, m: Of<'refuse
   const { candidacy } = s
   if (candidacy === undefined || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
   const lower = compareEpochs(m.promised, candidacy.epoch) < 0
-  if (!peer.witness || m.hears || !lower) return giveUp(s)
-  // To the witness this log is too old: one vote less. Who holds the better one may have promised,
-  // is put off by that, and would be for ever if this were the end (majority, seed 2104).
+  const stranger = isForeign(s, peer)
+  if (!stranger && (!peer.witness || m.hears || !lower)) return giveUp(s)
+  // One of another history has no vote in this one. To the witness this log is too old: one vote
+  // less. Who holds the better one may have promised, is put off by that, and would be for ever if
+  // this were the end (majority, seed 2104).
   candidacy.asked.delete(peer.id)
   if (candidacy.phase === 'prepare' && candidacy.asked.size === 0) decide(s, effects, candidacy)
 }
@@ -164,7 +171,7 @@ function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
     best = promise
   }
   // Too few for this log, but perhaps not for a better one.
-  if (votes(s, candidacy) < s.quorum.promises)
+  if (votes(s, candidacy) < promisesWanted(s))
     return best?.voter ? nominate(s, effects, candidacy) : giveUp(s)
   if (best === undefined) return becomeMaster(s, effects, candidacy)
   const common = commonPoint(s.starts, s.next, best.starts, best.next)
@@ -213,7 +220,7 @@ export function onPullReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'pul
   }
   if (s.next >= candidacy.bestNext) {
     // Too few for the view that came with it: all that it names are asked next time.
-    if (!mayStand(s) || votes(s, candidacy) < s.quorum.promises) giveUp(s)
+    if (!mayStand(s) || votes(s, candidacy) < promisesWanted(s)) giveUp(s)
     else becomeMaster(s, effects, candidacy)
   } else if (s.next > before) pull(s, effects, candidacy)
   // Its backlog does not reach back to us: only a full copy would do, so it leads.
@@ -279,11 +286,22 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
 
 /** A first history, minted by a node that has no data. */
 export function bootstrap(s: GroupState, effects: Sink): void {
-  const time = Math.max(0, Math.floor(s.wall)).toString(16).padStart(12, '0')
-  s.history = time + s.hex(32)
+  mintHistory(s)
   s.data = 'ready'
   writeCharter(s)
   s.clock.raise(s.wall)
+  leadAnew(s, effects)
+}
+
+/** Of histories the older one sorts first. */
+export function mintHistory(s: GroupState): void {
+  const time = Math.max(0, Math.floor(s.wall)).toString(16).padStart(12, '0')
+  s.history = time + s.hex(32)
+  s.forcedFrom = []
+}
+
+/** Leads what it holds, above all it has met, without asking anybody. */
+export function leadAnew(s: GroupState, effects: Sink): void {
   const epoch = mintEpoch(s.seen, s.self.ordinal, s.env.incarnation)
   s.promise(effects, epoch)
   becomeMaster(s, effects, {

@@ -37,6 +37,16 @@ export function quorumOf(profile: Profile, dataNodes: number, witnesses: number)
   return { voters, copies, promises, readmits }
 }
 
+/** P, but 1 while nobody else has ever had a vote in a history that this node forced. */
+export function promisesWanted(s: GroupState): number {
+  return s.forced?.sole ? 1 : s.quorum.promises
+}
+
+/** The sender of `m` votes, and in this node's history: a vote in another one is none here. */
+export function votesHere(s: GroupState, m: { voter: boolean; history: string }): boolean {
+  return m.voter && (s.history === '' || m.history === s.history)
+}
+
 /** True if what `peer` says and acks counts: a learner or an amnesiac never does (I17). */
 export function counts(s: GroupState, peer: Peer): boolean {
   return !peer.learner && !peer.left && (!s.commitsLate || remembers(peer))

@@ -7,6 +7,7 @@ import { commonPoint, compareEpochs } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
 import { decodeView } from '../../src/wire/view.js'
 import { becomeVoter, learnCharter } from './admission.js'
+import { adopt, noteMaster, yieldsTo } from './force.js'
 import { stepDown } from './master.js'
 import { type DataState, type Message, NO_COPY } from './messages.js'
 import { isOfHistory, oweLog } from './owed.js'
@@ -67,11 +68,12 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
 
 /**
  * Where W + P > N two histories cannot both be right, and nobody may choose for the operator:
- * neither follows the other. Only a forced beginning makes them.
+ * neither follows the other, unless that one was forced from this one's.
  */
 export function isForeign(s: GroupState, peer: Peer): boolean {
   const other = peer.said?.history ?? ''
-  return s.commitsLate && isOfHistory(s) && other !== '' && other !== s.history
+  if (!s.commitsLate || !isOfHistory(s) || other === '' || other === s.history) return false
+  return !yieldsTo(s, peer)
 }
 
 /**
@@ -124,8 +126,8 @@ export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'syn
   s.feed = m.feed
   if (m.from < s.next && s.commitsLate && m.from >= s.commit) dropSuffix(s, effects, m.from)
   if (m.from !== s.next) return requestSync(s, effects)
+  adopt(s, m)
   learnCharter(s, m)
-  s.history = m.history
   s.synced = true
   s.syncTarget = m.next
   // One that was empty may not lead before it has what the master had when it joined.
@@ -167,6 +169,7 @@ export function onAppend(s: GroupState, effects: Sink, peer: Peer, m: Of<'append
 }
 
 export function onHeartbeat(s: GroupState, effects: Sink, peer: Peer, m: Of<'heartbeat'>): void {
+  noteMaster(s, peer, m.inTouch)
   hearMaster(s, effects, peer, m.epoch)
   if (!isCurrent(s, effects, peer, m.epoch)) return
   s.heard(m.time)
@@ -212,7 +215,7 @@ export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
   if (s.history !== '' && s.history !== m.history) s.clock.replace(m.time)
   s.distrust = false
   s.giving = undefined
-  s.history = m.history
+  adopt(s, m)
   hold(s, effects, 'copying')
   s.copying = { copy: m.copy, slices: 0, until: m.at }
   s.half = true
@@ -229,7 +232,7 @@ function reportLoss(s: GroupState, effects: Sink, peer: Peer, m: Of<'copy-begin'
   const { history, starts, next } = s
   // The master's own entries are never foreign to it, wherever it was when it said so. A copy that
   // crossed a sync comes twice, and the second one takes nothing away.
-  const same = history === m.history
+  const same = history === m.history || m.forcedFrom?.includes(history) === true
   const common = same ? commonPoint(m.starts, Number.MAX_SAFE_INTEGER, starts, next) : 1
   const entries = next - (common ?? 1)
   if (entries > 0)

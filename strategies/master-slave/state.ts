@@ -18,6 +18,7 @@ import { ClusterTime } from '../../src/core/cluster-time.js'
 import { compareEpochs, type EpochStart, NO_EPOCH, noteEpochStart } from '../../src/core/epochs.js'
 import { type View, viewOf } from '../../src/wire/view.js'
 import type { Waiting } from './acks.js'
+import type { Forced } from './force.js'
 import type { Handover } from './handover.js'
 import type { Giving, Merge } from './merge.js'
 import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
@@ -128,6 +129,8 @@ export interface Peer {
   /** Where the log ended when this amnesiac had caught up; 0: not yet. */
   admitFrom: Offset
   admitSentAt: number
+  /** It last said, as master, that it has its voters. */
+  inTouchAt?: number
 }
 
 export type Sink = Effects<Message>
@@ -164,6 +167,8 @@ export class GroupState {
   serving = false
   data: DataState = 'empty'
   history = ''
+  /** Histories that this one was forced from, the newest first; at most 8 (force.ts). */
+  forcedFrom: readonly string[] = []
   promised: Epoch = NO_EPOCH
   /** Led or followed. */
   epoch: Epoch = NO_EPOCH
@@ -224,6 +229,10 @@ export class GroupState {
   epochFirst: Offset = 1
   /** Processes that were empty when this node began the history, by id: incarnations. */
   readonly charter = new Map<PeerId, string>()
+  /** This process has begun the history, by force. */
+  forced: Forced | undefined
+  /** It served, or heard that its master does. */
+  ruledAt = Number.NEGATIVE_INFINITY
   /** A majority is out of reach since it was last heard. */
   outOfTouch = false
   /** Mastership is being given away. */
@@ -360,7 +369,13 @@ export class GroupState {
       lastEpoch: this.lastEpoch,
       next: this.next,
       view: currentView(this).number,
+      ...this.lineage,
     }
+  }
+
+  /** What a message that names the history says of it besides. */
+  get lineage(): { forcedFrom?: readonly string[] } {
+    return this.forcedFrom.length === 0 ? {} : { forcedFrom: this.forcedFrom }
   }
 
   /** Tells the linked members what they go by when they choose and wait. */

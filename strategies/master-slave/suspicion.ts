@@ -11,7 +11,7 @@ import { TIMES } from '../../src/config.js'
 import { isChartered } from './admission.js'
 import type { Message } from './messages.js'
 import { startPromotion } from './promotion.js'
-import { counts } from './quorum.js'
+import { counts, promisesWanted } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
 
 export interface Hunt {
@@ -156,7 +156,7 @@ function votersHeard(s: GroupState): number {
  * would replace all that they wrote at heal.
  */
 function isCutOff(s: GroupState): boolean {
-  if (s.commitsLate) return votersHeard(s) + 1 < s.quorum.promises
+  if (s.commitsLate) return votersHeard(s) + 1 < promisesWanted(s)
   let answering = 0
   let unknown = 0
   for (const peer of s.peers.values()) {

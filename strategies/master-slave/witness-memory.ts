@@ -73,6 +73,15 @@ export class WitnessMemory {
     return true
   }
 
+  /** Its history was forced anew: it knows nothing of that one yet, and has no vote in it. What it
+   *  noted goes when it is admitted; until then the note is that of the old one. */
+  forsake(): void {
+    this.history = ''
+    this.voter = false
+    this.lastEpoch = NO_EPOCH
+    this.next = 1
+  }
+
   facts(): LogFacts {
     const { history, lastEpoch, next, voter } = this
     return { data: 'ready', history, starts: [], lastEpoch, next, commit: 1, voter }

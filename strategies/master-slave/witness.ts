@@ -4,12 +4,18 @@
  * whose log is at or above its own last entry, so a slave that lacks what master and witness
  * committed cannot take over: unavailable, not wrong (PROTOCOL 6).
  */
-import type { Input, ReplicationStrategy, StrategyEnv } from '../../src/contracts/strategy.js'
+import type {
+  AdminCommand,
+  Input,
+  ReplicationStrategy,
+  StrategyEnv,
+} from '../../src/contracts/strategy.js'
 import type { Member, PeerId, Session } from '../../src/contracts/types.js'
 import { compareEpochs, isBetterLog } from '../../src/core/epochs.js'
 import { decodeView } from '../../src/wire/view.js'
+import { refuseWitness } from './force.js'
 import { messageCodec } from './message-codec.js'
-import type { Message } from './messages.js'
+import type { Message, StateMessage } from './messages.js'
 import type { Settings } from './options.js'
 import { GROUP, type Sink } from './state.js'
 import { WitnessMemory } from './witness-memory.js'
@@ -17,6 +23,8 @@ import { WitnessMemory } from './witness-memory.js'
 interface Other extends Member {
   session: Session
   heardAt: number
+  /** What it said last, on this session. */
+  said: StateMessage | undefined
 }
 
 /**
@@ -38,6 +46,8 @@ export class WitnessState {
   round = 0
   master: PeerId | undefined
   heardAt = Number.NEGATIVE_INFINITY
+  /** Its master last said that it has its voters. */
+  ruledAt = Number.NEGATIVE_INFINITY
   inTouch = true
   /** Number of the newest view that a member told. */
   view = 0
@@ -52,6 +62,7 @@ export class Witness implements ReplicationStrategy<Message> {
   readonly name = 'master-slave'
   readonly codec = messageCodec()
   readonly keyed = false
+  readonly commands: readonly AdminCommand[] = ['force-bootstrap']
   readonly defaultAck
   readonly #settings: Settings
   readonly #s: WitnessState
@@ -74,6 +85,8 @@ export class Witness implements ReplicationStrategy<Message> {
         if (this.#mayBeUnknown && this.#s.now - this.#s.toldAt >= TELL_AGAIN_MS) this.#tell(effects)
         return
       case 'view':
+        // Its master may not have had time to say that it rules.
+        this.#s.ruledAt = this.#s.now
         return this.#meet(input.members)
       case 'link-up':
         return this.#onLinkUp(effects, input.peer, input.session)
@@ -88,6 +101,8 @@ export class Witness implements ReplicationStrategy<Message> {
         other.heardAt = this.#s.now
         return this.#onMessage(effects, other, input.message)
       }
+      case 'admin':
+        return refuseWitness(effects, input)
       case 'propose':
         for (const { id } of input.proposals) effects.reject(id, 'NOT_MASTER', true)
         return
@@ -106,17 +121,20 @@ export class Witness implements ReplicationStrategy<Message> {
     const other = this.#s.others.get(peer)
     if (other === undefined) return
     other.session = session
+    other.said = undefined
     effects.send(peer, this.#statement())
   }
 
   #onMessage(effects: Sink, other: Other, m: Message): void {
     switch (m.type) {
       case 'state':
+        other.said = m
         if (m.role === 'master') this.#hear(effects, other, m)
         return
       case 'heartbeat':
         if (!this.#hear(effects, other, m)) return
         this.#s.inTouch = m.inTouch
+        if (m.inTouch) this.#s.ruledAt = this.#s.now
         this.#s.round = m.round
         return this.#acknowledge(effects, other, m.time)
       case 'header':
@@ -144,7 +162,11 @@ export class Witness implements ReplicationStrategy<Message> {
   /** True if `m` comes from the master of the highest epoch promised; fences a lower one. */
   #hear(effects: Sink, other: Other, m: { epoch: Message['epoch']; history?: string }): boolean {
     const memory = this.#s.memory
-    if (m.history !== undefined && !memory.isOf(m.history)) return false
+    if (!memory.isOf(m.history ?? other.said?.history ?? '')) {
+      if (!this.#yieldsTo(other)) return false
+      memory.forsake()
+      this.#tell(effects)
+    }
     const order = compareEpochs(m.epoch, memory.promised)
     if (order < 0) {
       const { epoch } = m
@@ -163,6 +185,13 @@ export class Witness implements ReplicationStrategy<Message> {
     return true
   }
 
+  /** As a data node does (force.ts). */
+  #yieldsTo(other: Other): boolean {
+    const { memory, master, now, ruledAt } = this.#s
+    if (!other.said?.forcedFrom?.includes(memory.history)) return false
+    return master === other.id || now - ruledAt >= this.#settings.bootstrapWaitMs
+  }
+
   /** Only links depend on it: whose promise counts, the candidate judges. */
   #onMembers(effects: Sink, m: Of<'members'>): void {
     const { number, members } = decodeView(m.view)
@@ -179,8 +208,8 @@ export class Witness implements ReplicationStrategy<Message> {
     for (const member of members)
       if (member.id === this.#s.env.self) this.#s.self = member
       else {
-        const { session = 0, heardAt = 0 } = others.get(member.id) ?? {}
-        others.set(member.id, { ...member, session, heardAt })
+        const { session = 0, heardAt = 0, said } = others.get(member.id) ?? {}
+        others.set(member.id, { ...member, session, heardAt, said })
       }
   }
 

@@ -14,16 +14,19 @@ export class ServedCluster {
   readonly #ports: readonly number[]
   readonly ids: readonly string[]
 
-  private constructor(ids: readonly string[], ports: readonly number[]) {
+  readonly #flags: readonly string[]
+
+  private constructor(ids: readonly string[], ports: readonly number[], flags: readonly string[]) {
     this.ids = ids
     this.#ports = ports
+    this.#flags = flags
   }
 
-  /** Starts `count` nodes named a, b, c ...; resolves when all are ready. */
-  static async start(count: number): Promise<ServedCluster> {
+  /** Starts `count` nodes named a, b, c ... with `flags`; resolves when all are ready. */
+  static async start(count: number, flags: readonly string[] = []): Promise<ServedCluster> {
     if (!existsSync(CLI)) throw new Error('dist/ is missing: npm test builds it, or npm run build')
     const ids = Array.from({ length: count }, (_, i) => String.fromCharCode(97 + i))
-    const cluster = new ServedCluster(ids, await freePorts(count))
+    const cluster = new ServedCluster(ids, await freePorts(count), flags)
     await Promise.all(ids.map(id => cluster.serve(id)))
     return cluster
   }
@@ -40,7 +43,7 @@ export class ServedCluster {
   async serve(id: string): Promise<void> {
     const ordinal = this.ids.indexOf(id)
     const args = [CLI, 'serve', '--cluster', 'proof', '--id', id, '--ordinal', String(ordinal)]
-    args.push('--listen', this.address(id))
+    args.push('--listen', this.address(id), ...this.#flags)
     for (const [i, other] of this.ids.entries())
       if (other !== id) args.push('--member', `${other}=${i}@${this.address(other)}`)
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -76,6 +79,24 @@ export class ServedCluster {
     for (const id of this.#children.keys()) this.signal(id, 'SIGKILL')
     await Promise.all(this.ids.map(id => this.ended(id)))
   }
+}
+
+/** Runs one command to its end. */
+export function gcache(
+  ...args: string[]
+): Promise<{ code: number | null; out: string; err: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const texts = { out: '', err: '' }
+    child.stdout.on('data', chunk => {
+      texts.out += chunk
+    })
+    child.stderr.on('data', chunk => {
+      texts.err += chunk
+    })
+    child.once('error', reject)
+    child.once('close', code => resolve({ code, ...texts }))
+  })
 }
 
 /** Ports of loopback that were free a moment ago. */

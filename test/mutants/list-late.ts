@@ -168,7 +168,7 @@ export const LATE: readonly Mutant[] = [
       [`${STRATEGY}/reads.ts`, 'if (echoed < s.quorum.promises) return', 'if (echoed < 0) return'],
       [
         `${STRATEGY}/master.ts`,
-        'const inTouch = !s.commitsLate || countersHeard(s, TOUCH_MS) + 1 >= s.quorum.promises',
+        'const inTouch = !s.commitsLate || countersHeard(s, TOUCH_MS) + 1 >= promisesWanted(s)',
         'const inTouch = countersHeard(s, TOUCH_MS) >= 0',
       ],
     ],
@@ -309,7 +309,7 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/copy.ts`,
-        'const voter = m.voter || isChartered(s, peer)',
+        'const voter = peer.voter || isChartered(s, peer)',
         'const voter = true',
       ],
     ],

@@ -1,10 +1,9 @@
 /** `gcache handover`: another node becomes master, and no call of any client fails by it. */
 import type { Command } from 'commander'
-import { GcacheError } from '../../errors.js'
 import {
   addServerOptions,
   EXIT,
-  failure,
+  refusedOrTrouble,
   type ServerOptions,
   subcommand,
   withClient,
@@ -14,9 +13,6 @@ interface HandoverCommandOptions extends ServerOptions {
   to?: string
 }
 
-/** The cluster's no, as against trouble in asking it. */
-const NO_CODES = new Set(['HANDOVER_REFUSED', 'HANDOVER_FAILED', 'BUSY'])
-
 export function handoverCommand(): Command {
   return addServerOptions(subcommand('handover', 'make another node master, without losing a call'))
     .option('--to <id>', 'who shall lead (default: the in-sync slave of lowest ordinal)')
@@ -25,8 +21,7 @@ export function handoverCommand(): Command {
       try {
         process.exitCode = await handover(options)
       } catch (error) {
-        const no = error instanceof GcacheError && NO_CODES.has(error.code)
-        process.exitCode = failure(error, no ? EXIT.no : EXIT.trouble)
+        process.exitCode = refusedOrTrouble(error)
       }
     })
 }

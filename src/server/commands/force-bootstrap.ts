@@ -1,0 +1,56 @@
+/** `gcache force-bootstrap`: the operator's word that one node's data is the truth from now on. */
+import type { Command } from 'commander'
+import { GcacheError } from '../../errors.js'
+import { parseServers } from '../parse.js'
+import {
+  addServerOptions,
+  EXIT,
+  refusedOrTrouble,
+  type ServerOptions,
+  subcommand,
+  withAnyNode,
+} from '../run.js'
+
+interface ForceOptions extends ServerOptions {
+  yes?: boolean
+}
+
+export function forceBootstrapCommand(): Command {
+  return addServerOptions(
+    subcommand('force-bootstrap', 'no master and no hope of one: begin with what this node has'),
+  )
+    .option('--yes', 'do it; without it nothing is done, and what would be lost is said')
+    .addHelpText('after', '\nExit: 0 done, 1 not said --yes or refused, 2 trouble.')
+    .action(async (options: ForceOptions) => {
+      try {
+        process.exitCode = await force(options)
+      } catch (error) {
+        process.exitCode = refusedOrTrouble(error)
+      }
+    })
+}
+
+async function force(options: ForceOptions): Promise<number> {
+  const servers = parseServers(options.server ?? [])
+  if (servers.length !== 1)
+    throw new GcacheError('CONFIG', `name one server, the one to force: ${servers.length} given`)
+  if (!options.yes) {
+    process.stderr.write(whatIsLost(servers[0]))
+    return EXIT.no
+  }
+  const result = await withAnyNode(options, client => client.forceBootstrap())
+  const { epoch, history, forcedFrom } = result
+  const from = forcedFrom === '' ? 'with nothing' : `from ${forcedFrom}`
+  process.stdout.write(`history ${history} begins ${from}, epoch ${epoch}\n`)
+  return EXIT.ok
+}
+
+function whatIsLost(server: string): string {
+  return `gcache: nothing was done. With --yes the node at ${server} takes what it holds for the
+truth and leads a new history from there. Whatever other nodes hold beyond it is lost for good, even
+if it was acknowledged: they are copied over and report it as divergence. It is for a cluster that
+elects nobody because too many memories were lost at once, and for no other. First
+  gcache status --server ${server}
+and choose the node with the highest offset.
+`
+}
