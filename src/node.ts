@@ -198,7 +198,6 @@ class EngineNode implements Node {
     const logger = this.#logger
     const store = new KeyValueStore()
     const world = { ...systemWorld, logger }
-    const ids = new Set(members.map(member => member.id))
     const engine: Engine = new Engine({
       ...world,
       self: id,
@@ -210,7 +209,7 @@ class EngineNode implements Node {
         self: id,
         cluster,
         listen: options.listen,
-        admit: peer => admit(peer, ids),
+        admit: peer => this.#engine.refusalOf(peer),
       }),
       strategy: env => whole(strategy(env)),
       log: new MemoryLog(),
@@ -224,9 +223,8 @@ class EngineNode implements Node {
     })
     this.#engine = engine
     engine.events.on('members', (now, view) => {
-      ids.clear()
-      for (const member of now) ids.add(member.id)
-      if (!ids.has(id)) this.#calls.onLeft({ view, members: now.map(bareMember) })
+      if (!now.some(member => member.id === id))
+        this.#calls.onLeft({ view, members: now.map(bareMember) })
     })
     this.#calls = new NodeCalls({ ...world, self: id, cluster, engine })
     this.#port = new NodePort({
@@ -413,10 +411,4 @@ function whole(strategy: ReplicationStrategy<unknown>): ReplicationStrategy<unkn
     'CONFIG',
     'option strategy returned no strategy: pass what masterSlave() returns',
   )
-}
-
-/** Clients may come; of the others only members. */
-function admit(peer: PeerId, members: ReadonlySet<PeerId>): string | undefined {
-  if (peer.startsWith('~') || members.has(peer)) return undefined
-  return `${peer} is no member of this cluster`
 }

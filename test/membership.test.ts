@@ -173,6 +173,30 @@ describe('a cluster', () => {
     expect(world.membersOf('a')).toBe('abcde')
   })
 
+  it('is found by one that restarts with a list of which nobody is left', () => {
+    const world = new World(3, { profile: 'majority' })
+    for (const [id, ordinal] of [
+      ['d', 3],
+      ['e', 4],
+    ] as const) {
+      expect(world.join(world.newcomer(id, ordinal))).toMatchObject({ state: 'done' })
+      world.cluster.run(2_000)
+    }
+    world.master.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'd' })
+    world.cluster.run(1_000)
+    for (const gone of ['a', 'b']) {
+      expect(world.leave(gone)).toMatchObject({ state: 'done' })
+      world.cluster.run(1_000)
+    }
+    for (const id of ['a', 'b', 'c']) world.cluster.crash(id)
+    world.cluster.run(1_000)
+    world.cluster.start('c')
+    world.cluster.run(3_000)
+    expect(world.state('c')).toBe('online')
+    expect(world.membersOf('c')).toBe('cde')
+    expect(world.master.id).toMatch(/[de]/)
+  })
+
   it('takes a witness in, and lets it go', () => {
     const world = new World(3, { profile: 'majority' })
     expect(world.leave('c')).toMatchObject({ code: 'CONFIG', message: /witness/ })

@@ -208,6 +208,9 @@ export interface ReplicationStrategy<M> {
   readonly defaultAck: Ack
   /** Of 'join', 'leave' and 'force-bootstrap' those that it answers; without it, none. */
   readonly commands?: readonly AdminCommand[]
+  /** True while this node knows so little that a node which its list of members lacks may link all
+   *  the same: whoever dials it as a member knows better. Without it, nobody may. */
+  welcomesStrangers?(): boolean
   step(input: Input<M>, effects: Effects<M>): void
   /** Cluster time in ms: never falls. Judges expiry for reads. */
   time(group: GroupId): number

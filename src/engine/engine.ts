@@ -178,9 +178,11 @@ export class Engine<M = unknown> implements TransportHandler {
     return this.#clients.count
   }
 
-  /** True for this node and for every other one that belongs to the cluster now. */
-  isMember(peer: PeerId): boolean {
-    return peer === this.#options.self || this.#links.isMember(peer)
+  /** Why `peer` may not link; undefined: it may. Clients may, and of the others members. */
+  refusalOf(peer: PeerId): string | undefined {
+    if (peer.startsWith('~') || this.#links.isMember(peer)) return undefined
+    if (this.#strategy.welcomesStrangers?.()) return undefined
+    return `${peer} is no member of this cluster`
   }
 
   status(): StrategyStatus {
@@ -256,6 +258,7 @@ export class Engine<M = unknown> implements TransportHandler {
   onLinkUp(peer: PeerId, session: Session): void {
     if (this.#stopped) return
     this.#sessions.set(peer, session)
+    if (!peer.startsWith('~') && this.#strategy.welcomesStrangers?.()) this.#links.meet(peer)
     if (this.#links.isMember(peer)) {
       this.#links.onUp(peer, session)
       this.feed({ kind: 'link-up', peer, session })
@@ -285,8 +288,11 @@ export class Engine<M = unknown> implements TransportHandler {
     if (this.#stopped) return
     const kind = frame[0]
     if (kind >= FRAME.strategyFirst) {
-      if (!this.#links.isMember(peer))
+      if (!this.#links.isMember(peer)) {
+        // A member a moment ago, which does not know that it has left.
+        if (!peer.startsWith('~')) return this.#options.transport.disconnect(peer)
         throw new GcacheError('PROTOCOL_ERROR', 'a client sent a frame between nodes')
+      }
       const message = this.#strategy.codec.decode(frame)
       this.feed({ kind: 'message', peer, session, message })
     } else if (kind === FRAME.request) this.#onClient(peer, session, frame)
@@ -470,7 +476,8 @@ export class Engine<M = unknown> implements TransportHandler {
   #view(members: readonly Member[], view: number): void {
     const { self } = this.#options
     const isMember = members.some(({ id }) => id === self)
-    this.#links.update(isMember ? members.filter(({ id }) => id !== self) : [])
+    // Who has left keeps its links until the others end them: what says so may yet be truncated.
+    if (isMember) this.#links.update(members.filter(({ id }) => id !== self))
     this.#clients.meet(members)
     this.events.emit('members', members, view)
   }

@@ -8,7 +8,7 @@ import type { SendResult, Transport } from '../contracts/transport.js'
 import type { Member, PeerId, Session } from '../contracts/types.js'
 
 interface Link {
-  readonly member: Member
+  member: Member
   session: Session
   failures: number
   timer: Timer | undefined
@@ -37,7 +37,10 @@ export class Links {
     const { transport } = this.#env
     for (const [id, link] of this.#links) {
       const member = members.find(other => other.id === id)
-      if (member?.address === link.member.address) continue
+      if (member !== undefined && (link.session !== 0 || member.address === link.member.address)) {
+        link.member = member
+        continue
+      }
       link.timer?.cancel()
       this.#links.delete(id)
       transport.disconnect(id)
@@ -48,6 +51,13 @@ export class Links {
       this.#links.set(member.id, link)
       this.#dial(link)
     }
+  }
+
+  /** A stranger that was let in: like a member, but never dialled. */
+  meet(peer: PeerId): void {
+    if (this.#links.has(peer)) return
+    const member = { id: peer, ordinal: 255, address: '' }
+    this.#links.set(peer, { member, session: 0, failures: 0, timer: undefined })
   }
 
   start(): void {
@@ -81,6 +91,7 @@ export class Links {
     const link = this.#links.get(peer)
     if (link === undefined || (session !== 0 && link.session !== session)) return
     if (session !== 0) link.session = 0
+    if (link.member.address === '') this.#links.delete(peer)
     if (link.session !== 0 || link.timer !== undefined || this.#stopped) return
     const delayMs = session !== 0 ? 0 : this.#backOff(link.failures++)
     link.timer = this.#env.clock.after(delayMs, () => {
@@ -106,7 +117,7 @@ export class Links {
   }
 
   #dial(link: Link): void {
-    if (this.#stopped || link.session !== 0) return
+    if (this.#stopped || link.session !== 0 || link.member.address === '') return
     this.#env.transport.connect(link.member.id, link.member.address)
   }
 }

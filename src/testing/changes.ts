@@ -48,7 +48,8 @@ export class Changes {
     const cluster = this.#cluster
     const master = cluster.master()
     if (master === undefined) return false
-    const others = master.status().members.filter(({ id }) => id !== master.id)
+    const voters = master.status().members.filter(({ state }) => state !== 'left')
+    const others = voters.filter(({ id }) => id !== master.id)
     if (others.length < this.#founders) return false
     const peer = this.#random.pick(others).id
     master.engine.feed({ kind: 'admin', command: 'leave', group: 0, peer })
@@ -105,9 +106,10 @@ export function settleMembers(cluster: SimulatedCluster): PeerId[] {
     const master = cluster.master()
     if (master === undefined) return false
     const { members, view } = master.status()
-    return members.every(({ id }) => {
+    for (const { id } of cluster.live()) if (!cluster.belongs(id)) cluster.crash(id)
+    return members.every(({ id, state }) => {
       const node = cluster.node(id)
-      return node.running && node.votes && node.status().view === view
+      return state !== 'left' && node.running && node.votes && node.status().view === view
     })
   }
   if (!cluster.runUntil(settled, SETTLED_MS)) {

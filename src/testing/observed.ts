@@ -230,10 +230,13 @@ export function observeStrategy<M>(
 /** What a wrapped strategy may leave out, for the wrapper to offer as well. */
 export function answersOf<M>(
   inner: ReplicationStrategy<M>,
-): Pick<ReplicationStrategy<M>, 'commands' | 'freshness' | 'place'> {
-  const { commands, freshness, place } = inner
+): Pick<ReplicationStrategy<M>, 'commands' | 'welcomesStrangers' | 'freshness' | 'place'> {
+  const { commands, welcomesStrangers, freshness, place } = inner
   return {
     ...(commands === undefined ? {} : { commands }),
+    ...(welcomesStrangers === undefined
+      ? {}
+      : { welcomesStrangers: welcomesStrangers.bind(inner) }),
     ...(freshness === undefined ? {} : { freshness: freshness.bind(inner) }),
     ...(place === undefined ? {} : { place: place.bind(inner) }),
   }

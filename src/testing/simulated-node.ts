@@ -113,8 +113,7 @@ export class SimulatedNode implements LiveNode {
       self: id,
       cluster,
       listen: this.member.address,
-      admit: peer =>
-        peer.startsWith('~') || this.engine.isMember(peer) ? undefined : `${peer} is no member`,
+      admit: peer => this.engine.refusalOf(peer),
       clock,
       random: env.random.fork(),
       logger,

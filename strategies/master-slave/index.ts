@@ -57,7 +57,7 @@ import { GroupState, type Peer, type Sink } from './state.js'
 import { hasForgotten } from './stated.js'
 import { statusOf } from './status.js'
 import { onHint, onProbe, onProbeReply, tellLoss, watchMaster } from './suspicion.js'
-import { applyView, forgetLeft, onMembers, tellView } from './views.js'
+import { applyView, forgetLeft, newPeer, onMembers, tellView, welcomesStrangers } from './views.js'
 import { Witness } from './witness.js'
 
 export type { Message as MasterSlaveMessage } from './messages.js'
@@ -109,6 +109,10 @@ export class MasterSlave implements ReplicationStrategy<Message> {
 
   status() {
     return statusOf(this.#s)
+  }
+
+  welcomesStrangers(): boolean {
+    return welcomesStrangers(this.#s)
   }
 
   step(input: Input<Message>, effects: Sink): void {
@@ -261,6 +265,8 @@ function onView(s: GroupState, view: number, members: readonly Member[]): void {
 }
 
 function onLinkUp(s: GroupState, effects: Sink, id: PeerId, session: number): void {
+  if (!s.peers.has(id) && welcomesStrangers(s))
+    s.peers.set(id, newPeer({ id, ordinal: 255, address: '', learner: true }))
   const peer = s.peers.get(id)
   if (peer === undefined) return
   peer.session = session
@@ -298,6 +304,8 @@ function onLinkDown(
     if (s.commitsLate && s.candidacy?.phase === 'prepare') s.candidacy.promises.delete(input.peer)
     s.hunt?.asked.delete(input.peer)
     if (s.master === input.peer) tellLoss(s, effects)
+    // A stranger that told nothing leaves nothing behind.
+    if (peer.address === '') s.peers.delete(peer.id)
   }
   if (s.role === 'slave' && s.data === 'ready' && mayStand(s)) watchMaster(s, effects)
   if (s.role === 'master') {

@@ -5,6 +5,7 @@
  */
 import type { Input } from '../../src/contracts/strategy.js'
 import type { Member, PeerId } from '../../src/contracts/types.js'
+import { majorityOf } from '../../src/core/majority.js'
 import { type ErrorCode, GcacheError } from '../../src/errors.js'
 import { encodeView, type View, type ViewMember } from '../../src/wire/view.js'
 import { appendOwn, feedWitnesses } from './feed.js'
@@ -90,12 +91,28 @@ function change(s: GroupState, effects: Sink, make: (view: View) => View): void 
     const view = make(currentView(s))
     if (learner !== undefined && view.members.some(member => member.id === learner.id))
       throw new GcacheError('BUSY', `${learner.id} is joining: one change at a time`)
+    if (!hasMajority(s, view)) {
+      const text = 'more than half of the voters must answer before one side decides who they are'
+      throw new GcacheError('NO_MAJORITY', text)
+    }
     append(s, effects, view)
   } catch (error) {
     if (!(error instanceof GcacheError)) throw error
     return refuse(effects, error.code, error.message)
   }
   whenCommitted(s, effects)
+}
+
+/** In profile ordinal either side of a split may write, and only one may say who is a member. */
+function hasMajority(s: GroupState, view: View): boolean {
+  if (s.commitsLate) return true
+  const voters = votersOf(view.members)
+  const heard = voters.filter(({ id }) => {
+    const peer = s.peers.get(id)
+    if (peer === undefined || !counts(s, peer)) return id === s.env.self
+    return peer.session !== 0 && s.now - peer.heardAt <= s.settings.suspectAfterMs
+  })
+  return heard.length >= majorityOf(voters.length)
 }
 
 /** Why no view may be appended now. */

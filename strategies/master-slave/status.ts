@@ -33,10 +33,10 @@ export function statusOf(s: GroupState): StrategyStatus {
 }
 
 function ownState(s: GroupState): string {
-  if (!s.isMember) return 'left'
   if (s.role === 'master') return s.serving ? 'online' : 'starting'
   if (s.data === 'empty') return 'empty'
   if (s.data === 'copying') return 'copying'
+  if (!s.isMember) return 'left'
   if (!mayStand(s)) return 'learner'
   if (s.role === 'candidate') return 'candidate'
   return s.master === undefined ? 'searching' : s.synced ? 'online' : 'syncing'

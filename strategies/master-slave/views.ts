@@ -113,6 +113,11 @@ export function tellView(s: GroupState, effects: Sink, peer: Peer): void {
   effects.send(peer.id, { type: 'members', epoch, history, view: encodeView(view) })
 }
 
+/** An empty node may have an old list of members: whoever holds data and dials it knows better. */
+export function welcomesStrangers(s: GroupState): boolean {
+  return s.data === 'empty' && s.role === 'slave'
+}
+
 /** Whom to link with until the own log says it: its older views must not end the very links that
  *  bring the newer ones. */
 export function onMembers(
