@@ -19,7 +19,7 @@ import { mayStand, promisesWanted, votesHere } from './quorum.js'
 import { isForeign, isOlderHistory, orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
 import { hasForgotten, noteStated } from './stated.js'
-import { hearsMaster } from './suspicion.js'
+import { hearsMaster, mayVouchForStranger } from './suspicion.js'
 import { remembers } from './views.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
@@ -148,7 +148,7 @@ export function onRefuse(s: GroupState, effects: Sink, peer: Peer, m: Of<'refuse
   const { candidacy } = s
   if (candidacy === undefined || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
   const lower = compareEpochs(m.promised, candidacy.epoch) < 0
-  const stranger = isForeign(s, peer)
+  const stranger = isForeign(s, peer) || (m.hears && mayVouchForStranger(s))
   if (!stranger && (!peer.witness || m.hears || !lower)) return giveUp(s)
   // One of another history has no vote in this one. To the witness this log is too old: one vote
   // less. Who holds the better one may have promised, is put off by that, and would be for ever if

@@ -107,13 +107,23 @@ export function onProbeReply(
   }
   const hunt = s.hunt
   if (hunt?.phase !== 'probe' || hunt.nonce !== m.nonce) return
-  if (m.hears) {
+  if (m.hears && !mayVouchForStranger(s)) {
     s.hunt = undefined
     s.probeAfter = s.now + PROBE_AGAIN_MS
     return
   }
   hunt.asked.delete(peer.id)
   if (hunt.asked.size === 0) pass(s, effects, hunt)
+}
+
+/**
+ * Where one vote is enough to lead, who knows an older view may follow one that has left by ours;
+ * nobody here follows that one, so a word for it must not keep this node back (strict, seed 73).
+ */
+export function mayVouchForStranger(s: GroupState): boolean {
+  if (!s.commitsLate || s.quorum.promises > 1) return false
+  for (const peer of s.peers.values()) if (peer.left) return true
+  return false
 }
 
 /** Nobody hears the master: wait for those of lower ordinal, then try. */
