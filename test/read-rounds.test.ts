@@ -141,6 +141,7 @@ function peerOf(id: string, ordinal: number): Peer {
     echo: 0,
     admitSentAt: 0,
     learner: false,
+    stranger: false,
     incarnation: '',
     left: false,
     leftAt: 0,

@@ -12,6 +12,8 @@ interface Link {
   session: Session
   failures: number
   timer: Timer | undefined
+  /** It came by itself, and no list names it. */
+  stranger: boolean
 }
 
 export interface LinksEnv {
@@ -27,8 +29,7 @@ export class Links {
 
   constructor(env: LinksEnv, members: readonly Member[]) {
     this.#env = env
-    for (const member of members)
-      this.#links.set(member.id, { member, session: 0, failures: 0, timer: undefined })
+    for (const member of members) this.#links.set(member.id, newLink(member))
   }
 
   /** These and no others from now on: dials who is new or has another address, ends the links with
@@ -39,6 +40,7 @@ export class Links {
       const member = members.find(other => other.id === id)
       if (member !== undefined && (link.session !== 0 || member.address === link.member.address)) {
         link.member = member
+        link.stranger = false
         continue
       }
       link.timer?.cancel()
@@ -47,7 +49,7 @@ export class Links {
     }
     for (const member of members) {
       if (this.#links.has(member.id)) continue
-      const link = { member, session: 0, failures: 0, timer: undefined }
+      const link = newLink(member)
       this.#links.set(member.id, link)
       this.#dial(link)
     }
@@ -57,7 +59,7 @@ export class Links {
   meet(peer: PeerId): void {
     if (this.#links.has(peer)) return
     const member = { id: peer, ordinal: 255, address: '' }
-    this.#links.set(peer, { member, session: 0, failures: 0, timer: undefined })
+    this.#links.set(peer, { ...newLink(member), stranger: true })
   }
 
   start(): void {
@@ -91,7 +93,7 @@ export class Links {
     const link = this.#links.get(peer)
     if (link === undefined || (session !== 0 && link.session !== session)) return
     if (session !== 0) link.session = 0
-    if (link.member.address === '') this.#links.delete(peer)
+    if (link.stranger) this.#links.delete(peer)
     if (link.session !== 0 || link.timer !== undefined || this.#stopped) return
     const delayMs = session !== 0 ? 0 : this.#backOff(link.failures++)
     link.timer = this.#env.clock.after(delayMs, () => {
@@ -117,7 +119,11 @@ export class Links {
   }
 
   #dial(link: Link): void {
-    if (this.#stopped || link.session !== 0 || link.member.address === '') return
+    if (this.#stopped || link.session !== 0 || link.stranger) return
     this.#env.transport.connect(link.member.id, link.member.address)
   }
+}
+
+function newLink(member: Member): Link {
+  return { member, session: 0, failures: 0, timer: undefined, stranger: false }
 }

@@ -57,7 +57,14 @@ import { GroupState, type Peer, type Sink } from './state.js'
 import { hasForgotten } from './stated.js'
 import { statusOf } from './status.js'
 import { onHint, onProbe, onProbeReply, tellLoss, watchMaster } from './suspicion.js'
-import { applyView, forgetLeft, newPeer, onMembers, tellView, welcomesStrangers } from './views.js'
+import {
+  applyView,
+  forgetLeft,
+  newStranger,
+  onMembers,
+  tellView,
+  welcomesStrangers,
+} from './views.js'
 import { Witness } from './witness.js'
 
 export type { Message as MasterSlaveMessage } from './messages.js'
@@ -265,8 +272,7 @@ function onView(s: GroupState, view: number, members: readonly Member[]): void {
 }
 
 function onLinkUp(s: GroupState, effects: Sink, id: PeerId, session: number): void {
-  if (!s.peers.has(id) && welcomesStrangers(s))
-    s.peers.set(id, newPeer({ id, ordinal: 255, address: '', learner: true }))
+  if (!s.peers.has(id) && welcomesStrangers(s)) s.peers.set(id, newStranger(id))
   const peer = s.peers.get(id)
   if (peer === undefined) return
   peer.session = session
@@ -305,7 +311,7 @@ function onLinkDown(
     s.hunt?.asked.delete(input.peer)
     if (s.master === input.peer) tellLoss(s, effects)
     // A stranger that told nothing leaves nothing behind.
-    if (peer.address === '') s.peers.delete(peer.id)
+    if (peer.stranger) s.peers.delete(peer.id)
   }
   if (s.role === 'slave' && s.data === 'ready' && mayStand(s)) watchMaster(s, effects)
   if (s.role === 'master') {

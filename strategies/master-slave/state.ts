@@ -101,6 +101,8 @@ export interface Peer {
   learner: boolean
   /** The view names this process of it as one that has forgotten nothing; '': none. */
   incarnation: string
+  /** No view names it: it dialled this empty node. */
+  stranger: boolean
   /** The newest view is without it; it is still fed until it knows, since `leftAt`. */
   left: boolean
   leftAt: number

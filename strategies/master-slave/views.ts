@@ -11,7 +11,7 @@
  * forgot anything counts at once, so that a master that dies just then leaves no voter that none
  * may ask.
  */
-import type { Member, Offset } from '../../src/contracts/types.js'
+import type { Member, Offset, PeerId } from '../../src/contracts/types.js'
 import { reachedBy } from '../../src/core/majority.js'
 import { decodeView, encodeView, type View, type ViewMember } from '../../src/wire/view.js'
 import { stopCopy } from './copy.js'
@@ -25,6 +25,8 @@ export interface ViewStart {
   readonly view: View
 }
 
+/** Of a peer that a view names. */
+const HERE = { left: false, stranger: false }
 /** Who left is fed for so long after that is committed, so that it learns of it. */
 const FAREWELL_MS = 300
 
@@ -89,7 +91,7 @@ function meet(s: GroupState, member: ViewMember): void {
   const { id, ordinal, address, learner = false, incarnation = '' } = member
   const known = s.peers.get(id)
   if (known === undefined) s.peers.set(id, newPeer(member))
-  else Object.assign(known, { ordinal, address, learner, incarnation, left: false })
+  else Object.assign(known, { ordinal, address, learner, incarnation, ...HERE })
 }
 
 /** What others said, while this log does not say it yet: whom to link with, and nothing more. */
@@ -181,10 +183,16 @@ export function remembers(peer: Peer): boolean {
   return peer.voter || (peer.incarnation !== '' && peer.said?.incarnation === peer.incarnation)
 }
 
+/** It counts for nothing, and says who the members are. */
+export function newStranger(id: PeerId): Peer {
+  return { ...newPeer({ id, ordinal: 255, address: '', learner: true }), stranger: true }
+}
+
 export function newPeer(member: ViewMember): Peer {
   const { id, ordinal, address, witness = false, learner = false, incarnation = '' } = member
   return {
     ...{ id, ordinal, address, witness, learner, incarnation },
+    stranger: false,
     left: false,
     leftAt: 0,
     session: 0,

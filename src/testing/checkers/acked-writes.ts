@@ -75,14 +75,14 @@ class Oracle implements AckedWrites {
   }
 
   onPromotion(life: Life, epoch: Epoch, before: LogPoint): void {
-    // Let go while it was cut off it leads nobody who belongs (strict, seed 177).
-    if (!this.#world.belongs(life.node)) return
     const now = this.#world.now()
     const promotion: Promotion = { life, epoch, at: now, point: life.tip }
     this.#promotions.push(promotion)
     for (const write of this.#writes) {
       if (isIn(write, before) || isExcusedIn(write, before)) continue
-      for (const other of this.#world.lives()) {
+      // Let go while it was cut off it reaches nobody who belongs.
+      const others = this.#world.belongs(life.node) ? this.#world.lives() : []
+      for (const other of others) {
         if (other === life || !other.alive || !holds(other, write)) continue
         if (this.#outOfReach(other, life, epoch)) continue
         if (originOf(other.tip) !== originOf(before)) continue
