@@ -39,7 +39,9 @@ export class Changes {
     // A process that has left must end before its id comes again.
     if (again) cluster.crash(member.id)
     master.engine.feed({ kind: 'admin', command: 'join', group: 0, member })
-    cluster.clock.after(this.#random.next() * 1_000, () => cluster.start(member.id))
+    cluster.clock.after(this.#random.next() * 1_000, () => {
+      if (this.prepare(member.id)) cluster.start(member.id)
+    })
     return true
   }
 
@@ -48,11 +50,24 @@ export class Changes {
     const cluster = this.#cluster
     const master = cluster.master()
     if (master === undefined) return false
-    const voters = master.status().members.filter(({ state }) => state !== 'left')
+    const { members } = master.status()
+    const voters = members.filter(({ state }) => state !== 'left' && state !== 'learner')
     const others = voters.filter(({ id }) => id !== master.id)
     if (others.length < this.#founders) return false
     const peer = this.#random.pick(others).id
     master.engine.feed({ kind: 'admin', command: 'leave', group: 0, peer })
+    return true
+  }
+
+  /** Whoever starts `id` again sees to it that its list names somebody who is there; false for one
+   *  that has left, which nobody starts again. */
+  prepare(id: PeerId): boolean {
+    const cluster = this.#cluster
+    if (!cluster.belongs(id)) return false
+    const node = cluster.node(id)
+    const there = cluster.live().filter(other => cluster.belongs(other.id))
+    if (there.some(other => node.members.some(member => member.id === other.id))) return true
+    node.members = cluster.members.filter(member => cluster.belongs(member.id))
     return true
   }
 

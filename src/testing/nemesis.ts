@@ -166,7 +166,8 @@ export class Nemesis {
     const random = this.#random
     const down = cluster.members.filter(({ id }) => !cluster.node(id).running)
     if (down.length > 0 && this.#happens(rates.restart)) {
-      cluster.start(random.pick(down).id)
+      const { id } = random.pick(down)
+      if (rates.join === 0 || this.#changes.prepare(id)) cluster.start(id)
       this.#count('restart')
     }
     if (this.#happens(rates.crash) && this.#mayCrash()) {

@@ -114,7 +114,8 @@ class Oracle implements AckedWrites {
     if (write.entries.some(entry => compareEpochs(entryEpoch(entry), epoch) > 0)) return
     // One that is gone cannot fence, but its entries live on, without the write.
     const leads = life.leads !== undefined && compareEpochs(life.leads, epoch) === 0
-    const others = life.alive && leads ? this.#world.lives() : []
+    const fences = life.alive && leads && this.#world.belongs(life.node)
+    const others = fences ? this.#world.lives() : []
     for (const other of others) {
       if (other === life || !other.alive || !holds(other, write)) continue
       if (this.#disturbed(other, life, settledAt - CANDIDACY_MS)) continue
