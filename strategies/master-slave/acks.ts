@@ -75,11 +75,14 @@ export class Waiting {
     if (this.#writes === 0) return
     const acked: Offset[] = []
     const durable: Offset[] = []
+    const leaving: Offset[] = []
     let inSync = 1
     let inSyncNext = s.next
     for (const peer of s.peers.values()) {
       const { progress } = peer
-      if (progress === undefined || progress.state === 'copy' || !counts(s, peer)) continue
+      if (progress === undefined || progress.state === 'copy') continue
+      if (peer.left) leaving.push(progress.acked)
+      if (!counts(s, peer)) continue
       acked.push(progress.acked)
       durable.push(progress.durable)
       if (!progress.inSync) continue
@@ -96,7 +99,8 @@ export class Waiting {
       for (let wait = queue.first; wait !== undefined; wait = queue.first) {
         if (wait.offset >= reached || (s.commitsLate && wait.offset >= s.commit)) break
         this.#drop(queue, wait)
-        const copies = 1 + countAbove(acked, wait.offset)
+        // Who is leaving counted for what was appended before, and holds it.
+        const copies = 1 + countAbove(acked, wait.offset) + countAbove(leaving, wait.offset)
         const durableCopies =
           s.env.durability === 'memory' ? 0 : 1 + countAbove(durable, wait.offset)
         const { offset } = wait

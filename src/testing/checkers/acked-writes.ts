@@ -84,6 +84,7 @@ class Oracle implements AckedWrites {
       const others = this.#world.belongs(life.node) ? this.#world.lives() : []
       for (const other of others) {
         if (other === life || !other.alive || !holds(other, write)) continue
+        if (!this.#world.belongs(other.node)) continue
         if (this.#outOfReach(other, life, epoch)) continue
         if (originOf(other.tip) !== originOf(before)) continue
         this.#world.fail(
@@ -118,6 +119,7 @@ class Oracle implements AckedWrites {
     const others = fences ? this.#world.lives() : []
     for (const other of others) {
       if (other === life || !other.alive || !holds(other, write)) continue
+      if (!this.#world.belongs(other.node)) continue
       if (this.#disturbed(other, life, settledAt - CANDIDACY_MS)) continue
       this.#world.fail(
         'I6',

@@ -84,7 +84,7 @@ class NothingLost implements AckedWrites {
     this.#writes.push(write)
     for (const { life, epoch, point } of this.#promotions) {
       if (entries.some(entry => compareEpochs(epochOf(entry), epoch) >= 0)) continue
-      if (this.#alone && !life.alive) continue
+      if (this.#alone && !(life.alive && this.#world.belongs(life.node))) continue
       if (!isIn(write, point))
         this.#world.fail(
           'I4',
