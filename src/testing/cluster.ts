@@ -135,7 +135,8 @@ export class SimulatedCluster implements World {
       const status = node.status()
       if ((status.view ?? 0) > (newest?.view ?? 0)) newest = status
     }
-    return newest === undefined || newest.members.some(member => member.id === id)
+    if (newest === undefined) return true
+    return newest.members.some(member => member.id === id && member.state !== 'left')
   }
 
   node(id: PeerId): SimulatedNode {
