@@ -20,7 +20,7 @@ import { isForeign, isOlderHistory, orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
 import { hasForgotten, noteStated } from './stated.js'
 import { hearsMaster, mayVouchForStranger } from './suspicion.js'
-import { remembers } from './views.js'
+import { dropTold, remembers } from './views.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
 
@@ -264,6 +264,7 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
     peer.echo = 0
     peer.admitFrom = 0
   }
+  dropTold(s, effects)
   s.epochFirst = s.next
   // So that the epoch is in the log.
   appendNoop(s, effects)

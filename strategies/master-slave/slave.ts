@@ -14,6 +14,7 @@ import { isOfHistory, oweLog } from './owed.js'
 import { learnCommit } from './quorum.js'
 import { echoMarks, hearRound } from './reads.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
+import { dropTold } from './views.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
 
@@ -182,6 +183,7 @@ export function onHeartbeat(s: GroupState, effects: Sink, peer: Peer, m: Of<'hea
     requestSync(s, effects)
   else if (s.synced) {
     learnCommit(s, effects, m.commit)
+    if (s.data === 'ready' && s.next >= m.next) dropTold(s, effects)
     acknowledge(s, effects)
   }
 }

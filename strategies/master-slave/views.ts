@@ -60,7 +60,6 @@ export function isVoterIn(view: View, id: string): boolean {
 /** After `s.views` changed: peers come, change and go; the engine is told. */
 export function adoptView(s: GroupState, effects: Sink): void {
   applyView(s)
-  for (const peer of s.linked()) if (peer.witness) tellView(s, effects, peer)
   effects.view(GROUP, currentView(s).number, membersToLink(s))
 }
 
@@ -109,7 +108,8 @@ function membersToLink(s: GroupState): Member[] {
 
 /** A witness has no log that tells it, and one that knows old members may not find the master. */
 export function tellView(s: GroupState, effects: Sink, peer: Peer): void {
-  const view = currentView(s)
+  // One that may yet be truncated would never be taken back (strict, seed 9 of style membership).
+  const view = viewBefore(s, s.commit)
   if (s.data !== 'ready' || peer.said === undefined || peer.said.view >= view.number) return
   const { epoch, history } = s
   effects.send(peer.id, { type: 'members', epoch, history, view: encodeView(view) })
@@ -134,6 +134,14 @@ export function onMembers(
   adoptView(s, effects)
 }
 
+/** This log has all that there is: what it does not say was lost with a deposed master. */
+export function dropTold(s: GroupState, effects: Sink): void {
+  if (s.told === undefined) return
+  const newer = newerTold(s) !== undefined
+  s.told = undefined
+  if (newer) adoptView(s, effects)
+}
+
 /** Every turn whose clock moved: who left is forgotten once that is committed and told. */
 export function forgetLeft(s: GroupState, effects: Sink): void {
   if (openView(s) !== undefined) return
@@ -146,7 +154,10 @@ export function forgetLeft(s: GroupState, effects: Sink): void {
     s.peers.delete(peer.id)
     gone = true
   }
-  while (s.views.length > 1 && s.views[1].first < s.commit) s.views.shift()
+  if (s.views.length > 1) {
+    s.views.splice(0, s.views.length - 1)
+    for (const peer of s.linked()) if (peer.witness) tellView(s, effects, peer)
+  }
   if (gone) effects.view(GROUP, currentView(s).number, membersToLink(s))
 }
 

@@ -10,7 +10,8 @@
  * never asks lru-cache), 30 and 33 to 37 (near cache, disk, partitions).
  */
 import { LATE } from './list-late.js'
+import { MEMBERS } from './list-members.js'
 import { ORDINAL } from './list-ordinal.js'
 import type { Mutant } from './mutant.js'
 
-export const MUTANTS: readonly Mutant[] = [...ORDINAL, ...LATE]
+export const MUTANTS: readonly Mutant[] = [...ORDINAL, ...LATE, ...MEMBERS]
