@@ -24,7 +24,8 @@ export function onJoin(s: GroupState, effects: Sink, { member }: Admin): void {
   if (member === undefined) return refuse(effects, 'CONFIG', 'join takes a member')
   const known = currentView(s).members.find(({ id }) => id === member.id)
   if (known !== undefined && known.ordinal === member.ordinal && !mayNotChange(s)) {
-    if (known.address === member.address) return whenCommitted(s, effects)
+    const same = (known.witness ?? false) === (member.witness ?? false)
+    if (same && known.address === member.address) return whenCommitted(s, effects)
   }
   change(s, effects, view => {
     const { id, ordinal, address, witness } = member

@@ -87,10 +87,10 @@ function meet(s: GroupState, member: ViewMember): void {
     if (member.incarnation === s.env.incarnation) s.voter = true
     return
   }
-  const { id, ordinal, address, learner = false, incarnation = '' } = member
+  const { id, ordinal, address, witness = false, learner = false, incarnation = '' } = member
   const known = s.peers.get(id)
   if (known === undefined) s.peers.set(id, newPeer(member))
-  else Object.assign(known, { ordinal, address, learner, incarnation, ...HERE })
+  else Object.assign(known, { ordinal, address, witness, learner, incarnation, ...HERE })
 }
 
 /** What others said, while this log does not say it yet: whom to link with, and nothing more. */
