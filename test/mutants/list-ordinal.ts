@@ -242,8 +242,8 @@ export const ORDINAL: readonly Mutant[] = [
     ],
     [
       `${STRATEGY}/acks.ts`,
-      "if (progress === undefined || progress.state === 'copy' || !counts(s, peer)) continue",
-      'if (progress === undefined || !counts(s, peer)) continue',
+      "if (progress === undefined || progress.state === 'copy') continue",
+      'if (progress === undefined) continue',
     ],
   ]),
   mutant(
