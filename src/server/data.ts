@@ -1,9 +1,8 @@
 /** What the commands on keys share: their options, their codec, and what their failures mean. */
 import { type Command, Option } from 'commander'
 import type { WriteOptions } from '../contracts/cache.js'
-import { GcacheError } from '../errors.js'
 import { parseAck } from './parse.js'
-import { addServerOptions, EXIT, failure, type ServerOptions } from './run.js'
+import { addServerOptions, runCommand, type ServerOptions } from './run.js'
 
 export interface DataOptions extends ServerOptions {
   cache: string
@@ -26,12 +25,6 @@ export function writeOptions(options: { ack?: string }): WriteOptions {
 const CONDITION_CODES = new Set(['VERSION_MISMATCH', 'ALREADY_EXISTS', 'NOT_FOUND'])
 
 /** Runs a command on keys. A condition that was not met is no trouble: exit 1, and one line. */
-export async function run(work: () => Promise<number>): Promise<void> {
-  try {
-    process.exitCode = await work()
-  } catch (error) {
-    const code = failure(error)
-    process.exitCode =
-      error instanceof GcacheError && CONDITION_CODES.has(error.code) ? EXIT.no : code
-  }
+export function run(work: () => Promise<number>): Promise<void> {
+  return runCommand(work, CONDITION_CODES)
 }

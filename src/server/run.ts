@@ -26,8 +26,21 @@ export function failure(error: unknown, trouble: number = EXIT.trouble): number 
   return error instanceof GcacheError && USAGE_CODES.has(error.code) ? EXIT.trouble : trouble
 }
 
+/** Runs a command and says its exit code. An error of a code in `noes` is no trouble: exit 1. */
+export async function runCommand(
+  work: () => Promise<number>,
+  noes: ReadonlySet<string> = new Set(),
+): Promise<void> {
+  try {
+    process.exitCode = await work()
+  } catch (error) {
+    const no = error instanceof GcacheError && noes.has(error.code)
+    process.exitCode = failure(error, no ? EXIT.no : EXIT.trouble)
+  }
+}
+
 /** The cluster's no, as against trouble in asking it. */
-const NO_CODES = new Set([
+const ADMIN_NOES = new Set([
   'BUSY',
   'HANDOVER_FAILED',
   'HANDOVER_REFUSED',
@@ -36,10 +49,9 @@ const NO_CODES = new Set([
   'NOT_A_MEMBER',
 ])
 
-/** failure() of an admin's command: 1 where the cluster said no, 2 where asking it was trouble. */
-export function refusedOrTrouble(error: unknown): number {
-  const no = error instanceof GcacheError && NO_CODES.has(error.code)
-  return failure(error, no ? EXIT.no : EXIT.trouble)
+/** runCommand() of an admin: 1 where the cluster said no, 2 where asking it was trouble. */
+export function runAdmin(work: () => Promise<number>): Promise<void> {
+  return runCommand(work, ADMIN_NOES)
 }
 
 /** The message, with its code where it has one; a foreign error keeps its name. */

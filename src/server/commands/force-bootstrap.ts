@@ -5,7 +5,7 @@ import { parseServers } from '../parse.js'
 import {
   addServerOptions,
   EXIT,
-  refusedOrTrouble,
+  runAdmin,
   type ServerOptions,
   subcommand,
   withAnyNode,
@@ -21,13 +21,7 @@ export function forceBootstrapCommand(): Command {
   )
     .option('--yes', 'do it; without it nothing is done, and what would be lost is said')
     .addHelpText('after', '\nExit: 0 done, 1 not said --yes or refused, 2 trouble.')
-    .action(async (options: ForceOptions) => {
-      try {
-        process.exitCode = await force(options)
-      } catch (error) {
-        process.exitCode = refusedOrTrouble(error)
-      }
-    })
+    .action((options: ForceOptions) => runAdmin(() => force(options)))
 }
 
 async function force(options: ForceOptions): Promise<number> {

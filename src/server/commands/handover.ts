@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import {
   addServerOptions,
   EXIT,
-  refusedOrTrouble,
+  runAdmin,
   type ServerOptions,
   subcommand,
   withClient,
@@ -17,13 +17,7 @@ export function handoverCommand(): Command {
   return addServerOptions(subcommand('handover', 'make another node master, without losing a call'))
     .option('--to <id>', 'who shall lead (default: the in-sync slave of lowest ordinal)')
     .addHelpText('after', '\nExit: 0 done, 1 refused or not done, 2 trouble, such as no such node.')
-    .action(async (options: HandoverCommandOptions) => {
-      try {
-        process.exitCode = await handover(options)
-      } catch (error) {
-        process.exitCode = refusedOrTrouble(error)
-      }
-    })
+    .action((options: HandoverCommandOptions) => runAdmin(() => handover(options)))
 }
 
 async function handover(options: HandoverCommandOptions): Promise<number> {

@@ -6,7 +6,7 @@ import { parseMember, withScheme } from '../parse.js'
 import {
   addServerOptions,
   EXIT,
-  refusedOrTrouble,
+  runAdmin,
   type ServerOptions,
   subcommand,
   withClient,
@@ -22,13 +22,7 @@ export function joinCommand(): Command {
     .argument('<member>', 'who joins, ID=ORDINAL@ADDRESS')
     .option('--witness', 'it votes and holds no data (profile majority)')
     .addHelpText('after', HELP)
-    .action(async (text: string, options: JoinOptions) => {
-      try {
-        process.exitCode = await join(text, options)
-      } catch (error) {
-        process.exitCode = refusedOrTrouble(error)
-      }
-    })
+    .action((text: string, options: JoinOptions) => runAdmin(() => join(text, options)))
 }
 
 async function join(text: string, options: JoinOptions): Promise<number> {

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import {
   addServerOptions,
   EXIT,
-  refusedOrTrouble,
+  runAdmin,
   type ServerOptions,
   subcommand,
   withClient,
@@ -14,13 +14,7 @@ export function leaveCommand(): Command {
   return addServerOptions(subcommand('leave', 'take a member out of a running cluster'))
     .argument('<id>', 'who leaves; the master hands over first')
     .addHelpText('after', '\nExit: 0 done, 1 refused, such as no such member, 2 trouble.')
-    .action(async (id: string, options: ServerOptions) => {
-      try {
-        process.exitCode = await leave(id, options)
-      } catch (error) {
-        process.exitCode = refusedOrTrouble(error)
-      }
-    })
+    .action((id: string, options: ServerOptions) => runAdmin(() => leave(id, options)))
 }
 
 async function leave(id: string, options: ServerOptions): Promise<number> {

@@ -6,6 +6,7 @@ import {
   addServerOptions,
   EXIT,
   failure,
+  runCommand,
   type ServerOptions,
   subcommand,
   withAnyNode,
@@ -24,15 +25,13 @@ export function statusCommand(): Command {
     .option('--json', 'one line of JSON')
     .option('--watch', 'again every second, until Ctrl-C')
     .addHelpText('after', '\nExit: 0 healthy, 1 degraded, 2 no master, or nobody answers.')
-    .action(async (options: StatusOptions) => {
-      try {
-        process.exitCode = await withAnyNode(options, client =>
+    .action((options: StatusOptions) =>
+      runCommand(() =>
+        withAnyNode(options, client =>
           options.watch ? watch(client, options) : once(client, options),
-        )
-      } catch (error) {
-        process.exitCode = failure(error)
-      }
-    })
+        ),
+      ),
+    )
 }
 
 async function once(client: Client, options: StatusOptions): Promise<number> {
