@@ -6,7 +6,15 @@
 /** The first bytes of every hello; grows when frames change. */
 export const PROTOCOL_VERSION = 1
 
+/** What names a node, and what a name of another kind must match. */
+export const ID = /^[A-Za-z0-9_-]{1,64}$/
+export const ID_RULE = 'must be 1 to 64 of A-Z a-z 0-9 _ -'
+
 export const LIMITS = {
+  /** An ordinal: a byte of the epoch's number. */
+  ordinalMax: 255,
+  /** UTF-16 units of a member's address. */
+  addressCharsMax: 1_024,
   /** UTF-8 bytes. SECURITY 7. */
   keyBytesMax: 512,
   /** UTF-8 bytes. SECURITY 7. */

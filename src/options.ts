@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { parseAddress } from '../transports/stream/address.js'
-import { CACHE_DEFAULTS, LIMITS } from './config.js'
+import { CACHE_DEFAULTS, ID, ID_RULE, LIMITS } from './config.js'
 import type { Logger } from './contracts/environment.js'
 import type { MergeFunction } from './contracts/merge.js'
 import type { CacheOptions } from './contracts/store.js'
@@ -82,8 +82,6 @@ export interface FullNodeOptions {
   logger: Logger | undefined
 }
 
-const ID = /^[A-Za-z0-9_-]{1,64}$/
-const ID_RULE = 'must be 1 to 64 of A-Z a-z 0-9 _ -'
 const id = z.string().regex(ID, ID_RULE)
 const count = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER)
 const ms = z
@@ -102,8 +100,8 @@ const cacheSchema = z.strictObject({
 
 const memberSchema = z.strictObject({
   id,
-  ordinal: z.number().int().min(0).max(255),
-  address: z.string().min(1),
+  ordinal: z.number().int().min(0).max(LIMITS.ordinalMax),
+  address: z.string().min(1).max(LIMITS.addressCharsMax),
   witness: z.boolean().optional(),
 })
 

@@ -23,7 +23,7 @@ import {
 } from '../wire/admin.js'
 import { encodeControl } from '../wire/control.js'
 import { Handovers } from './handovers.js'
-import { type CommandEnd, ReportedCommand } from './reported-command.js'
+import { type CommandEnd, isMaster, ReportedCommand } from './reported-command.js'
 
 export interface AdminEnv {
   readonly self: PeerId
@@ -144,11 +144,7 @@ export class Admin {
     timeoutMs: number,
     end: CommandEnd<MembersResult>,
   ): void {
-    const { role, master } = this.#env.standing()
-    if (role !== 'master') {
-      const text = `${this.#env.self} is not master, ${master ?? 'nobody it knows'} is`
-      return end(new GcacheError('NOT_MASTER', text), undefined, master)
-    }
+    if (!isMaster(this.#env.self, this.#env.standing(), end)) return
     if (!this.#knows(command, end)) return
     this.#members.begin(what, timeoutMs, () => this.#give(command, whom), end)
   }

@@ -8,7 +8,7 @@ import type { PeerId } from '../contracts/types.js'
 import { compareEpochs } from '../core/epochs.js'
 import { errorCode, GcacheError } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
-import type { CommandEnd } from './reported-command.js'
+import { type CommandEnd, isMaster } from './reported-command.js'
 
 export interface HandoversEnv {
   readonly self: PeerId
@@ -40,11 +40,7 @@ export class Handovers {
   begin(to: PeerId | undefined, timeoutMs: number, end: CommandEnd<HandoverResult>): void {
     const { self, clock } = this.#env
     const before = this.#env.standing()
-    if (before.role !== 'master') {
-      const { master } = before
-      const text = `${self} is not master, ${master ?? 'nobody it knows'} is`
-      return end(new GcacheError('NOT_MASTER', text), undefined, master)
-    }
+    if (!isMaster(self, before, end)) return
     if (to === self)
       return end(undefined, { from: self, to: self, epoch: before.epoch.number, tookMs: 0 })
     if (this.#open !== undefined)

@@ -3,11 +3,24 @@
  * One of a kind at a time, each with an end.
  */
 import type { Clock, Timer } from '../contracts/environment.js'
+import type { Standing } from '../contracts/strategy.js'
 import type { PeerId } from '../contracts/types.js'
 import { errorCode, GcacheError } from '../errors.js'
 
 /** Called once, with an error or a result. `master`, with NOT_MASTER: who is. */
 export type CommandEnd<T> = (error: GcacheError | undefined, result?: T, master?: PeerId) => void
+
+/** True if this node leads; otherwise `end` is told who does. */
+export function isMaster(
+  self: PeerId,
+  { role, master }: Standing,
+  end: CommandEnd<never>,
+): boolean {
+  if (role === 'master') return true
+  const text = `${self} is not master, ${master ?? 'nobody it knows'} is`
+  end(new GcacheError('NOT_MASTER', text), undefined, master)
+  return false
+}
 
 interface Open<T> {
   readonly what: string

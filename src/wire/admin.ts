@@ -1,4 +1,5 @@
 /** What an admin's command ends with, and how it travels: shared by who does it and who asks. */
+import { ID, ID_RULE, LIMITS } from '../config.js'
 import type { Member, PeerId } from '../contracts/types.js'
 import { ERROR_CODES, errorCode, GcacheError } from '../errors.js'
 import type { Control } from './control.js'
@@ -83,14 +84,10 @@ export function bareMember({ id, ordinal, address, witness, learner }: Member): 
   return { id, ordinal, address, ...flags }
 }
 
-const ID = /^[A-Za-z0-9_-]{1,64}$/
-const ORDINAL_MAX = 255
-const ADDRESS_CHARS_MAX = 1_024
-
 /** CONFIG for an id that names no node. */
 export function checkId(id: unknown): PeerId {
   if (typeof id === 'string' && ID.test(id)) return id
-  throw new GcacheError('CONFIG', `id ${shown(id)} must be 1 to 64 of A-Z a-z 0-9 _ -`)
+  throw new GcacheError('CONFIG', `id ${shown(id)} ${ID_RULE}`)
 }
 
 /** A member's own fields, and no others; CONFIG for the first that is wrong. */
@@ -99,12 +96,13 @@ export function checkMember(value: unknown): Member {
     throw new GcacheError('CONFIG', 'a member is { id, ordinal, address, witness? }')
   const { id, ordinal, address, witness } = value as Record<string, unknown>
   checkId(id)
-  if (!Number.isInteger(ordinal) || (ordinal as number) < 0 || (ordinal as number) > ORDINAL_MAX)
-    throw new GcacheError('CONFIG', `ordinal ${shown(ordinal)} must be within 0..${ORDINAL_MAX}`)
-  if (typeof address !== 'string' || address === '' || address.length > ADDRESS_CHARS_MAX)
+  const { ordinalMax, addressCharsMax } = LIMITS
+  if (!Number.isInteger(ordinal) || (ordinal as number) < 0 || (ordinal as number) > ordinalMax)
+    throw new GcacheError('CONFIG', `ordinal ${shown(ordinal)} must be within 0..${ordinalMax}`)
+  if (typeof address !== 'string' || address === '' || address.length > addressCharsMax)
     throw new GcacheError(
       'CONFIG',
-      `address ${shown(address)} must have 1 to ${ADDRESS_CHARS_MAX} characters`,
+      `address ${shown(address)} must have 1 to ${addressCharsMax} characters`,
     )
   if (witness !== undefined && typeof witness !== 'boolean')
     throw new GcacheError('CONFIG', `witness ${shown(witness)} must be true or false`)

@@ -4,12 +4,11 @@ import { NO_EPOCH } from '../../src/core/epochs.js'
 import { encodeBatch } from '../../src/wire/batch.js'
 import { Writer } from '../../src/wire/bytes.js'
 import { OP, writePlain } from '../../src/wire/command.js'
-import type { View } from '../../src/wire/view.js'
 import { copyTo, keepForCopy } from './copy.js'
 import type { Message } from './messages.js'
 import { counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
-import { currentView, isVoterIn, openView, quorumIn, remembers } from './views.js'
+import { isVoterIn, openView, quorumIn, remembers } from './views.js'
 
 /** Sent to a laggard at once; its ack asks for more. */
 const CATCH_UP_BYTES = 256 * 1_024
@@ -55,10 +54,7 @@ export function appendOf(s: GroupState, batches: readonly Batch[]): Message {
  */
 export function feedWitnesses(s: GroupState, effects: Sink): void {
   if (s.quorum.voters === s.dataNodes) return
-  // While a view is open it commits by one set of voters and what follows it by another.
-  const before = openView(s) === undefined ? undefined : s.views.at(-2)?.view
-  const views = before === undefined ? [currentView(s)] : [before, currentView(s)]
-  if (views.every(view => inSyncIn(s, view) >= quorumIn(s, view).copies)) return
+  if (copiedEnough(s)) return
   // A slave that answers will hold a new master's first entries as soon; what only this node and a
   // witness hold would keep that slave from leading if this node died now.
   if (s.now < s.graceUntil && someAnswers(s)) return
@@ -68,13 +64,20 @@ export function feedWitnesses(s: GroupState, effects: Sink): void {
       effects.send(peer.id, { type: 'header', epoch, lastEpoch, next })
 }
 
-function inSyncIn(s: GroupState, view: View): number {
-  let voters = 1
-  for (const peer of s.peers.values()) {
-    if (peer.witness || !peer.progress?.inSync || !isVoterIn(view, peer.id)) continue
-    if (remembers(peer)) voters++
+/** Slaves in sync make up W. While a view is open it commits by one set of voters and what follows
+ *  it by another: they do in both. */
+function copiedEnough(s: GroupState): boolean {
+  const enough = (copies: number, isVoter: (peer: Peer) => boolean) => {
+    let voters = 1
+    for (const peer of s.peers.values())
+      if (!peer.witness && peer.progress?.inSync && isVoter(peer)) voters++
+    return voters >= copies
   }
-  return voters
+  if (!enough(s.quorum.copies, peer => counts(s, peer))) return false
+  const before = openView(s) === undefined ? undefined : s.views.at(-2)?.view
+  if (before === undefined) return true
+  const votes = (peer: Peer) => isVoterIn(before, peer.id) && remembers(peer)
+  return enough(quorumIn(s, before).copies, votes)
 }
 
 /** The epoch of the entry before `first`; the log may not hold it any more. */

@@ -22,13 +22,9 @@ const NEAR_ENTRIES = 1_000
 
 export function onJoin(s: GroupState, effects: Sink, { member }: Admin): void {
   if (member === undefined) return refuse(effects, 'CONFIG', 'join takes a member')
-  const known = currentView(s).members.find(({ id }) => id === member.id)
-  if (known !== undefined && known.ordinal === member.ordinal && !mayNotChange(s)) {
-    const same = (known.witness ?? false) === (member.witness ?? false)
-    if (same && known.address === member.address) return whenCommitted(s, effects)
-  }
   change(s, effects, view => {
-    const { id, ordinal, address, witness } = member
+    const { id, ordinal, address, witness = false } = member
+    if (view.members.some(other => isSame(other, member))) return undefined
     const others = view.members.filter(other => other.id !== id)
     const holder = [...others, ...view.past].find(other => other.ordinal === ordinal)
     if (holder !== undefined && holder.id !== id)
@@ -45,10 +41,15 @@ export function onJoin(s: GroupState, effects: Sink, { member }: Admin): void {
   })
 }
 
+function isSame(a: Member, b: Member): boolean {
+  const { id, ordinal, address, witness = false } = a
+  const same = id === b.id && ordinal === b.ordinal && address === b.address
+  return same && witness === (b.witness ?? false)
+}
+
 export function onLeave(s: GroupState, effects: Sink, { peer: id = '' }: Admin): void {
-  const view = currentView(s)
-  if (view.past.some(other => other.id === id) && !mayNotChange(s)) return whenCommitted(s, effects)
   change(s, effects, view => {
+    if (view.past.some(other => other.id === id)) return undefined
     const leaving = view.members.find(member => member.id === id)
     if (leaving === undefined) throw new GcacheError('NOT_A_MEMBER', `${id} is no member`)
     if (id === s.env.self)
@@ -83,13 +84,14 @@ function hasCaughtUp(s: GroupState, peer: Peer): boolean {
   return progress?.state === 'stream' && progress.inSync && s.next - progress.acked < NEAR_ENTRIES
 }
 
-/** Appends the view that `make` returns, or refuses with what it throws. */
-function change(s: GroupState, effects: Sink, make: (view: View) => View): void {
+/** Appends the view that `make` returns, undefined for done already, or refuses as it throws. */
+function change(s: GroupState, effects: Sink, make: (view: View) => View | undefined): void {
   const why = mayNotChange(s)
   if (why !== undefined) return refuse(effects, why.code, why.message)
   const learner = [...s.peers.values()].find(peer => peer.learner && !peer.left)
   try {
     const view = make(currentView(s))
+    if (view === undefined) return whenCommitted(s, effects)
     if (learner !== undefined && view.members.some(member => member.id === learner.id))
       throw new GcacheError('BUSY', `${learner.id} is joining: one change at a time`)
     if (!hasMajority(s, view)) {

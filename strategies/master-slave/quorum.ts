@@ -9,10 +9,10 @@
  *   majority   floor(N/2) + 1    floor(N/2) + 1    what W hold, a witness among them
  */
 import type { Offset } from '../../src/contracts/types.js'
-import { majorityOf, reachedBy } from '../../src/core/majority.js'
+import { majorityOf } from '../../src/core/majority.js'
 import type { Profile } from './options.js'
 import type { GroupState, Peer, Sink } from './state.js'
-import { advanceToView, heldBy, openView, remembers } from './views.js'
+import { openView, reachedAmong, reachedToView, remembers } from './views.js'
 
 export interface Quorum {
   /** N: nodes that vote, witnesses included. */
@@ -72,15 +72,10 @@ export function countersHeard(s: GroupState, withinMs: number): number {
 export function advanceCommit(s: GroupState, effects: Sink): void {
   if (!s.commitsLate) return
   const open = openView(s)
-  if (open !== undefined) advanceToView(s, effects, open)
-  if (openView(s) !== undefined) return
-  const held: Offset[] = []
-  for (const peer of s.peers.values()) {
-    if (!counts(s, peer)) continue
-    const at = heldBy(peer)
-    if (at !== undefined) held.push(at)
-  }
-  const reached = reachedBy(s.quorum.copies, s.next, held)
+  const reached =
+    open === undefined
+      ? reachedAmong(s, s.quorum.copies, peer => counts(s, peer))
+      : reachedToView(s, open)
   if (reached > s.epochFirst) s.commitTo(effects, reached)
 }
 

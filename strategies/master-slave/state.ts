@@ -25,11 +25,11 @@ import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
 import type { Settings } from './options.js'
 import type { LogEnd } from './owed.js'
 import type { Candidacy } from './promotion.js'
-import { type Quorum, quorumOf } from './quorum.js'
+import type { Quorum } from './quorum.js'
 import { ReadState } from './reads.js'
 import type { Stated } from './stated.js'
 import type { Hunt } from './suspicion.js'
-import { adoptView, currentView, rebaseView, type ViewStart } from './views.js'
+import { adoptView, currentView, quorumIn, rebaseView, type ViewStart } from './views.js'
 
 export const GROUP = 0
 
@@ -249,8 +249,7 @@ export class GroupState {
     const { profile } = settings
     this.commitsLate = profile !== 'ordinal'
     this.views = [{ first: 0, view: { number: 0, members: env.members, past: [] } }]
-    const witnesses = env.members.filter(member => member.witness).length
-    this.quorum = quorumOf(profile, env.members.length - witnesses, witnesses)
+    this.quorum = quorumIn(this, this.views[0].view)
   }
 
   get log(): LogView {

@@ -13,6 +13,7 @@
  */
 import type { Member, Offset, PeerId } from '../../src/contracts/types.js'
 import { reachedBy } from '../../src/core/majority.js'
+import { bareMember } from '../../src/wire/admin.js'
 import { decodeView, encodeView, type View, type ViewMember } from '../../src/wire/view.js'
 import { stopCopy } from './copy.js'
 import type { Message } from './messages.js'
@@ -25,8 +26,6 @@ export interface ViewStart {
   readonly view: View
 }
 
-/** Of a peer that a view names. */
-const HERE = { left: false, stranger: false }
 /** Who left is fed for so long after that is committed, so that it learns of it. */
 const FAREWELL_MS = 300
 
@@ -90,7 +89,10 @@ function meet(s: GroupState, member: ViewMember): void {
   const { id, ordinal, address, witness = false, learner = false, incarnation = '' } = member
   const known = s.peers.get(id)
   if (known === undefined) s.peers.set(id, newPeer(member))
-  else Object.assign(known, { ordinal, address, witness, learner, incarnation, ...HERE })
+  else {
+    const named = { left: false, stranger: false }
+    Object.assign(known, { ordinal, address, witness, learner, incarnation, ...named })
+  }
 }
 
 /** What others said, while this log does not say it yet: whom to link with, and nothing more. */
@@ -100,9 +102,8 @@ function newerTold(s: GroupState): View | undefined {
 
 /** Who left stays linked until it has heard so. */
 function membersToLink(s: GroupState): Member[] {
-  const { id, ordinal, address } = s.self
-  const members = s.isMember ? [{ id, ordinal, address }] : []
-  for (const { id, ordinal, address } of s.peers.values()) members.push({ id, ordinal, address })
+  const members = s.isMember ? [bareMember(s.self)] : []
+  for (const peer of s.peers.values()) members.push(bareMember(peer))
   return members.sort((a, b) => a.ordinal - b.ordinal)
 }
 
@@ -161,29 +162,36 @@ export function forgetLeft(s: GroupState, effects: Sink): void {
   if (gone) effects.view(GROUP, currentView(s).number, membersToLink(s))
 }
 
-/** Commits towards a view that is not committed yet; see above. */
-export function advanceToView(s: GroupState, effects: Sink, open: ViewStart): void {
+/** How far the log commits while `open` is not committed; see above. */
+export function reachedToView(s: GroupState, open: ViewStart): Offset {
   const before = s.views[s.views.length - 2]?.view ?? open.view
   const smaller = quorumIn(s, before).voters < s.quorum.voters ? before : open.view
-  const reached =
-    reachedIn(s, smaller) > open.first
-      ? Math.max(open.first + 1, reachedIn(s, open.view))
-      : Math.min(reachedIn(s, before), open.first)
-  if (reached > s.epochFirst) s.commitTo(effects, reached)
+  return reachedIn(s, smaller) > open.first
+    ? Math.max(open.first + 1, reachedIn(s, open.view))
+    : Math.min(reachedIn(s, before), open.first)
 }
 
 function reachedIn(s: GroupState, view: View): Offset {
+  const isVoter = (peer: Peer) => isVoterIn(view, peer.id) && remembers(peer)
+  return reachedAmong(s, quorumIn(s, view).copies, isVoter)
+}
+
+/** The entries below it are in the logs of `copies` of the voters, this node's among them. */
+export function reachedAmong(
+  s: GroupState,
+  copies: number,
+  isVoter: (peer: Peer) => boolean,
+): Offset {
   const held: Offset[] = []
   for (const peer of s.peers.values()) {
-    if (!isVoterIn(view, peer.id) || !remembers(peer)) continue
-    const at = heldBy(peer)
+    const at = isVoter(peer) ? heldBy(peer) : undefined
     if (at !== undefined) held.push(at)
   }
-  return reachedBy(quorumIn(s, view).copies, s.next, held)
+  return reachedBy(copies, s.next, held)
 }
 
 /** How far a peer's log surely goes; undefined while that says nothing. */
-export function heldBy(peer: Peer): Offset | undefined {
+function heldBy(peer: Peer): Offset | undefined {
   if (peer.witness) return peer.headed
   if (peer.progress === undefined || peer.progress.state === 'copy') return undefined
   return peer.progress.acked
