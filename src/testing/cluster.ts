@@ -13,6 +13,7 @@ import type { Standing, StrategyFactory, StrategyStatus } from '../contracts/str
 import type { Member, PeerId } from '../contracts/types.js'
 import { compareEpochs } from '../core/epochs.js'
 import type { SeededRandom } from '../core/prng.js'
+import { viewOf } from '../wire/view.js'
 import type { Checker, World } from './checkers/checker.js'
 import { Disturbances, HARMLESS_STOP_MS } from './disturbances.js'
 import type { NodeClockOptions } from './gate.js'
@@ -70,6 +71,8 @@ export class SimulatedCluster implements World {
   readonly #env: NodeEnv
   readonly #lives: Life[] = []
   readonly #resumes = new Map<PeerId, (end: number) => void>()
+  /** Somebody has joined or left. */
+  #changed = false
   readonly #cuts = new Map<string, (end: number) => void>()
 
   constructor(options: SimulatedClusterOptions) {
@@ -130,6 +133,7 @@ export class SimulatedCluster implements World {
   }
 
   belongs(id: PeerId): boolean {
+    if (!this.#changed) return true
     let newest: StrategyStatus | undefined
     for (const node of this.live()) {
       const status = node.status()
@@ -343,6 +347,7 @@ export class SimulatedCluster implements World {
       },
       onAppend: batch => {
         const before = life.tip
+        this.#changed ||= viewOf(batch) !== undefined
         this.mix(batch.crc)
         life.tip = this.lineage.extend(before, batch)
         for (const checker of checkers) checker.onAppend?.(life, batch, before)

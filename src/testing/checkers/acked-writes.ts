@@ -78,13 +78,11 @@ class Oracle implements AckedWrites {
     const now = this.#world.now()
     const promotion: Promotion = { life, epoch, at: now, point: life.tip }
     this.#promotions.push(promotion)
+    const others = this.#others(life)
     for (const write of this.#writes) {
       if (isIn(write, before) || isExcusedIn(write, before)) continue
-      // Let go while it was cut off it reaches nobody who belongs.
-      const others = this.#world.belongs(life.node) ? this.#world.lives() : []
       for (const other of others) {
-        if (other === life || !other.alive || !holds(other, write)) continue
-        if (!this.#world.belongs(other.node)) continue
+        if (!holds(other, write)) continue
         if (this.#outOfReach(other, life, epoch)) continue
         if (originOf(other.tip) !== originOf(before)) continue
         this.#world.fail(
@@ -115,11 +113,8 @@ class Oracle implements AckedWrites {
     if (write.entries.some(entry => compareEpochs(entryEpoch(entry), epoch) > 0)) return
     // One that is gone cannot fence, but its entries live on, without the write.
     const leads = life.leads !== undefined && compareEpochs(life.leads, epoch) === 0
-    const fences = life.alive && leads && this.#world.belongs(life.node)
-    const others = fences ? this.#world.lives() : []
-    for (const other of others) {
-      if (other === life || !other.alive || !holds(other, write)) continue
-      if (!this.#world.belongs(other.node)) continue
+    for (const other of life.alive && leads ? this.#others(life) : []) {
+      if (!holds(other, write)) continue
       if (this.#disturbed(other, life, settledAt - CANDIDACY_MS)) continue
       this.#world.fail(
         'I6',
@@ -152,6 +147,13 @@ class Oracle implements AckedWrites {
           `${nameOf(write)} is lost, though one fault at a time cannot do that`,
         )
     }
+  }
+
+  /** The living that belong, as `life` must: let go while cut off it reaches none of them. */
+  #others(life: Life): Life[] {
+    const world = this.#world
+    if (!world.belongs(life.node)) return []
+    return world.lives().filter(one => one !== life && one.alive && world.belongs(one.node))
   }
 
   /** One that promised this very epoch was heard, so only what happened since excuses. */
