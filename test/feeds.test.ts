@@ -3,9 +3,8 @@
  * only here the order of two messages can be chosen.
  */
 import { describe, expect, it } from 'vitest'
-import { NO_EPOCH } from '../src/core/epochs.js'
 import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
-import { Alone } from './harness/alone.js'
+import { Alone, emptyState } from './harness/alone.js'
 
 type Of<T extends MasterSlaveMessage['type']> = Extract<MasterSlaveMessage, { type: T }>
 
@@ -39,30 +38,20 @@ describe('an ack', () => {
 })
 
 describe('a master that was stopped', () => {
-  const EMPTY = { data: 'empty', voter: false, history: '', lastEpoch: NO_EPOCH, next: 1 } as const
-  const NOBODY = {
-    role: 'slave',
-    promised: NO_EPOCH,
-    epoch: NO_EPOCH,
-    master: '',
-    view: 0,
-  } as const
-  const state = (incarnation: string): Of<'state'> => ({
-    ...{ type: 'state', incarnation: incarnation.repeat(16), ...NOBODY, ...EMPTY },
-  })
-
   /** Node a of `ids`, profile majority, in doubt; `voters` follow it, and e has no memory. */
   function doubting(ids: string[], voters: string[]) {
     const node = new Alone({ self: 'a', ids, options: { profile: 'majority' } })
     for (const id of ids.slice(1)) {
       node.link(id)
-      node.hear(state(id), id)
+      node.hear(emptyState(id), id)
     }
     node.tick(500)
     node.tick(100)
     const { epoch, time } = node.last('heartbeat')
     const about = { epoch, distrust: false, starts: [], commit: 1 }
-    const sync: Of<'sync'> = { type: 'sync', ...about, ...EMPTY }
+    const { data, voter, history, lastEpoch, next } = emptyState('b')
+    const facts = { data, voter, history, lastEpoch, next }
+    const sync: Of<'sync'> = { type: 'sync', ...about, ...facts }
     const ack = (id: string, echo: number, session = 1) => {
       const { next } = node.log
       const marks = { feed: feeds.get(id) ?? 0, echo, round: 0, stamp: -1 }
@@ -74,12 +63,12 @@ describe('a master that was stopped', () => {
       const { feed, history, voter } = node.last('sync-reply')
       expect(voter).toBe(true)
       feeds.set(id, feed)
-      node.hear({ ...state(id), data: 'ready', voter, history }, id)
+      node.hear({ ...emptyState(id), data: 'ready', voter, history }, id)
       ack(id, time)
     }
     node.step({ kind: 'link-down', peer: 'e', session: 1, loss: 'reset' })
     node.link('e', 2)
-    node.hear(state('f'), 'e', 2)
+    node.hear(emptyState('f'), 'e', 2)
     node.hear(sync, 'e', 2)
     feeds.set('e', node.last('sync-reply').feed)
     expect(node.serves).toBe(true)

@@ -4,24 +4,14 @@
  */
 import { describe, expect, it } from 'vitest'
 import { seededRandom } from '../src/core/prng.js'
-import { SimulatedCluster } from '../src/testing/cluster.js'
 import type { ForceResult } from '../src/wire/admin.js'
-import { type MasterSlaveOptions, masterSlave } from '../strategies/master-slave/index.js'
-import { Asker } from './harness/asker.js'
+import { MAJORITY, World } from './harness/profile-world.js'
 
 const value = Buffer.from('v')
-const MAJORITY: MasterSlaveOptions = { profile: 'majority' }
 
-class World extends Asker {
+class ForcedWorld extends World {
   /** All reports of a divergence. */
   readonly lost: { node: string; fields: Record<string, unknown> }[] = []
-
-  constructor(options: MasterSlaveOptions, nodes = 3, witness = false) {
-    const strategy = masterSlave(options) as never
-    super(new SimulatedCluster({ nodes, random: seededRandom(1), strategy, witness }))
-    this.cluster.startAll()
-    this.cluster.run(3_000)
-  }
 
   /** Loses the memory of these at once. */
   restart(...ids: string[]): void {
@@ -63,10 +53,6 @@ class World extends Asker {
     return this.cluster.node(id).version('c', key) !== undefined
   }
 
-  state(id: string): string {
-    return this.cluster.node(id).status().self.state
-  }
-
   history(id: string): string {
     return this.cluster.node(id).status().history
   }
@@ -78,7 +64,7 @@ class World extends Asker {
 
 describe('two of three memories lost at once', () => {
   it.each(['a', 'b'])('wedge for ever, until the survivor %s is forced', survivor => {
-    const world = new World(MAJORITY)
+    const world = new ForcedWorld(3, MAJORITY)
     const { cluster } = world
     expect(world.master.id).toBe('a')
     expect(world.write('kept')).toBe('written')
@@ -111,7 +97,7 @@ describe('two of three memories lost at once', () => {
   })
 
   it('profile strict: the survivor may be forced before the others are back', () => {
-    const world = new World({ profile: 'strict' })
+    const world = new ForcedWorld(3, { profile: 'strict' })
     const { cluster } = world
     expect(world.write('kept')).toBe('written')
     cluster.crash('a')
@@ -129,8 +115,8 @@ describe('two of three memories lost at once', () => {
 
 describe('a node that was away', () => {
   // a, c write without b; then a is away, c loses its memory, b is forced, a comes back.
-  function forcedWithout(): World {
-    const world = new World(MAJORITY)
+  function forcedWithout(): ForcedWorld {
+    const world = new ForcedWorld(3, MAJORITY)
     const { cluster } = world
     world.listen('a')
     expect(world.write('all')).toBe('written')
@@ -192,7 +178,7 @@ describe('a node that was away', () => {
   })
 
   it('follows no history that was not forced from its own', () => {
-    const world = new World(MAJORITY)
+    const world = new ForcedWorld(3, MAJORITY)
     const { cluster } = world
     expect(world.write('old')).toBe('written')
     cluster.split(['a'])
@@ -217,7 +203,7 @@ describe('a node that was away', () => {
 
 describe('a node on the wrong side of a network split', () => {
   it('that was forced takes nothing from those who serve, not even while they stall', () => {
-    const world = new World(MAJORITY)
+    const world = new ForcedWorld(3, MAJORITY)
     const { cluster } = world
     expect(world.write('k')).toBe('written')
     cluster.split(['b'])
@@ -244,7 +230,7 @@ describe('a node on the wrong side of a network split', () => {
 
 describe('a witness', () => {
   it('that starts anew beside a forced node stays with those who serve', () => {
-    const world = new World(MAJORITY, 2, true)
+    const world = new ForcedWorld(2, MAJORITY, true)
     const { cluster } = world
     cluster.split(['b'])
     cluster.run(2_500)
@@ -270,7 +256,7 @@ describe('a witness', () => {
  */
 function survive(seed: number): number {
   const random = seededRandom(seed)
-  const world = new World(MAJORITY, random.pick([3, 3, 5]))
+  const world = new ForcedWorld(random.pick([3, 3, 5]), MAJORITY)
   const { cluster } = world
   const ids = cluster.members.map(({ id }) => id)
   let acked = new Set<string>()
@@ -332,7 +318,7 @@ describe('a forced beginning', () => {
   it.each(['ordinal', 'strict', 'majority'] as const)(
     'is refused while a master serves, of the master and of a slave (%s)',
     profile => {
-      const world = new World({ profile })
+      const world = new ForcedWorld(3, { profile })
       const { epoch } = world.master.engine.standing
       expect(['a', 'b', 'c'].map(id => world.force(id))).toEqual(Array(3).fill('HEALTHY'))
       world.cluster.run(1_000)
@@ -341,7 +327,7 @@ describe('a forced beginning', () => {
   )
 
   it('in profile ordinal makes a lone node lead, and what the others had is merged', () => {
-    const world = new World({})
+    const world = new ForcedWorld(3, {})
     const { cluster } = world
     expect(world.write('k')).toBe('written')
     cluster.crash('a', 'power')
@@ -363,7 +349,7 @@ describe('a forced beginning', () => {
   it.each(['the third node', 'another one'])(
     'whose only newcomer loses its memory waits for %s',
     what => {
-      const world = new World(MAJORITY)
+      const world = new ForcedWorld(3, MAJORITY)
       const { cluster } = world
       expect(world.write('k')).toBe('written')
       cluster.crash('b')
@@ -389,7 +375,7 @@ describe('a forced beginning', () => {
   )
 
   it('takes a witness along, which is refused itself', () => {
-    const world = new World(MAJORITY, 2, true)
+    const world = new ForcedWorld(2, MAJORITY, true)
     const { cluster } = world
     expect(world.force('w')).toBe('CONFIG')
     expect(world.write('both')).toBe('written')

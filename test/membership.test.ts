@@ -3,80 +3,14 @@
  * who is told. Virtual time; the clusters are the simulator's.
  */
 import { describe, expect, it } from 'vitest'
-import type { AdminCommand } from '../src/contracts/strategy.js'
-import type { Member } from '../src/contracts/types.js'
-import { seededRandom } from '../src/core/prng.js'
-import { SimulatedCluster } from '../src/testing/cluster.js'
-import type { SimulatedNode } from '../src/testing/simulated-node.js'
-import { type MasterSlaveOptions, masterSlave } from '../strategies/master-slave/index.js'
-import { Asker } from './harness/asker.js'
-
-class World extends Asker {
-  constructor(nodes: number, options: MasterSlaveOptions, witness = false) {
-    const strategy = masterSlave(options) as never
-    super(new SimulatedCluster({ nodes, random: seededRandom(1), strategy, witness }))
-    this.cluster.startAll()
-    this.cluster.run(3_000)
-  }
-
-  /** What the node reports to an admin's command, within `ms`. */
-  admin(
-    node: SimulatedNode,
-    command: AdminCommand,
-    of: { peer?: string; member?: Member },
-    ms = 2_000,
-  ): Record<string, unknown> | undefined {
-    let answer: Record<string, unknown> | undefined
-    const hear = (event: string, fields: Record<string, unknown>) => {
-      if (event === 'members') answer ??= fields
-    }
-    node.engine.events.on('report', hear)
-    node.engine.feed({ kind: 'admin', command, group: 0, ...of })
-    this.cluster.runUntil(() => answer !== undefined, ms)
-    node.engine.events.off('report', hear)
-    return answer
-  }
-
-  join(member: Member, ms?: number) {
-    return this.admin(this.master, 'join', { member }, ms)
-  }
-
-  leave(peer: string, ms?: number) {
-    return this.admin(this.master, 'leave', { peer }, ms)
-  }
-
-  /** A new node that runs, and does not belong to the cluster yet. */
-  newcomer(id: string, ordinal: number, witness = false): Member {
-    const member = this.cluster.add({ id, ordinal, ...(witness ? { witness } : {}) })
-    this.cluster.start(id)
-    return member
-  }
-
-  state(id: string): string {
-    return this.cluster.node(id).status().self.state
-  }
-
-  write(key: string, ack?: 'all'): string | undefined {
-    const call = this.set(this.master, key, value, ack)
-    this.cluster.run(500)
-    return this.answers.get(call)
-  }
-
-  membersOf(id: string): string {
-    return this.cluster
-      .node(id)
-      .status()
-      .members.map(member => member.id)
-      .join('')
-  }
-}
+import { MembersWorld } from './harness/members-world.js'
 
 const value = Buffer.from('v')
 const PROFILES = ['ordinal', 'strict', 'majority'] as const
 
 describe('a node that joins', () => {
   it.each(PROFILES)('is copied, counts, and takes over (%s)', profile => {
-    const world = new World(3, { profile })
+    const world = new MembersWorld(3, { profile })
     world.write('before')
     const d = world.newcomer('d', 3)
     expect(world.join(d)).toMatchObject({ state: 'done', view: 1 })
@@ -98,7 +32,7 @@ describe('a node that joins', () => {
   })
 
   it('may be started before or after it is made a member', () => {
-    const world = new World(3, { profile: 'majority' })
+    const world = new MembersWorld(3, { profile: 'majority' })
     const d = world.cluster.add({ id: 'd', ordinal: 3 })
     expect(world.join(d)).toMatchObject({ state: 'done' })
     expect(world.write('one')).toBe('written')
@@ -110,7 +44,7 @@ describe('a node that joins', () => {
 
 describe('a cluster', () => {
   it.each(PROFILES)('is replaced node by node and loses nothing (%s)', profile => {
-    const world = new World(3, { profile })
+    const world = new MembersWorld(3, { profile })
     const keys: string[] = []
     const pairs = [
       ['d', 'a'],
@@ -144,7 +78,7 @@ describe('a cluster', () => {
   })
 
   it('of profile strict goes on without a dead member once it is told to', () => {
-    const world = new World(3, { profile: 'strict' })
+    const world = new MembersWorld(3, { profile: 'strict' })
     world.cluster.crash('c')
     world.cluster.run(2_000)
     expect(world.write('k')).not.toBe('written')
@@ -153,18 +87,9 @@ describe('a cluster', () => {
   })
 
   it('finds back together though some restart with an old list of members', () => {
-    const world = new World(3, { profile: 'majority' })
-    for (const [id, ordinal] of [
-      ['d', 3],
-      ['e', 4],
-    ] as const) {
-      expect(world.join(world.newcomer(id, ordinal))).toMatchObject({ state: 'done' })
-      world.cluster.run(2_000)
-    }
-    // d leads; a knows neither d nor e when it starts again.
-    world.master.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'd' })
-    world.cluster.run(1_000)
-    expect(world.master.id).toBe('d')
+    const world = new MembersWorld(3, { profile: 'majority' })
+    world.grow()
+    // It knows neither d nor e when it starts again.
     world.cluster.crash('a')
     world.cluster.run(1_000)
     world.cluster.start('a')
@@ -174,16 +99,8 @@ describe('a cluster', () => {
   })
 
   it('is found by one that restarts with a list of which nobody is left', () => {
-    const world = new World(3, { profile: 'majority' })
-    for (const [id, ordinal] of [
-      ['d', 3],
-      ['e', 4],
-    ] as const) {
-      expect(world.join(world.newcomer(id, ordinal))).toMatchObject({ state: 'done' })
-      world.cluster.run(2_000)
-    }
-    world.master.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'd' })
-    world.cluster.run(1_000)
+    const world = new MembersWorld(3, { profile: 'majority' })
+    world.grow()
     for (const gone of ['a', 'b']) {
       expect(world.leave(gone)).toMatchObject({ state: 'done' })
       world.cluster.run(1_000)
@@ -198,7 +115,7 @@ describe('a cluster', () => {
   })
 
   it('takes a witness in, and lets it go', () => {
-    const world = new World(3, { profile: 'majority' })
+    const world = new MembersWorld(3, { profile: 'majority' })
     expect(world.leave('c')).toMatchObject({ code: 'CONFIG', message: /witness/ })
     const w = world.newcomer('w', 9, true)
     expect(world.join(w)).toMatchObject({ state: 'done' })
@@ -210,7 +127,7 @@ describe('a cluster', () => {
   })
 
   it('refuses what cannot be, and says why', () => {
-    const world = new World(3, { profile: 'majority' })
+    const world = new MembersWorld(3, { profile: 'majority' })
     const at = (id: string, ordinal: number) => ({ id, ordinal, address: `memory://${id}` })
     const codeOf = (answer?: Record<string, unknown>) => answer?.code
     expect(world.join(at('d', 1))).toMatchObject({ code: 'CONFIG', message: /ordinal 1 .* b/ })
@@ -233,7 +150,7 @@ describe('a change in the middle of which the master dies', () => {
   it.each([0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 40, 80])(
     'leaves a cluster that goes on, %i ms after a join',
     ms => {
-      const world = new World(3, { profile: 'majority' })
+      const world = new MembersWorld(3, { profile: 'majority' })
       world.write('before')
       const d = world.newcomer('d', 3)
       const { master } = world

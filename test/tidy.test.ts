@@ -157,6 +157,7 @@ describe('pure folders', () => {
 })
 
 describe('leftovers', () => {
+  // Texts that the rule must find: no test is narrowed or skipped here.
   test.each([
     ['src/core/a.ts', 'debugger'],
     ['test/a.test.ts', 'test.only("x", () => {})'],

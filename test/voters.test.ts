@@ -8,7 +8,7 @@ import { NO_EPOCH } from '../src/core/epochs.js'
 import { encodeBatch } from '../src/wire/batch.js'
 import { encodeView } from '../src/wire/view.js'
 import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
-import { Alone } from './harness/alone.js'
+import { Alone, emptyState } from './harness/alone.js'
 import { MAJORITY, World } from './harness/profile-world.js'
 
 type Of<T extends MasterSlaveMessage['type']> = Extract<MasterSlaveMessage, { type: T }>
@@ -132,16 +132,7 @@ describe('a voter that is copied', () => {
     for (const peer of ['a', 'b']) {
       node.step({ kind: 'link-down', peer, session: 1, loss: 'reset' })
       node.link(peer, 2)
-      const nobody = {
-        role: 'slave',
-        promised: NO_EPOCH,
-        epoch: NO_EPOCH,
-        master: '',
-        view: 0,
-      } as const
-      const empty = { data: 'empty', voter: false, history: '', lastEpoch: NO_EPOCH } as const
-      const incarnation = 'd'.repeat(16)
-      node.hear({ type: 'state', incarnation, ...nobody, ...empty, next: 1 }, peer, 2)
+      node.hear(emptyState('d'), peer, 2)
     }
     for (let i = 0; i < 100; i++) node.tick(500)
     expect(node.last('state')).toMatchObject({ data: 'copying', voter: true, history: HISTORY })
@@ -199,6 +190,19 @@ describe('a witness whose file', () => {
     return world
   }
 
+  /** As it was before the write that it made possible. */
+  function putBack(): World {
+    const world = alone()
+    const { cluster } = world
+    const { note } = cluster.node('w')
+    write(world, 'k')
+    cluster.crash('w')
+    cluster.node('w').note = note
+    cluster.start('w')
+    cluster.run(600)
+    return world
+  }
+
   it('was deleted has no memory: it votes again once both nodes hold all', () => {
     const world = alone()
     const { cluster } = world
@@ -218,14 +222,8 @@ describe('a witness whose file', () => {
   })
 
   it('was put back has forgotten: the node that it had told more does not count it', () => {
-    const world = alone()
+    const world = putBack()
     const { cluster } = world
-    const { note } = cluster.node('w')
-    write(world, 'k')
-    cluster.crash('w')
-    cluster.node('w').note = note
-    cluster.start('w')
-    cluster.run(600)
     expect(world.state('w')).toBe('learner')
     cluster.crash('a')
     cluster.mendAll()
@@ -235,14 +233,8 @@ describe('a witness whose file', () => {
   })
 
   it('was put back is admitted anew, like any process without memory', () => {
-    const world = alone()
+    const world = putBack()
     const { cluster } = world
-    const { note } = cluster.node('w')
-    write(world, 'k')
-    cluster.crash('w')
-    cluster.node('w').note = note
-    cluster.start('w')
-    cluster.run(600)
     cluster.mendAll()
     cluster.run(5_000)
     expect(world.state('w')).toBe('online')

@@ -1,6 +1,7 @@
 /** One node without a cluster: the test plays the others, and chooses the order of messages. */
 import type { Effects, Input, Standing } from '../../src/contracts/strategy.js'
 import type { Batch, Receipt } from '../../src/contracts/types.js'
+import { NO_EPOCH } from '../../src/core/epochs.js'
 import { seededRandom } from '../../src/core/prng.js'
 import { MemoryLog } from '../../src/store/memory-log.js'
 import { Writer } from '../../src/wire/bytes.js'
@@ -18,6 +19,21 @@ export interface AloneOptions {
   /** Of all members; ordinals in this order. */
   ids: readonly string[]
   options: MasterSlaveOptions
+}
+
+type State = Extract<Message, { type: 'state' }>
+
+/** What an empty process says of itself; `letter` names it. */
+export function emptyState(letter: string): State {
+  const nobody = {
+    role: 'slave',
+    promised: NO_EPOCH,
+    epoch: NO_EPOCH,
+    master: '',
+    view: 0,
+  } as const
+  const empty = { data: 'empty', voter: false, history: '', lastEpoch: NO_EPOCH, next: 1 } as const
+  return { type: 'state', incarnation: letter.repeat(16), ...nobody, ...empty }
 }
 
 export class Alone {

@@ -1,0 +1,66 @@
+/** A simulated cluster whose members come and go, three seconds old, with an admin. */
+import { expect } from 'vitest'
+import type { AdminCommand } from '../../src/contracts/strategy.js'
+import type { Member } from '../../src/contracts/types.js'
+import type { SimulatedNode } from '../../src/testing/simulated-node.js'
+import { World } from './profile-world.js'
+
+export class MembersWorld extends World {
+  /** What the node reports to an admin's command, within `ms`. */
+  admin(
+    node: SimulatedNode,
+    command: AdminCommand,
+    of: { peer?: string; member?: Member },
+    ms = 2_000,
+  ): Record<string, unknown> | undefined {
+    let answer: Record<string, unknown> | undefined
+    const hear = (event: string, fields: Record<string, unknown>) => {
+      if (event === 'members') answer ??= fields
+    }
+    node.engine.events.on('report', hear)
+    node.engine.feed({ kind: 'admin', command, group: 0, ...of })
+    this.cluster.runUntil(() => answer !== undefined, ms)
+    node.engine.events.off('report', hear)
+    return answer
+  }
+
+  join(member: Member, ms?: number) {
+    return this.admin(this.master, 'join', { member }, ms)
+  }
+
+  leave(peer: string, ms?: number) {
+    return this.admin(this.master, 'leave', { peer }, ms)
+  }
+
+  /** A new node that runs, and does not belong to the cluster yet. */
+  newcomer(id: string, ordinal: number, witness = false): Member {
+    const member = this.cluster.add({ id, ordinal, ...(witness ? { witness } : {}) })
+    this.cluster.start(id)
+    return member
+  }
+
+  write(key: string, ack?: 'all'): string | undefined {
+    const call = this.set(this.master, key, Buffer.from('v'), ack)
+    this.cluster.run(500)
+    return this.answers.get(call)
+  }
+
+  membersOf(id: string): string {
+    return this.cluster
+      .node(id)
+      .status()
+      .members.map(member => member.id)
+      .join('')
+  }
+
+  /** Nodes d and e join, then d leads. */
+  grow(): void {
+    for (const [i, id] of ['d', 'e'].entries()) {
+      expect(this.join(this.newcomer(id, 3 + i))).toMatchObject({ state: 'done' })
+      this.cluster.run(2_000)
+    }
+    this.master.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'd' })
+    this.cluster.run(1_000)
+    expect(this.master.id).toBe('d')
+  }
+}
