@@ -2,40 +2,16 @@
  * The simulator in `npm test`: as many seeds as fit into their time, up to 500 of 120 virtual
  * seconds, the first 20 of each twice; and the quick planted bugs, which must all be found.
  */
-import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { MUTANTS } from './mutants/list.js'
 import { hunt, mutate, projectRoot } from './mutants/run.js'
-import type { Tally } from './sim.js'
+import { runPieces } from './sim-workers.js'
 
 const SIM = fileURLToPath(new URL('../dist/test/sim.js', import.meta.url))
 const SEEDS_MAX = 500
 const BUDGET_MS = 110_000
 const PIECE = 10
-
-/** Runs `count` seeds from `first` on in a process of its own. */
-function runSeeds(first: number, count: number): Promise<{ tally: Tally; output: string }> {
-  return new Promise((resolve, reject) => {
-    const flags = ['--seed', `${first}`, '--seeds', `${count}`, '--seconds', '120', '--twice']
-    const child = fork(SIM, flags, { silent: true })
-    let output = ''
-    let tally: Tally | undefined
-    child.stdout?.on('data', text => {
-      output += text
-    })
-    child.stderr?.on('data', text => {
-      output += text
-    })
-    child.on('message', message => {
-      tally = message as Tally
-    })
-    child.on('close', () => {
-      if (tally === undefined) reject(new Error(`seeds from ${first}: ${output}`))
-      else resolve({ tally, output })
-    })
-  })
-}
 
 describe('simulation', () => {
   test('no law breaks, whatever befalls the cluster', { timeout: 200_000 }, async () => {
@@ -44,17 +20,17 @@ describe('simulation', () => {
     let next = 1
     let seeds = 0
     let simulatedHours = 0
-    const work = async () => {
-      while (next <= SEEDS_MAX && performance.now() - startedAt < BUDGET_MS) {
-        const first = next
-        next += PIECE
-        const { tally, output } = await runSeeds(first, PIECE)
-        seeds += tally.seeds
-        simulatedHours += tally.simulatedHours
-        if (tally.violations > 0) failures.push(output)
-      }
+    const nextPiece = () => {
+      if (next > SEEDS_MAX || performance.now() - startedAt > BUDGET_MS) return undefined
+      const piece = { first: next, seeds: PIECE }
+      next += PIECE
+      return piece
     }
-    await Promise.all([work(), work()])
+    await runPieces(SIM, ['--seconds', '120', '--twice'], 2, nextPiece, ({ tally, broken }) => {
+      seeds += tally.seeds
+      simulatedHours += tally.simulatedHours
+      failures.push(...broken)
+    })
     process.stdout.write(`simulation: ${seeds} seeds, ${simulatedHours.toFixed(1)} hours\n`)
     expect(failures).toEqual([])
     expect(seeds).toBeGreaterThan(PIECE)

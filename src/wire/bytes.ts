@@ -152,11 +152,14 @@ export class Writer {
   }
 }
 
+const NOTHING = Buffer.alloc(0)
+const NO_DATA = new DataView(new ArrayBuffer(0))
+
 /** Reads what a Writer wrote. Every overrun is a PROTOCOL_ERROR with the position. */
 export class Reader {
   #source: Uint8Array | undefined
-  #bytes: Buffer = Buffer.alloc(0)
-  #data: DataView = new DataView(new ArrayBuffer(0))
+  #bytes: Buffer = NOTHING
+  #data: DataView = NO_DATA
   at = 0
   end = 0
 

@@ -64,9 +64,9 @@ export function onLeave(s: GroupState, effects: Sink, { peer: id = '' }: Admin):
 /** Every turn whose clock moved, on a master: a learner that has caught up becomes a voter. */
 export function tickMembership(s: GroupState, effects: Sink): void {
   answer(s, effects)
-  if (mayNotChange(s) !== undefined) return
   for (const peer of s.peers.values()) {
     if (!peer.learner || peer.left || !hasCaughtUp(s, peer)) continue
+    if (mayNotChange(s) !== undefined) return
     const incarnation = peer.said?.incarnation ?? ''
     const view = currentView(s)
     const members = view.members.map(member =>

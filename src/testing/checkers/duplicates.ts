@@ -23,7 +23,8 @@ export interface Duplicates extends Checker {
 
 export function noWriteTwice(world: World): Duplicates {
   const byWriter = new Map<string, Applied[]>()
-  const all = new Map<LogPoint, Map<Offset, Applied>>()
+  /** Of each batch, by the entry's place in it. */
+  const all = new Map<LogPoint, (Applied | undefined)[]>()
 
   function note(life: Life, offset: Offset, outcome: Outcome, version: Offset): void {
     // Half a copy decides nothing that anybody will ever see.
@@ -31,19 +32,16 @@ export function noWriteTwice(world: World): Duplicates {
     let point: LogPoint | undefined = life.tip
     while (point?.batch !== undefined && point.batch.first > offset) point = point.parent
     if (point?.batch === undefined || point.next <= offset) return
-    const entry = point.entries[offset - point.batch.first]
+    const index = offset - point.batch.first
+    const ofPoint = all.get(point) ?? []
+    all.set(point, ofPoint)
+    const same = ofPoint[index]
+    if (same?.outcome === outcome && same.version === version) return
     const mine: Applied = { point, offset, outcome, version }
-    const ofPoint = all.get(point) ?? new Map<Offset, Applied>()
-    const same = ofPoint.get(offset)
-    if (same === undefined) all.set(point, ofPoint.set(offset, mine))
-    else {
-      if (same.outcome !== outcome || same.version !== version)
-        world.fail(
-          'I5',
-          `entry ${offset} ended ${show(same)} on one node, ${show(mine)} on ${life}`,
-        )
-      return
-    }
+    if (same !== undefined)
+      world.fail('I5', `entry ${offset} ended ${show(same)} on one node, ${show(mine)} on ${life}`)
+    ofPoint[index] = mine
+    const entry = point.entries[index]
     if (entry.client === null) return
     const writer = `${entry.client.id}:${entry.seq}`
     const list = byWriter.get(writer) ?? []
@@ -64,7 +62,7 @@ export function noWriteTwice(world: World): Duplicates {
   return {
     name: 'no write twice',
     onResult: note,
-    outcomeAt: (point, offset) => all.get(point)?.get(offset),
+    outcomeAt: (point, offset) => point.batch && all.get(point)?.[offset - point.batch.first],
     onCallEnd(call) {
       const { reply } = call
       if (call.seq === 0 || call.kind === 'open' || reply?.kind !== 'written') return
