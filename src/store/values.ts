@@ -4,6 +4,7 @@
  * bytes after three million sets, 715 MB resident instead of 365.
  */
 import type { Writer } from '../wire/bytes.js'
+import { BY_WORDS_BYTES_MAX, copyByWords, viewOf } from '../wire/copy.js'
 
 /** Larger ones are strings of their own: their overhead is small, and moving them is not. */
 const INSIDE_BYTES_MAX = 2_048
@@ -19,6 +20,7 @@ const LENGTH = 1
 const ROOM = 2
 
 const NO_BYTES = Buffer.alloc(0)
+const NO_DATA = new DataView(NO_BYTES.buffer)
 const HAND_BYTES_MAX = 24
 /** Holds what a buffer keeps while it is packed. */
 let scratch = NO_BYTES
@@ -32,6 +34,8 @@ export class Values {
   readonly #places: Uint32Array
   readonly #bytesExpected: number
   #bytes = NO_BYTES
+  /** The same bytes. */
+  #data = NO_DATA
   #end = 0
   #live = 0
   #large: Map<number, string> | undefined = undefined
@@ -84,7 +88,10 @@ export class Values {
     } else {
       const unused = places[place + ROOM] - length
       if (unused < 0 || unused > UNUSED_BYTES_MAX) this.#move(place, length)
-      copyBytes(source, start, end, this.#bytes, places[place])
+      const to = places[place]
+      if (length > HAND_BYTES_MAX && length <= BY_WORDS_BYTES_MAX)
+        copyByWords(viewOf(source), start, end, this.#data, to)
+      else copyBytes(source, start, end, this.#bytes, to)
     }
     places[place + LENGTH] = length
   }
@@ -133,6 +140,7 @@ export class Values {
       const size = needed + (needed >> (dense ? 3 : 2))
       const first = this.#end === 0 ? this.#bytesExpected : 0
       this.#bytes = Buffer.allocUnsafeSlow(Math.max(CAPACITY_MIN, size, first))
+      this.#data = new DataView(this.#bytes.buffer)
     }
     if (from !== this.#bytes) from.copy(this.#bytes, 0, 0, this.#live)
     this.#end = this.#live

@@ -61,7 +61,7 @@ export function encodeBatch(
     out.u32(end - start)
     out.bytes(bytes, start, end)
   }
-  const bytes = out.copy()
+  const bytes = out.keep()
   const crc = checksum(bytes.subarray(4), previousCrc)
   new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, crc, true)
   return { epoch, first, next: first + to - from, time, crc, bytes }

@@ -3,6 +3,7 @@
  * small strings is written and read by hand, because a native call costs more than 30 bytes do.
  */
 import { GcacheError } from '../errors.js'
+import { BY_WORDS_BYTES_MAX, copyByWords, keptBytes, viewOf } from './copy.js'
 
 const UTF8 = new TextEncoder()
 const HAND_BYTES_MAX = 24
@@ -35,6 +36,13 @@ export class Writer {
   /** The written bytes as the caller's own. */
   copy(): Uint8Array {
     const own = Buffer.allocUnsafeSlow(this.length)
+    this.#bytes.copy(own, 0, 0, this.length)
+    return own
+  }
+
+  /** As copy(), cut from a larger buffer (copy.ts). */
+  keep(): Uint8Array {
+    const own = keptBytes(this.length)
     this.#bytes.copy(own, 0, 0, this.length)
     return own
   }
@@ -94,6 +102,7 @@ export class Writer {
     let at = this.length
     if (count <= HAND_BYTES_MAX) for (let i = start; i < end; i++) target[at++] = source[i]
     else if (start === 0 && end === source.length) target.set(source, at)
+    else if (count <= BY_WORDS_BYTES_MAX) copyByWords(viewOf(source), start, end, this.#data, at)
     else Buffer.prototype.copy.call(source, target, at, start, end)
     this.length += count
   }
@@ -244,6 +253,14 @@ export class Reader {
   copy(count: number): Uint8Array {
     const at = this.#need(count)
     const own = Buffer.allocUnsafeSlow(count)
+    this.#bytes.copy(own, 0, at, at + count)
+    return own
+  }
+
+  /** As copy(), cut from a larger buffer (copy.ts). */
+  keep(count: number): Uint8Array {
+    const at = this.#need(count)
+    const own = keptBytes(count)
     this.#bytes.copy(own, 0, at, at + count)
     return own
   }

@@ -268,7 +268,7 @@ function writeBatches(out: Writer, batches: readonly Batch[]): void {
 
 function readBatches(reader: Reader): Batch[] {
   const batches: Batch[] = []
-  for (let i = reader.u16(); i > 0; i--) batches.push(decodeBatch(reader.copy(reader.u32())))
+  for (let i = reader.u16(); i > 0; i--) batches.push(decodeBatch(reader.keep(reader.u32())))
   return batches
 }
 
