@@ -100,6 +100,7 @@ class Master {
   readonly store = new KeyValueStore()
   readonly frames: Uint8Array[] = []
   readonly disconnects: string[] = []
+  readonly holds: boolean[] = []
   readonly proposals: { id: number; offset: number }[][] = []
   flushes = 0
   answer: SendResult = 'sent'
@@ -139,6 +140,7 @@ class Master {
       flush: () => {
         this.flushes++
       },
+      hold: (_peer, onHold) => void this.holds.push(onHold),
       disconnect: peer => this.disconnects.push(peer),
     })
   }
