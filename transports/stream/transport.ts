@@ -163,7 +163,9 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   lostLater(link: Link, loss: LinkLoss, cause?: Error): void {
-    if (this.#remove(link)) this.#later(() => this.#tellDown(link, loss, cause))
+    if (!this.#remove(link)) return
+    if (cause instanceof GcacheError) this.#complain(link, loss, cause)
+    this.#later(() => this.#tellDown(link, loss, cause))
   }
 
   watch(link: Link): void {
