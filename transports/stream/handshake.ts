@@ -7,14 +7,17 @@
  *                                          yielded: the other side's dial will answer
  *   acceptor   listening --hello, hello--> promised --ready--> link
  */
+
+import { LIMITS } from '../../src/config.js'
 import type { Timer } from '../../src/contracts/environment.js'
 import type { LinkLoss } from '../../src/contracts/transport.js'
 import type { PeerId } from '../../src/contracts/types.js'
 import { GcacheError } from '../../src/errors.js'
 import { FrameDecoder, framed } from '../../src/wire/frame.js'
+import { Allowance, strangersError } from './allowance.js'
 import { decodeGreeting, encodeGreeting, type Greeting, type Hello, isAlias } from './hello.js'
 import type { StreamConnection, StreamEvents } from './layer.js'
-import { isProtocolError } from './link.js'
+import { isProtocolError, located } from './link.js'
 
 export type Phase = 'connecting' | 'greeting' | 'yielded' | 'listening' | 'promised' | 'over'
 
@@ -43,6 +46,7 @@ export class Handshake implements StreamEvents {
   hello: Hello | undefined
   readonly decoder: FrameDecoder
   readonly #owner: HandshakeOwner
+  readonly #allowance = new Allowance()
   #timer: Timer | undefined
 
   constructor(owner: HandshakeOwner, expected: PeerId | undefined, helloBytesMax: number) {
@@ -84,11 +88,26 @@ export class Handshake implements StreamEvents {
       this.decoder.push(chunk)
     } catch (error) {
       if (!isProtocolError(error)) throw error
+      const cause = located(error, this.decoder)
       const heir = this.connection?.events
       // The chunk that ended the handshake may hold frames of the link, which fails on its own.
-      if (heir !== undefined && heir !== this) heir.onClose('protocol', error)
-      else this.#fail('protocol', error)
+      if (heir !== undefined && heir !== this) heir.onClose('protocol', cause)
+      else this.turnAway('protocol', strangersError(cause))
     }
+  }
+
+  /** Tells an arriving stranger why, and ends. */
+  turnAway(loss: LinkLoss, cause: GcacheError): void {
+    const { phase, connection } = this
+    if (phase === 'over') return
+    if (this.dialled || connection === undefined || connection.unsentBytes > 0) {
+      this.#fail(loss, cause)
+      return
+    }
+    this.#say({ kind: 'refused', reason: `${cause.code}: ${cause.message}`, tie: false })
+    this.#finish()
+    connection.close()
+    this.#owner.failed(this, loss, cause)
   }
 
   onDrain(): void {}
@@ -98,6 +117,7 @@ export class Handshake implements StreamEvents {
   }
 
   onFrame(frame: Uint8Array): void {
+    this.decoder.frameBytesMax = this.#allowance.take(frame.length)
     const greeting = decodeGreeting(frame)
     const { phase } = this
     if (greeting.kind === 'refused') this.#refused(greeting.reason, greeting.tie)
@@ -155,7 +175,13 @@ export class Handshake implements StreamEvents {
     this.decoder.stop()
   }
 
+  /** A stranger that reads nothing gets no more than greetingQueueBytesMax. */
   #say(greeting: Greeting): void {
-    this.connection?.write(framed(encodeGreeting(greeting)))
+    const { connection } = this
+    if (connection === undefined) return
+    const bytes = framed(encodeGreeting(greeting))
+    if (connection.unsentBytes + bytes.length > LIMITS.greetingQueueBytesMax)
+      throw new GcacheError('PREAUTH_LIMIT', 'a stranger does not read its answers')
+    connection.write(bytes)
   }
 }

@@ -25,6 +25,11 @@ export interface StreamConnection {
   events: StreamEvents
   /** Bytes that were given to write() and have not left yet. */
   readonly unsentBytes: number
+  /** Where the medium can tell: bytes that it still holds of a write under way. Falls as they
+   *  leave, while unsentBytes falls only with whole writes. */
+  readonly heldBytes?: number
+  /** The network address of the other side; undefined where there is none. */
+  readonly host?: string | undefined
   /**
    * Writes whole frames. True: the bytes have left or were copied, `bytes` is the caller's again.
    * False: `bytes` belongs to the connection until unsentBytes is 0.
