@@ -38,6 +38,10 @@ export class MemoryEnd implements StreamConnection, LineEnd {
     return this.out.unsentBytes
   }
 
+  get host(): string {
+    return this.pair.other(this).node
+  }
+
   write(bytes: Uint8Array): boolean {
     if (!this.over) this.out.offer(bytes, this.#open && this.#world.faults.suspendLaw)
     return true

@@ -20,11 +20,21 @@ export interface StreamEvents {
   onClose(loss: LinkLoss, cause?: Error): void
 }
 
+/** What a medium that encrypts knows of the other side, once the connection stands. */
+export interface Secured {
+  /** 32 bytes, the same on both sides and on no other connection: RFC 9266's tls-exporter. */
+  readonly binding: Uint8Array
+}
+
 export interface StreamConnection {
   /** Who is told; may be exchanged at any time. */
   events: StreamEvents
+  /** Absent where bytes travel in the clear. */
+  readonly secured?: Secured
   /** Bytes that were given to write() and have not left yet. */
   readonly unsentBytes: number
+  /** The network address of the other side; undefined where there is none. */
+  readonly host?: string | undefined
   /**
    * Writes whole frames. True: the bytes have left or were copied, `bytes` is the caller's again.
    * False: `bytes` belongs to the connection until unsentBytes is 0.

@@ -47,6 +47,10 @@ export class TcpConnection implements StreamConnection {
     return this.socket.writableLength
   }
 
+  get host(): string | undefined {
+    return this.socket.remoteAddress
+  }
+
   write(bytes: Uint8Array): boolean {
     const { socket } = this
     socket.write(bytes, this.#written)
