@@ -182,7 +182,11 @@ export class Handshake implements StreamEvents, ExchangeEvents {
     this.decoder.stop()
     this.#timer?.cancel()
     const { code } = error as GcacheError
-    const tell = () => this.#refuse({ reason: error.message, tie: false }, code)
+    const tell = () => {
+      // In a timer's event nobody would catch that its answers are not read.
+      if ((this.connection?.unsentBytes ?? 0) > 0) this.#fail('refused', error)
+      else this.#refuse({ reason: error.message, tie: false }, code)
+    }
     this.#timer = this.#owner.after(delayMs, tell)
   }
 
