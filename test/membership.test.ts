@@ -86,6 +86,63 @@ describe('a cluster', () => {
     expect(world.write('k')).toBe('written')
   })
 
+  it.each([2, 4])('of %i nodes, ordinal, that is split evenly changes on neither side', nodes => {
+    const world = new MembersWorld(nodes, { profile: 'ordinal' })
+    const { cluster } = world
+    const ids = cluster.members.map(({ id }) => id)
+    const sides = [ids.slice(0, nodes / 2), ids.slice(nodes / 2)]
+    cluster.split(sides[0])
+    cluster.run(4_000)
+    for (const [i, side] of sides.entries())
+      for (const peer of sides[1 - i]) {
+        const answer = world.admin(cluster.node(side[0]), 'leave', { peer }, 3_000)
+        expect(answer?.code).toMatch(/NO_MAJORITY|NOT_READY/)
+      }
+    cluster.mendAll()
+    cluster.run(10_000)
+    expect(world.membersOf(world.master.id)).toBe(ids.join(''))
+    expect(cluster.converged(ids)).toBe(true)
+    expect(world.write('after', 'all')).toBe('written')
+  })
+
+  it.each(PROFILES)('writes on though one missed how the master was made a voter (%s)', profile => {
+    const world = new MembersWorld(3, { profile })
+    const { cluster } = world
+    const d = cluster.add({ id: 'd', ordinal: 3 })
+    expect(world.join(d)).toMatchObject({ state: 'done' })
+    cluster.run(500)
+    cluster.split(['b'])
+    cluster.start('d')
+    cluster.run(4_000)
+    world.master.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'd' })
+    cluster.run(1_500)
+    cluster.mendAll()
+    cluster.run(10_000)
+    expect(world.write('after', 'all')).toBe('written')
+    for (const id of 'abcd') expect(world.state(id)).toBe('online')
+  })
+
+  it('of profile strict goes on though one missed the view that made the survivor a voter', () => {
+    const world = new MembersWorld(3, { profile: 'strict' })
+    const { cluster } = world
+    expect(world.write('kept')).toBe('written')
+    const d = cluster.add({ id: 'd', ordinal: 3 })
+    expect(world.join(d)).toMatchObject({ state: 'done' })
+    cluster.run(500)
+    cluster.split(['b'])
+    cluster.start('d')
+    cluster.run(4_000)
+    for (const id of ['a', 'c']) cluster.crash(id)
+    cluster.run(4_000)
+    expect(cluster.node('d').status().self.role).toBe('master')
+    cluster.mendAll()
+    cluster.run(5_000)
+    for (const id of ['a', 'c']) cluster.start(id)
+    cluster.run(15_000)
+    expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
+    expect(world.write('after', 'all')).toBe('written')
+  })
+
   it.each([false, true])('let go unawares wins no empty process over (told %s)', told => {
     const world = new MembersWorld(3, { profile: 'strict' })
     const { cluster } = world

@@ -11,6 +11,7 @@ import { createNode } from '../src/node.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
 import { MemoryNetwork } from '../transports/memory.js'
 import { type Divergence, Heal, type HealOptions, names, pair } from './harness/heal.js'
+import { World } from './harness/profile-world.js'
 
 describe('two nodes that were split for two minutes', () => {
   function written(options: HealOptions = {}): Heal {
@@ -421,5 +422,34 @@ describe('a merge that is disturbed', () => {
     expect(heal.merged).toMatchObject({ lost: heal.merged?.entries, reason: 'unanswered' })
     expect(heal.read('k')).toBeUndefined()
     heal.expectEqual()
+  })
+})
+
+describe('a node that restarts empty, alone, and with a clock that is behind', () => {
+  it.each(['paused', 'cut off'] as const)('wipes nothing of a master that was %s', how => {
+    const clocks = [{}, { wallOffsetMs: -3_600_000 }]
+    const world = new World(2, { merge: 'discard' }, false, { clocks })
+    const { cluster } = world
+    const write = (id: string, key: string) => {
+      const call = world.set(cluster.node(id), key, Buffer.from('v'))
+      cluster.run(20)
+      expect(world.answers.get(call)).toBe('written')
+    }
+    for (const key of names('k', 10)) write('a', key)
+    cluster.crash('b')
+    cluster.run(100)
+    if (how === 'paused') cluster.pause('a')
+    else cluster.split(['a'])
+    cluster.start('b')
+    cluster.run(7_000)
+    expect(cluster.node('b').status().self.role).toBe('master')
+    if (how === 'paused') cluster.resume('a')
+    else for (const key of names('m', 10)) write('a', key)
+    cluster.mendAll()
+    cluster.run(10_000)
+    const kept = how === 'paused' ? names('k', 10) : [...names('k', 10), ...names('m', 10)]
+    for (const id of ['a', 'b'])
+      for (const key of kept) expect(cluster.node(id).version('c', key)).toBeGreaterThan(0)
+    expect(world.master.id).toBe('a')
   })
 })

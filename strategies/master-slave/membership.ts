@@ -108,7 +108,11 @@ function change(s: GroupState, effects: Sink, make: (view: View) => View | undef
 
 /** In profile ordinal either side of a split may write, and only one may say who is a member. */
 function hasMajority(s: GroupState, view: View): boolean {
-  if (s.commitsLate) return true
+  // Of those before the change as well: half of four are two of three.
+  return s.commitsLate || [currentView(s), view].every(each => mostAnswer(s, each))
+}
+
+function mostAnswer(s: GroupState, view: View): boolean {
   const voters = votersOf(view.members)
   const heard = voters.filter(({ id }) => {
     const peer = s.peers.get(id)

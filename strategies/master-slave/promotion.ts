@@ -287,18 +287,29 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
 
 /** A first history, minted by a node that has no data. */
 export function bootstrap(s: GroupState, effects: Sink): void {
-  mintHistory(s)
+  mintHistory(s, absent(s))
   s.data = 'ready'
   writeCharter(s)
   s.clock.raise(s.wall)
   leadAnew(s, effects)
 }
 
-/** Of histories the older one sorts first. */
-export function mintHistory(s: GroupState): void {
-  const time = Math.max(0, Math.floor(s.wall)).toString(16).padStart(12, '0')
-  s.history = time + s.hex(32)
+/**
+ * Of histories the one that began with fewer members absent sorts first, then the older one: a node
+ * that restarts empty and alone must not win by a clock that is behind.
+ */
+export function mintHistory(s: GroupState, membersAbsent = 0): void {
+  const time = Math.min(Math.max(0, Math.floor(s.wall)), 2 ** 44 - 1)
+  const absent = Math.min(membersAbsent, 15).toString(16)
+  s.history = absent + time.toString(16).padStart(11, '0') + s.hex(32)
   s.forcedFrom = []
+}
+
+function absent(s: GroupState): number {
+  let count = 0
+  for (const peer of s.peers.values())
+    if (!peer.learner && !peer.left && (peer.session === 0 || peer.said === undefined)) count++
+  return count
 }
 
 /** Leads what it holds, above all it has met, without asking anybody. */

@@ -117,12 +117,14 @@ export function onProbeReply(
 }
 
 /**
- * Where one vote is enough to lead, who knows an older view may follow one that has left by ours;
- * nobody here follows that one, so a word for it must not keep this node back (strict, seed 73).
+ * Where one vote is enough to lead, who knows another view may follow one that has left by ours, or
+ * is no voter yet; nobody here follows that one, so a word for it must not keep this node back
+ * (strict, seed 73).
  */
 export function mayVouchForStranger(s: GroupState): boolean {
   if (!s.commitsLate || s.quorum.promises > 1) return false
-  for (const peer of s.peers.values()) if (peer.left) return true
+  for (const peer of s.peers.values())
+    if (peer.left || (peer.learner && peer.said?.role === 'master')) return true
   return false
 }
 
