@@ -33,7 +33,7 @@ export interface CrowdState {
 /** Loopback has many addresses on Linux; elsewhere all come from one. */
 const HOSTS = process.platform === 'linux' ? 64 : 1
 /** Handshakes that are under way at once, from each address. */
-const DOORS = 8
+const DOORS = 2
 const AGAIN_MS = 1_000
 /** Strangers are turned away at once, and an attacker's own machine would be the limit. */
 const STRANGER_AGAIN_MS = 10_000

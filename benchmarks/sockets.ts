@@ -88,10 +88,11 @@ async function measure(kind: CrowdKind, chosen: Chosen) {
   const { sockets, runs, work, 'in-flight': inFlight } = chosen
   const quiet = await Side.open(chosen)
   const crowded = await Side.open(chosen)
+  const extraMiB = () => residentMiB(crowded.node.child) - residentMiB(quiet.node.child)
   let crowd: Gathered | undefined
   try {
     for (let i = 0; i < runs; i++) for (const side of [quiet, crowded]) await side.p99()
-    const before = residentMiB(crowded.node.child)
+    const before = extraMiB()
     const port = Number(new URL(crowded.node.address.replace('tcp:', 'http:')).port)
     crowd = await Gathered.open({ kind, sockets, cluster: crowded.cluster.name, port })
     await pause(chosen['settle-ms'])
@@ -106,7 +107,7 @@ async function measure(kind: CrowdKind, chosen: Chosen) {
       ...{ bench: 'sockets', crowd: kind, sockets, work, inFlight },
       ...{ aloneP99Ms: roundMs(median(alone)), p99Ms: roundMs(median(among)) },
       ratio: roundRatio(median(among) / median(alone)),
-      addedMiB: Math.round(residentMiB(crowded.node.child) - before),
+      addedMiB: Math.round(extraMiB() - before),
       ...{ linked, cut, bytes },
     }
   } finally {
