@@ -134,6 +134,34 @@ export const TIMES = {
   bootstrapWaitMs: 5_000,
 } as const
 
+/** Proofs of who is on the other side of a link. SECURITY 5. */
+export const AUTH = {
+  /** PBKDF2's count for new passwords, what OWASP asks of SHA-256: some 0.3 s of one core. */
+  iterations: 600_000,
+  /** RFC 7677's least; a dialler refuses fewer, which would help whoever stole the proof. */
+  iterationsMin: 4_096,
+  /** A dialler refuses more: a false server must not keep it busy. Some 5 s of one core. */
+  iterationsMax: 10_000_000,
+  /** Of the cluster's secret: nobody guesses 32 bytes. */
+  secretBytesMin: 32,
+  /** Of a file with a secret or a password; users may have more. */
+  secretFileBytesMax: 4_096,
+  usersFileBytesMax: 4 * 2 ** 20,
+  /** A failed attempt's reply waits so long, twice as long each time. SECURITY 5. */
+  delayMs: 100,
+  delayMsMax: 3_000,
+  /** Failed attempts of one host for one user at once, then a minute; and how many such pairs are
+   *  remembered. KIP-306. */
+  failuresBurst: 10,
+  failuresPerMinute: 5,
+  allowancesMax: 10_000,
+  /** Failures of this time share one log line. */
+  logEveryMs: 1_000,
+  /** Salts whose keys a dialler keeps, and those it works on at once. */
+  keysMax: 16,
+  derivationsMax: 4,
+} as const
+
 /** What a cache that no configuration names gets. */
 export const CACHE_DEFAULTS = {
   maxEntries: 1_000_000,

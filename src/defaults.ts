@@ -1,9 +1,13 @@
 /** What the roof gives to a client and a node: the machine's clock and its unguessable chance. */
 import { randomBytes } from 'node:crypto'
+import { authenticated, clientAuthenticator } from './auth.js'
 import { type ClientOptions, type ClientWorld, checkOptions } from './client/connect.js'
+import type { Logger } from './contracts/environment.js'
 import type { TransportFactory } from './contracts/transport.js'
 import { systemClock } from './engine/system-clock.js'
 import { transportByAddress } from './registry.js'
+
+export const SILENCE: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** Chance is uniform and the system's own: names of clients and windows come from it. */
 export const systemWorld: ClientWorld = {
@@ -11,9 +15,12 @@ export const systemWorld: ClientWorld = {
   random: { next: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48 },
 }
 
-/** The transport that `options` bring along, else the built-in one for the first of the servers.
- *  CONFIG for wrong options. */
+/** The transport that `options` bring along, else the built-in one for the first of the servers;
+ *  its links prove who they are if `auth` says how. CONFIG for wrong options. */
 export async function clientTransport(options: ClientOptions): Promise<TransportFactory> {
   checkOptions(options)
-  return options.transport ?? (await transportByAddress(options.servers[0]))
+  const transport = options.transport ?? (await transportByAddress(options.servers[0]))
+  const { auth, clock = systemClock } = options
+  if (auth === undefined) return transport
+  return authenticated(transport, clientAuthenticator(auth, { clock, logger: SILENCE }))
 }

@@ -32,6 +32,11 @@ export const ERROR_CODES = {
     'write it as tcp://host:port',
   ),
   ALREADY_EXISTS: row(false, 'ifAbsent met a record', 'read it, or set without ifAbsent'),
+  AUTH_FAILED: row(
+    false,
+    'one side of a link did not prove who it is; the reason is never told',
+    "check user and password, or the cluster's secret, on both sides",
+  ),
   BUSY: row(
     true,
     'too many bytes or calls wait unanswered, or another change is under way',
@@ -74,6 +79,11 @@ export const ERROR_CODES = {
     false,
     'the cluster has a serving master: nothing to force',
     'leave it as it is; look at `gcache status`',
+  ),
+  INSECURE: row(
+    false,
+    'a node would listen beyond loopback without authentication or without encryption',
+    'configure auth and tls, listen on loopback, or say insecure: true',
   ),
   INTERNAL: row(false, 'an invariant was broken', 'report it with the message'),
   LIMIT: row(
@@ -149,6 +159,9 @@ export const ERROR_CODES = {
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERROR_CODES
+
+/** With these a living process turned a handshake down, or would be: no evidence of its death. */
+export const REFUSALS: ReadonlySet<unknown> = new Set<ErrorCode>(['AUTH_FAILED', 'REFUSED'])
 
 export interface GcacheErrorOptions {
   cause?: unknown

@@ -7,6 +7,7 @@ export { tcp } from '../transports/tcp.js'
 export type { AdminOptions, HandoverOptions } from './client/admin.js'
 export type { Client, ClientEvents, ClientOptions } from './client/connect.js'
 export type { ClusterMember, ClusterStatus } from './client/status.js'
+export type { ClientAuth, NodeAuth } from './contracts/authentication.js'
 export type {
   Cache,
   CallOptions,
@@ -40,6 +41,7 @@ export {
   type RoleEvent,
 } from './node.js'
 export type { NamedStrategy, NodeOptions } from './options.js'
+export { Secret } from './security/secret.js'
 export type { ForceResult, HandoverResult, MembersResult } from './wire/admin.js'
 /** For authors of strategies: a batch is the atom of a log. */
 export { continuesChain, decodeBatch, encodeBatch } from './wire/batch.js'
@@ -48,7 +50,8 @@ export { continuesChain, decodeBatch, encodeBatch } from './wire/batch.js'
  * Connects to a cluster through any of `options.servers`, over the built-in transport of their
  * scheme, and resolves once calls can reach a serving master, which the client follows from then
  * on. Rejects with CONFIG, ADDRESS_INVALID; with REFUSED when all servers refuse (a wrong cluster
- * name); by its deadline with UNREACHABLE or NOT_READY.
+ * name), AUTH_FAILED when they do for want of a proof; by its deadline with UNREACHABLE or
+ * NOT_READY.
  */
 export async function connect(options: ClientOptions): Promise<Client> {
   return await connectWith(await clientTransport(options), options, systemWorld)

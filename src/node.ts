@@ -4,10 +4,12 @@
  */
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'eventemitter3'
+import { authenticated, nodeAuthenticator } from './auth.js'
 import { createCache } from './cache/cache.js'
 import { checkOptions, KNOWN } from './cache/options.js'
 import type { AdminOptions, HandoverOptions } from './client/admin.js'
 import { makeTransport } from './client/transport.js'
+import type { Authenticator } from './contracts/authentication.js'
 import type { Cache, CodecChoice } from './contracts/cache.js'
 import type { Logger } from './contracts/environment.js'
 import type {
@@ -18,7 +20,7 @@ import type {
 } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
 import type { Member, PeerId } from './contracts/types.js'
-import { systemWorld } from './defaults.js'
+import { SILENCE, systemWorld } from './defaults.js'
 import { COMMAND_MS } from './engine/admin.js'
 import { Engine } from './engine/engine.js'
 import { systemClock } from './engine/system-clock.js'
@@ -50,6 +52,8 @@ export type { NodeOptions } from './options.js'
 /** What node.status() tells: the strategy's view of the cluster, and the cluster's name. */
 export interface NodeStatus extends StrategyStatus {
   readonly cluster: string
+  /** It listens beyond loopback without authentication or encryption, because it was told to. */
+  readonly insecure: boolean
 }
 
 /** What 'role' tells. `serving`: this node answers reads and writes as master. */
@@ -153,16 +157,18 @@ const HANDOVER_MS_MAX = 2_000
 const DRAIN_MS_MAX = 500
 const DRAIN_STEP_MS = 2
 
-const SILENCE: Logger = { debug() {}, info() {}, warn() {}, error() {} }
-
 /**
  * Starts a node. Resolves once peers and clients can reach it; wait for `ready()` before the first
- * call. Rejects with CONFIG (a wrong option, by name), ADDRESS_IN_USE or ADDRESS_INVALID.
+ * call. Rejects with CONFIG (a wrong option, by name), INSECURE, ADDRESS_IN_USE or ADDRESS_INVALID.
  */
 export async function createNode(options: NodeOptions): Promise<Node> {
   const full = parseNodeOptions(options)
-  const [transport, strategy] = await Promise.all([transportOf(full), strategyOf(full)])
-  const node = new EngineNode(full, transport, strategy)
+  const [transport, strategy, authenticator] = await Promise.all([
+    transportOf(full),
+    strategyOf(full),
+    authenticatorOf(full),
+  ])
+  const node = new EngineNode(full, authenticated(transport, authenticator), strategy)
   await node.start()
   return node
 }
@@ -179,9 +185,16 @@ async function strategyOf(options: FullNodeOptions): Promise<StrategyFactory> {
   return typeof strategy === 'function' ? strategy : await strategyByName(strategy)
 }
 
+async function authenticatorOf(options: FullNodeOptions): Promise<Authenticator | undefined> {
+  const { auth, cluster, logger = SILENCE } = options
+  if (auth === undefined) return undefined
+  return await nodeAuthenticator(auth, cluster, { clock: systemClock, logger })
+}
+
 class EngineNode implements Node {
   readonly id: PeerId
   readonly cluster: string
+  readonly #insecure: boolean
   readonly #engine: Engine
   readonly #calls: NodeCalls
   readonly #port: NodePort
@@ -194,6 +207,7 @@ class EngineNode implements Node {
     const { id, cluster, members, caches, autoCaches } = options
     this.id = id
     this.cluster = cluster
+    this.#insecure = options.lacking.length > 0
     this.#logger = options.logger ?? SILENCE
     const logger = this.#logger
     const store = new KeyValueStore()
@@ -218,6 +232,7 @@ class EngineNode implements Node {
       ...(options.dataDir === undefined ? {} : { notes: openNotes(options.dataDir, cluster, id) }),
       caches,
       autoCaches,
+      ...(this.#insecure ? { facts: { insecure: true } } : {}),
       onMerge: options.onMerge,
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),
     })
@@ -256,6 +271,8 @@ class EngineNode implements Node {
       throw error
     }
     this.#address = this.#engine.address
+    if (this.#insecure)
+      this.#logger.warn({ node: this.id, address: this.#address }, 'insecure, as it was told')
   }
 
   async ready(options: { timeoutMs?: number } = {}): Promise<void> {
@@ -283,7 +300,7 @@ class EngineNode implements Node {
   }
 
   status(): NodeStatus {
-    return { cluster: this.cluster, ...this.#engine.status() }
+    return { cluster: this.cluster, insecure: this.#insecure, ...this.#engine.status() }
   }
 
   on<E extends keyof NodeEvents>(event: E, listener: (...args: NodeEvents[E]) => void): this {

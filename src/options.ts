@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { parseAddress } from '../transports/stream/address.js'
 import { CACHE_DEFAULTS, ID, ID_RULE, LIMITS } from './config.js'
+import type { NodeAuth } from './contracts/authentication.js'
 import type { Logger } from './contracts/environment.js'
 import type { MergeFunction } from './contracts/merge.js'
 import type { CacheOptions } from './contracts/store.js'
@@ -13,6 +14,7 @@ import type { TransportFactory } from './contracts/transport.js'
 import type { Member } from './contracts/types.js'
 import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
+import { checkExposure } from './exposure.js'
 import { POLL_US_MAX } from './polling.js'
 
 /** A built-in strategy by its name, with its options: what a JSON file can say. */
@@ -46,8 +48,10 @@ export interface NodeOptions {
   dataDir?: string
   /** Where to listen, if not at this member's address: behind a NAT, in a container. */
   listen?: string
-  /** Allow to listen beyond loopback, although this version has no authentication. */
+  /** Allow to listen beyond loopback without authentication or encryption; status says so. */
   insecure?: boolean
+  /** Who may come in, nodes and clients; they then prove it, and so does this node to them. */
+  auth?: NodeAuth
   /**
    * Decides, while this node is master, each key that both sides of a network split changed;
    * values are the bytes that the cache's codec wrote. Give every node the same. Without it, and
@@ -77,6 +81,9 @@ export interface FullNodeOptions {
   listen: string
   dataDir: string | undefined
   insecure: boolean
+  /** What the listen address would need and has not, because `insecure` was said. */
+  lacking: readonly string[]
+  auth: NodeAuth | undefined
   onMerge: MergeFunction | undefined
   pollUs: number
   logger: Logger | undefined
@@ -136,6 +143,8 @@ const nodeSchema = z.strictObject({
   listen: z.string().min(1).optional(),
   dataDir: z.string().min(1).optional(),
   insecure: z.boolean().optional(),
+  // Judged in auth.ts: what is printed of a wrong option here could be the secret.
+  auth: z.unknown().optional(),
   onMerge: aFunction('a function (cache, key, mine, theirs)').optional(),
   pollUs: z.number().int().min(0).max(POLL_US_MAX).optional(),
   logger: loggerSchema.optional(),
@@ -143,7 +152,6 @@ const nodeSchema = z.strictObject({
 
 /** Options of the design that this version does not have, with what to do instead. */
 const LATER: Record<string, string> = {
-  auth: 'listen on loopback or a network of your own',
   tls: 'listen on loopback or a network of your own',
   discovery: 'name the members',
 }
@@ -169,7 +177,7 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
   const listen = checked.listen ?? self.address
   checkAddresses(checked, listen)
   const insecure = checked.insecure ?? false
-  checkListen(listen, insecure)
+  const lacking = checkExposure(listen, { auth: checked.auth !== undefined, tls: false }, insecure)
   const strategy = checked.strategy ?? 'master-slave'
   return {
     cluster: checked.cluster,
@@ -184,6 +192,8 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
     listen,
     dataDir: checked.dataDir,
     insecure,
+    lacking,
+    auth: checked.auth,
     onMerge: checked.onMerge,
     pollUs: checked.pollUs ?? 0,
     logger: checked.logger,
@@ -288,31 +298,6 @@ function checkTcp(id: string, address: string): void {
     const text = `the address of member ${id}: ${(cause as Error).message}`
     throw new GcacheError('ADDRESS_INVALID', text, { cause })
   }
-}
-
-/**
- * Plaintext without credentials is for loopback only (SECURITY section 4). An address that is no
- * URL with a host, such as the memory transport's, is its transport's own matter.
- */
-function checkListen(listen: string, insecure: boolean): void {
-  if (insecure) return
-  const host = hostOf(listen)
-  if (host === undefined || isLoopback(host)) return
-  throw config(
-    `listening on ${listen} is refused: this version has no authentication, so anyone who ` +
-      'reaches the port could read and write; use a loopback address, or say insecure: true',
-  )
-}
-
-/** The host of `scheme://host:port`; undefined for anything else. */
-export function hostOf(address: string): string | undefined {
-  const match = /^(?:tcp|ws|wss|tls):\/\/(\[[^\]]*\]|[^:/]*)/.exec(address)
-  return match?.[1].replace(/^\[|\]$/g, '')
-}
-
-/** 127.0.0.0/8, ::1 and localhost. */
-export function isLoopback(host: string): boolean {
-  return /^127(\.\d{1,3}){3}$/.test(host) || host === '::1' || host === 'localhost'
 }
 
 /** The value if `schema` accepts it; else CONFIG with the first thing that is wrong. */

@@ -51,7 +51,7 @@ function watched(transport: Transport, vigil: Vigil): Transport {
 
 function extending(handler: TransportHandler, vigil: Vigil): TransportHandler {
   return {
-    onLinkUp: (peer, session) => handler.onLinkUp(peer, session),
+    onLinkUp: (peer, session, identity) => handler.onLinkUp(peer, session, identity),
     onLinkDown: (peer, session, loss, cause) => handler.onLinkDown(peer, session, loss, cause),
     onWritable: (peer, session) => handler.onWritable(peer, session),
     onFrame: (peer, session, frame) => {

@@ -2,8 +2,9 @@
 import { describe, expect, test } from 'vitest'
 import { editDistance, nearest } from '../src/core/suggest.js'
 import { GcacheError } from '../src/errors.js'
+import { hostOf, isLoopback } from '../src/exposure.js'
 import { createNode } from '../src/node.js'
-import { hostOf, isLoopback, parseNodeOptions } from '../src/options.js'
+import { parseNodeOptions } from '../src/options.js'
 import { parseBytes, parseCache, parseDuration, parseMember } from '../src/server/parse.js'
 import { nodeOptions } from '../src/server/serve-options.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
@@ -89,7 +90,6 @@ describe('options of createNode', () => {
     ['a member without address', { ...GOOD, members: [{ id: 'a', ordinal: 0 }] }],
     ['another durability', { ...GOOD, durability: 'fsync' }],
     ['a dataDir', { ...GOOD, dataDir: '/var/lib/x' }],
-    ['auth', { ...GOOD, auth: {} }],
     ['polling for 2 ms', { ...GOOD, pollUs: 2_000 }],
     ['tls', { ...GOOD, tls: {} }],
     ['discovery', { ...GOOD, discovery: () => [] }],
@@ -118,10 +118,21 @@ describe('options of createNode', () => {
 
   test('listening beyond loopback needs insecure: true', () => {
     const open = { ...GOOD, listen: 'tcp://0.0.0.0:7400' }
-    expect(refusal(open)).toContain('authentication')
-    expect(parseNodeOptions({ ...open, insecure: true }).listen).toBe('tcp://0.0.0.0:7400')
-    const far = { ...GOOD, members: [{ ...A, address: 'tcp://10.0.0.1:7400' }] }
-    expect(refusal(far)).toContain('tcp://10.0.0.1:7400')
+    const insecure = (options: unknown, ...facts: string[]) => {
+      for (const message of facts.map(fact => expect.stringContaining(fact)))
+        expect(() => parseNodeOptions(options)).toThrow(
+          expect.objectContaining({ code: 'INSECURE', message }),
+        )
+    }
+    insecure(open, 'authentication', 'encryption', 'insecure: true')
+    insecure({ ...open, auth: {} }, 'without encryption')
+    expect(parseNodeOptions({ ...open, insecure: true })).toMatchObject({
+      listen: 'tcp://0.0.0.0:7400',
+      lacking: ['authentication', 'encryption'],
+    })
+    expect(parseNodeOptions({ ...open, insecure: true, auth: {} }).lacking).toEqual(['encryption'])
+    expect(parseNodeOptions({ ...GOOD, insecure: true }).lacking).toEqual([])
+    insecure({ ...GOOD, members: [{ ...A, address: 'tcp://10.0.0.1:7400' }] }, '10.0.0.1:7400')
   })
 
   test.each([
@@ -279,7 +290,7 @@ describe('options of gcache serve', () => {
     expect(nodeOptions({ ...flags, id: 'a', ordinal: '1', member }, noFile).members).toHaveLength(2)
   })
 
-  test.each(['dataDir', 'http', 'secretFile'])('%s is said to be of a later version', name => {
+  test.each(['dataDir', 'http'])('%s is said to be of a later version', name => {
     expect(() => nodeOptions({ ...flags, id: 'a', [name]: true }, noFile)).toThrow(
       'is not in this version',
     )

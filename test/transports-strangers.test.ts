@@ -79,6 +79,7 @@ describe('row 2, output before authentication', () => {
     } satisfies StreamConnection
     const failures: (string | undefined)[] = []
     const owner: HandshakeOwner = {
+      ...{ self: 'a', authenticator: undefined, proofMs: 0, after: () => ({ cancel() {} }) },
       hello: () => ({ ...HELLO, from: 'a', to: '~c' }),
       judge: () => ({ accept: true }),
       established() {},

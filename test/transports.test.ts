@@ -308,6 +308,9 @@ describe('golden bytes', () => {
     ['transport-hello', hello],
     ['transport-refused', refused],
     ['transport-ready', { kind: 'ready' }],
+    ['transport-hello-proof', { ...hello, proof: 'n,,n=ann,r=abc' }],
+    ['transport-refused-code', { ...refused, code: 'AUTH_FAILED' }],
+    ['transport-proof', { kind: 'proof', message: 'r=abcdef,s=c2FsdA==,i=4096' }],
   ] as [string, Greeting][])('%s has not changed', (name, greeting) => {
     const path = new URL(`golden/${name}.hex`, import.meta.url)
     const bytes = framed(encodeGreeting(greeting))

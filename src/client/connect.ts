@@ -6,6 +6,7 @@ import { EventEmitter } from 'eventemitter3'
 import { type CacheFaceOptions, createCache } from '../cache/cache.js'
 import { checkOptions as checkCallOptions, KNOWN, unknownOption } from '../cache/options.js'
 import { TIMES } from '../config.js'
+import type { ClientAuth } from '../contracts/authentication.js'
 import type { Cache } from '../contracts/cache.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { Transport, TransportFactory } from '../contracts/transport.js'
@@ -33,6 +34,8 @@ export interface ClientOptions {
   servers: readonly string[]
   /** Default: the built-in transport of the servers' scheme. */
   transport?: TransportFactory
+  /** How to prove who we are, where the servers ask for it; then they must prove it as well. */
+  auth?: ClientAuth
   /** Of connect() and of every call that names none, ms. Default 5,000. */
   timeoutMs?: number
   clock?: Clock
@@ -53,13 +56,17 @@ export interface ClientEvents {
   link: [change: LinkChange]
 }
 
-const OPTION_NAMES = ['cluster', 'servers', 'transport', 'timeoutMs', 'clock', 'random', 'logger']
+const OPTION_NAMES = [
+  ...['cluster', 'servers', 'transport', 'auth', 'timeoutMs'],
+  ...['clock', 'random', 'logger'],
+]
 const STATUS_MS_MAX = 1_000
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 /**
  * Resolves once a serving master is routed. Rejects with CONFIG, ADDRESS_INVALID, REFUSED as soon
- * as all servers refuse; by its deadline UNREACHABLE if none answered, NOT_READY if none serves.
+ * as all servers refuse, AUTH_FAILED if all of them for want of a proof; by its deadline
+ * UNREACHABLE if none answered, NOT_READY if none serves.
  */
 export async function connectWith(
   transport: TransportFactory,
@@ -67,7 +74,7 @@ export async function connectWith(
   world: ClientWorld,
 ): Promise<Client> {
   checkOptions(options)
-  const client = new Client({ transport, ...world, ...defined(options) })
+  const client = new Client({ ...world, ...defined(options), transport })
   try {
     await client.open()
   } catch (error) {
@@ -267,7 +274,10 @@ export class Client {
     const given = links.filter(link => link.given)
     const each = links.map(link => `${link.address}: ${reasonOf(link)}`).join('; ')
     if (given.every(link => link.refused))
-      return new GcacheError('REFUSED', `all servers refused: ${each}`)
+      return new GcacheError(
+        given.every(link => link.unproved) ? 'AUTH_FAILED' : 'REFUSED',
+        `all servers refused: ${each}`,
+      )
     if (links.every(link => link.session === 0))
       return new GcacheError(
         'UNREACHABLE',

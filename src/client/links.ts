@@ -6,6 +6,7 @@ import { TIMES } from '../config.js'
 import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type { LinkLoss, Transport } from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
+import { REFUSALS } from '../errors.js'
 import type { Control } from '../wire/control.js'
 
 export type View = Extract<Control, { type: 'view' }>
@@ -31,6 +32,8 @@ export interface ServerLink {
   /** Why it is not linked. */
   reason: string
   refused: boolean
+  /** Refused, because one side did not prove who it is. */
+  unproved: boolean
   /** Nobody can ever be dialled there. */
   invalid: boolean
   timer: Timer | undefined
@@ -74,6 +77,7 @@ export class ClientLinks {
       failures: 0,
       reason: 'no answer',
       refused: false,
+      unproved: false,
       invalid: false,
       timer: undefined,
     }
@@ -112,7 +116,8 @@ export class ClientLinks {
     link.tried = true
     link.reason = cause === undefined ? loss : cause.message
     const { code } = (cause ?? {}) as { code?: string }
-    link.refused = code === 'REFUSED'
+    link.refused = REFUSALS.has(code)
+    link.unproved = code === 'AUTH_FAILED'
     link.invalid = code === 'ADDRESS_INVALID'
     if (worked) link.failures = 0
     const delayMs = worked ? 0 : this.#backOff(link.failures++)

@@ -16,6 +16,8 @@ export type ClusterMember = MemberStatus & {
   readonly bytes?: number
   readonly clients?: number
   readonly upMs?: number
+  /** It listens beyond loopback without authentication or encryption, because it was told to. */
+  readonly insecure?: true
 }
 
 export type ClusterStatus = {
@@ -178,10 +180,11 @@ function rank(report: Report): number {
 }
 
 function figures(extra: Record<string, unknown> | undefined): Partial<ClusterMember> {
-  const found: Record<string, number> = {}
+  const found: Record<string, number | true> = {}
   for (const name of ['entries', 'bytes', 'clients', 'upMs']) {
     const value = extra?.[name]
     if (typeof value === 'number') found[name] = value
   }
-  return found
+  if (extra?.insecure === true) found.insecure = true
+  return found as Partial<ClusterMember>
 }

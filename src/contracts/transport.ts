@@ -2,6 +2,7 @@
  * A transport carries opaque frames to a peer, and knows nothing of what they say. Its laws T1-T13
  * are stated here in prose and shipped as tests in `gcache/testing` (transport-suite).
  */
+import type { Authenticator, Identity } from './authentication.js'
 import type { Clock, Logger, Random } from './environment.js'
 import type { PeerId, Session } from './types.js'
 
@@ -37,8 +38,9 @@ export interface Transport {
   start(handler: TransportHandler): Promise<void>
   /**
    * One attempt to reach `peer` at `address`, answered by link up or down (session 0) within
-   * `handshakeMs` (T9). The caller redials. While a link or an attempt to `peer` exists this does
-   * nothing. T10: two nodes that dial each other at once end with one link.
+   * `handshakeMs` (T9), and AUTH.delayMsMax more once a proof was begun. The caller redials. While
+   * a link or an attempt to `peer` exists this does nothing. T10: two nodes that dial each other at
+   * once end with one link.
    */
   connect(peer: PeerId, address: string): void
   /** Ends the session; queued frames are dropped; link-down says `local` (not from inside). */
@@ -71,7 +73,8 @@ export interface Transport {
  * T2: up precedes the first frame; exactly one down per up; nothing after down.
  */
 export interface TransportHandler {
-  onLinkUp(peer: PeerId, session: Session): void
+  /** `identity`: who the other side has proved to be; undefined without an authenticator. */
+  onLinkUp(peer: PeerId, session: Session, identity?: Identity): void
   /** A failed attempt says session 0. */
   onLinkDown(peer: PeerId, session: Session, loss: LinkLoss, cause?: Error): void
   /** T3: whole, in order, at most once, gapless. `frame` is borrowed for the call. */
@@ -94,6 +97,9 @@ export interface TransportEnv {
    * (T11). Clients (`~`) and peers are told apart by their ids.
    */
   readonly admit?: (peer: PeerId) => string | undefined
+  /** With it no link comes up before both sides have proved who they are: AUTH_FAILED otherwise.
+   *  Without it the other side may have none either. */
+  readonly authenticator?: Authenticator
 }
 
 /** What `tcp()` and its like return: called once by the node or client that will use it. */

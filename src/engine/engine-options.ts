@@ -24,6 +24,8 @@ export interface EngineOptions<M> {
   readonly autoCaches: boolean
   /** Where a few bytes outlive the process; save() returns once they do. */
   readonly notes?: { readonly last: Uint8Array | undefined; save(note: Uint8Array): void }
+  /** Said with the status to whoever asks. */
+  readonly facts?: Readonly<Record<string, unknown>>
   /** Decides keys that both sides of a network split changed, in place of the newest. */
   readonly onMerge?: MergeFunction | undefined
   /** Replies and events on a link with a member: answers to this node's own calls. */

@@ -9,6 +9,7 @@ export function banner(node: Node, options: NodeOptions): string {
   const status = node.status()
   const peers = options.members.filter(member => member.id !== node.id)
   const unsafe = paint.yellow('unsafe')
+  const lacks = options.auth ? 'no encryption' : 'no authentication and no encryption'
   const lines = [
     `${paint.bold(`gcache ${version()}`)}  node ${paint.bold(node.id)} of cluster ${node.cluster}`,
     `  address    ${node.address}`,
@@ -16,15 +17,16 @@ export function banner(node: Node, options: NodeOptions): string {
     `  strategy   ${status.strategy} / ${status.profile}`,
     `  guarantee  ${status.guarantee}`,
     `  ${unsafe}     data is in memory only: it lives as long as one of the nodes does`,
-    `  ${unsafe}     no authentication and no encryption: ${reach(options)}`,
+    `  ${unsafe}     ${lacks}: ${reach(options)}`,
   ]
   return `${lines.join('\n')}\n`
 }
 
 function reach(options: NodeOptions): string {
-  return options.insecure
-    ? 'whoever reaches the port may read and write (--insecure)'
-    : 'only this machine may connect'
+  if (!options.insecure) return 'only this machine may connect'
+  return options.auth
+    ? 'whoever sees the wire may read and change what travels (--insecure)'
+    : 'whoever reaches the port may read and write (--insecure)'
 }
 
 /** `ready`, the address, then what else a script may want, as name=value. */

@@ -16,6 +16,7 @@ import { serveCommand } from './commands/serve.js'
 import { setCommand } from './commands/set.js'
 import { statusCommand } from './commands/status.js'
 import { touchCommand } from './commands/touch.js'
+import { userCommand } from './commands/user.js'
 import { watchCommand } from './commands/watch.js'
 import { witnessCommand } from './commands/witness.js'
 import { failure } from './run.js'
@@ -41,6 +42,7 @@ function program(): Command {
     scanCommand(),
     watchCommand(),
     witnessCommand(),
+    userCommand(),
     demoCommand(),
   ])
     gcache.addCommand(command)

@@ -1,8 +1,10 @@
 /** From `gcache serve`'s flags and its file to createNode's options; flags win over the file. */
+import type { NodeAuth } from '../contracts/authentication.js'
 import type { CacheOptions } from '../contracts/store.js'
 import type { Member } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import type { NamedStrategy, NodeOptions } from '../options.js'
+import { nodeAuth } from './auth-flags.js'
 import {
   DEFAULT_CLUSTER,
   parseCache,
@@ -38,14 +40,14 @@ export interface ServeOptions {
   untilStdinEnds?: boolean
   dataDir?: string | true
   http?: string | true
-  secretFile?: string | true
+  secretFile?: string
+  usersFile?: string
 }
 
 /** Flags that the design names and this version does not have, with what to do instead. */
 const LATER = {
   dataDir: ['--data-dir', 'data lives in memory, on every node: leave it out'],
   http: ['--http', 'ask with gcache status --json'],
-  secretFile: ['--secret-file', 'listen on loopback or a network of your own'],
 } as const
 
 function refuseLater(flags: ServeOptions): void {
@@ -74,6 +76,8 @@ export function nodeOptions(
   if (!flags.autoCaches) options.autoCaches = false
   if (flags.insecure) options.insecure = true
   if (flags.pollUs !== undefined) options.pollUs = parseCount(flags.pollUs, '--poll-us')
+  const auth = nodeAuth(flags, file.auth)
+  if (auth !== undefined) options.auth = auth
   const strategy = strategyOf(flags, file.strategy)
   if (strategy !== undefined) options.strategy = strategy
   options.members = membersOf(id, flags, file.members)
@@ -87,6 +91,7 @@ export function witnessOptions(flags: ServeOptions): NodeOptions {
   const { id, member = [], cluster = DEFAULT_CLUSTER, listen = DEFAULT_LISTEN, dataDir } = flags
   if (id === undefined)
     throw new GcacheError('CONFIG', 'which witness is this? give --id, such as --id w')
+  const auth = nodeAuth(flags, undefined) as NodeAuth | undefined
   const self = parseWitness(`${id}@${withScheme(flags.advertise ?? listen)}`)
   return {
     cluster,
@@ -96,6 +101,7 @@ export function witnessOptions(flags: ServeOptions): NodeOptions {
     strategy: { name: 'master-slave', profile: 'majority' },
     ...(typeof dataDir === 'string' ? { dataDir } : {}),
     ...(flags.insecure ? { insecure: true } : {}),
+    ...(auth === undefined ? {} : { auth }),
   }
 }
 

@@ -2,12 +2,13 @@
 import type { ClusterMember, ClusterStatus } from '../client/status.js'
 import { grouped, type Paint, table } from './paint.js'
 
-/** What `status --json` prints, exactly; programs rely on it. */
+/** What `status --json` prints, exactly; programs rely on it. `insecure` only where it is so. */
 export function statusJson(status: ClusterStatus): string {
   const { cluster, strategy, profile, guarantee, epoch, master = null } = status
   const members = status.members.map(member => {
     const { id, ordinal, role, state, offset, lag, address } = member
-    return { id, ordinal, role, state, offset, lag, address }
+    const insecure = member.insecure === true ? { insecure: true } : {}
+    return { id, ordinal, role, state, offset, lag, address, ...insecure }
   })
   return JSON.stringify({ cluster, strategy, profile, guarantee, epoch, master, members })
 }
@@ -46,7 +47,9 @@ export function statusTable(status: ClusterStatus, paint: Paint, withGuarantee =
   const rows = status.members.map(member => rowOf(member, paint))
   const body = table([TITLES.map(paint.dim), ...rows], RIGHT)
   const guarantee = withGuarantee ? `guarantee: ${status.guarantee}\n` : ''
-  return `${head}\n${guarantee}${body}\n`
+  const open = status.members.filter(member => member.insecure === true).map(({ id }) => id)
+  const warning = open.length > 0 ? `${paint.yellow('insecure')}: ${open.join(', ')}\n` : ''
+  return `${head}\n${guarantee}${warning}${body}\n`
 }
 
 function rowOf(member: ClusterMember, paint: Paint): string[] {

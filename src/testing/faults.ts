@@ -7,6 +7,7 @@
  *   createNode({ ..., transport: withFaults(tcp(), links) })
  *   links.cut('b')      links.hold('b')      links.delay('b', 200)      links.mend('b')
  */
+import type { Identity } from '../contracts/authentication.js'
 import type { Clock } from '../contracts/environment.js'
 import type {
   LinkLoss,
@@ -153,14 +154,14 @@ class FaultyTransport implements Transport, TransportHandler {
     return this.#inner.stop()
   }
 
-  onLinkUp(peer: PeerId, session: Session): void {
+  onLinkUp(peer: PeerId, session: Session, identity?: Identity): void {
     if (this.#faults.isCut(peer)) {
       this.#clock.after(0, () => this.#inner.disconnect(peer))
       return
     }
     this.#arrive(peer, 0, () => {
       this.#up.set(peer, session)
-      this.#handler?.onLinkUp(peer, session)
+      this.#handler?.onLinkUp(peer, session, identity)
     })
   }
 

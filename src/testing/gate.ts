@@ -3,6 +3,7 @@
  * and frames wait; when it opens they arrive late, due timers before frames, as Node's own loop
  * runs its phases. Once dead, nothing of that life ever runs again.
  */
+import type { Identity } from '../contracts/authentication.js'
 import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type {
   LinkLoss,
@@ -162,10 +163,10 @@ class GatedHandler implements TransportHandler {
     this.#gate = gate
   }
 
-  onLinkUp(peer: PeerId, session: Session): void {
+  onLinkUp(peer: PeerId, session: Session, identity?: Identity): void {
     if (this.#gate.dead) return
-    if (this.#gate.holds) this.#gate.later(() => this.#to.onLinkUp(peer, session))
-    else this.#to.onLinkUp(peer, session)
+    if (this.#gate.holds) this.#gate.later(() => this.#to.onLinkUp(peer, session, identity))
+    else this.#to.onLinkUp(peer, session, identity)
   }
 
   onLinkDown(peer: PeerId, session: Session, loss: LinkLoss, cause?: Error): void {

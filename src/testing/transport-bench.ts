@@ -3,6 +3,7 @@
  * they are told and check while they do so that T2 and T8 hold.
  */
 import assert from 'node:assert/strict'
+import type { Authenticator, Identity } from '../contracts/authentication.js'
 import type { Logger } from '../contracts/environment.js'
 import type {
   LinkLoss,
@@ -15,7 +16,7 @@ import type { PeerId, Session } from '../contracts/types.js'
 import type { SuiteMedium } from './transport-suite.js'
 
 export type Happening =
-  | { kind: 'up'; peer: PeerId; session: Session }
+  | { kind: 'up'; peer: PeerId; session: Session; identity?: Identity }
   | { kind: 'down'; peer: PeerId; session: Session; loss: LinkLoss; cause: Error | undefined }
   | { kind: 'frame'; peer: PeerId; session: Session; frame: Buffer }
   | { kind: 'writable'; peer: PeerId; session: Session }
@@ -25,6 +26,7 @@ export type HappeningOf<K extends Happening['kind']> = Extract<Happening, { kind
 export interface NodeOptions {
   cluster?: string
   admit?: (peer: PeerId) => string | undefined
+  authenticator?: Authenticator
   /** False for a node that only dials. */
   listens?: boolean
   /** Called after a happening was written down, from inside the handler. */
@@ -114,6 +116,7 @@ export class BenchNode implements TransportHandler {
       logger,
       ...(options.listens === false ? {} : { listen: medium.listen(id) }),
       ...(options.admit === undefined ? {} : { admit: options.admit }),
+      ...(options.authenticator === undefined ? {} : { authenticator: options.authenticator }),
     }
     this.transport = medium.transport(env)
   }
@@ -157,12 +160,12 @@ export class BenchNode implements TransportHandler {
     )
   }
 
-  onLinkUp(peer: PeerId, session: Session): void {
+  onLinkUp(peer: PeerId, session: Session, identity?: Identity): void {
     if (this.#up.has(peer)) this.#violated(`T2: ${peer} is up twice`)
     if (session <= (this.#last.get(peer) ?? 0)) this.#violated('T2: the session did not grow')
     this.#up.set(peer, session)
     this.#last.set(peer, session)
-    this.#happened({ kind: 'up', peer, session })
+    this.#happened({ kind: 'up', peer, session, ...(identity === undefined ? {} : { identity }) })
   }
 
   onLinkDown(peer: PeerId, session: Session, loss: LinkLoss, cause?: Error): void {

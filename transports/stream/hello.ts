@@ -2,7 +2,10 @@
  * The first frames of a link, before any of the engine's. The dialler says hello, the acceptor says
  * hello or refused, the dialler says ready or refused:
  *
- *   u8 1 hello | u8 2 ready | u8 3 refused, then a msgpack map (wire/control.ts)
+ *   u8 1 hello | u8 2 ready | u8 3 refused | u8 4 proof, then a msgpack map (wire/control.ts)
+ *
+ * Where an authenticator is at work, proofs go to and fro between the two hellos, the first of them
+ * inside the dialler's.
  *
  * `life` and `dial` tell which of two links is the later one; see stream/transport.ts.
  */
@@ -14,6 +17,7 @@ import { checkFields, packMessage, unpackMessage } from '../../src/wire/control.
 const HELLO = 1
 const READY = 2
 const REFUSED = 3
+const PROOF = 4
 
 export interface Hello {
   kind: 'hello'
@@ -28,6 +32,8 @@ export interface Hello {
   life: string
   /** How often this life has dialled, this dial included. */
   dial: number
+  /** The first message of the dialler's proof, if it has one. */
+  proof?: string
 }
 
 export interface Refused {
@@ -35,9 +41,19 @@ export interface Refused {
   reason: string
   /** Not an error: another link with the same peer goes before this one. */
   tie: boolean
+  /** Of errors.ts, if it is another than REFUSED. */
+  code?: string
 }
 
-export type Greeting = Hello | Refused | { kind: 'ready' }
+/** One of the messages between the hellos. */
+export interface ProofMessage {
+  kind: 'proof'
+  message: string
+}
+
+export type Greeting = Hello | Refused | ProofMessage | { kind: 'ready' }
+
+const KINDS = { hello: HELLO, refused: REFUSED, proof: PROOF }
 
 export function isAlias(peer: PeerId): boolean {
   return peer.startsWith('*')
@@ -50,19 +66,24 @@ export function isClient(peer: PeerId): boolean {
 export function encodeGreeting(greeting: Greeting): Uint8Array {
   if (greeting.kind === 'ready') return packMessage(READY, {})
   const { kind, ...fields } = greeting
-  return packMessage(kind === 'hello' ? HELLO : REFUSED, fields)
+  return packMessage(KINDS[kind], fields)
 }
 
 /** PROTOCOL_ERROR for anything that is none. A hello of another version has only its `version`. */
 export function decodeGreeting(frame: Uint8Array): Greeting {
   const kind = frame[0]
-  if (kind !== HELLO && kind !== READY && kind !== REFUSED)
+  if (kind !== HELLO && kind !== READY && kind !== REFUSED && kind !== PROOF)
     throw new GcacheError('PROTOCOL_ERROR', `no greeting begins with byte ${kind}`)
   const message = unpackMessage(frame)
   if (kind === READY) return { kind: 'ready' }
   if (kind === REFUSED) {
-    checkFields(message, { reason: 'text', tie: 'flag' })
-    return { kind: 'refused', reason: message.reason as string, tie: message.tie as boolean }
+    checkFields(message, { reason: 'text', tie: 'flag', code: 'text?' })
+    const { reason, tie, code } = message as unknown as Refused
+    return { kind: 'refused', reason, tie, ...(code === undefined ? {} : { code }) }
+  }
+  if (kind === PROOF) {
+    checkFields(message, { message: 'text' })
+    return { kind: 'proof', message: message.message as string }
   }
   checkFields(message, { version: 'whole' })
   if (message.version === PROTOCOL_VERSION)
@@ -73,6 +94,7 @@ export function decodeGreeting(frame: Uint8Array): Greeting {
       frameBytesMax: 'whole',
       life: 'text',
       dial: 'whole',
+      proof: 'text?',
     })
   return { ...message, kind: 'hello' } as Hello
 }

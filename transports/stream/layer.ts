@@ -20,9 +20,17 @@ export interface StreamEvents {
   onClose(loss: LinkLoss, cause?: Error): void
 }
 
+/** What a medium that encrypts knows of the other side, once the connection stands. */
+export interface Secured {
+  /** 32 bytes, the same on both sides and on no other connection: RFC 9266's tls-exporter. */
+  readonly binding: Uint8Array
+}
+
 export interface StreamConnection {
   /** Who is told; may be exchanged at any time. */
   events: StreamEvents
+  /** Absent where bytes travel in the clear. */
+  readonly secured?: Secured
   /** Bytes that were given to write() and have not left yet. */
   readonly unsentBytes: number
   /** Where the medium can tell: bytes that it still holds of a write under way. Falls as they

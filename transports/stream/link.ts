@@ -7,6 +7,7 @@
  *
  * A frame larger than the whole queue is let through alone, when nothing waits before it.
  */
+import type { Identity } from '../../src/contracts/authentication.js'
 import type { LinkLoss, SendResult } from '../../src/contracts/transport.js'
 import type { PeerId, Session } from '../../src/contracts/types.js'
 import { GcacheError } from '../../src/errors.js'
@@ -35,6 +36,8 @@ export interface LinkFacts {
   /** The other side's own id: differs from `peer` if that is an alias. */
   readonly remote: PeerId
   readonly session: Session
+  /** Who the other side has proved to be. */
+  readonly identity: Identity | undefined
   /** The other side's life and last dial, as its hello said. */
   readonly life: string
   readonly dial: number

@@ -10,7 +10,9 @@
  * new link replaces the old once it is ready. Unless the hello is older than the link, which shows
  * in the speaker's count of dials: every hello carries it, the dialler's and the acceptor's.
  */
-import { LIMITS, PROTOCOL_VERSION } from '../../src/config.js'
+import { AUTH, LIMITS, PROTOCOL_VERSION } from '../../src/config.js'
+import type { Authenticator } from '../../src/contracts/authentication.js'
+import type { Timer } from '../../src/contracts/environment.js'
 import type { LinkLoss, TransportEnv } from '../../src/contracts/transport.js'
 import type { PeerId } from '../../src/contracts/types.js'
 import { GcacheError } from '../../src/errors.js'
@@ -37,6 +39,9 @@ export interface MeetingsOwner {
 }
 
 export class Meetings implements HandshakeOwner {
+  readonly self: PeerId
+  readonly authenticator: Authenticator | undefined
+  readonly proofMs: number
   readonly #owner: MeetingsOwner
   readonly #env: TransportEnv
   readonly #layer: StreamLayer
@@ -60,6 +65,9 @@ export class Meetings implements HandshakeOwner {
   ) {
     this.#owner = owner
     this.#env = env
+    this.self = env.self
+    this.authenticator = env.authenticator
+    this.proofMs = limits.handshakeMs + AUTH.delayMsMax
     this.#layer = layer
     this.#limits = limits
     this.#admission = new Admission(limits)
@@ -108,6 +116,10 @@ export class Meetings implements HandshakeOwner {
     this.#attempts.clear()
   }
 
+  after(delayMs: number, task: () => void): Timer {
+    return this.#env.clock.after(delayMs, task)
+  }
+
   hello(handshake: Handshake): Hello {
     const { self, cluster } = this.#env
     const to = handshake.hello?.from ?? handshake.expected
@@ -150,7 +162,9 @@ export class Meetings implements HandshakeOwner {
   failed(handshake: Handshake, loss: LinkLoss, cause?: Error): void {
     const { peer } = handshake
     const answers = this.#end(handshake) && handshake.wanted
-    if (!handshake.dialled && loss !== 'closed')
+    // Proofs that fail are logged by who judged them.
+    const logged = cause instanceof GcacheError && cause.code === 'AUTH_FAILED'
+    if (!handshake.dialled && loss !== 'closed' && !logged)
       this.#complaints.warn({ peer, loss, reason: cause?.message }, 'an arriving link was refused')
     if (answers && peer !== undefined) this.#owner.notLinked(peer, loss, cause)
   }

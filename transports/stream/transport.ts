@@ -193,7 +193,8 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     if (old !== undefined) this.#tellDown(old, 'closed', new Error('a newer link took its place'))
     if (link.over || this.#stopping !== undefined) return
     link.announced = true
-    this.#handler?.onLinkUp(link.facts.peer, link.facts.session)
+    const { peer, session, identity } = link.facts
+    this.#handler?.onLinkUp(peer, session, identity)
   }
 
   notLinked(peer: PeerId, loss: LinkLoss, cause?: Error): void {
@@ -209,6 +210,7 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
       peer,
       remote: hello.from,
       session: ++this.#sessions,
+      identity: handshake.identity,
       life: hello.life,
       dial: hello.dial,
       sendBytesMax: Math.min(this.traits.frameBytesMax, hello.frameBytesMax),

@@ -8,6 +8,7 @@ import type { Logger } from '../../contracts/environment.js'
 import { GcacheError } from '../../errors.js'
 import type { Node } from '../../node.js'
 import type { NodeOptions } from '../../options.js'
+import { addNodeAuth } from '../auth-flags.js'
 import { banner, readyLine } from '../banner.js'
 import { EXIT, failure, subcommand } from '../run.js'
 import { LOG_LEVELS, nodeOptions, type ServeOptions } from '../serve-options.js'
@@ -21,7 +22,7 @@ const NOT_READY_EVERY_MS = 30_000
 export const repeated = (text: string, before: string[] | undefined) => [...(before ?? []), text]
 
 export function serveCommand(): Command {
-  return subcommand('serve', 'run one node of a cluster')
+  return addNodeAuth(subcommand('serve', 'run one node of a cluster'))
     .option('--id <id>', "this node's id, for all time: A-Z a-z 0-9 _ -")
     .option('--ordinal <n>', 'its place in the order of succession, 0 to 255; lower goes first')
     .option('--listen <address>', 'where to listen (default: tcp://127.0.0.1:7400)')
@@ -35,7 +36,7 @@ export function serveCommand(): Command {
     .option('--durability <level>', 'memory, the only level of this version')
     .option('--cache <cache>', 'NAME or NAME:OPTION=VALUE,...; repeat for each', repeated)
     .option('--no-auto-caches', 'refuse caches that no --cache names')
-    .option('--insecure', 'allow to listen beyond loopback, without any authentication')
+    .option('--insecure', 'allow to listen beyond loopback without authentication or encryption')
     .option(
       '--poll-us <n>',
       'poll so many microseconds after a frame: latency for CPU (default: 0)',
@@ -47,7 +48,6 @@ export function serveCommand(): Command {
     .addOption(new Option('--until-stdin-ends', 'close when stdin ends').hideHelp())
     .addOption(new Option('--data-dir [dir]').hideHelp())
     .addOption(new Option('--http [address]').hideHelp())
-    .addOption(new Option('--secret-file [file]').hideHelp())
     .addHelpText('after', HELP)
     .action(async (options: ServeOptions) => {
       try {
@@ -61,7 +61,7 @@ export function serveCommand(): Command {
 const HELP = `
 Options of a cache: ttl=30m (default life), idle=10m (life without use), max-entries=100000,
 max-bytes=64m, eviction=lru|none (none: a full cache answers CACHE_FULL).
-Not in this version: --data-dir, --http, --secret-file, --tls-*.
+Not in this version: --data-dir, --http, --tls-*.
 Three nodes on one machine:
   gcache serve --id a --ordinal 0 --listen tcp://127.0.0.1:7400 \\
     --member b=1@tcp://127.0.0.1:7401 --member c=2@tcp://127.0.0.1:7402

@@ -3,19 +3,20 @@
  * master; any third machine will do, even a small one.
  */
 import { type Command, Option } from 'commander'
+import { addNodeAuth } from '../auth-flags.js'
 import { EXIT, failure, subcommand } from '../run.js'
 import { LOG_LEVELS, type ServeOptions, witnessOptions } from '../serve-options.js'
 import { repeated, serve } from './serve.js'
 
 export function witnessCommand(): Command {
-  return subcommand('witness', 'vote beside two data nodes, without data')
+  return addNodeAuth(subcommand('witness', 'vote beside two data nodes, without data'))
     .option('--id <id>', "the witness's id, as the nodes name it with --witness")
     .option('--listen <address>', 'where to listen (default: tcp://127.0.0.1:7400)')
     .option('--advertise <address>', 'what others dial, if not the listen address')
     .option('--member <member>', 'a data node, ID=ORDINAL@ADDRESS; repeat for each', repeated)
     .option('--cluster <name>', 'name of the cluster (default: gcache)')
     .option('--data-dir <dir>', 'where its few bytes live; without it a restart forgets its vote')
-    .option('--insecure', 'allow to listen beyond loopback, without any authentication')
+    .option('--insecure', 'allow to listen beyond loopback without authentication or encryption')
     .addOption(
       new Option('--log-level <level>', 'what goes to stderr').choices(LOG_LEVELS).default('info'),
     )

@@ -1,0 +1,165 @@
+/**
+ * The option `auth` of createNode and connect: from what an application says to an Authenticator,
+ * with secrets read from files and held where nothing prints them.
+ *
+ *   node     { secretFile } or { secret }, and usersFile or users: who else may log in
+ *   client   { secretFile } or { secret }, or { user, passwordFile } or { user, password }
+ */
+
+import { createHash } from 'node:crypto'
+import { closeSync, openSync, readSync } from 'node:fs'
+import { AUTH } from './config.js'
+import type { Authenticator, ClientAuth, NodeAuth, Redacted } from './contracts/authentication.js'
+import type { Clock, Logger } from './contracts/environment.js'
+import type { TransportFactory } from './contracts/transport.js'
+import { suggestion } from './core/suggest.js'
+import { GcacheError } from './errors.js'
+import { createAuthenticator } from './security/authenticator.js'
+import {
+  CredentialStore,
+  checkUser,
+  parseCredentials,
+  SECRET_USER,
+} from './security/credentials.js'
+import { Keychain } from './security/keychain.js'
+import { type ClientKeys, hmac, storedKeys } from './security/scram.js'
+import { Secret, secretFrom } from './security/secret.js'
+
+const NODE_NAMES = ['secret', 'secretFile', 'users', 'usersFile', 'iterations']
+const CLIENT_NAMES = ['secret', 'secretFile', 'user', 'password', 'passwordFile']
+
+interface World {
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** CONFIG for a wrong option, an unreadable file, a secret that is too short. Takes some 0.3 s. */
+export async function nodeAuthenticator(
+  auth: NodeAuth,
+  cluster: string,
+  world: World,
+): Promise<Authenticator & { readonly failed: number }> {
+  checkNames(auth, NODE_NAMES)
+  const secret = secretOf(auth)
+  const users = usersOf(auth)
+  const iterations = auth.iterations ?? AUTH.iterations
+  if (!Number.isInteger(iterations) || iterations < AUTH.iterationsMin)
+    throw config(`auth.iterations must be a whole number from ${AUTH.iterationsMin}`)
+  if (iterations > AUTH.iterationsMax)
+    throw config(`auth.iterations must be at most ${AUTH.iterationsMax}`)
+  const salt = createHash('sha256').update(`gcache secret ${cluster}`).digest().subarray(0, 16)
+  const keychain = new Keychain(secret)
+  // Every node derives the same keys: the first dial finds them ready.
+  const keys = await new Promise<ClientKeys | undefined>(resolve =>
+    keychain.keys(salt, iterations, resolve),
+  )
+  if (keys === undefined) throw new GcacheError('INTERNAL', 'PBKDF2 is not to be had here')
+  const stored = storedKeys(keys, salt, iterations)
+  const key = secret.expose(bytes => hmac(bytes, 'gcache users that there are not'))
+  return createAuthenticator({
+    ...world,
+    dials: { user: SECRET_USER, keychain },
+    accepts: { secret: stored, users: new CredentialStore(users, key) },
+  })
+}
+
+/** CONFIG as above. */
+export function clientAuthenticator(auth: ClientAuth, world: World): Authenticator {
+  checkNames(auth, CLIENT_NAMES)
+  const { user } = auth
+  if (user === undefined) {
+    if (auth.password !== undefined || auth.passwordFile !== undefined)
+      throw config('auth.user is missing: whose password is it?')
+    return createAuthenticator({
+      ...world,
+      dials: { user: SECRET_USER, keychain: new Keychain(secretOf(auth)) },
+    })
+  }
+  if (auth.secret !== undefined || auth.secretFile !== undefined)
+    throw config('auth has a user and a secret: a user has a password, keep one of them')
+  const password = oneOf('password', auth.password, auth.passwordFile, 1)
+  return createAuthenticator({
+    ...world,
+    dials: { user: checkUser(user), keychain: new Keychain(password) },
+  })
+}
+
+/** `factory`, whose links prove themselves by `authenticator`. */
+export function authenticated(
+  factory: TransportFactory,
+  authenticator: Authenticator | undefined,
+): TransportFactory {
+  return authenticator === undefined ? factory : env => factory({ ...env, authenticator })
+}
+
+function secretOf({ secret, secretFile }: NodeAuth): Secret {
+  return oneOf('secret', secret, secretFile, AUTH.secretBytesMin)
+}
+
+/** A file's line, or what was given, itself if it is a Secret already. */
+function oneOf(
+  name: string,
+  given: string | Uint8Array | Redacted | undefined,
+  file: string | undefined,
+  bytesMin: number,
+): Secret {
+  if ((given === undefined) === (file === undefined))
+    throw config(`auth needs either ${name} or ${name}File`)
+  if (file !== undefined)
+    return secretFrom(
+      readBounded(file, AUTH.secretFileBytesMax, `auth.${name}File`),
+      file,
+      bytesMin,
+    )
+  if (given instanceof Secret) {
+    if (given.length >= bytesMin) return given
+  } else if (typeof given === 'string' || given instanceof Uint8Array) {
+    const secret = new Secret(given)
+    if (secret.length >= bytesMin) return secret
+  } else throw config(`auth.${name} must be text, bytes or a Secret`)
+  throw config(`auth.${name} must have at least ${bytesMin} bytes`)
+}
+
+function usersOf({ users, usersFile }: NodeAuth) {
+  if (users !== undefined && usersFile !== undefined)
+    throw config('auth has users and usersFile: keep one of them')
+  if (usersFile !== undefined) {
+    const bytes = readBounded(usersFile, AUTH.usersFileBytesMax, 'auth.usersFile')
+    return parseCredentials(bytes.toString('utf8'), usersFile)
+  }
+  if (users !== undefined && typeof users !== 'string')
+    throw config('auth.users must be the lines that gcache user add prints')
+  return parseCredentials(users ?? '', 'auth.users')
+}
+
+/** CONFIG for a file that cannot be read, or is larger than `bytesMax`. */
+export function readBounded(file: unknown, bytesMax: number, whose: string): Buffer {
+  if (typeof file !== 'string' || file === '') throw config(`${whose} must be a path`)
+  const bytes = Buffer.alloc(bytesMax + 1)
+  let length = 0
+  try {
+    const opened = openSync(file, 'r')
+    try {
+      for (let read = -1; read !== 0; length += read)
+        read = readSync(opened, bytes, length, bytes.length - length, null)
+    } finally {
+      closeSync(opened)
+    }
+  } catch (cause) {
+    throw new GcacheError('CONFIG', `${whose}: ${(cause as Error).message}`, { cause })
+  }
+  if (length > bytesMax) throw config(`${whose}: ${file} has more than ${bytesMax} bytes`)
+  return bytes.subarray(0, length)
+}
+
+function checkNames(auth: unknown, names: readonly string[]): void {
+  if (typeof auth !== 'object' || auth === null || Array.isArray(auth))
+    throw config('auth must be an object, such as { secretFile: "/etc/gcache/secret" }')
+  for (const name of Object.keys(auth))
+    if (!names.includes(name))
+      throw config(`unknown option ${name} in auth: ${suggestion(name, names)}`)
+}
+
+function config(text: string): GcacheError {
+  return new GcacheError('CONFIG', text)
+}

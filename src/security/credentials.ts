@@ -1,0 +1,156 @@
+/**
+ * Who may log in, one line each, in the form that PostgreSQL made known; with it a server judges
+ * proofs and can make none:
+ *
+ *   NAME ROLE SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY
+ */
+import { randomBytes } from 'node:crypto'
+import { AUTH } from '../config.js'
+import type { Role } from '../contracts/authentication.js'
+import { GcacheError } from '../errors.js'
+import { base64, bytesOf, deriveKeys, hmac, type StoredKeys, storedKeys } from './scram.js'
+import type { Secret } from './secret.js'
+
+export interface Credential extends StoredKeys {
+  readonly user: string
+  readonly role: Role
+}
+
+/** What users may be; nodes are known by the cluster's secret. */
+export const USER_ROLES: readonly Role[] = ['client', 'observer', 'admin']
+
+/** The name under which the cluster's secret logs in. */
+export const SECRET_USER = 'peer'
+
+const NAME = /^[A-Za-z0-9._@-]{1,64}$/
+const FORM = /^SCRAM-SHA-256\$([1-9]\d{0,9}):([^$:]+)\$([^$:]+):([^$:]+)$/
+const SALT_BYTES = 16
+const KEY_BYTES = 32
+
+/** CONFIG for what is no name of a user, or a reserved one. */
+export function checkUser(user: string): string {
+  if (!NAME.test(user))
+    throw config(`user ${JSON.stringify(user.slice(0, 80))}: 1 to 64 of A-Z a-z 0-9 . _ @ -`)
+  if (user === SECRET_USER)
+    throw config(`user ${SECRET_USER} is the cluster's secret: another name`)
+  return user
+}
+
+/** CONFIG for what is no role of a user. */
+export function checkRole(role: string): Role {
+  if ((USER_ROLES as readonly string[]).includes(role)) return role as Role
+  throw config(`role ${JSON.stringify(role.slice(0, 80))}: choose of ${USER_ROLES.join(', ')}`)
+}
+
+/** A credential for `password`, which is only read. Takes some hundred ms, on another thread. */
+export async function makeCredential(
+  user: string,
+  role: Role,
+  password: Secret,
+  iterations: number = AUTH.iterations,
+): Promise<Credential> {
+  const salt = randomBytes(SALT_BYTES)
+  return { user, role, ...(await storedOf(password, salt, iterations)) }
+}
+
+/** What a server stores of `password`. */
+export function storedOf(
+  password: Secret,
+  salt: Uint8Array,
+  iterations: number,
+): Promise<StoredKeys> {
+  return new Promise((resolve, reject) => {
+    password.expose(bytes =>
+      deriveKeys(bytes, salt, iterations, (error, keys) => {
+        if (keys === undefined) reject(error)
+        else resolve(storedKeys(keys, salt, iterations))
+      }),
+    )
+  })
+}
+
+export function formatCredential(credential: Credential): string {
+  const { user, role, iterations, salt, storedKey, serverKey } = credential
+  const keys = `${base64(storedKey)}:${base64(serverKey)}`
+  return `${user} ${role} SCRAM-SHA-256$${iterations}:${base64(salt)}$${keys}`
+}
+
+/**
+ * The users of a file's `text`, by name; empty lines and those that begin with # are passed over.
+ * CONFIG with `whose` name and the line's number, never with what stands in it.
+ */
+export function parseCredentials(text: string, whose: string): Map<string, Credential> {
+  const users = new Map<string, Credential>()
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    if (line.trim() === '' || line.startsWith('#')) continue
+    const credential = parseCredential(line)
+    if (credential === undefined)
+      throw config(`${whose}, line ${index + 1}: is no line that gcache user add prints`)
+    if (credential.iterations < AUTH.iterationsMin || credential.iterations > AUTH.iterationsMax)
+      throw config(
+        `${whose}, line ${index + 1}: ${credential.iterations} iterations, allowed are ` +
+          `${AUTH.iterationsMin} to ${AUTH.iterationsMax}`,
+      )
+    if (users.has(credential.user))
+      throw config(`${whose}, line ${index + 1}: ${credential.user} stands there twice`)
+    users.set(credential.user, credential)
+  }
+  return users
+}
+
+function parseCredential(line: string): Credential | undefined {
+  const [user = '', role = '', form = '', ...rest] = line.trim().split(/\s+/)
+  const match = FORM.exec(form)
+  if (match === null || rest.length > 0 || !NAME.test(user) || user === SECRET_USER)
+    return undefined
+  if (!(USER_ROLES as readonly string[]).includes(role)) return undefined
+  const [salt, storedKey, serverKey] = match.slice(2).map(bytesOf)
+  if (salt === undefined || salt.length < 8) return undefined
+  if (storedKey?.length !== KEY_BYTES || serverKey?.length !== KEY_BYTES) return undefined
+  const iterations = Number(match[1])
+  return { user, role: role as Role, iterations, salt, storedKey, serverKey }
+}
+
+/** Looks users up. Of a user that there is not it makes up, always the same, what one would look
+ *  like, so that nobody learns who exists. */
+export class CredentialStore {
+  readonly #users: ReadonlyMap<string, Credential>
+  readonly #key: Uint8Array
+  readonly #iterations: number
+
+  /** `key` is the same on every node and unknown elsewhere. */
+  constructor(users: ReadonlyMap<string, Credential>, key: Uint8Array) {
+    // All of one make, the false ones as well: what is made otherwise takes another time.
+    this.#users = new Map([...users].map(([user, each]) => [user, uniform(each)]))
+    this.#key = key
+    // As whoever stands first: a made-up count that no user has would tell.
+    const [first] = users.values()
+    this.#iterations = first?.iterations ?? AUTH.iterations
+  }
+
+  /** `known` false: no proof for these keys exists. The same work is done for every name. */
+  find(user: string): { readonly credential: Credential; readonly known: boolean } {
+    const salt = hmac(this.#key, `salt ${user}`).subarray(0, SALT_BYTES)
+    const storedKey = hmac(this.#key, `stored ${user}`)
+    const iterations = this.#iterations
+    const keys = { salt, iterations, storedKey, serverKey: storedKey }
+    const falseOne = uniform({ user, role: 'client', ...keys })
+    const credential = this.#users.get(user)
+    return { credential: credential ?? falseOne, known: credential !== undefined }
+  }
+}
+
+function uniform({ user, role, salt, iterations, storedKey, serverKey }: Credential): Credential {
+  return {
+    user,
+    role,
+    salt: Buffer.from(salt),
+    iterations,
+    storedKey: Buffer.from(storedKey),
+    serverKey: Buffer.from(serverKey),
+  }
+}
+
+function config(text: string): GcacheError {
+  return new GcacheError('CONFIG', text)
+}

@@ -1,0 +1,122 @@
+/**
+ * `gcache user add`: makes the line by which nodes know a user. The password comes from standard
+ * input, because arguments are everybody's to read.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { chmodSync, existsSync, renameSync, writeFileSync } from 'node:fs'
+import type { Readable } from 'node:stream'
+import type { Command } from 'commander'
+import { readBounded } from '../../auth.js'
+import { AUTH } from '../../config.js'
+import { GcacheError } from '../../errors.js'
+import {
+  checkRole,
+  checkUser,
+  formatCredential,
+  makeCredential,
+  parseCredentials,
+} from '../../security/credentials.js'
+import { type Secret, secretFrom } from '../../security/secret.js'
+import { parseCount } from '../parse.js'
+import { EXIT, runCommand, subcommand } from '../run.js'
+
+interface AddOptions {
+  role: string
+  file?: string
+  iterations?: string
+}
+
+export function userCommand(): Command {
+  const add = subcommand('add', 'print the line that lets a user in; the password is read on stdin')
+    .argument('<name>', '1 to 64 of A-Z a-z 0-9 . _ @ -')
+    .option('--role <role>', 'client, observer or admin', 'client')
+    .option('--file <file>', 'add the line to this file (made with mode 0600) instead')
+    .option('--iterations <n>', `PBKDF2's count, at least ${AUTH.iterations}`)
+    .addHelpText('after', HELP)
+    .action((name: string, options: AddOptions) =>
+      runCommand(async () => {
+        await addUser(name, options)
+        return EXIT.ok
+      }),
+    )
+  return subcommand('user', 'who may log in').addCommand(add)
+}
+
+const HELP = `
+  gcache user add ann < password.txt >> users       a first line, without its line break
+  gcache serve ... --secret-file secret --users-file users
+  gcache get ... --user ann --password-file password.txt
+Exit: 0 done, 2 wrong options or an unusable password.`
+
+async function addUser(name: string, options: AddOptions): Promise<void> {
+  const user = checkUser(name)
+  const role = checkRole(options.role)
+  const iterations = countOf(options.iterations)
+  const { file } = options
+  const before = file !== undefined && existsSync(file) ? textOf(file) : ''
+  if (parseCredentials(before, file ?? '').has(user))
+    throw new GcacheError('CONFIG', `${user} stands in ${file} already: remove that line first`)
+  const password = await readPassword(process.stdin)
+  const line = formatCredential(await makeCredential(user, role, password, iterations))
+  password.drop()
+  if (file === undefined) process.stdout.write(`${line}\n`)
+  else writeWhole(file, `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}${line}\n`)
+}
+
+function countOf(text: string | undefined): number {
+  if (text === undefined) return AUTH.iterations
+  const count = parseCount(text, '--iterations')
+  if (count >= AUTH.iterations && count <= AUTH.iterationsMax) return count
+  const range = `${AUTH.iterations} to ${AUTH.iterationsMax}`
+  throw new GcacheError('CONFIG', `--iterations ${count}: ${range} are allowed`)
+}
+
+function textOf(file: string): string {
+  return readBounded(file, AUTH.usersFileBytesMax, '--file').toString('utf8')
+}
+
+/** A node that reads meanwhile sees the old file or the new one. */
+function writeWhole(file: string, text: string): void {
+  const aside = `${file}.${randomBytes(4).toString('hex')}`
+  try {
+    writeFileSync(aside, text, { mode: 0o600, flag: 'wx' })
+    chmodSync(aside, 0o600)
+    renameSync(aside, file)
+  } catch (cause) {
+    throw new GcacheError('CONFIG', `--file: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** On a terminal the typed characters are not shown. */
+async function readPassword(input: Readable & { isTTY?: boolean }): Promise<Secret> {
+  const terminal = input.isTTY === true ? process.stdin : undefined
+  terminal?.setRawMode(true)
+  if (terminal !== undefined) process.stderr.write('password: ')
+  const bytes = Buffer.alloc(AUTH.secretFileBytesMax + 1)
+  let length = 0
+  try {
+    for await (const chunk of input) {
+      length += (chunk as Buffer).copy(bytes, length)
+      ;(chunk as Buffer).fill(0)
+      if (length > AUTH.secretFileBytesMax) throw tooLong()
+      if (terminal !== undefined && ended(bytes.subarray(0, length))) break
+    }
+  } finally {
+    terminal?.setRawMode(false)
+    if (terminal !== undefined) process.stderr.write('\n')
+  }
+  const [last] = bytes.subarray(length - 1)
+  // Raw mode ends a line by a carriage return alone.
+  if (last === 13) bytes[length - 1] = 10
+  return secretFrom(bytes.subarray(0, length), 'the password')
+}
+
+/** Enter, Ctrl-C or Ctrl-D; the latter two leave a control character, which is refused. */
+function ended(bytes: Uint8Array): boolean {
+  return bytes.some(byte => byte === 13 || byte === 10 || byte === 3 || byte === 4)
+}
+
+function tooLong(): GcacheError {
+  return new GcacheError('CONFIG', `the password has more than ${AUTH.secretFileBytesMax} bytes`)
+}
