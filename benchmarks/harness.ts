@@ -42,6 +42,8 @@ export interface ClusterOptions {
   readonly profile?: string
   /** Of `gcache serve --poll-us`. */
   readonly pollUs?: number
+  /** Of `gcache serve --log-level`; 'warn' by itself. */
+  readonly logLevel?: string
 }
 
 export interface ServerNode {
@@ -84,7 +86,12 @@ export class Cluster {
           ...[CLI, 'serve', '--cluster', this.name, '--id', id, '--ordinal', `${own}`],
           ...['--listen', this.servers[own], '--strategy', this.#options.strategy, ...members],
           ...['--profile', this.#options.profile ?? 'ordinal'],
-          ...['--log-level', 'warn', '--poll-us', `${this.#options.pollUs ?? 0}`],
+          ...[
+            '--log-level',
+            this.#options.logLevel ?? 'warn',
+            '--poll-us',
+            `${this.#options.pollUs ?? 0}`,
+          ],
         ],
         { stdio: ['ignore', 'pipe', 'inherit'] },
       ),

@@ -1,11 +1,12 @@
 /**
- * `npm run bench -- [throughput | failover | peers | slow-slave | report] [options]`; throughput by
- * itself.
+ * `npm run bench -- [throughput | failover | peers | slow-slave | sockets | report] [options]`;
+ * throughput by itself.
  */
 import { main as failover } from './failover.js'
 import { main as peers } from './peers.js'
 import { main as report } from './report.js'
 import { main as slowSlave } from './slow-slave.js'
+import { main as sockets } from './sockets.js'
 import { main as throughput } from './throughput.js'
 
 const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
@@ -14,6 +15,7 @@ const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
   peers,
   report,
   'slow-slave': slowSlave,
+  sockets,
 }
 
 const [first, ...rest] = process.argv.slice(2)

