@@ -169,7 +169,8 @@ describe('our own lines', () => {
     ['damaged', 'no start', [write, { ...write, startMs: '0' }]],
     ['damaged', 'a key that is no text', [write, { ...write, key: 1 }]],
     ['damaged', 'a result that is no verdict', [write, call(2, 3, { kind: 'delete', result: 1 })]],
-    ['none', 'another file of JSON lines', [{ bench: 'get' }, write]],
+    ['damaged', 'a first line of something else', [{ bench: 'get' }, write]],
+    ['none', 'another file of JSON lines', [{ bench: 'get' }, { bench: 'set', key: 1 }]],
   ])('%s: %s', (expected, _, calls) => {
     expect(verdict(jsonLines(...calls))).toBe(expected)
   })
@@ -177,6 +178,44 @@ describe('our own lines', () => {
   test('a line cut short is damage', () => {
     const text = jsonLines(write, write)
     expect(parseHistory(text.slice(0, -9))).toMatchObject({ kind: 'damaged', line: 2 })
+  })
+})
+
+describe('a history whose first line is bad', () => {
+  const call = { key: 'k', kind: 'read', startMs: 0, endMs: 1, outcome: 'ok' }
+  const { outcome, ...misspelt } = call
+  const good = jsonLines(call, call)
+
+  test.each<[string, string, string]>([
+    ['a misspelt member', jsonLines({ ...misspelt, outcom: 'ok' }, call), 'no such outcome'],
+    ['misspelt in every line', jsonLines({ ...misspelt, outcom: 'ok' }), 'no such outcome'],
+    ['a line cut short', `{"key":"k","kind\n${good}`, 'no JSON object'],
+    ['a byte order mark', `\uFEFF${good}`, 'a byte order mark before the first call'],
+    ['an array', JSON.stringify([call]), 'no JSON object'],
+    ['an array over many lines', JSON.stringify([call], null, 1), 'no JSON object'],
+    ['an array, then calls', `[]\n${good}`, 'no JSON object'],
+    ['a log behind a mark', `\uFEFF${log('0 :invoke :write 1')}`, 'a byte order mark'],
+  ])('%s: damaged at line 1, whatever the file is called', (_, text, reason) => {
+    const damaged = { kind: 'damaged', line: 1, reason: expect.stringContaining(reason) }
+    expect(parseHistory(text)).toEqual(damaged)
+    expect(parseHistory(text, true)).toEqual(damaged)
+  })
+
+  test.each<[string, string, number]>([
+    ['nothing', '', 1],
+    ['an array of texts', '["a"]', 1],
+    ['an object with one known member', '\n{"kind":"read","at":3}', 2],
+    ['no JSON', 'key,kind,startMs\n', 1],
+  ])('%s: none, but damaged in a file that is named as ours', (_, text, line) => {
+    expect(parseHistory(text).kind).toBe('none')
+    expect(parseHistory(text, true)).toMatchObject({ kind: 'damaged', line })
+  })
+
+  test.each([
+    ['verdicts', jsonLines({ file: 'a.log', linearizable: true }), 'none'],
+    ['a log', log('0 :invoke :write 1'), 'history'],
+  ])('%s in a file that is named as ours: what it is', (_, text, kind) => {
+    expect(parseHistory(text, true).kind).toBe(kind)
   })
 })
 
@@ -208,7 +247,9 @@ describe('npm run lincheck', () => {
       'b.log': stale,
       'a.log': good,
       'c.jsonl': jsonLines(own),
-      'verdicts.json': '[]',
+      'verdicts.json': '[{"file":"a.log","linearizable":true}]',
+      'verdicts.jsonl': '{"file":"a.log","linearizable":true}',
+      'README.md': '# Histories',
       'notes.json': '{}',
     }
     const at = fill('mixed', files)
@@ -220,10 +261,30 @@ describe('npm run lincheck', () => {
         '{"file":"b.log","linearizable":false}',
         '{"file":"c.jsonl","linearizable":false}',
       ],
-      [
-        'lincheck: notes.json is skipped: no history',
-        'lincheck: verdicts.json is skipped: no history',
-      ],
+      ['README.md', 'notes.json', 'verdicts.json', 'verdicts.jsonl'].map(
+        file => `lincheck: ${file} is skipped: no history`,
+      ),
+    ])
+  })
+
+  test('a folder without a history is told, and exits 2', () => {
+    const empty = fill('empty', {})
+    expect(run([empty])).toEqual([2, [], [`lincheck: no history in ${empty}: 0 files`]])
+    const other = fill('other', { 'README.md': '# Nothing', 'verdicts.json': '[]' })
+    const [code, out, err] = run([other])
+    expect([code, out, err.at(-1)]).toEqual([2, [], `lincheck: no history in ${other}: 2 files`])
+  })
+
+  test.each([
+    ['mark', `\uFEFF${jsonLines(own)}`, 'a byte order mark before the first call'],
+    ['array', JSON.stringify([own]), 'no JSON object'],
+    ['misspelt', jsonLines({ ...own, startMs: undefined, startms: 0 }), 'startMs is no number'],
+    ['nothing', '', 'no call'],
+  ])('a bad first line is told with its number and exits 1: %s', (name, text, reason) => {
+    expect(run([fill(name, { 'a.log': good, 'b.jsonl': text })])).toEqual([
+      1,
+      ['{"file":"a.log","linearizable":true}', '{"file":"b.jsonl","linearizable":null}'],
+      [`lincheck: b.jsonl:1: unreadable: ${reason}`],
     ])
   })
 
@@ -252,5 +313,7 @@ describe('npm run lincheck', () => {
     const nowhere = judge(join(folder, 'nowhere'))
     expect([nowhere.status, nowhere.stdout]).toEqual([2, ''])
     expect(nowhere.stderr.split('\n')).toHaveLength(2)
+    const empty = judge(fill('process-empty', {}))
+    expect([empty.status, empty.stdout]).toEqual([2, ''])
   })
 })

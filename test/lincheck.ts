@@ -1,8 +1,9 @@
 /**
  * `npm run lincheck -- DIR`: judges every recorded history in a folder, in the order of their
  * names, and prints one line of JSON each: `{file, linearizable}`. Formats: testing/histories.ts. A
- * file that is no history is skipped with a line on stderr. Exits 0 if all could be decided, 1 if
- * not (`linearizable: null`: damaged, or beyond the limits of the search), 2 for a usage error.
+ * file that is no history is skipped with a line on stderr; one named `.jsonl` should be one. Exits
+ * 0 if all could be decided, 1 if not (`linearizable: null`: damaged, or beyond the limits of the
+ * search), 2 for a usage error and where there is no history at all.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -34,12 +35,18 @@ export function lincheck(
     lines.err(`lincheck: ${folder} is no folder that can be read`)
     return 2
   }
+  let histories = 0
   let undecided = 0
   for (const file of files) {
     const linearizable = judge(folder, file, lines, limits)
     if (linearizable === undefined) continue
+    histories++
     if (linearizable === null) undecided++
     lines.out(JSON.stringify({ file, linearizable }))
+  }
+  if (histories === 0) {
+    lines.err(`lincheck: no history in ${folder}: ${files.length} files`)
+    return 2
   }
   return undecided === 0 ? 0 : 1
 }
@@ -68,13 +75,13 @@ function judge(
     lines.err(`lincheck: ${file}: unreadable, or more than ${FILE_BYTES_MAX} bytes`)
     return null
   }
-  const history = parseHistory(text)
+  const history = parseHistory(text, /\.jsonl$/i.test(file))
   if (history.kind === 'none') {
     lines.err(`lincheck: ${file} is skipped: no history`)
     return undefined
   }
   if (history.kind === 'damaged') {
-    lines.err(`lincheck: ${file}:${history.line}: ${history.reason}`)
+    lines.err(`lincheck: ${file}:${history.line}: unreadable: ${history.reason}`)
     return null
   }
   const { verdict, steps, key } = checkByKey(history.keys, register, limits)

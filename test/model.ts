@@ -3,12 +3,16 @@
  * model. For each profile first a space that is searched whole, then the full one (2 writes, 2
  * crashes, 1 split, 12 messages) as far as the bounds reach; for each of the openings the same
  * once. Tells the shortest way to every broken law; one line of JSON a search and one with the
- * sums. Exits 1 if a law was broken, or a loss was not found where there must be one.
+ * sums. Exits 1 if a law was broken, or a loss was not found where there must be one, 2 for a usage
+ * error.
  */
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { namesFlag, numberFlag, parsedOrExit, wholeFlag } from './flags.js'
 import { type Bounds, isSafe, PLANS, SUBJECTS } from './model/scope.js'
 import { type Found, search } from './model/search.js'
+
+const SECONDS_MAX = 1_000_000
 
 export interface Searched extends Found {
   readonly profile: string
@@ -40,21 +44,37 @@ function print(plan: string, bounds: Bounds, { story, ...found }: Searched): voi
   console.log(JSON.stringify({ ...main, ...rest, within }))
 }
 
-function run(): void {
+interface ModelOptions {
+  readonly plans: typeof PLANS
+  readonly statesMax: number
+  readonly msMax: number
+}
+
+/** Throws for a value that makes no sense. */
+function parseOptions(args: string[]): ModelOptions {
   const { values } = parseArgs({
+    args,
     options: {
       only: { type: 'string' },
       seconds: { type: 'string', default: '120' },
       states: { type: 'string', default: '30000000' },
     },
   })
-  const only = values.only?.split(',')
-  const msMax = 1_000 * Number(values.seconds)
+  const profiles = [...new Set(PLANS.map(({ profile }) => profile))]
+  const only = namesFlag('only', values.only, profiles) ?? profiles
+  return {
+    plans: PLANS.filter(({ profile }) => only.includes(profile)),
+    statesMax: wholeFlag('states', values.states, 1),
+    msMax: 1_000 * numberFlag('seconds', values.seconds, 1, SECONDS_MAX),
+  }
+}
+
+function run(): void {
+  const { plans, statesMax, msMax } = parsedOrExit('model', parseOptions)
   let states = 0
   let violations = 0
-  for (const { profile, plan, ...within } of PLANS) {
-    if (only !== undefined && !only.includes(profile)) continue
-    const bounds = { ...within, statesMax: Number(values.states), msMax }
+  for (const { profile, plan, ...within } of plans) {
+    const bounds = { ...within, statesMax, msMax }
     const searched = check(profile, bounds)
     print(plan, bounds, searched)
     states += searched.states

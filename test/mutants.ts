@@ -1,41 +1,67 @@
 /**
  * `npm run sim:mutants [-- --only 5,12] [--quick] [--seeds 1000] [--seconds 60]`: the mutation
  * score. A simulator that finds nothing proves nothing until it is known what it would find.
+ * Exits 1 if a planted bug was not found, 2 for a usage error.
  */
 import { parseArgs } from 'node:util'
 import { STYLES, type Style } from '../src/testing/swarm.js'
+import { nameFlag, namesFlag, numberFlag, parsedOrExit, wholeFlag } from './flags.js'
 import { MUTANTS } from './mutants/list.js'
 import type { Mutant } from './mutants/mutant.js'
 import { type Hunted, hunt } from './mutants/run.js'
+import { SECONDS_MAX, SECONDS_MIN } from './sim-options.js'
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    seeds: { type: 'string', default: '1000' },
-    seconds: { type: 'string', default: '60' },
-    style: { type: 'string' },
-  },
-})
-const only = values.only?.split(',')
-const chosen = MUTANTS.filter(
-  one => (only?.includes(one.id) ?? true) && (!values.quick || one.style !== undefined),
-)
+interface HuntOptions {
+  readonly chosen: readonly Mutant[]
+  readonly seeds: number
+  readonly seconds: number
+  readonly style: Style | undefined
+  readonly quick: boolean
+}
+
+/** Throws for a value that makes no sense, or that leaves nothing to look for. */
+function parseOptions(args: string[]): HuntOptions {
+  const { values } = parseArgs({
+    args,
+    options: {
+      only: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      seeds: { type: 'string', default: '1000' },
+      seconds: { type: 'string', default: '60' },
+      style: { type: 'string' },
+    },
+  })
+  const { quick } = values
+  const ids = MUTANTS.map(({ id }) => id)
+  const only = namesFlag('only', values.only, ids) ?? ids
+  const chosen = MUTANTS.filter(one => only.includes(one.id) && (!quick || one.style !== undefined))
+  if (chosen.length === 0) throw new RangeError(`--quick: none of ${only.join(', ')} is quick`)
+  return {
+    chosen,
+    seeds: wholeFlag('seeds', values.seeds, 1),
+    seconds: numberFlag('seconds', values.seconds, SECONDS_MIN, SECONDS_MAX),
+    style: nameFlag('style', values.style, STYLES),
+    quick,
+  }
+}
+
+const options = parsedOrExit('mutants', parseOptions)
+const { chosen, seeds, seconds } = options
 const queue = [...chosen]
 const results: Hunted[] = []
 
 /** Quick ones are sought where they live; the score is taken over everything. */
 function style(mutant: Mutant): Style | 'suite' | undefined {
-  return STYLES.find(name => name === values.style) ?? (values.quick ? mutant.style : undefined)
+  return options.style ?? (options.quick ? mutant.style : undefined)
 }
 
 async function work(): Promise<void> {
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    const result = await hunt(next, Number(values.seeds), Number(values.seconds), style(next))
+    const result = await hunt(next, seeds, seconds, style(next))
     results.push(result)
-    const seeds = result.seeds === undefined ? 'NOT FOUND' : `${result.seeds} seeds`
+    const taken = result.seeds === undefined ? 'NOT FOUND' : `${result.seeds} seeds`
     console.log(
-      `${next.id.padStart(3)}  ${next.what.padEnd(56)} ${seeds.padStart(10)}  ${result.found}`,
+      `${next.id.padStart(3)}  ${next.what.padEnd(56)} ${taken.padStart(10)}  ${result.found}`,
     )
   }
 }

@@ -18,6 +18,7 @@
  * and all choices, not the time at which processes run: a red run keeps its logs and its schedule.
  */
 import { fileURLToPath } from 'node:url'
+import { parsedOrExit } from './flags.js'
 import { commandOf, type NemesisOptions, parseOptions } from './nemesis/options.js'
 import { type NemesisResult, runNemesis } from './nemesis/run.js'
 
@@ -52,7 +53,7 @@ export function closing(options: NemesisOptions, result: NemesisResult): Record<
 }
 
 async function main(): Promise<void> {
-  const options = optionsOrExit()
+  const options = parsedOrExit('nemesis', parseOptions)
   // Children die with this process: an exit handler kills them.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => process.exit(130))
@@ -71,15 +72,6 @@ async function main(): Promise<void> {
   if (result.violations > 0) say(`seed ${options.seed}, again: ${commandOf(options)}`)
   console.log(JSON.stringify(closing(options, result)))
   process.exitCode = result.violations > 0 ? 1 : 0
-}
-
-function optionsOrExit(): NemesisOptions {
-  try {
-    return parseOptions(process.argv.slice(2))
-  } catch (error) {
-    console.error(`nemesis: ${(error as Error).message}`)
-    process.exit(2)
-  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

@@ -3,23 +3,16 @@
  * [--workers 2]` runs N seeds from S on, over strategy master-slave in all its profiles. A broken
  * law prints its seed, options and replay command. `--twice` also replays the first 20 virtual
  * seconds, `--first` ends with the first broken law, `--suite` runs the strategy suite instead.
- * Closes with one line of JSON; exits 1 if a law was broken.
+ * Closes with one line of JSON; exits 1 if a law was broken, 2 for a usage error.
  */
-import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { seededRandom } from '../src/core/prng.js'
 import { type SimulationEnv, type SimulationResult, simulate } from '../src/testing/simulation.js'
-import {
-  drawOptions,
-  PROFILES,
-  type SimulatedProfile,
-  type SimulationOptions,
-  STYLES,
-  type Style,
-} from '../src/testing/swarm.js'
+import { drawOptions, type SimulatedProfile, type SimulationOptions } from '../src/testing/swarm.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
+import { parsedOrExit } from './flags.js'
 import { runSuite } from './mutants/suite.js'
+import { parseOptions, type RunOptions } from './sim-options.js'
 import { type Piece, type PieceResult, runPieces, servePieces } from './sim-workers.js'
 
 export const ORDINAL = envOf('ordinal')
@@ -115,17 +108,6 @@ export function replays(options: SimulationOptions): boolean {
   return one.traceHash === two.traceHash && one.events === two.events
 }
 
-interface RunOptions {
-  seconds: number
-  style: Style | undefined
-  profile: SimulatedProfile | undefined
-  trace: boolean
-  /** Ends with the first broken law. */
-  onlyFirst: boolean
-  /** Also checks that a seed replays. */
-  twice: boolean
-}
-
 function runSeeds(run: RunOptions, { first, seeds }: Piece): PieceResult {
   const { seconds, style, trace } = run
   const tally = emptyTally()
@@ -153,44 +135,15 @@ function runSeeds(run: RunOptions, { first, seeds }: Piece): PieceResult {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      seeds: { type: 'string', default: '100' },
-      seed: { type: 'string', default: '1' },
-      seconds: { type: 'string', default: '120' },
-      style: { type: 'string' },
-      profile: { type: 'string' },
-      trace: { type: 'boolean', default: false },
-      first: { type: 'boolean', default: false },
-      suite: { type: 'boolean', default: false },
-      twice: { type: 'boolean', default: false },
-      workers: { type: 'string' },
-    },
-  })
-  if (values.suite) return runSuite(ORDINAL)
-  const seeds = Number(values.seeds)
-  const first = Number(values.seed)
-  const seconds = Number(values.seconds)
-  const style = STYLES.find(name => name === values.style)
-  if (values.style !== undefined && style === undefined)
-    throw new RangeError(`unknown style ${values.style}: ${STYLES.join(', ')}`)
-  const profile = PROFILES.find(name => name === values.profile)
-  if (values.profile !== undefined && profile === undefined)
-    throw new RangeError(`unknown profile ${values.profile}: ${PROFILES.join(', ')}`)
-  const startedAt = performance.now()
-  const run = {
-    seconds,
-    style,
-    profile,
-    trace: values.trace,
-    onlyFirst: values.first,
-    twice: values.twice,
+  const { seeds, first, workers, suite, run } = parsedOrExit('sim', parseOptions)
+  if (suite) {
+    process.exitCode = runSuite(ORDINAL) > 0 ? 1 : 0
+    return
   }
+  const startedAt = performance.now()
   // Nobody reads where in the code a refusal was made: 2 % of the time.
   Error.stackTraceLimit = 0
   if (process.send !== undefined) return servePieces(piece => runSeeds(run, piece))
-  const wanted = Number(values.workers ?? Math.min(availableParallelism(), 8))
-  const workers = Math.max(1, Math.min(wanted, seeds))
   const total = emptyTally()
   const onResult = ({ tally, broken }: PieceResult) => {
     add(total, tally)

@@ -39,9 +39,48 @@ export type ParsedHistory =
   | { readonly kind: 'none' }
   | { readonly kind: 'damaged'; readonly line: number; readonly reason: string }
 
-export function parseHistory(text: string): ParsedHistory {
+const BYTE_ORDER_MARK = '\uFEFF'
+
+/** `isJsonLines`: the text should be our own format, by its name. Then it is 'damaged' rather than
+ *  'none', unless every line is an object without one member of a call. */
+export function parseHistory(text: string, isJsonLines = false): ParsedHistory {
+  if (text.startsWith(BYTE_ORDER_MARK)) {
+    const { kind } = parseHistory(text.slice(BYTE_ORDER_MARK.length), isJsonLines)
+    if (kind === 'none') return { kind }
+    return { kind: 'damaged', line: 1, reason: 'a byte order mark before the first call' }
+  }
   const lines = text.split(/\r?\n/)
-  return text.trimStart().startsWith('{') ? parseJsonLines(lines) : parseLog(lines)
+  if (lines.some(isLikeCall) || isArrayOfCalls(text)) return parseJsonLines(lines)
+  const log = parseLog(lines)
+  if (log.kind !== 'none' || !isJsonLines || isOtherJsonLines(lines)) return log
+  return parseJsonLines(lines)
+}
+
+const CALL_MEMBERS = ['client', 'key', 'kind', 'startMs', 'endMs', 'outcome']
+/** A call has no fewer; one that is misspelt still tells what the other lines should be. */
+const CALL_MEMBERS_MIN = 3
+
+function membersOfCall(value: object): number {
+  return CALL_MEMBERS.filter(name => Object.hasOwn(value, name)).length
+}
+
+function isLikeCall(line: string): boolean {
+  if (!line.trimStart().startsWith('{')) return false
+  const value = parseObject(line)
+  return value !== undefined && membersOfCall(value) >= CALL_MEMBERS_MIN
+}
+
+function isArrayOfCalls(text: string): boolean {
+  if (!text.trimStart().startsWith('[')) return false
+  const values = parseJson(text)
+  return Array.isArray(values) && values.some(value => isLikeCall(JSON.stringify(value) ?? ''))
+}
+
+/** What another tool wrote, such as the verdicts on histories. */
+function isOtherJsonLines(lines: readonly string[]): boolean {
+  const objects = lines.filter(line => line.trim() !== '').map(parseObject)
+  if (objects.length === 0) return false
+  return objects.every(value => value !== undefined && membersOfCall(value) === 0)
 }
 
 const LINE = /^INFO\s+jepsen\.util\s+-\s+(\d+)\s+:(\w+)\s+:(\w+)\s+(.+?)\s*$/
@@ -114,21 +153,18 @@ function ended(
 
 function parseJsonLines(lines: readonly string[]): ParsedHistory {
   const keys: Operations = new Map()
-  let isHistory = false
+  let isEmpty = true
   for (const [at, line] of lines.entries()) {
     if (line.trim() === '') continue
     const call = readCall(line)
-    if (typeof call === 'string') {
-      if (!isHistory) return { kind: 'none' }
-      return { kind: 'damaged', line: at + 1, reason: call }
-    }
-    isHistory = true
+    if (typeof call === 'string') return { kind: 'damaged', line: at + 1, reason: call }
+    isEmpty = false
     if (call.interval === undefined) continue
     const intervals = keys.get(call.key) ?? []
     keys.set(call.key, intervals)
     intervals.push(call.interval)
   }
-  return { kind: 'history', keys }
+  return isEmpty ? { kind: 'damaged', line: 1, reason: 'no call' } : { kind: 'history', keys }
 }
 
 interface RecordedCall {
@@ -176,10 +212,15 @@ function textOf(value: unknown): string {
 }
 
 function parseObject(line: string): Readonly<Record<string, unknown>> | undefined {
+  const value = parseJson(line)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  return value as Readonly<Record<string, unknown>>
+}
+
+/** Undefined: no JSON. */
+function parseJson(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(line)
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-    return value as Readonly<Record<string, unknown>>
+    return JSON.parse(text)
   } catch {
     return undefined
   }

@@ -102,6 +102,10 @@ function run(file: string, flags: readonly string[]): Promise<string> {
       output += text
     })
     child.on('error', reject)
-    child.on('close', () => resolve(output))
+    child.on('close', (code, signal) => {
+      // 0: no law broke, 1: one did. Anything else looked at nothing, or not to the end.
+      if (code === 0 || code === 1) resolve(output)
+      else reject(new Error(`the simulator ended with ${code ?? signal}: ${flags.join(' ')}`))
+    })
   })
 }

@@ -6,8 +6,8 @@
 import type { SimulationEnv } from '../../src/testing/simulation.js'
 import { strategySuite } from '../../src/testing/strategy-suite.js'
 
-/** Stops at the first broken law. */
-export function runSuite(env: SimulationEnv): void {
+/** Stops at the first broken law. Returns how many were broken. */
+export function runSuite(env: SimulationEnv): number {
   let seeds = 0
   let violations = 0
   strategySuite({
@@ -27,4 +27,5 @@ export function runSuite(env: SimulationEnv): void {
     },
   })
   console.log(JSON.stringify({ seeds, violations }))
+  return violations
 }

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import type { Ack } from '../../src/contracts/types.js'
 import { ackCode } from '../../src/wire/requests.js'
+import { numberFlag, wholeFlag } from '../flags.js'
 import { FAULTS, type FaultKind } from './schedule.js'
 import type { Limits } from './world.js'
 
@@ -20,6 +21,9 @@ export interface NemesisOptions {
 }
 
 const LIMITS: Limits = { stopMsMax: 20_000, splitMsMax: 10_000 }
+
+/** Less is over before the first fault. */
+const MINUTES_MIN = 0.01
 
 export const DEFAULTS: NemesisOptions = {
   minutes: 1,
@@ -49,13 +53,11 @@ export function parseOptions(argv: readonly string[]): NemesisOptions {
       json: { type: 'boolean', default: false },
     },
   })
-  const minutes = Number(values.minutes)
-  if (!(minutes > 0 && minutes <= 10_000)) throw new RangeError('--minutes: above 0, up to 10,000')
+  const minutes = numberFlag('minutes', values.minutes, MINUTES_MIN, 10_000)
   const nodes = Number(values.nodes)
   // Two nodes cannot tell a dead peer from a cut link; more than five say nothing new.
   if (nodes !== 3 && nodes !== 5) throw new RangeError('--nodes: 3 or 5')
-  const seed = Number(values.seed)
-  if (!Number.isSafeInteger(seed)) throw new RangeError('--seed: a whole number')
+  const seed = wholeFlag('seed', values.seed, 0)
   const { profile, histories, json } = values
   const faults = values.faults.split(',').map(name => faultNamed(name.trim()))
   return { ...DEFAULTS, minutes, nodes, seed, faults, profile, histories, json, ack: ackOf(values) }
