@@ -288,7 +288,7 @@ describe('commands', () => {
     }
   })
 
-  test('serve beyond loopback is INSECURE, and says so each time where it was told to', async () => {
+  test('serve beyond loopback is INSECURE, and says so where it was told to', async () => {
     const [port] = await freePorts(1)
     const open = ['--id', 'a', '--listen', `tcp://0.0.0.0:${port}`]
     const refused = await gcache(['serve', ...open])
