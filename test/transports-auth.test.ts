@@ -5,7 +5,7 @@ import { LIMITS } from '../src/config.js'
 import { seededRandom } from '../src/core/prng.js'
 import type { GcacheError } from '../src/errors.js'
 import { clientFirst } from '../src/security/scram.js'
-import type { Bench, BenchNode, NodeOptions } from '../src/testing/transport-bench.js'
+import { Bench, type BenchNode, type NodeOptions } from '../src/testing/transport-bench.js'
 import { realTime, transportSuite, virtualTime } from '../src/testing/transport-suite.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
 import { FrameDecoder, framed } from '../src/wire/frame.js'
@@ -328,6 +328,23 @@ describe('forged exchanges', () => {
     expect(codes).toEqual(['AUTH_FAILED', 'AUTH_FAILED'])
   })
 
+  test.each([4_095, 1, 10_000_001])('a dialler derives nothing by %i iterations', iterations => {
+    const said: string[] = []
+    let code = 'none'
+    const proof = authenticator('node', new VirtualClock()).prove(
+      { ...claims, from: 'b', dial: 1 },
+      {},
+      {
+        say: text => said.push(text),
+        proved: () => (code = 'proved'),
+        failed: error => (code = (error as GcacheError).code),
+      },
+    )
+    const nonce = /r=([^,]*)/.exec(proof.first)?.[1]
+    proof.receive(`r=${nonce}more,s=AwMDAwMDAwMDAwMDAwMDAw==,i=${iterations},f=a`)
+    expect({ said, code }).toEqual({ said: [], code: 'AUTH_FAILED' })
+  })
+
   test('a hello before its proof displaces no link and no dial', async () => {
     const { bench, met, a } = await world()
     const b = await bench.started('b', as(bench, 'node'))
@@ -356,6 +373,60 @@ describe('forged exchanges', () => {
     await bench.close()
   })
 })
+
+describe('on encrypted links', () => {
+  /** The link of `a` and `b`, each of which has its own idea of what only they know. */
+  async function met(ofA: number | undefined, ofB: number | undefined) {
+    const clock = new VirtualClock()
+    const random = seededRandom(11)
+    const network = new MemoryNetwork({ clock, random })
+    const bench = new Bench({
+      ...virtualTime(clock),
+      transport: env => {
+        const byte = env.self === 'a' ? ofA : ofB
+        return streamTransport(env, securedBy(network.layer(env.self), byte))
+      },
+      listen: id => `memory://${id}`,
+      nowhere: 'memory://nowhere',
+      random,
+      handshakeMs: 2_000,
+      mediumBytesMax: 2 ** 20,
+      close: async () => {},
+    })
+    const a = await bench.started('a', as(bench, 'node'))
+    const b = await bench.started('b', as(bench, 'node'))
+    b.connect('a', 'memory://a')
+    await bench.sees('an answer', () => b.happenings.length > 0)
+    clock.advance(100)
+    return { up: a.isUp('b') && b.isUp('a'), failures: failuresOf(b, 'a') }
+  }
+
+  test('proofs are bound to the encryption, and the unbound form is refused', async () => {
+    expect(await met(1, 1)).toEqual({ up: true, failures: [] })
+    for (const [ofA, ofB] of [
+      [1, 2],
+      [1, undefined],
+      [undefined, 1],
+    ])
+      expect(await met(ofA, ofB)).toEqual({ up: false, failures: ['refused AUTH_FAILED'] })
+  })
+})
+
+/** `layer`, whose links say that they are encrypted and share 32 times `byte`. */
+function securedBy(layer: StreamLayer, byte: number | undefined): StreamLayer {
+  const secured = <T extends StreamConnection>(link: T): T =>
+    byte === undefined
+      ? link
+      : Object.assign(link, { secured: { binding: Buffer.alloc(32, byte) } })
+  return {
+    scheme: layer.scheme,
+    detectsPeerLoss: layer.detectsPeerLoss,
+    listen: (address, accept) => layer.listen(address, link => accept(secured(link))),
+    dial: (address, events) => secured(layer.dial(address, events)),
+    defer: task => layer.defer(task),
+    stop: () => layer.stop(),
+  }
+}
 
 describe('what failures cost', () => {
   const msOf = async (bench: Bench, node: BenchNode) => {
