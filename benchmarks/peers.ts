@@ -69,6 +69,7 @@ const VARIANTS: readonly Comparison[] = [
   compare(SLAVE, 100, OUR_PAIR, `SET + WAIT 1, ${PLAIN}`, ['redisPairPlain', 'set-slave']),
   compare(SLAVE, 100, OUR_PAIR, `SET, then WAIT 1, ${PLAIN}`, ['redisPairPlain', 'set-then-wait']),
   compare(SLAVE, 100, OUR_PAIR, 'SET, one WAIT 1 a turn', ['redisPair', 'set-shared-wait']),
+  compare(ONE, 1, OUR_PAIR, 'SET + WAIT 1', ['redisPair', 'set-slave']),
   compare(ONE, 1, OUR_GET, `GET, ${PLAIN}`, ['redisPlain', 'get']),
   compare(ONE, 1, OUR_SET, `SET, ${PLAIN}`, ['redisPlain', 'set']),
   compare(ONE, 1, OUR_PAIR, `SET + WAIT 1, ${PLAIN}`, ['redisPairPlain', 'set-slave']),
@@ -159,8 +160,10 @@ async function measure(row: Comparison, loads: ReadonlyMap<Side, Load>, chosen: 
   }
   const ops = (results: RunResult[]) => median(results.map(({ opsPerSec }) => opsPerSec))
   const p50 = (results: RunResult[]) => median(results.map(({ p50Ms }) => p50Ms))
+  // A row whose nodes do not run at their defaults says so.
+  const flags: Row = row.gcache[0] === 'awake' ? { gcacheFlags: `--poll-us ${POLL_US}` } : {}
   const base = {
-    ...{ bench: 'peers', work: row.work, inFlight, valueBytes },
+    ...{ bench: 'peers', work: row.work, inFlight, valueBytes, ...flags },
     ...{ gcacheOpsPerSec: ops(ours), peer: row.peer, peerOpsPerSec: ops(theirs) },
   }
   if (row.ratio === 'throughput') return { ...base, ratio: roundRatio(ops(ours) / ops(theirs)) }

@@ -27,8 +27,26 @@ export const LIMITS = {
   clientFrameBytesMax: 2 ** 20 + 65_536,
   /** Between nodes. SECURITY 6. */
   peerFrameBytesMax: 4 * 2 ** 20,
-  /** Before the hello is accepted. SECURITY 1. */
+  /** Before the hello is accepted: one frame, all frames, and how many. SECURITY 1. */
   helloBytesMax: 4_096,
+  greetingBytesMax: 16_384,
+  greetingFramesMax: 8,
+  /** Unsent answers to a stranger, bytes. SECURITY 2. */
+  greetingQueueBytesMax: 16_384,
+  /** Arriving links that have not finished their handshake: in all, and from one address. Whoever
+   *  shares an address with a peer has only the latter. SECURITY 4. */
+  strangersMax: 256,
+  strangersPerHostMax: 16,
+  /** Links of one node; peers are let in above it. SECURITY 4. */
+  linksMax: 10_000,
+  /** Files and sockets that a process may open besides what arrives. SECURITY 4. */
+  descriptorsReserve: 64,
+  /** A frame that has begun comes at least this fast. SECURITY 10. */
+  frameBytesPerSecMin: 1_024,
+  /** Calls of one client without an answer, and their bytes; then it is not read from.
+   *  SECURITY 9. */
+  callsPerLinkMax: 1_024,
+  callBytesPerLinkMax: 4 * 2 ** 20,
   /** Calls in one request frame. SECURITY 9. */
   requestsPerFrameMax: 1_024,
   /** Writes of one window without an answer. PROTOCOL 10. */
@@ -77,6 +95,10 @@ export const TIMES = {
   tickMs: 25,
   /** Connect and hello together. SECURITY 3. */
   handshakeMs: 2_000,
+  /** A frame may come so late in all, stalls of its sender included. SECURITY 10. */
+  frameGraceMs: 5_000,
+  /** A client that takes nothing of what waits for it is cut off after this. SECURITY 12. */
+  stalledMs: 10_000,
   /** First redial after a loss is at once: a refused redial is the fast evidence of death. */
   redialMsMin: 20,
   redialMsMax: 1_000,

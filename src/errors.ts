@@ -119,6 +119,11 @@ export const ERROR_CODES = {
     'no configuration names the cache and auto caches are off',
     'name it under caches',
   ),
+  PREAUTH_LIMIT: row(
+    true,
+    'a stranger says or asks for more than the handshake allows, or too many knock at once',
+    'check that gcache dials there; if many clients share an address, raise strangersPerHostMax',
+  ),
   PROTOCOL_ERROR: row(
     false,
     'bytes that are no frame of this protocol',
@@ -130,6 +135,11 @@ export const ERROR_CODES = {
     "read from the master (read: 'master'), or change the profile",
   ),
   REFUSED: row(false, 'the other side refused the handshake', 'the message has its reason'),
+  SLOW_CONSUMER: row(
+    true,
+    'a client does not read what waits for it',
+    'read replies and events as they come; it may dial again at once',
+  ),
   TIMEOUT: row(
     true,
     'the call did not settle before its deadline',
@@ -157,6 +167,8 @@ export interface GcacheErrorOptions {
   cause?: unknown
   /** For a write: surely not done, or nobody can say. */
   outcome?: 'rejected' | 'unknown'
+  /** For bytes that are none of this protocol: where, counted from 0. */
+  offset?: number
 }
 
 /** Every rejected call and every refused configuration. Never holds a value or a secret. */
@@ -165,12 +177,14 @@ export class GcacheError extends Error {
   readonly code: ErrorCode
   readonly retryable: boolean
   readonly outcome: 'rejected' | 'unknown' | undefined
+  readonly offset: number | undefined
 
   constructor(code: ErrorCode, message: string, options: GcacheErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.retryable = ERROR_CODES[code].retryable
     this.outcome = options.outcome
+    this.offset = options.offset
   }
 }
 

@@ -86,6 +86,40 @@ describe('a cluster', () => {
     expect(world.write('k')).toBe('written')
   })
 
+  it.each([false, true])('let go unawares wins no empty process over (told %s)', told => {
+    const world = new MembersWorld(3, { profile: 'strict' })
+    const { cluster } = world
+    cluster.split(['c'])
+    expect(world.leave('c')).toMatchObject({ state: 'done' })
+    expect(world.write('kept')).toBe('written')
+    // b loses its memory, and meets only c, which knows nothing of all this.
+    cluster.crash('b')
+    cluster.mendAll()
+    for (const id of ['b', 'c']) cluster.cut('a', id)
+    cluster.start('b')
+    cluster.run(10_000)
+    const apart = ['b', 'c'].map(id => cluster.node(id))
+    expect(world.state('b')).toBe('learner')
+    if (told)
+      for (const node of apart)
+        expect(world.admin(node, 'leave', { peer: 'a' })?.state).not.toBe('done')
+    for (const node of apart) {
+      const call = world.set(node, 'lost', Buffer.from('v'))
+      cluster.run(500)
+      expect(world.answers.get(call)).not.toBe('written')
+    }
+    // Nothing goes on until c stops, as it should have before, and b leaves it. Nothing is lost.
+    cluster.mendAll()
+    cluster.run(10_000)
+    for (const id of ['b', 'c']) cluster.crash(id)
+    cluster.start('b')
+    cluster.run(10_000)
+    expect(world.state('b')).toBe('online')
+    expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
+    expect(world.membersOf('a')).toBe('ab')
+    expect(world.write('after', 'all')).toBe('written')
+  })
+
   it('finds back together though some restart with an old list of members', () => {
     const world = new MembersWorld(3, { profile: 'majority' })
     world.grow()

@@ -106,6 +106,8 @@ class Desk {
   readonly asked: [id: number, key: string][] = []
   readonly ended: [call: number, end: string][] = []
   readonly reads: Reads
+  /** As took() and gave() tell it. */
+  heldBytes = 0
   #calls = 0
 
   constructor(keyed = false) {
@@ -117,6 +119,12 @@ class Desk {
       place: position => this.places.get(position.epoch.number) ?? 'here',
       read: (id, key) => void this.asked.push([id, key]),
       keyed,
+      took: (_link, bytes) => {
+        this.heldBytes += bytes
+      },
+      gave: (_link, bytes) => {
+        this.heldBytes -= bytes
+      },
       answer: ({ call }) => void this.ended.push([call, 'answered']),
       refuse: ({ call }, code, seenLost) =>
         void this.ended.push([call, seenLost ? `${code} seen` : code]),

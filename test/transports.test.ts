@@ -121,10 +121,9 @@ describe('limits', () => {
   test('at most 256 handshakes are unfinished; more are cut, links live on', async () => {
     const { clock, bench, network } = simulated(4)
     const [a, b] = await bench.pair()
-    const layer = network.layer('crowd')
     let [open, cut] = [0, 0]
     for (let i = 0; i < 300; i++)
-      layer.dial('memory://a', {
+      network.layer(`crowd${i % 20}`).dial('memory://a', {
         onOpen: () => open++,
         onData() {},
         onDrain() {},

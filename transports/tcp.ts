@@ -12,6 +12,7 @@ import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer
 import { type StreamOptions, streamLimits } from './stream/limits.js'
 import { streamTransport } from './stream/transport.js'
 import { readingInto, TcpConnection } from './tcp/connection.js'
+import { arrivingMax } from './tcp/descriptors.js'
 
 export type TcpOptions = StreamOptions
 
@@ -31,6 +32,7 @@ export class TcpLayer implements StreamLayer {
   #server: Server | undefined
   #listening: Promise<string> | undefined
   #stopped = false
+  #connectionsMax = Number.POSITIVE_INFINITY
   readonly #connections = new Set<TcpConnection>()
   readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
   #onEmpty: (() => void) | undefined
@@ -71,8 +73,9 @@ export class TcpLayer implements StreamLayer {
   #listen(address: string, accept: (connection: StreamConnection) => void): Promise<string> {
     return new Promise((resolve, reject) => {
       const { host, port } = parseAddress('tcp', address)
+      this.#connectionsMax = arrivingMax()
       const server = createServer({ noDelay: true, pauseOnConnect: true }, socket => {
-        if (this.#stopped) socket.destroy()
+        if (this.#stopped || this.#connections.size >= this.#connectionsMax) socket.destroy()
         else accept(this.#adopt(SILENT, onread => readingInto(socket, onread)))
       })
       this.#server = server

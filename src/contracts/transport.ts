@@ -57,6 +57,11 @@ export interface Transport {
    * flush every 25 calls or so lets both sides work at once.
    */
   flush?(peer: PeerId): void
+  /**
+   * Delivers no frames of `peer`, a client, until it is told to go on; what was read already may
+   * still come. Only a hint, and none at all for a link between nodes, whose acks must flow.
+   */
+  hold?(peer: PeerId, onHold: boolean): void
   /** Only where one call reaches everyone (a broker). */
   broadcast?(frame: Uint8Array): SendResult
   /** T12: idempotent; afterwards no handler call and no open handle. */

@@ -105,6 +105,7 @@ export class Engine<M = unknown> implements TransportHandler {
       read: (id, key) => this.feed({ kind: 'read', id, key, mode: 'linearizable' }),
       send,
       flush,
+      hold: (peer, onHold) => transport.hold?.(peer, onHold),
       disconnect: (peer, cause) => transport.disconnect(peer, cause),
     })
     const standing = () => this.standing

@@ -27,6 +27,9 @@ export interface ReadsEnv {
   read(id: number, key: string): void
   /** True if the strategy wants reads with their key. */
   readonly keyed: boolean
+  /** A read of `link` waits, or waits no more. */
+  took(link: ReplyLink, bytes: number): void
+  gave(link: ReplyLink, bytes: number): void
   /** Writes the answer, or why there is none. `seenLost`: what the client has seen itself is. */
   answer(read: Read): void
   refuse(read: Read, code: ErrorCode, seenLost: boolean): void
@@ -123,7 +126,7 @@ export class Reads {
     if (group === undefined) return
     this.#asked.delete(id)
     for (const { read, bytes } of group) {
-      this.#release(bytes)
+      this.#release(read, bytes)
       if (!read.link.down) this.#judge(read, next, undefined)
     }
   }
@@ -133,7 +136,7 @@ export class Reads {
     if (group === undefined) return
     this.#asked.delete(id)
     for (const { read, bytes } of group) {
-      this.#release(bytes)
+      this.#release(read, bytes)
       if (!read.link.down) this.#env.refuse(read, code, false)
     }
   }
@@ -144,7 +147,7 @@ export class Reads {
     const parked = this.#parked
     this.#parked = []
     for (const one of parked) {
-      this.#release(one.bytes)
+      this.#release(one.read, one.bytes)
       if (!one.read.link.down) this.#judge(one.read, one.next, one.until)
     }
   }
@@ -154,7 +157,7 @@ export class Reads {
     if (this.#count === 0) return
     const stays = ({ read, bytes }: Asked): boolean => {
       if (read.link.peer !== peer || read.link.session !== session) return true
-      this.#release(bytes)
+      this.#release(read, bytes)
       return false
     }
     this.#parked = this.#parked.filter(stays)
@@ -220,12 +223,14 @@ export class Reads {
     }
     this.#count++
     this.#bytes += bytes
+    this.#env.took(read.link, bytes)
     return true
   }
 
-  #release(bytes: number): void {
+  #release({ link }: Read, bytes: number): void {
     this.#count--
     this.#bytes -= bytes
+    this.#env.gave(link, bytes)
   }
 }
 

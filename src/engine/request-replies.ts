@@ -14,6 +14,8 @@ export interface ReplyEnv {
   send(peer: PeerId, frame: Uint8Array): SendResult
   /** Writes what was sent to `peer` now. */
   flush(peer: PeerId): void
+  /** Lets no frames of `peer` in, or lets them in again: a hint (contracts/transport.ts). */
+  hold(peer: PeerId, onHold: boolean): void
   /** Ends the session with a peer that does not read its replies. */
   disconnect(peer: PeerId, cause: GcacheError): void
   /** The store holds entries `[1, applied)`; the last one is of this epoch. */
@@ -28,6 +30,7 @@ const CONGESTED_BYTES_MAX = 2 ** 20
  * a write (100 in flight, set: 130,000 a second instead of over 400,000).
  */
 const FLUSH_REPLIES = 25
+const { callsPerLinkMax: CALLS_MAX, callBytesPerLinkMax: CALL_BYTES_MAX } = LIMITS
 /** Slabs kept for the next turn; more are left to the collector. */
 const SLABS_KEPT = 8
 const SMALL_SLAB_BYTES = 4_096
@@ -48,6 +51,11 @@ export class ReplyLink {
   unflushed = 0
   /** Bytes sent since the link became congested; -1 while it is not. */
   congestedBytes = -1
+  /** Calls that wait for their answer, and their bytes. */
+  calls = 0
+  callBytes = 0
+  /** So many that no more are read. */
+  onHold = false
 
   constructor(peer: PeerId, session: Session) {
     this.peer = peer
@@ -97,6 +105,29 @@ export class Replies {
   onWritable(peer: PeerId, session: Session): void {
     const link = this.#links.get(peer)
     if (link !== undefined && link.session === session) link.congestedBytes = -1
+  }
+
+  /** A call of `bytes` waits for its answer. */
+  took(link: ReplyLink, bytes: number): void {
+    link.calls++
+    link.callBytes += bytes
+  }
+
+  /** It waits no more. A link on hold is let in again when half of what held it is gone. */
+  gave(link: ReplyLink, bytes: number): void {
+    link.calls--
+    link.callBytes -= bytes
+    if (!link.onHold || link.calls * 2 > CALLS_MAX || link.callBytes * 2 > CALL_BYTES_MAX) return
+    link.onHold = false
+    if (!link.down) this.#env.hold(link.peer, false)
+  }
+
+  /** A frame of `link` is read: whether the next one may be. */
+  judge(link: ReplyLink): void {
+    if (link.calls < CALLS_MAX && link.callBytes < CALL_BYTES_MAX) return
+    if (link.onHold || link.down) return
+    link.onHold = true
+    this.#env.hold(link.peer, true)
   }
 
   /** Where the next reply of `link`, at most `bytes` long, is written. Begins a frame if none is
@@ -156,6 +187,6 @@ export class Replies {
     // A lost reply would leave its calls to their deadlines: the session ends instead.
     this.onLinkDown(link.peer, link.session)
     const text = `${link.peer} does not read its replies: its queue is full`
-    this.#env.disconnect(link.peer, new GcacheError('BUSY', text))
+    this.#env.disconnect(link.peer, new GcacheError('SLOW_CONSUMER', text))
   }
 }

@@ -15,6 +15,7 @@ const SLOT_MASK = SLOTS - 1
 export class WaitingWrites {
   readonly #ids = new Float64Array(SLOTS)
   readonly #calls = new Float64Array(SLOTS)
+  readonly #bytes = new Float64Array(SLOTS)
   readonly #links: (ReplyLink | undefined)[] = new Array(SLOTS).fill(undefined)
   #next = 1
   #count = 0
@@ -23,8 +24,8 @@ export class WaitingWrites {
     return this.#count
   }
 
-  /** The id under which `call` of `link` waits; 0 if too many wait already. */
-  add(link: ReplyLink, call: number): number {
+  /** The id under which `call` of `link`, of `bytes`, waits; 0 if too many wait already. */
+  add(link: ReplyLink, call: number, bytes: number): number {
     if (this.#count >= LIMITS.unackedWritesMax) return 0
     // A write that waits long keeps its slot: the ids that would meet it are passed over.
     while (this.#links[this.#next & SLOT_MASK] !== undefined) this.#next++
@@ -32,6 +33,7 @@ export class WaitingWrites {
     const slot = id & SLOT_MASK
     this.#ids[slot] = id
     this.#calls[slot] = call
+    this.#bytes[slot] = bytes
     this.#links[slot] = link
     this.#count++
     return id
@@ -41,6 +43,11 @@ export class WaitingWrites {
   link(id: number): ReplyLink | undefined {
     const slot = id & SLOT_MASK
     return this.#ids[slot] === id ? this.#links[slot] : undefined
+  }
+
+  /** Of an id that link() knows. */
+  bytes(id: number): number {
+    return this.#bytes[id & SLOT_MASK]
   }
 
   /** Ends the wait of an id that link() knows, and returns its call. */

@@ -118,6 +118,8 @@ export class Requests implements ResultSink {
       place: env.place,
       read: env.read,
       keyed: env.keyed,
+      took: (link, bytes) => this.#replies.took(link, bytes),
+      gave: (link, bytes) => this.#replies.gave(link, bytes),
       answer: read => this.#answerRead(read),
       refuse: ({ link, call }, code, seenLost) => {
         const { epoch } = env.standing()
@@ -153,6 +155,7 @@ export class Requests implements ResultSink {
       if (this.#batch.length > 0) this.#discard()
     }
     this.finish()
+    this.#replies.judge(link)
   }
 
   /** Its replies are forgotten; its writes go on. */
@@ -186,7 +189,7 @@ export class Requests implements ResultSink {
       else this.reject(id, 'BUSY', false)
       return
     }
-    const call = this.#waiting.remove(id)
+    const call = this.#answered(link, id)
     if (link.down) return
     const outcome = this.#results.outcome(offset)
     const epoch = receipt.epoch.number
@@ -209,9 +212,14 @@ export class Requests implements ResultSink {
     if (this.#reads.isRead(id)) return this.#reads.reject(id, errorCode(code))
     const link = this.#waiting.link(id)
     if (link === undefined) return
-    const call = this.#waiting.remove(id)
+    const call = this.#answered(link, id)
     if (link.down) return
     this.#refuse(link, call, errorCode(code), surely, this.#standing.epoch.number)
+  }
+
+  #answered(link: ReplyLink, id: number): number {
+    this.#replies.gave(link, this.#waiting.bytes(id))
+    return this.#waiting.remove(id)
   }
 
   /** After the effects of a step: sends what became known. */
@@ -376,11 +384,12 @@ export class Requests implements ResultSink {
       this.#refuse(link, call, refusal, true)
       return
     }
-    const id = this.#waiting.add(link, call)
+    const id = this.#waiting.add(link, call, end - start)
     if (id === 0) {
       this.#refuse(link, call, 'BUSY', true)
       return
     }
+    this.#replies.took(link, end - start)
     const at = this.#batch.length
     if (at === this.#pool.length) this.#pool.push(new PooledProposal())
     const proposal = this.#pool[at]
@@ -454,7 +463,10 @@ export class Requests implements ResultSink {
 
   /** A frame that broke off half-way: what it had not proposed yet never is. */
   #discard(): void {
-    for (const proposal of this.#batch) this.#waiting.remove(proposal.id)
+    for (const { id } of this.#batch) {
+      const link = this.#waiting.link(id)
+      if (link !== undefined) this.#answered(link, id)
+    }
     this.#batch = []
     this.#pending.clear()
   }

@@ -101,6 +101,7 @@ class FaultyTransport implements Transport, TransportHandler {
   readonly name: string
   readonly traits: TransportTraits
   readonly flush?: (peer: PeerId) => void
+  readonly hold?: (peer: PeerId, onHold: boolean) => void
   readonly broadcast?: (frame: Uint8Array) => ReturnType<Transport['send']>
   readonly #inner: Transport
   readonly #faults: LinkFaults
@@ -118,6 +119,7 @@ class FaultyTransport implements Transport, TransportHandler {
     this.name = inner.name
     this.traits = inner.traits
     if (inner.flush !== undefined) this.flush = peer => inner.flush?.(peer)
+    if (inner.hold !== undefined) this.hold = (peer, onHold) => inner.hold?.(peer, onHold)
     if (inner.broadcast !== undefined)
       this.broadcast = frame => inner.broadcast?.(frame) ?? 'dropped'
     this.#unlisten = faults.onChange(peer => this.#changed(peer))

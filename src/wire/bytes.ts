@@ -207,7 +207,7 @@ export class Reader {
   }
 
   fail(what: string): never {
-    throw new GcacheError('PROTOCOL_ERROR', `at byte ${this.at}: ${what}`)
+    throw new GcacheError('PROTOCOL_ERROR', `at byte ${this.at}: ${what}`, { offset: this.at })
   }
 
   /** Asserts that everything was read. */

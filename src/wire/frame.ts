@@ -46,6 +46,12 @@ export class FrameDecoder {
   /** Bytes of an unfinished frame in `#held`, its head included. */
   #filled = 0
   #stopped = false
+  /** Frames that had to be held, this one included: tells one from the next. */
+  begun = 0
+  /** Where in the stream the frame begins that push() has thrown for. */
+  failedAt = 0
+  /** Bytes of the stream before the current chunk. */
+  #passed = 0
 
   constructor(frameBytesMax: number, sink: FrameSink) {
     this.frameBytesMax = frameBytesMax
@@ -75,6 +81,7 @@ export class FrameDecoder {
     let at = 0
     let whole = Number.POSITIVE_INFINITY
     let done = false
+    const before = this.#filled
     try {
       if (this.#filled > 0) at = this.#complete(chunk)
       while (end - at >= FRAME_HEAD_BYTES && !this.#stopped) {
@@ -88,8 +95,13 @@ export class FrameDecoder {
       }
       if (at < end && !this.#stopped) this.#hold(chunk, at, end, whole)
       done = true
+      this.#passed += end
     } finally {
-      if (!done) this.stop()
+      if (!done) {
+        // In #complete() `at` is still 0, and the frame began in an earlier chunk.
+        this.failedAt = this.#passed + (at === 0 ? -before : at)
+        this.stop()
+      }
     }
   }
 
@@ -128,6 +140,7 @@ export class FrameDecoder {
 
   /** Appends `chunk[from, to)` to the held bytes, which grow fourfold when full, up to `whole`. */
   #hold(chunk: Uint8Array, from: number, to: number, whole: number): void {
+    if (this.#filled === 0) this.begun++
     const needed = this.#filled + to - from
     let held = this.#held
     if (held === undefined || held.length < needed) {

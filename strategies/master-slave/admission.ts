@@ -19,6 +19,7 @@ import { bindAdmitted, neverVoted } from './force.js'
 import type { Charter, Message } from './messages.js'
 import { counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
+import { viewBefore } from './views.js'
 
 /** Notes who is empty at the birth of a history: they vote as soon as they follow. */
 export function writeCharter(s: GroupState): void {
@@ -63,7 +64,7 @@ export function admitReady(s: GroupState, effects: Sink): void {
     if (peer.admitFrom === 0) beginAdmission(s, effects, peer)
     const own = peer.witness ? peer.admitFrom : (peer.progress?.acked ?? 0)
     if (own < peer.admitFrom) continue
-    if (!isFree(s, peer) && holders(s, peer) < s.quorum.readmits) continue
+    if (!isFree(s, peer) && !isProved(s, peer)) continue
     if (s.now - peer.admitSentAt < s.settings.heartbeatMs) continue
     peer.admitSentAt = s.now
     bindAdmitted(s, peer)
@@ -83,6 +84,25 @@ function beginAdmission(s: GroupState, effects: Sink, peer: Peer): void {
     feedWitnesses(s, effects)
   }
   peer.admitFrom = s.next
+}
+
+/**
+ * R hold it. Where one vote is enough to lead (strict) the rest must say that they have forgotten,
+ * too: one that is out of reach may have let this very node go, together with the process that
+ * `newcomer` has replaced, and acknowledges without it.
+ */
+function isProved(s: GroupState, newcomer: Peer): boolean {
+  const { promises, readmits } = s.quorum
+  if (holders(s, newcomer) < readmits) return false
+  if (promises > 1) return true
+  // A view that is not committed yet lets nobody go: its own commit hangs on this very vote.
+  for (const { id, learner } of viewBefore(s, s.commit).members) {
+    const peer = s.peers.get(id)
+    if (learner || peer === undefined || peer === newcomer) continue
+    if (peer.session === 0 || peer.said === undefined) return false
+    if (peer.voter && (peer.progress?.acked ?? 0) < newcomer.admitFrom) return false
+  }
+  return true
 }
 
 /** Of the others than `newcomer`, this node included, who hold what it had when it caught up. */

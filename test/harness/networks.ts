@@ -1,11 +1,12 @@
 /** Networks for the transports' own tests: simulated under virtual time, and real TCP. */
 import { seededRandom } from '../../src/core/prng.js'
+import { systemClock } from '../../src/engine/system-clock.js'
 import { Bench, type BenchNode } from '../../src/testing/transport-bench.js'
 import { realTime, virtualTime } from '../../src/testing/transport-suite.js'
 import { VirtualClock } from '../../src/testing/virtual-clock.js'
 import { type MemoryFaults, MemoryNetwork } from '../../transports/memory.js'
 import type { StreamOptions } from '../../transports/stream/limits.js'
-import { tcp } from '../../transports/tcp.js'
+import { TcpLayer, tcp } from '../../transports/tcp.js'
 
 export const HANDSHAKE_MS = 500
 /** Socket buffers on loopback, both sides together. */
@@ -34,16 +35,17 @@ export function simulated(
   return { clock, random, network, bench }
 }
 
-export function overTcp(seed: number) {
+export function overTcp(seed: number, options: StreamOptions = {}) {
   const random = seededRandom(seed)
   return new Bench({
     ...realTime(),
-    transport: tcp({ handshakeMs: HANDSHAKE_MS }),
+    transport: tcp({ handshakeMs: HANDSHAKE_MS, ...options }),
     listen: () => 'tcp://127.0.0.1:0',
     nowhere: 'tcp://127.0.0.1:1',
     random,
     handshakeMs: HANDSHAKE_MS,
     mediumBytesMax: SOCKET_BYTES_MAX,
+    layer: () => new TcpLayer(systemClock),
     close: async () => {},
   })
 }

@@ -56,6 +56,7 @@ export class WorldNode {
       flush: () => {
         this.flushes++
       },
+      hold: () => {},
       disconnect: peer => this.disconnects.push(peer),
     })
     this.watches = new Watches({ store: world.store, send })

@@ -6,8 +6,10 @@
  * nobody after 800 ms, and nobody suspects it so early: both are taken away). 29 was planted and
  * not found in 300 seeds: who echoes a round has synced, and his next ack, some ms later, commits
  * the entry. A charter that is not passed on: no seed kills a founder in its first second, and
- * test/voters.test.ts does. Not here, because there is no such line: 20 (the walk goes by slots and
- * never asks lru-cache), 30 and 33 to 37 (near cache, disk, partitions).
+ * test/voters.test.ts does. A vote that strict gives back beside a member out of reach needs two
+ * admins and a lost memory in one order, which test/membership.test.ts plays. Not here, because
+ * there is no such line: 20 (the walk goes by slots and never asks lru-cache), 30 and 33 to 37
+ * (near cache, disk, partitions).
  */
 import { LATE } from './list-late.js'
 import { MEMBERS } from './list-members.js'

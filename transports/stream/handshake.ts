@@ -11,6 +11,7 @@
  * greets on; nothing that a hello says is acted upon before its proof. A failed one is `refusing`
  * for as long as the authenticator wants, then told.
  */
+import { LIMITS } from '../../src/config.js'
 import type {
   Authenticator,
   Exchange,
@@ -22,9 +23,10 @@ import type { LinkLoss } from '../../src/contracts/transport.js'
 import type { PeerId } from '../../src/contracts/types.js'
 import { type ErrorCode, GcacheError } from '../../src/errors.js'
 import { FrameDecoder, framed } from '../../src/wire/frame.js'
+import { Allowance, strangersError } from './allowance.js'
 import { decodeGreeting, encodeGreeting, type Greeting, type Hello, isAlias } from './hello.js'
 import type { StreamConnection, StreamEvents } from './layer.js'
-import { isProtocolError } from './link.js'
+import { isProtocolError, located } from './link.js'
 import { dialled, examined, refusedBy, unproved } from './proofs.js'
 
 export type Phase =
@@ -69,6 +71,7 @@ export class Handshake implements StreamEvents, ExchangeEvents {
   identity: Identity | undefined
   readonly decoder: FrameDecoder
   readonly #owner: HandshakeOwner
+  readonly #allowance = new Allowance()
   #timer: Timer | undefined
   #exchange: Exchange | undefined
   /** The acceptor's id, as its proof covers it. */
@@ -116,11 +119,26 @@ export class Handshake implements StreamEvents, ExchangeEvents {
       this.decoder.push(chunk)
     } catch (error) {
       if (!isProtocolError(error)) throw error
+      const cause = located(error, this.decoder)
       const heir = this.connection?.events
       // The chunk that ended the handshake may hold frames of the link, which fails on its own.
-      if (heir !== undefined && heir !== this) heir.onClose('protocol', error)
-      else this.#fail('protocol', error)
+      if (heir !== undefined && heir !== this) heir.onClose('protocol', cause)
+      else this.turnAway('protocol', strangersError(cause))
     }
+  }
+
+  /** Tells an arriving stranger why, and ends. */
+  turnAway(loss: LinkLoss, cause: GcacheError): void {
+    const { phase, connection } = this
+    if (phase === 'over') return
+    if (this.dialled || connection === undefined || connection.unsentBytes > 0) {
+      this.#fail(loss, cause)
+      return
+    }
+    this.#say({ kind: 'refused', reason: `${cause.code}: ${cause.message}`, tie: false })
+    this.#finish()
+    connection.close()
+    this.#owner.failed(this, loss, cause)
   }
 
   onDrain(): void {}
@@ -130,6 +148,7 @@ export class Handshake implements StreamEvents, ExchangeEvents {
   }
 
   onFrame(frame: Uint8Array): void {
+    this.decoder.frameBytesMax = this.#allowance.take(frame.length)
     const greeting = decodeGreeting(frame)
     const { phase } = this
     const exchange = phase === 'greeting' || phase === 'proving' ? this.#exchange : undefined
@@ -163,7 +182,11 @@ export class Handshake implements StreamEvents, ExchangeEvents {
     this.decoder.stop()
     this.#timer?.cancel()
     const { code } = error as GcacheError
-    const tell = () => this.#refuse({ reason: error.message, tie: false }, code)
+    const tell = () => {
+      // In a timer's event nobody would catch that its answers are not read.
+      if ((this.connection?.unsentBytes ?? 0) > 0) this.#fail('refused', error)
+      else this.#refuse({ reason: error.message, tie: false }, code)
+    }
     this.#timer = this.#owner.after(delayMs, tell)
   }
 
@@ -244,7 +267,13 @@ export class Handshake implements StreamEvents, ExchangeEvents {
     this.decoder.stop()
   }
 
+  /** A stranger that reads nothing gets no more than greetingQueueBytesMax. */
   #say(greeting: Greeting): void {
-    this.connection?.write(framed(encodeGreeting(greeting)))
+    const { connection } = this
+    if (connection === undefined) return
+    const bytes = framed(encodeGreeting(greeting))
+    if (connection.unsentBytes + bytes.length > LIMITS.greetingQueueBytesMax)
+      throw new GcacheError('PREAUTH_LIMIT', 'a stranger does not read its answers')
+    connection.write(bytes)
   }
 }

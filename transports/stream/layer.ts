@@ -33,6 +33,9 @@ export interface StreamConnection {
   readonly secured?: Secured
   /** Bytes that were given to write() and have not left yet. */
   readonly unsentBytes: number
+  /** Where the medium can tell: bytes that it still holds of a write under way. Falls as they
+   *  leave, while unsentBytes falls only with whole writes. */
+  readonly heldBytes?: number
   /** The network address of the other side; undefined where there is none. */
   readonly host?: string | undefined
   /**

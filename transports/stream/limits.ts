@@ -16,6 +16,15 @@ export interface StreamOptions {
   clientQueueBytesMax?: number
   /** Connect and hello together, ms. */
   handshakeMs?: number
+  /** Arriving links that have not finished their handshake: in all, and from one address. */
+  strangersMax?: number
+  strangersPerHostMax?: number
+  /** Links; other nodes are let in above it. */
+  linksMax?: number
+  /** How much later than 1 KiB/s allows a frame that has begun may end, ms. */
+  frameGraceMs?: number
+  /** A client that takes nothing of what waits for it is cut off after this, ms. */
+  stalledMs?: number
 }
 
 export type StreamLimits = Readonly<Required<StreamOptions>>
@@ -26,6 +35,11 @@ const DEFAULTS: StreamLimits = {
   queueBytesMax: LIMITS.peerQueueBytesMax,
   clientQueueBytesMax: LIMITS.clientQueueBytesMax,
   handshakeMs: TIMES.handshakeMs,
+  strangersMax: LIMITS.strangersMax,
+  strangersPerHostMax: LIMITS.strangersPerHostMax,
+  linksMax: LIMITS.linksMax,
+  frameGraceMs: TIMES.frameGraceMs,
+  stalledMs: TIMES.stalledMs,
 }
 const NAMES = Object.keys(DEFAULTS) as (keyof StreamOptions)[]
 const NUMBER_MAX = 2 ** 31 - 1

@@ -14,6 +14,7 @@ import { GcacheError } from '../../src/errors.js'
 import { FRAME_HEAD_BYTES, type FrameDecoder, writeFrameHead } from '../../src/wire/frame.js'
 import { OUT_BUFFER_BYTES, type OutBuffers } from './buffers.js'
 import type { StreamConnection, StreamEvents } from './layer.js'
+import type { Paced } from './pace.js'
 
 /** The transport, as its links see it. */
 export interface LinkOwner {
@@ -26,6 +27,8 @@ export interface LinkOwner {
   lost(link: Link, loss: LinkLoss, cause?: Error): void
   /** From inside send(): the link is over, tell the handler later. */
   lostLater(link: Link, loss: LinkLoss, cause?: Error): void
+  /** Something may be held up on this link. */
+  watch(link: Link): void
 }
 
 export interface LinkFacts {
@@ -45,12 +48,14 @@ export interface LinkFacts {
   readonly pausesReading: boolean
 }
 
-export class Link implements StreamEvents {
+export class Link implements StreamEvents, Paced {
   /** The handler was told that it is up, so it must hear that it is down. */
   announced = false
   /** In the owner's list of links to settle. */
   awake = false
   over = false
+  /** Its pace is judged (pace.ts). */
+  watched = false
   readonly facts: LinkFacts
   readonly #owner: LinkOwner
   readonly #connection: StreamConnection
@@ -65,6 +70,10 @@ export class Link implements StreamEvents {
   /** The largest frame refused meanwhile: told to go on without room for it, its sender would only
    *  be refused again, turn after turn, and the connection never get to write. */
   #refused = 0
+  /** The handler wants no frames for now. */
+  #onHold = false
+  /** Bytes given to the connection. */
+  #written = 0
 
   constructor(
     owner: LinkOwner,
@@ -116,6 +125,7 @@ export class Link implements StreamEvents {
     const buffer = this.#buffer as Buffer
     const bytes = buffer.subarray(0, this.#filled)
     this.#filled = 0
+    this.#written += bytes.length
     if (this.#connection.write(bytes)) return
     this.#lent.push(buffer)
     this.#buffer = undefined
@@ -129,7 +139,49 @@ export class Link implements StreamEvents {
       this.#owner.buffers.give(this.#buffer)
       this.#buffer = undefined
     }
+    if (!this.watched && this.mustTake && this.#connection.unsentBytes > 0) this.#owner.watch(this)
     this.#tellWritable()
+  }
+
+  /** No frames until hold(false); what has been read already may still come. */
+  hold(onHold: boolean): void {
+    if (this.over || this.#onHold === onHold) return
+    this.#onHold = onHold
+    this.#readOrNot()
+  }
+
+  // For pace.ts.
+
+  get name(): string {
+    return this.facts.remote
+  }
+
+  get heldBytes(): number {
+    return this.#decoder.heldBytes
+  }
+
+  get begun(): number {
+    return this.#decoder.begun
+  }
+
+  get reading(): boolean {
+    return !this.#onHold && !(this.#waiting && this.facts.pausesReading)
+  }
+
+  get unsentBytes(): number {
+    return this.#connection.unsentBytes
+  }
+
+  get departure(): number {
+    return this.#written - (this.#connection.heldBytes ?? 0) - this.#connection.unsentBytes
+  }
+
+  get mustTake(): boolean {
+    return this.facts.pausesReading
+  }
+
+  lost(loss: LinkLoss, cause: GcacheError): void {
+    this.#owner.lost(this, loss, cause)
   }
 
   /** Nothing is sent or delivered any more. The connection is the caller's to end. */
@@ -152,8 +204,10 @@ export class Link implements StreamEvents {
       this.#decoder.push(chunk)
     } catch (error) {
       if (!isProtocolError(error)) throw error
-      this.#owner.lost(this, 'protocol', error)
+      this.#owner.lost(this, 'protocol', located(error, this.#decoder))
+      return
     }
+    if (!this.watched && this.#decoder.heldBytes > 0) this.#owner.watch(this)
   }
 
   onDrain(): void {
@@ -178,13 +232,19 @@ export class Link implements StreamEvents {
     const buffer = buffers.takeLarge(size)
     writeFrameHead(buffer, 0, frame.length)
     buffer.set(frame, FRAME_HEAD_BYTES)
+    this.#written += size
     if (this.#connection.write(buffer.subarray(0, size))) buffers.giveLarge(buffer)
   }
 
   #wait(): void {
     if (this.#waiting) return
     this.#waiting = true
-    if (this.facts.pausesReading) this.#connection.pause()
+    this.#readOrNot()
+  }
+
+  #readOrNot(): void {
+    if (this.reading) this.#connection.resume()
+    else this.#connection.pause()
   }
 
   #tellWritable(): void {
@@ -194,7 +254,7 @@ export class Link implements StreamEvents {
     if (queued > 0 && queued + this.#refused > this.#queueBytesMax) return
     this.#waiting = false
     this.#refused = 0
-    if (this.facts.pausesReading) this.#connection.resume()
+    this.#readOrNot()
     this.#owner.becameWritable(this)
   }
 
@@ -213,6 +273,16 @@ export class Link implements StreamEvents {
 export function isProtocolError(error: unknown): error is GcacheError {
   return (
     error instanceof GcacheError &&
-    (error.code === 'PROTOCOL_ERROR' || error.code === 'FRAME_TOO_BIG')
+    (error.code === 'PROTOCOL_ERROR' ||
+      error.code === 'FRAME_TOO_BIG' ||
+      error.code === 'PREAUTH_LIMIT')
   )
+}
+
+/** `error` with its place in the stream that `decoder` has failed on. */
+export function located(error: GcacheError, decoder: FrameDecoder): GcacheError {
+  const { failedAt } = decoder
+  const inFrame = error.offset === undefined ? 0 : FRAME_HEAD_BYTES + error.offset
+  const text = `${error.message}, in the frame at byte ${failedAt} of the stream`
+  return new GcacheError(error.code, text, { cause: error, offset: failedAt + inFrame })
 }

@@ -16,19 +16,20 @@ import type { Timer } from '../../src/contracts/environment.js'
 import type { LinkLoss, TransportEnv } from '../../src/contracts/transport.js'
 import type { PeerId } from '../../src/contracts/types.js'
 import { GcacheError } from '../../src/errors.js'
+import { Admission, type Place } from './admission.js'
+import type { Complaints } from './complaints.js'
 import { Handshake, type HandshakeOwner, type Verdict } from './handshake.js'
-import { type Hello, isAlias, refusal } from './hello.js'
+import { type Hello, isAlias, isClient, refusal } from './hello.js'
 import type { StreamConnection, StreamLayer } from './layer.js'
 import { type StreamLimits, sendBytesMax } from './limits.js'
 import type { Link } from './link.js'
-
-/** Accepted connections that have not finished their handshake; more are cut. SECURITY 4. */
-const STRANGERS_MAX = 256
 
 const TIE: Verdict = { accept: false, reason: 'another link goes before this one', tie: true }
 
 /** The transport, as its meetings see it. */
 export interface MeetingsOwner {
+  /** Links that stand. */
+  readonly linkCount: number
   /** The link with whoever bears the id `remote`, under whatever name we know them. */
   linkWith(remote: PeerId): Link | undefined
   /** A handshake is through. */
@@ -48,12 +49,20 @@ export class Meetings implements HandshakeOwner {
   /** Tells this start from earlier ones of the same id. */
   readonly #life: string
   #dials = 0
-  #strangers = 0
-  readonly #unfinished = new Set<Handshake>()
+  readonly #admission: Admission
+  readonly #complaints: Complaints
+  /** Arriving ones have a place. */
+  readonly #unfinished = new Map<Handshake, Place | undefined>()
   /** By peer: the handshake that will answer connect(), the newest one. */
   readonly #attempts = new Map<PeerId, Handshake>()
 
-  constructor(owner: MeetingsOwner, env: TransportEnv, layer: StreamLayer, limits: StreamLimits) {
+  constructor(
+    owner: MeetingsOwner,
+    env: TransportEnv,
+    layer: StreamLayer,
+    limits: StreamLimits,
+    complaints: Complaints,
+  ) {
     this.#owner = owner
     this.#env = env
     this.self = env.self
@@ -61,6 +70,8 @@ export class Meetings implements HandshakeOwner {
     this.proofMs = limits.handshakeMs + AUTH.delayMsMax
     this.#layer = layer
     this.#limits = limits
+    this.#admission = new Admission(limits)
+    this.#complaints = complaints
     const chance = Math.floor(env.random.next() * 2 ** 32)
     this.#life = `${Math.floor(env.clock.wall()).toString(36)}-${chance.toString(36)}`
   }
@@ -76,18 +87,18 @@ export class Meetings implements HandshakeOwner {
     const connection = this.#layer.dial(address, handshake)
     this.#dials++
     this.#attempts.set(peer, handshake)
-    this.#begin(handshake, connection)
+    this.#begin(handshake, connection, undefined)
   }
 
   accept(connection: StreamConnection): void {
-    if (this.#strangers >= STRANGERS_MAX) {
-      connection.destroy()
-      return
-    }
-    this.#strangers++
+    const place = this.#admission.enter(connection.host)
     const handshake = new Handshake(this, undefined, LIMITS.helloBytesMax)
     connection.events = handshake
-    this.#begin(handshake, connection)
+    if (typeof place === 'string') {
+      handshake.connection = connection
+      // Said, not just cut: to a peer a reset would look like the death of this process.
+      handshake.turnAway('refused', new GcacheError('PREAUTH_LIMIT', place))
+    } else this.#begin(handshake, connection, place)
   }
 
   /** Gives up the attempt with `peer`; true if somebody waits for its answer. */
@@ -100,7 +111,7 @@ export class Meetings implements HandshakeOwner {
   }
 
   stop(): void {
-    for (const handshake of this.#unfinished) handshake.abandon()
+    for (const handshake of this.#unfinished.keys()) handshake.abandon()
     this.#unfinished.clear()
     this.#attempts.clear()
   }
@@ -127,6 +138,8 @@ export class Meetings implements HandshakeOwner {
   judge(handshake: Handshake, hello: Hello): Verdict {
     const reason = refusal(hello, this.#env, handshake.expected)
     if (reason !== undefined) return { accept: false, reason, tie: false }
+    if (!handshake.dialled && this.#isFull(hello.from))
+      return { accept: false, reason: `${this.#limits.linksMax} links stand already`, tie: false }
     return handshake.dialled
       ? this.#judgeAnswer(handshake, hello)
       : this.#judgeArrival(handshake, hello)
@@ -136,6 +149,7 @@ export class Meetings implements HandshakeOwner {
     const peer = handshake.peer as PeerId
     const hello = handshake.hello as Hello
     this.#end(handshake)
+    if (!isClient(hello.from)) this.#admission.meetPeer(handshake.connection?.host)
     const link = this.#owner.linkWith(hello.from)
     if (!handshake.dialled && link !== undefined && isOlder(hello, link.facts)) {
       handshake.connection?.destroy()
@@ -151,8 +165,14 @@ export class Meetings implements HandshakeOwner {
     // Proofs that fail are logged by who judged them.
     const logged = cause instanceof GcacheError && cause.code === 'AUTH_FAILED'
     if (!handshake.dialled && loss !== 'closed' && !logged)
-      this.#env.logger.warn({ peer, loss, reason: cause?.message }, 'an arriving link was refused')
+      this.#complaints.warn({ peer, loss, reason: cause?.message }, 'an arriving link was refused')
     if (answers && peer !== undefined) this.#owner.notLinked(peer, loss, cause)
+  }
+
+  /** No place for one more client; peers are few, and one that dials anew keeps its place. */
+  #isFull(from: PeerId): boolean {
+    if (!isClient(from) || this.#owner.linkCount < this.#limits.linksMax) return false
+    return this.#owner.linkWith(from) === undefined
   }
 
   /** A dial of ours was answered well. An alias must not double a link that has a name. */
@@ -183,8 +203,8 @@ export class Meetings implements HandshakeOwner {
     return { accept: true }
   }
 
-  #begin(handshake: Handshake, connection: StreamConnection): void {
-    this.#unfinished.add(handshake)
+  #begin(handshake: Handshake, connection: StreamConnection, place: Place | undefined): void {
+    this.#unfinished.set(handshake, place)
     const { clock } = this.#env
     handshake.begin(
       connection,
@@ -194,8 +214,9 @@ export class Meetings implements HandshakeOwner {
 
   /** Forgets a handshake; true if it was the one to answer connect(). */
   #end(handshake: Handshake): boolean {
+    const place = this.#unfinished.get(handshake)
     if (!this.#unfinished.delete(handshake)) return false
-    if (!handshake.dialled) this.#strangers--
+    if (place !== undefined) this.#admission.leave(place)
     const { peer } = handshake
     if (peer === undefined || this.#attempts.get(peer) !== handshake) return false
     this.#attempts.delete(peer)

@@ -12,8 +12,10 @@ import type {
 } from '../../src/contracts/transport.js'
 import type { PeerId } from '../../src/contracts/types.js'
 import { assert } from '../../src/core/assert.js'
+import { GcacheError } from '../../src/errors.js'
 import { FRAME_HEAD_BYTES } from '../../src/wire/frame.js'
 import { OutBuffers } from './buffers.js'
+import { Complaints } from './complaints.js'
 import type { Handshake } from './handshake.js'
 import { type Hello, isClient } from './hello.js'
 import type { StreamConnection, StreamLayer } from './layer.js'
@@ -26,6 +28,9 @@ import {
 } from './limits.js'
 import { Link, type LinkOwner } from './link.js'
 import { Meetings, type MeetingsOwner } from './meetings.js'
+import { Pace } from './pace.js'
+
+const ENDED = 'a link was ended for what came, or did not come, by it'
 
 /** `layer` is the transport's own from here on. */
 export function streamTransport(
@@ -45,6 +50,8 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   readonly #layer: StreamLayer
   readonly #limits: StreamLimits
   readonly #meetings: Meetings
+  readonly #pace: Pace
+  readonly #complaints: Complaints
   #handler: TransportHandler | undefined
   #stopping: Promise<void> | undefined
   #sessions = 0
@@ -59,7 +66,9 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     this.#env = env
     this.#layer = layer
     this.#limits = limits
-    this.#meetings = new Meetings(this, env, layer, limits)
+    this.#complaints = new Complaints(env.logger, env.clock)
+    this.#meetings = new Meetings(this, env, layer, limits, this.#complaints)
+    this.#pace = new Pace(env.clock, limits)
     this.name = layer.scheme
     const frameBytesMax = sendBytesMax(limits, env.self)
     const queue = Math.max(
@@ -112,10 +121,16 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     this.#links.get(peer)?.flush()
   }
 
+  hold(peer: PeerId, onHold: boolean): void {
+    const link = this.#links.get(peer)
+    if (link?.facts.pausesReading) link.hold(onHold)
+  }
+
   stop(): Promise<void> {
     if (this.#stopping !== undefined) return this.#stopping
     this.#notices = []
     this.#meetings.stop()
+    this.#pace.stop()
     for (const link of this.#links.values()) {
       link.flush()
       link.end().close()
@@ -142,14 +157,26 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   lost(link: Link, loss: LinkLoss, cause?: Error): void {
-    if (this.#remove(link)) this.#tellDown(link, loss, cause)
+    if (!this.#remove(link)) return
+    if (cause instanceof GcacheError) this.#complain(link, loss, cause)
+    this.#tellDown(link, loss, cause)
   }
 
   lostLater(link: Link, loss: LinkLoss, cause?: Error): void {
-    if (this.#remove(link)) this.#later(() => this.#tellDown(link, loss, cause))
+    if (!this.#remove(link)) return
+    if (cause instanceof GcacheError) this.#complain(link, loss, cause)
+    this.#later(() => this.#tellDown(link, loss, cause))
+  }
+
+  watch(link: Link): void {
+    this.#pace.watch(link)
   }
 
   // What meetings tell.
+
+  get linkCount(): number {
+    return this.#links.size
+  }
 
   linkWith(remote: PeerId): Link | undefined {
     return this.#links.get(remote) ?? this.#aliased.get(remote)
@@ -203,6 +230,12 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     this.#links.delete(link.facts.peer)
     if (link.facts.peer !== link.facts.remote) this.#aliased.delete(link.facts.remote)
     return true
+  }
+
+  /** It sent what it must not, or held something up: nobody else would say so. */
+  #complain(link: Link, loss: LinkLoss, { code, offset, message }: GcacheError): void {
+    const place = offset === undefined ? {} : { offset }
+    this.#complaints.warn({ peer: link.facts.peer, loss, code, ...place, reason: message }, ENDED)
   }
 
   #tellDown(link: Link, loss: LinkLoss, cause?: Error): void {

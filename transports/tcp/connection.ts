@@ -47,6 +47,14 @@ export class TcpConnection implements StreamConnection {
     return this.socket.writableLength
   }
 
+  /** What libuv has not written of the write under way; its own timeouts judge by it as well. */
+  get heldBytes(): number {
+    return (
+      (this.socket as unknown as { _handle?: { writeQueueSize?: number } | null })._handle
+        ?.writeQueueSize ?? 0
+    )
+  }
+
   get host(): string | undefined {
     return this.socket.remoteAddress
   }
