@@ -1,0 +1,301 @@
+/** The option auth of nodes and clients, and the commands around it, on real sockets. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
+import { type Client, connect, createNode, GcacheError, type Node, Secret } from '../src/index.js'
+import type { NodeOptions } from '../src/options.js'
+import { paintFor } from '../src/server/paint.js'
+import { statusJson, statusTable } from '../src/server/status-view.js'
+import { freePorts } from './harness/processes.js'
+import { ANN, ITERATIONS, PASSWORD, SECRET } from './harness/proofs.js'
+
+// A command is a process: a second each where the machine is busy.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+
+const opened: (Node | Client)[] = []
+const folder = mkdtempSync(join(tmpdir(), 'gcache-auth-'))
+
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map(each => each.close()))
+})
+
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const auth = { secret: SECRET, users: ANN, iterations: ITERATIONS }
+
+async function start(options: NodeOptions): Promise<Node> {
+  const node = await createNode(options)
+  opened.push(node)
+  return node
+}
+
+const alone = (more: Partial<NodeOptions> = {}): NodeOptions => ({
+  cluster: 'test',
+  id: 'a',
+  members: [{ id: 'a', ordinal: 0, address: 'tcp://127.0.0.1:0' }],
+  ...more,
+})
+
+async function client(node: Node, how: Parameters<typeof connect>[0]['auth']): Promise<Client> {
+  const options = { cluster: 'test', servers: [node.address], timeoutMs: 8_000 }
+  const made = await connect(how === undefined ? options : { ...options, auth: how })
+  opened.push(made)
+  return made
+}
+
+const codeOf = (act: Promise<unknown>) =>
+  act.then(
+    () => 'nothing',
+    (error: GcacheError) => error.code,
+  )
+
+describe('nodes and clients', () => {
+  test('nodes with one secret replicate, one with another does not join', async () => {
+    const ports = await freePorts(3)
+    const members = ['a', 'b', 'c'].map((id, ordinal) => ({
+      ...{ id, ordinal, address: `tcp://127.0.0.1:${ports[ordinal]}` },
+    }))
+    const node = (id: string, secret = SECRET) =>
+      start({ cluster: 'test', id, members, auth: { ...auth, secret } })
+    const [a, b] = await Promise.all([node('a'), node('b'), node('c', `${SECRET}!`)])
+    await Promise.all([a.ready(), b.ready()])
+    const receipt = await a.cache('s').set('k', 'v', { ack: 'majority' })
+    expect(receipt.copies).toBe(2)
+    expect(a.status().members.find(({ id }) => id === 'c')?.state).toBe('down')
+  })
+
+  test('a client needs a right password or the secret', async () => {
+    const node = await start(alone({ auth }))
+    await node.ready()
+    const ann = await client(node, { user: 'ann', password: PASSWORD })
+    await ann.cache('s').set('k', 'v')
+    const admin = await client(node, { secret: new Secret(SECRET) })
+    expect(await admin.cache('s').get('k')).toBe('v')
+    expect(await codeOf(client(node, { user: 'ann', password: 'pencil' }))).toBe('AUTH_FAILED')
+    expect(await codeOf(client(node, { user: 'eve', password: PASSWORD }))).toBe('AUTH_FAILED')
+    expect(await codeOf(client(node, { secret: `${SECRET}?` }))).toBe('AUTH_FAILED')
+    expect(await codeOf(client(node, undefined))).toBe('AUTH_FAILED')
+    expect(await ann.cache('s').get('k'), 'nobody else was disturbed').toBe('v')
+  })
+
+  test('a client that proves itself does not talk to a server that does not', async () => {
+    const node = await start(alone())
+    await node.ready()
+    expect(await codeOf(client(node, { secret: SECRET }))).toBe('AUTH_FAILED')
+    expect((await client(node, undefined)).master).toBe('a')
+  })
+
+  test('secrets and users are read from files', async () => {
+    const [secretFile, usersFile, passwordFile] = ['secret', 'users', 'password'].map(name =>
+      join(folder, name),
+    )
+    writeFileSync(secretFile, `${SECRET}\n`)
+    writeFileSync(usersFile, `# who may come in\n${ANN}\n`)
+    writeFileSync(passwordFile, `${PASSWORD}\n`)
+    const node = await start(alone({ auth: { secretFile, usersFile, iterations: ITERATIONS } }))
+    await node.ready()
+    expect((await client(node, { user: 'ann', passwordFile })).master).toBe('a')
+    expect((await client(node, { secretFile })).master).toBe('a')
+  })
+})
+
+describe('wrong options', () => {
+  const secret = 'hush-hush-hush-hush-hush-hush-hush'
+
+  test.each([
+    ['nothing', {}],
+    ['a short secret', { secret: 'hush-hush' }],
+    ['two secrets', { secret, secretFile: '/hush' }],
+    ['a missing file', { secretFile: join(folder, 'nowhere') }],
+    ['a folder', { secretFile: folder }],
+    ['a number', { secret: 5 }],
+    ['an unknown option', { secret, sekret: secret }],
+    ['few iterations', { secret, iterations: 4_095 }],
+    ['too many iterations', { secret, iterations: 10_000_001 }],
+    ['users that are none', { secret, users: 'ann client hush-hush' }],
+    ['a text', secret],
+  ])('of a node: %s is CONFIG, and prints no secret', async (_, wrong) => {
+    const error = await createNode(alone({ auth: wrong as never })).catch(each => each)
+    expect(error).toBeInstanceOf(GcacheError)
+    expect(error.code).toBe('CONFIG')
+    expect(inspect(error) + JSON.stringify(error)).not.toContain('hush-hush')
+  })
+
+  test.each([
+    ['nothing', {}],
+    ['a user without a password', { user: 'ann' }],
+    ['a password without a user', { password: 'hush-hush' }],
+    ['a user with a secret', { user: 'ann', secret }],
+    ['the name of the secret itself', { user: 'peer', password: 'hush-hush' }],
+    ['an empty password', { user: 'ann', password: '' }],
+    ['an unknown option', { user: 'ann', pass: 'hush-hush' }],
+  ])('of a client: %s is CONFIG, and prints no secret', async (_, wrong) => {
+    const servers = ['tcp://127.0.0.1:1']
+    const error = await connect({ cluster: 'test', servers, auth: wrong }).catch(each => each)
+    expect(error).toBeInstanceOf(GcacheError)
+    expect(error.code).toBe('CONFIG')
+    expect(inspect(error) + JSON.stringify(error)).not.toContain('hush-hush')
+  })
+
+  test('a failed login, a node and a client print no secret', async () => {
+    const node = await start(alone({ auth }))
+    await node.ready()
+    const ann = await client(node, { user: 'ann', password: PASSWORD })
+    const error = await client(node, { user: 'ann', password: 'hush-hush' }).catch(each => each)
+    const deep = { depth: 12, showHidden: true }
+    const prints = [error, node, ann, node.status()].map(each => inspect(each, deep))
+    prints.push(JSON.stringify(error), JSON.stringify(node.status()), String(error.stack))
+    for (const print of prints) {
+      expect(print).not.toContain('hush-hush')
+      expect(print).not.toContain(PASSWORD)
+      expect(print).not.toContain(SECRET)
+    }
+  })
+})
+
+describe('beyond loopback', () => {
+  const open = { listen: 'tcp://0.0.0.0:0' }
+
+  test('a node refuses to start without authentication and encryption', async () => {
+    expect(await codeOf(createNode(alone(open)))).toBe('INSECURE')
+    expect(await codeOf(createNode(alone({ ...open, auth })))).toBe('INSECURE')
+  })
+
+  test('one that is told to starts, says so in its log, and status shows it', async () => {
+    const lines: string[] = []
+    const note = (_: unknown, text: string) => lines.push(text)
+    const logger = { debug: note, info: note, warn: note, error: note }
+    const node = await start(alone({ ...open, insecure: true, logger }))
+    await node.ready()
+    expect(lines.join()).toContain('insecure')
+    expect(node.status().insecure).toBe(true)
+    const address = node.address.replace('0.0.0.0', '127.0.0.1')
+    const asker = await connect({ cluster: 'test', servers: [address] })
+    opened.push(asker)
+    const status = await asker.status()
+    expect(JSON.parse(statusJson(status)).members[0].insecure).toBe(true)
+    expect(statusTable(status, paintFor({ isTTY: false } as never))).toContain('insecure: a')
+  })
+
+  test('on loopback nothing is said of it', async () => {
+    const node = await start(alone())
+    await node.ready()
+    expect(node.status().insecure).toBe(false)
+    const status = await (await client(node, undefined)).status()
+    expect(statusJson(status)).not.toContain('insecure')
+  })
+})
+
+const CLI = fileURLToPath(new URL('../dist/src/server/cli.js', import.meta.url))
+
+function gcache(args: string[], input = '', env: Record<string, string> = {}) {
+  return new Promise<{ code: number | null; out: string; err: string }>((resolve, reject) => {
+    const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, ...env } })
+    let [out, err] = ['', '']
+    child.stdout.on('data', chunk => (out += chunk))
+    child.stderr.on('data', chunk => (err += chunk))
+    child.once('error', reject)
+    child.once('close', code => resolve({ code, out, err }))
+    child.stdin.end(input)
+  })
+}
+
+/** The server, once it is ready, and what it printed on the way. */
+function serve(args: string[]) {
+  return new Promise<{ child: ChildProcess; banner: string }>((resolve, reject) => {
+    const child = spawn(process.execPath, [CLI, 'serve', ...args], { stdio: 'pipe' })
+    child.once('exit', code => reject(new Error(`serve ended with ${code}`)))
+    child.stderr.resume()
+    let banner = ''
+    createInterface({ input: child.stdout }).on('line', line => {
+      banner += `${line}\n`
+      if (line.startsWith('ready ')) resolve({ child, banner })
+    })
+  })
+}
+
+describe('commands', () => {
+  const file = (name: string, text: string) => {
+    const path = join(folder, name)
+    writeFileSync(path, text)
+    return path
+  }
+
+  test('user add prints a line, or adds it to a file that only its owner may read', async () => {
+    const printed = await gcache(['user', 'add', 'ann'], 'hush-hush\n')
+    expect(printed).toMatchObject({ code: 0, err: '' })
+    expect(printed.out).toMatch(/^ann client SCRAM-SHA-256\$600000:\S+\$\S+:\S+\n$/)
+    expect(printed.out).not.toContain('hush')
+    const users = join(folder, 'added')
+    const add = (...more: string[]) => gcache(['user', 'add', ...more, '--file', users], 'pass')
+    expect(await add('ann')).toMatchObject({ code: 0, out: '' })
+    expect(await add('bob', '--role', 'observer')).toMatchObject({ code: 0 })
+    const lines = readFileSync(users, 'utf8').split('\n')
+    expect(lines.map(line => line.slice(0, 12))).toEqual(['ann client S', 'bob observer', ''])
+    expect(statSync(users).mode & 0o777).toBe(0o600)
+    const twice = await add('ann')
+    expect(twice).toMatchObject({ code: 2, out: '' })
+    expect(twice.err).toContain('ann stands in')
+  })
+
+  test.each([
+    [['user', 'add', 'a,b'], 'pass'],
+    [['user', 'add', 'peer'], 'pass'],
+    [['user', 'add', 'ann', '--role', 'peer'], 'pass'],
+    [['user', 'add', 'ann', '--iterations', '4096'], 'pass'],
+    [['user', 'add', 'ann'], ''],
+    [['user', 'add', 'ann'], 'one\ntwo'],
+    [['user', 'add', 'ann'], 'x'.repeat(5_000)],
+    [['user', 'add', 'ann', 'hush-hush'], 'pass'],
+  ])('%j is refused', async (args, input) => {
+    const { code, out, err } = await gcache(args, input)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err.trim().length).toBeGreaterThan(10)
+  })
+
+  test('serve with a secret lets in who has it, or a user with a password', async () => {
+    const secret = file('cli-secret', `${SECRET}\n`)
+    const users = file('cli-users', `${ANN}\n`)
+    const password = file('cli-password', `${PASSWORD}\n`)
+    const [port] = await freePorts(1)
+    const address = `tcp://127.0.0.1:${port}`
+    const auth = ['--secret-file', secret, '--users-file', users]
+    const { child, banner } = await serve(['--id', 'a', '--listen', address, ...auth])
+    try {
+      expect(banner).not.toContain('no authentication')
+      expect(banner).not.toContain(SECRET)
+      const on = ['--server', address]
+      const cache = [...on, '--cache', 'c']
+      const ann = ['--user', 'ann', '--password-file', password]
+      expect(await gcache(['set', ...cache, ...ann, 'k', 'v'])).toMatchObject({ code: 0 })
+      const byEnvironment = { GCACHE_SECRET: SECRET }
+      expect(await gcache(['get', ...cache, 'k'], '', byEnvironment)).toMatchObject({ out: 'v' })
+      expect(await gcache(['status', ...on, '--secret-file', secret])).toMatchObject({ code: 0 })
+      const wrong = await gcache(['get', ...cache, 'k', '--user', 'ann'], '', {
+        GCACHE_PASSWORD: 'hush-hush',
+      })
+      expect(wrong).toMatchObject({ code: 2, out: '' })
+      expect(wrong.err).toContain('AUTH_FAILED')
+      expect(wrong.err).not.toContain('hush')
+      expect((await gcache(['get', ...cache, 'k'])).err).toContain('AUTH_FAILED')
+    } finally {
+      child.kill('SIGKILL')
+    }
+  })
+
+  test('serve beyond loopback is INSECURE, and says so where it was told to', async () => {
+    const [port] = await freePorts(1)
+    const open = ['--id', 'a', '--listen', `tcp://0.0.0.0:${port}`]
+    const refused = await gcache(['serve', ...open])
+    expect(refused.code).toBe(2)
+    expect(refused.err).toContain('INSECURE')
+    const { child, banner } = await serve([...open, '--insecure'])
+    expect(banner).toContain('--insecure')
+    child.kill('SIGKILL')
+  })
+})
