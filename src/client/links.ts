@@ -6,6 +6,7 @@ import { TIMES } from '../config.js'
 import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type { LinkLoss, Transport } from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
+import { REFUSALS } from '../errors.js'
 import type { Control } from '../wire/control.js'
 
 export type View = Extract<Control, { type: 'view' }>
@@ -112,7 +113,7 @@ export class ClientLinks {
     link.tried = true
     link.reason = cause === undefined ? loss : cause.message
     const { code } = (cause ?? {}) as { code?: string }
-    link.refused = code === 'REFUSED'
+    link.refused = REFUSALS.has(code)
     link.invalid = code === 'ADDRESS_INVALID'
     if (worked) link.failures = 0
     const delayMs = worked ? 0 : this.#backOff(link.failures++)

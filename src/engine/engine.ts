@@ -16,7 +16,7 @@ import type {
 import type { LinkLoss, SendResult, TransportHandler } from '../contracts/transport.js'
 import type { Epoch, Member, Offset, PeerId, Position, Session } from '../contracts/types.js'
 import { compareEpochs, NO_EPOCH } from '../core/epochs.js'
-import { GcacheError } from '../errors.js'
+import { GcacheError, REFUSALS } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
 import { type Control, decodeControl, encodeControl } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
@@ -276,7 +276,7 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#clients.onDown(peer, session)
     if (!this.#links.isMember(peer)) return
     // A handshake that was answered with a reason came from a living process: no evidence.
-    const refusedByName = cause instanceof GcacheError && cause.code === 'REFUSED'
+    const refusedByName = cause instanceof GcacheError && REFUSALS.has(cause.code)
     const seen = refusedByName ? 'protocol' : loss
     if (refusedByName) this.#options.logger.warn({ peer, reason: cause.message }, 'refused')
     this.#links.onDown(peer, session)

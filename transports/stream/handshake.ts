@@ -10,7 +10,7 @@
 import type { Timer } from '../../src/contracts/environment.js'
 import type { LinkLoss } from '../../src/contracts/transport.js'
 import type { PeerId } from '../../src/contracts/types.js'
-import { GcacheError } from '../../src/errors.js'
+import { type ErrorCode, GcacheError } from '../../src/errors.js'
 import { FrameDecoder, framed } from '../../src/wire/frame.js'
 import { decodeGreeting, encodeGreeting, type Greeting, type Hello, isAlias } from './hello.js'
 import type { StreamConnection, StreamEvents } from './layer.js'
@@ -19,7 +19,10 @@ import { isProtocolError } from './link.js'
 export type Phase = 'connecting' | 'greeting' | 'yielded' | 'listening' | 'promised' | 'over'
 
 /** What a handshake may be told to do with a hello that arrived. */
-export type Verdict = { accept: true } | { accept: false; reason: string; tie: boolean }
+export type Verdict =
+  | { accept: true }
+  /** `code` of our own side's error; by default REFUSED. */
+  | { accept: false; reason: string; tie: boolean; code?: ErrorCode }
 
 /** The transport, as its handshakes see it. */
 export interface HandshakeOwner {
@@ -115,7 +118,7 @@ export class Handshake implements StreamEvents {
       this.#finish()
       this.connection?.close()
       const loss = verdict.tie ? 'closed' : 'refused'
-      this.#owner.failed(this, loss, new GcacheError('REFUSED', verdict.reason))
+      this.#owner.failed(this, loss, new GcacheError(verdict.code ?? 'REFUSED', verdict.reason))
       return
     }
     if (this.dialled) {

@@ -13,6 +13,7 @@
 import { LIMITS, PROTOCOL_VERSION } from '../../src/config.js'
 import type { LinkLoss, TransportEnv } from '../../src/contracts/transport.js'
 import type { PeerId } from '../../src/contracts/types.js'
+import type { ErrorCode } from '../../src/errors.js'
 import { Handshake, type HandshakeOwner, type Verdict } from './handshake.js'
 import { type Hello, isAlias, refusal } from './hello.js'
 import type { StreamConnection, StreamLayer } from './layer.js'
@@ -112,8 +113,15 @@ export class Meetings implements HandshakeOwner {
   }
 
   judge(handshake: Handshake, hello: Hello): Verdict {
-    const reason = refusal(hello, this.#env, handshake.expected)
-    if (reason !== undefined) return { accept: false, reason, tie: false }
+    const { self, cluster } = this.#env
+    let code: ErrorCode = 'REFUSED'
+    const known = (peer: PeerId): string | undefined => {
+      const impostor = handshake.connection?.secured?.refusal(peer)
+      if (impostor !== undefined) code = 'TLS_IDENTITY'
+      return impostor ?? this.#env.admit?.(peer)
+    }
+    const reason = refusal(hello, { self, cluster, admit: known }, handshake.expected)
+    if (reason !== undefined) return { accept: false, reason, tie: false, code }
     return handshake.dialled
       ? this.#judgeAnswer(handshake, hello)
       : this.#judgeArrival(handshake, hello)
