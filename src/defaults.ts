@@ -15,5 +15,5 @@ export const systemWorld: ClientWorld = {
  *  CONFIG for wrong options. */
 export async function clientTransport(options: ClientOptions): Promise<TransportFactory> {
   checkOptions(options)
-  return options.transport ?? (await transportByAddress(options.servers[0]))
+  return options.transport ?? (await transportByAddress(options.servers[0], options.tls))
 }

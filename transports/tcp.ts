@@ -5,7 +5,7 @@
 import { connect, createServer, type OnReadOpts, type Server, type Socket } from 'node:net'
 import type { Clock } from '../src/contracts/environment.js'
 import type { TlsCredentials, TlsOptions } from '../src/contracts/tls.js'
-import type { TransportFactory } from '../src/contracts/transport.js'
+import type { Transport, TransportEnv, TransportFactory } from '../src/contracts/transport.js'
 import { assert } from '../src/core/assert.js'
 import { GcacheError } from '../src/errors.js'
 import { formatAddress, parseAddress } from './stream/address.js'
@@ -25,11 +25,12 @@ export interface TcpOptions extends StreamOptions {
 export function tcp(options: TcpOptions = {}): TransportFactory {
   const limits = streamLimits(options, 'tcp', ['tls'])
   const credentials = credentialsOf(options.tls, 'tcp: option tls')
-  return env => {
+  const factory = (env: TransportEnv): Transport => {
     if (credentials !== undefined && env.listen !== undefined) credentials.assertListens()
     const tls = credentials && { clock: env.clock, self: env.self, credentials }
     return streamTransport(env, new TcpLayer(env.clock, tls), limits)
   }
+  return Object.assign(factory, { encrypts: credentials !== undefined })
 }
 
 /** One for all connections of a layer: reads never overlap, and chunks are borrowed. */

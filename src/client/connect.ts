@@ -8,6 +8,7 @@ import { checkOptions as checkCallOptions, KNOWN, unknownOption } from '../cache
 import { TIMES } from '../config.js'
 import type { Cache } from '../contracts/cache.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
+import type { TlsCredentials, TlsOptions } from '../contracts/tls.js'
 import type { Transport, TransportFactory } from '../contracts/transport.js'
 import type { Member, PeerId } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
@@ -33,6 +34,8 @@ export interface ClientOptions {
   servers: readonly string[]
   /** Default: the built-in transport of the servers' scheme. */
   transport?: TransportFactory
+  /** Of the built-in transport; one that is given above has its own. `{}`: as Node.js trusts. */
+  tls?: TlsOptions | TlsCredentials
   /** Of connect() and of every call that names none, ms. Default 5,000. */
   timeoutMs?: number
   clock?: Clock
@@ -53,7 +56,7 @@ export interface ClientEvents {
   link: [change: LinkChange]
 }
 
-const OPTION_NAMES = ['cluster', 'servers', 'transport', 'timeoutMs', 'clock', 'random', 'logger']
+const OPTION_NAMES = 'cluster servers transport tls timeoutMs clock random logger'.split(' ')
 const STATUS_MS_MAX = 1_000
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -305,6 +308,8 @@ export function checkOptions(options: ClientOptions): void {
       throw new GcacheError('CONFIG', 'option timeoutMs must be a number within 1..2^31')
   if (options.transport !== undefined && typeof options.transport !== 'function')
     throw new GcacheError('CONFIG', 'option transport must be what tcp() returns')
+  if (options.transport !== undefined && options.tls !== undefined)
+    throw new GcacheError('CONFIG', 'option tls belongs to the transport: transport: tcp({ tls })')
   for (const [name, functions] of Object.entries(FUNCTIONS))
     checkPart(name, options[name as keyof ClientOptions], functions)
 }

@@ -16,9 +16,13 @@ export function banner(node: Node, options: NodeOptions): string {
     `  strategy   ${status.strategy} / ${status.profile}`,
     `  guarantee  ${status.guarantee}`,
     `  ${unsafe}     data is in memory only: it lives as long as one of the nodes does`,
-    `  ${unsafe}     no authentication and no encryption: ${reach(options)}`,
+    `  ${unsafe}     ${lacks(options)}: ${reach(options)}`,
   ]
   return `${lines.join('\n')}\n`
+}
+
+function lacks(options: NodeOptions): string {
+  return options.tls === undefined ? 'no authentication and no encryption' : 'no authentication'
 }
 
 function reach(options: NodeOptions): string {

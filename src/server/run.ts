@@ -8,6 +8,7 @@ import { Client, connectWith } from '../client/connect.js'
 import { clientTransport, systemWorld } from '../defaults.js'
 import { GcacheError } from '../errors.js'
 import { DEFAULT_CLUSTER, parseDuration, parseServers } from './parse.js'
+import { addClientTls, type ClientTlsFlags, clientTls } from './tls-flags.js'
 
 export const EXIT = { ok: 0, no: 1, trouble: 2 } as const
 
@@ -65,7 +66,7 @@ export function oneLine(error: unknown): string {
   return text.replace(/\s*\n\s*/g, ' ')
 }
 
-export interface ServerOptions {
+export interface ServerOptions extends ClientTlsFlags {
   server: string[]
   cluster: string
   timeout: string
@@ -73,9 +74,9 @@ export interface ServerOptions {
 
 const collect = (text: string, before: string[] | undefined) => [...(before ?? []), text]
 
-/** --server, --cluster and --timeout, with their environment variables. */
+/** --server, --cluster, --timeout and --tls-*, with their environment variables. */
 export function addServerOptions(command: Command): Command {
-  return command
+  return addClientTls(command)
     .addOption(
       new Option('--server <addresses>', 'servers to ask, ADDR[,ADDR]; any one will do')
         .env('GCACHE_SERVER')
@@ -92,10 +93,12 @@ export function addServerOptions(command: Command): Command {
 
 /** The options of --server, checked. */
 export function clientOptions(options: ServerOptions) {
+  const tls = clientTls(options)
   return {
     cluster: options.cluster,
     servers: parseServers(options.server ?? ['tcp://127.0.0.1:7400']),
     timeoutMs: parseDuration(options.timeout, '--timeout'),
+    ...(tls === undefined ? {} : { tls }),
   }
 }
 
