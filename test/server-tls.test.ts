@@ -20,11 +20,11 @@ const authority = new Authority('the first authority')
 const next = new Authority('the next authority')
 
 /** Writes what `id` shows and trusts: as if an operator had copied it there. */
-function install(id: string, by: Authority, trusted: readonly Authority[] = [by]): void {
+function install(id: string, by: Authority): void {
   const { cert, key } = by.issue(id, { hosts: ['127.0.0.1'] })
   writeFileSync(file(`${id}.crt`), cert)
   writeFileSync(file(`${id}.key`), key, { mode: 0o600 })
-  writeFileSync(file(`${id}.ca`), trusted.map(each => each.cert).join(''))
+  writeFileSync(file(`${id}.ca`), by.cert)
 }
 
 const flagsOf = (id: string) => [

@@ -51,6 +51,15 @@ describe('certificates that change', () => {
     )
   })
 
+  test('while an authority is exchanged, nodes of both trust each other', async () => {
+    const next = new Authority('the next authority')
+    const both = `${ca}${next.cert}`
+    const own = (id: string) => ({ ...(id === 'b' ? next : authority).issue(id), ca: both })
+    await meeting(own, async bench => {
+      await bench.pair()
+    })
+  })
+
   test('those that do not fit change nothing', () => {
     const credentials = new Credentials(tlsOf('a'))
     const before = credentials.context
@@ -71,6 +80,7 @@ describe('options', () => {
     ['a version of old', { ...tlsOf('a'), minVersion: 'TLSv1.1' }],
     ['nobody to ask', { ...tlsOf('a'), demand: 'some' }],
     ['no time', { ...tlsOf('a'), handshakeTimeoutMs: 0 }],
+    ['all, vouched for by anybody', { ...certificateOf('a'), demand: 'all' }],
     ['a key alone', { key: certificateOf('a').key }],
     ['no PEM', { cert: 'x', key: 'y' }],
     ['no object', 'tls'],

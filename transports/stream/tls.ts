@@ -95,6 +95,8 @@ export class Credentials implements TlsCredentials {
   #contextOf(pems: TlsPems): SecureContext {
     if ((pems.cert === undefined) !== (pems.key === undefined))
       throw this.#refusal('options cert and key come together')
+    if (this.demand === 'all' && pems.ca === undefined)
+      throw this.#refusal("demand 'all' needs ca: else any certificate of a public one would do")
     try {
       return createSecureContext(this.#optionsOf(pems))
     } catch (cause) {
