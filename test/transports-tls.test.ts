@@ -60,7 +60,7 @@ describe('who is believed', () => {
 
   test.each([
     ['of another case', ['B'], {}],
-    ['a wildcard', ['*'], {}],
+    ['with a wildcard', ['*'], {}],
     ['that only begins like it', ['b.example', 'bb'], {}],
     ['that hides it behind a comma', ['x, DNS:b'], {}],
     ['for servers only', ['b'], { uses: ['server'] }],
