@@ -102,6 +102,8 @@ export const TIMES = {
   /** First redial after a loss is at once: a refused redial is the fast evidence of death. */
   redialMsMin: 20,
   redialMsMax: 1_000,
+  /** The TLS handshake alone, within handshakeMs unless that is raised. SECURITY 3. */
+  tlsHandshakeMs: 5_000,
   heartbeatMs: 100,
   suspectAfterMs: 1_000,
   /** A peer vouches for a master it heard within this time. PROTOCOL 7. */

@@ -19,7 +19,7 @@ export const systemWorld: ClientWorld = {
  *  its links prove who they are if `auth` says how. CONFIG for wrong options. */
 export async function clientTransport(options: ClientOptions): Promise<TransportFactory> {
   checkOptions(options)
-  const transport = options.transport ?? (await transportByAddress(options.servers[0]))
+  const transport = options.transport ?? (await transportByAddress(options.servers[0], options.tls))
   const { auth, clock = systemClock } = options
   if (auth === undefined) return transport
   return authenticated(transport, clientAuthenticator(auth, { clock, logger: SILENCE }))

@@ -145,6 +145,16 @@ export const ERROR_CODES = {
     'the call did not settle before its deadline',
     'check the servers; raise timeoutMs',
   ),
+  TLS_FAILED: row(
+    false,
+    'TLS with the other side failed: a certificate is not trusted, or the versions differ',
+    'the message has the reason; look at cert, key and ca on both sides',
+  ),
+  TLS_IDENTITY: row(
+    false,
+    'a certificate does not name the node that shows it',
+    'issue one whose subjectAltName is the id of the node',
+  ),
   TOO_STALE: row(
     true,
     'the node is further behind than maxStaleMs allows, and no master answers either',
@@ -161,7 +171,12 @@ export const ERROR_CODES = {
 export type ErrorCode = keyof typeof ERROR_CODES
 
 /** With these a living process turned a handshake down, or would be: no evidence of its death. */
-export const REFUSALS: ReadonlySet<unknown> = new Set<ErrorCode>(['AUTH_FAILED', 'REFUSED'])
+export const REFUSALS: ReadonlySet<unknown> = new Set<ErrorCode>([
+  'AUTH_FAILED',
+  'REFUSED',
+  'TLS_FAILED',
+  'TLS_IDENTITY',
+])
 
 export interface GcacheErrorOptions {
   cause?: unknown

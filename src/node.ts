@@ -174,10 +174,10 @@ export async function createNode(options: NodeOptions): Promise<Node> {
 }
 
 async function transportOf(options: FullNodeOptions): Promise<TransportFactory> {
-  const { transport } = options
+  const { transport, tls } = options
   if (typeof transport === 'function') return transport
-  if (transport !== undefined) return await transportByName(transport)
-  return await transportByAddress(options.listen)
+  if (transport !== undefined) return await transportByName(transport, tls)
+  return await transportByAddress(options.listen, tls)
 }
 
 async function strategyOf(options: FullNodeOptions): Promise<StrategyFactory> {

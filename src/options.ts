@@ -10,6 +10,7 @@ import type { Logger } from './contracts/environment.js'
 import type { MergeFunction } from './contracts/merge.js'
 import type { CacheOptions } from './contracts/store.js'
 import type { StrategyFactory } from './contracts/strategy.js'
+import type { TlsCredentials, TlsOptions } from './contracts/tls.js'
 import type { TransportFactory } from './contracts/transport.js'
 import type { Member } from './contracts/types.js'
 import { suggestion } from './core/suggest.js'
@@ -38,6 +39,8 @@ export interface NodeOptions {
   transport?: TransportFactory | string
   /** Default `masterSlave()`. A name, or a name with options, picks a built-in. */
   strategy?: StrategyFactory | string | NamedStrategy
+  /** Of the built-in transport; one that is given as a factory has its own. Give every node it. */
+  tls?: TlsOptions | TlsCredentials
   /** Caches by name; what is left out of one comes from config.ts's CACHE_DEFAULTS. */
   caches?: Record<string, Partial<CacheOptions>>
   /** A cache that `caches` does not name is made at its first use. Default true. */
@@ -75,6 +78,7 @@ export interface FullNodeOptions {
   members: readonly Member[]
   transport: TransportFactory | string | undefined
   strategy: StrategyFactory | NamedStrategy
+  tls: TlsOptions | TlsCredentials | undefined
   caches: Record<string, CacheOptions>
   autoCaches: boolean
   durability: 'memory'
@@ -137,6 +141,9 @@ const nodeSchema = z.strictObject({
       aFunction('what masterSlave() returns'),
     ])
     .optional(),
+  tls: z
+    .custom<object>(value => typeof value === 'object' && value !== null, 'must be an object')
+    .optional(),
   caches: z.record(z.string(), cacheSchema).optional(),
   autoCaches: z.boolean().optional(),
   durability: z.string().optional(),
@@ -152,7 +159,6 @@ const nodeSchema = z.strictObject({
 
 /** Options of the design that this version does not have, with what to do instead. */
 const LATER: Record<string, string> = {
-  tls: 'listen on loopback or a network of your own',
   discovery: 'name the members',
 }
 
@@ -168,6 +174,8 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
       `durability ${JSON.stringify(checked.durability)} is not in this version: ` +
         "leave it out, or say 'memory'",
     )
+  if (checked.tls !== undefined && typeof checked.transport === 'function')
+    throw config('option tls belongs to the transport: transport: tcp({ tls })')
   const self = checkMembers(checked)
   if (checked.dataDir !== undefined && !self.witness)
     throw config(
@@ -177,7 +185,9 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
   const listen = checked.listen ?? self.address
   checkAddresses(checked, listen)
   const insecure = checked.insecure ?? false
-  const lacking = checkExposure(listen, { auth: checked.auth !== undefined, tls: false }, insecure)
+  const { transport } = checked as { transport?: TransportFactory | string }
+  const tls = typeof transport === 'function' ? transport.encrypts === true : !!checked.tls
+  const lacking = checkExposure(listen, { auth: checked.auth !== undefined, tls }, insecure)
   const strategy = checked.strategy ?? 'master-slave'
   return {
     cluster: checked.cluster,
@@ -185,6 +195,7 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
     self,
     members: checked.members.map(member => ({ ...member })),
     transport: checked.transport,
+    tls: checked.tls,
     strategy: typeof strategy === 'string' ? { name: strategy } : strategy,
     caches: fillCaches(checked.caches ?? {}),
     autoCaches: checked.autoCaches ?? true,

@@ -3,6 +3,7 @@
  * loads another medium's library.
  */
 import type { StrategyFactory } from './contracts/strategy.js'
+import type { TlsCredentials, TlsOptions } from './contracts/tls.js'
 import type { TransportFactory } from './contracts/transport.js'
 import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
@@ -11,13 +12,13 @@ import type { NamedStrategy } from './options.js'
 interface TransportRow {
   /** Schemes of the addresses that it serves, without the colon. */
   readonly schemes: readonly string[]
-  load(): Promise<TransportFactory>
+  load(tls?: TlsOptions | TlsCredentials): Promise<TransportFactory>
 }
 
 const TRANSPORTS: Record<string, TransportRow> = {
   tcp: {
     schemes: ['tcp'],
-    load: async () => (await import('../transports/tcp.js')).tcp(),
+    load: async tls => (await import('../transports/tcp.js')).tcp(tls && { tls }),
   },
   memory: {
     schemes: ['memory'],
@@ -40,18 +41,24 @@ export const STRATEGY_NAMES: readonly string[] = Object.keys(STRATEGIES)
 export const TRANSPORT_NAMES: readonly string[] = Object.keys(TRANSPORTS)
 
 /** The built-in transport `name`. CONFIG with a suggestion for what there is not. */
-export async function transportByName(name: string): Promise<TransportFactory> {
+export async function transportByName(
+  name: string,
+  tls?: TlsOptions | TlsCredentials,
+): Promise<TransportFactory> {
   const row = Object.hasOwn(TRANSPORTS, name) ? TRANSPORTS[name] : undefined
   if (row === undefined)
     throw new GcacheError(
       'CONFIG',
       `unknown transport ${name}: ${suggestion(name, TRANSPORT_NAMES)}`,
     )
-  return await row.load()
+  return await row.load(tls)
 }
 
 /** The built-in transport for `address`, by its scheme. ADDRESS_INVALID if none serves it. */
-export async function transportByAddress(address: string): Promise<TransportFactory> {
+export async function transportByAddress(
+  address: string,
+  tls?: TlsOptions | TlsCredentials,
+): Promise<TransportFactory> {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(address)?.[1].toLowerCase()
   const schemes = Object.values(TRANSPORTS).flatMap(row => row.schemes)
   if (scheme === undefined)
@@ -60,7 +67,7 @@ export async function transportByAddress(address: string): Promise<TransportFact
       `address ${address} has no scheme: write tcp://${address}`,
     )
   for (const row of Object.values(TRANSPORTS))
-    if (row.schemes.includes(scheme)) return await row.load()
+    if (row.schemes.includes(scheme)) return await row.load(tls)
   throw new GcacheError(
     'ADDRESS_INVALID',
     `no built-in transport serves ${scheme}: in ${address}; ${suggestion(scheme, schemes)}`,

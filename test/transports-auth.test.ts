@@ -416,7 +416,9 @@ function securedBy(layer: StreamLayer, byte: number | undefined): StreamLayer {
   const secured = <T extends StreamConnection>(link: T): T =>
     byte === undefined
       ? link
-      : Object.assign(link, { secured: { binding: Buffer.alloc(32, byte) } })
+      : Object.assign(link, {
+          secured: { binding: Buffer.alloc(32, byte), refusal: () => undefined },
+        })
   return {
     scheme: layer.scheme,
     detectsPeerLoss: layer.detectsPeerLoss,

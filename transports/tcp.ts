@@ -4,22 +4,34 @@
  */
 import { connect, createServer, type OnReadOpts, type Server, type Socket } from 'node:net'
 import type { Clock } from '../src/contracts/environment.js'
-import type { TransportFactory } from '../src/contracts/transport.js'
+import type { TlsCredentials, TlsOptions } from '../src/contracts/tls.js'
+import type { Transport, TransportEnv, TransportFactory } from '../src/contracts/transport.js'
 import { assert } from '../src/core/assert.js'
 import { GcacheError } from '../src/errors.js'
 import { formatAddress, parseAddress } from './stream/address.js'
 import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer.js'
 import { type StreamOptions, streamLimits } from './stream/limits.js'
+import { credentialsOf } from './stream/tls.js'
 import { streamTransport } from './stream/transport.js'
 import { readingInto, TcpConnection } from './tcp/connection.js'
 import { arrivingMax } from './tcp/descriptors.js'
+import { dialSecurely, secureServer, type TlsWorld } from './tcp/secure.js'
 
-export type TcpOptions = StreamOptions
+export interface TcpOptions extends StreamOptions {
+  /** Links are encrypted, and a node shows by its certificate who it is; without it, neither. */
+  tls?: TlsOptions | TlsCredentials
+}
 
 /** `transport: tcp()`. Throws CONFIG for an option that is unknown or out of range. */
 export function tcp(options: TcpOptions = {}): TransportFactory {
-  const limits = streamLimits(options, 'tcp')
-  return env => streamTransport(env, new TcpLayer(env.clock), limits)
+  const limits = streamLimits(options, 'tcp', ['tls'])
+  const credentials = credentialsOf(options.tls, 'tcp: option tls')
+  const factory = (env: TransportEnv): Transport => {
+    if (credentials !== undefined && env.listen !== undefined) credentials.assertListens()
+    const tls = credentials && { clock: env.clock, self: env.self, credentials }
+    return streamTransport(env, new TcpLayer(env.clock, tls), limits)
+  }
+  return Object.assign(factory, { encrypts: credentials !== undefined })
 }
 
 /** One for all connections of a layer: reads never overlap, and chunks are borrowed. */
@@ -36,9 +48,12 @@ export class TcpLayer implements StreamLayer {
   readonly #connections = new Set<TcpConnection>()
   readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
   #onEmpty: (() => void) | undefined
+  readonly #tls: TlsWorld | undefined
+  #unfollow: (() => void) | undefined
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, tls?: TlsWorld) {
     this.#clock = clock
+    this.#tls = tls
   }
 
   listen(address: string, accept: (connection: StreamConnection) => void): Promise<string> {
@@ -50,7 +65,11 @@ export class TcpLayer implements StreamLayer {
   dial(address: string, events: StreamEvents): StreamConnection {
     const { host, port } = parseAddress('tcp', address)
     if (port === 0) throw new GcacheError('ADDRESS_INVALID', 'port 0 cannot be dialled')
-    return this.#adopt(events, onread => connect({ host, port, noDelay: true, onread }))
+    if (this.#tls === undefined)
+      return this.#adopt(events, onread => connect({ host, port, noDelay: true, onread }))
+    return dialSecurely(this.#tls, { host, port }, open =>
+      this.#adopt(events, open, 'secureConnect'),
+    )
   }
 
   defer(task: () => void): void {
@@ -59,6 +78,7 @@ export class TcpLayer implements StreamLayer {
 
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#unfollow?.()
     for (const connection of this.#connections) if (!connection.closing) connection.destroy()
     // What begins to listen ends by itself once it can.
     await this.#listening?.catch(() => {})
@@ -74,10 +94,7 @@ export class TcpLayer implements StreamLayer {
     return new Promise((resolve, reject) => {
       const { host, port } = parseAddress('tcp', address)
       this.#connectionsMax = arrivingMax()
-      const server = createServer({ noDelay: true, pauseOnConnect: true }, socket => {
-        if (this.#stopped || this.#connections.size >= this.#connectionsMax) socket.destroy()
-        else accept(this.#adopt(SILENT, onread => readingInto(socket, onread)))
-      })
+      const server = this.#serverFor(accept)
       this.#server = server
       // Later errors, running out of descriptors say, cost an arriving connection, not the server.
       server.on('error', cause => reject(listenError(address, cause)))
@@ -93,8 +110,31 @@ export class TcpLayer implements StreamLayer {
     })
   }
 
-  #adopt(events: StreamEvents, open: (onread: OnReadOpts) => Socket): TcpConnection {
-    const connection = new TcpConnection(events, this.#clock, this.#readBuffer, open)
+  #serverFor(accept: (connection: StreamConnection) => void): Server {
+    const arrived = (socket: Socket, open: (onread: OnReadOpts) => Socket) => {
+      if (this.#stopped || this.#connections.size >= this.#connectionsMax) {
+        socket.destroy()
+        return undefined
+      }
+      const connection = this.#adopt(SILENT, open)
+      accept(connection)
+      return connection
+    }
+    if (this.#tls === undefined)
+      return createServer({ noDelay: true, pauseOnConnect: true }, socket => {
+        arrived(socket, onread => readingInto(socket, onread))
+      })
+    const { server, unfollow } = secureServer(this.#tls, socket => arrived(socket, () => socket))
+    this.#unfollow = unfollow
+    return server
+  }
+
+  #adopt(
+    events: StreamEvents,
+    open: (onread: OnReadOpts) => Socket,
+    opened?: 'connect' | 'secureConnect',
+  ): TcpConnection {
+    const connection = new TcpConnection(events, this.#clock, this.#readBuffer, open, opened)
     this.#connections.add(connection)
     connection.socket.once('close', () => {
       this.#connections.delete(connection)

@@ -9,6 +9,7 @@ import { TIMES } from '../config.js'
 import type { ClientAuth } from '../contracts/authentication.js'
 import type { Cache } from '../contracts/cache.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
+import type { TlsCredentials, TlsOptions } from '../contracts/tls.js'
 import type { Transport, TransportFactory } from '../contracts/transport.js'
 import type { Member, PeerId } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
@@ -36,6 +37,8 @@ export interface ClientOptions {
   transport?: TransportFactory
   /** How to prove who we are, where the servers ask for it; then they must prove it as well. */
   auth?: ClientAuth
+  /** Of the built-in transport; one that is given above has its own. `{}`: as Node.js trusts. */
+  tls?: TlsOptions | TlsCredentials
   /** Of connect() and of every call that names none, ms. Default 5,000. */
   timeoutMs?: number
   clock?: Clock
@@ -57,7 +60,7 @@ export interface ClientEvents {
 }
 
 const OPTION_NAMES = [
-  ...['cluster', 'servers', 'transport', 'auth', 'timeoutMs'],
+  ...['cluster', 'servers', 'transport', 'auth', 'tls', 'timeoutMs'],
   ...['clock', 'random', 'logger'],
 ]
 const STATUS_MS_MAX = 1_000
@@ -315,6 +318,8 @@ export function checkOptions(options: ClientOptions): void {
       throw new GcacheError('CONFIG', 'option timeoutMs must be a number within 1..2^31')
   if (options.transport !== undefined && typeof options.transport !== 'function')
     throw new GcacheError('CONFIG', 'option transport must be what tcp() returns')
+  if (options.transport !== undefined && options.tls !== undefined)
+    throw new GcacheError('CONFIG', 'option tls belongs to the transport: transport: tcp({ tls })')
   for (const [name, functions] of Object.entries(FUNCTIONS))
     checkPart(name, options[name as keyof ClientOptions], functions)
 }

@@ -103,4 +103,8 @@ export interface TransportEnv {
 }
 
 /** What `tcp()` and its like return: called once by the node or client that will use it. */
-export type TransportFactory = (env: TransportEnv) => Transport
+export interface TransportFactory {
+  (env: TransportEnv): Transport
+  /** Bytes between nodes, and between them and clients, are encrypted. */
+  readonly encrypts?: boolean
+}

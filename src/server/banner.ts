@@ -9,7 +9,7 @@ export function banner(node: Node, options: NodeOptions): string {
   const status = node.status()
   const peers = options.members.filter(member => member.id !== node.id)
   const unsafe = paint.yellow('unsafe')
-  const lacks = options.auth ? 'no encryption' : 'no authentication and no encryption'
+  const missing = lacks(options)
   const lines = [
     `${paint.bold(`gcache ${version()}`)}  node ${paint.bold(node.id)} of cluster ${node.cluster}`,
     `  address    ${node.address}`,
@@ -17,14 +17,19 @@ export function banner(node: Node, options: NodeOptions): string {
     `  strategy   ${status.strategy} / ${status.profile}`,
     `  guarantee  ${status.guarantee}`,
     `  ${unsafe}     data is in memory only: it lives as long as one of the nodes does`,
-    `  ${unsafe}     ${lacks}: ${reach(options)}`,
+    ...(missing === '' ? [] : [`  ${unsafe}     ${missing}: ${reach(options)}`]),
   ]
   return `${lines.join('\n')}\n`
 }
 
+function lacks({ auth, tls }: NodeOptions): string {
+  const missing = [...(auth ? [] : ['no authentication']), ...(tls ? [] : ['no encryption'])]
+  return missing.join(' and ')
+}
+
 function reach(options: NodeOptions): string {
   if (!options.insecure) return 'only this machine may connect'
-  return options.auth
+  return options.auth && !options.tls
     ? 'whoever sees the wire may read and change what travels (--insecure)'
     : 'whoever reaches the port may read and write (--insecure)'
 }

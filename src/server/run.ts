@@ -9,6 +9,7 @@ import { clientTransport, systemWorld } from '../defaults.js'
 import { GcacheError } from '../errors.js'
 import { addClientAuth, type ClientAuthFlags, clientAuth } from './auth-flags.js'
 import { DEFAULT_CLUSTER, parseDuration, parseServers } from './parse.js'
+import { addClientTls, type ClientTlsFlags, clientTls } from './tls-flags.js'
 
 export const EXIT = { ok: 0, no: 1, trouble: 2 } as const
 
@@ -66,7 +67,7 @@ export function oneLine(error: unknown): string {
   return text.replace(/\s*\n\s*/g, ' ')
 }
 
-export interface ServerOptions extends ClientAuthFlags {
+export interface ServerOptions extends ClientAuthFlags, ClientTlsFlags {
   server: string[]
   cluster: string
   timeout: string
@@ -74,9 +75,9 @@ export interface ServerOptions extends ClientAuthFlags {
 
 const collect = (text: string, before: string[] | undefined) => [...(before ?? []), text]
 
-/** --server, --cluster, --timeout and who we are, with their environment variables. */
+/** --server, --cluster, --timeout, who we are and --tls-*, with their environment variables. */
 export function addServerOptions(command: Command): Command {
-  return addClientAuth(command)
+  return addClientTls(addClientAuth(command))
     .addOption(
       new Option('--server <addresses>', 'servers to ask, ADDR[,ADDR]; any one will do')
         .env('GCACHE_SERVER')
@@ -94,11 +95,13 @@ export function addServerOptions(command: Command): Command {
 /** The options of --server, checked. */
 export function clientOptions(options: ServerOptions) {
   const auth = clientAuth(options)
+  const tls = clientTls(options)
   return {
     cluster: options.cluster,
     servers: parseServers(options.server ?? ['tcp://127.0.0.1:7400']),
     timeoutMs: parseDuration(options.timeout, '--timeout'),
     ...(auth === undefined ? {} : { auth }),
+    ...(tls === undefined ? {} : { tls }),
   }
 }
 

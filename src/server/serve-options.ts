@@ -13,13 +13,14 @@ import {
   parseWitness,
   withScheme,
 } from './parse.js'
+import type { NodeTlsFlags } from './tls-flags.js'
 
 const DEFAULT_LISTEN = 'tcp://127.0.0.1:7400'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-export interface ServeOptions {
+export interface ServeOptions extends NodeTlsFlags {
   id?: string
   ordinal?: string
   listen?: string

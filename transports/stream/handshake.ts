@@ -40,7 +40,10 @@ export type Phase =
   | 'over'
 
 /** What a handshake may be told to do with a hello that arrived. */
-export type Verdict = { accept: true } | { accept: false; reason: string; tie: boolean }
+export type Verdict =
+  | { accept: true }
+  /** `code` of our own side's error; by default REFUSED. */
+  | { accept: false; reason: string; tie: boolean; code?: ErrorCode }
 
 /** The transport, as its handshakes see it. */
 export interface HandshakeOwner {
@@ -220,7 +223,7 @@ export class Handshake implements StreamEvents, ExchangeEvents {
     this.hello = hello
     const verdict = this.#owner.judge(this, hello)
     if (!verdict.accept) {
-      this.#refuse(verdict)
+      this.#refuse(verdict, verdict.code)
     } else if (this.dialled) {
       this.#say({ kind: 'ready' })
       this.#establish()

@@ -4,6 +4,7 @@
  * stands once, in stream/transport.ts. The idea of a layer this thin is hashicorp/raft's.
  */
 import type { LinkLoss } from '../../src/contracts/transport.js'
+import type { PeerId } from '../../src/contracts/types.js'
 
 /**
  * Told by a connection, always from an event of its own: never from inside a call to the layer or
@@ -22,6 +23,8 @@ export interface StreamEvents {
 
 /** What a medium that encrypts knows of the other side, once the connection stands. */
 export interface Secured {
+  /** Why the other side, by its certificate, cannot be `remote`; undefined if it may. */
+  refusal(remote: PeerId): string | undefined
   /** 32 bytes, the same on both sides and on no other connection: RFC 9266's tls-exporter. */
   readonly binding: Uint8Array
 }

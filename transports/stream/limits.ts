@@ -45,13 +45,18 @@ const NAMES = Object.keys(DEFAULTS) as (keyof StreamOptions)[]
 const NUMBER_MAX = 2 ** 31 - 1
 
 /** With the defaults filled in. CONFIG, with `whose` name, for an option that is unknown or no
- *  whole number of 1 to 2^31 - 1. */
-export function streamLimits(options: StreamOptions, whose: string): StreamLimits {
+ *  whole number of 1 to 2^31 - 1; those in `others` are the medium's own to judge. */
+export function streamLimits(
+  options: StreamOptions,
+  whose: string,
+  others: readonly string[] = [],
+): StreamLimits {
+  const known = [...NAMES, ...others]
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw refusal(whose, 'takes an object of options, such as { handshakeMs: 2000 }')
   for (const name of Object.keys(options))
-    if (!(NAMES as string[]).includes(name))
-      throw refusal(whose, `unknown option ${name}: ${suggestion(name, NAMES)}`)
+    if (!known.includes(name))
+      throw refusal(whose, `unknown option ${name}: ${suggestion(name, known)}`)
   const limits = { ...DEFAULTS } as Required<StreamOptions>
   for (const name of NAMES) {
     const value = options[name]

@@ -15,7 +15,7 @@ import type { Authenticator } from '../../src/contracts/authentication.js'
 import type { Timer } from '../../src/contracts/environment.js'
 import type { LinkLoss, TransportEnv } from '../../src/contracts/transport.js'
 import type { PeerId } from '../../src/contracts/types.js'
-import { GcacheError } from '../../src/errors.js'
+import { type ErrorCode, GcacheError } from '../../src/errors.js'
 import { Admission, type Place } from './admission.js'
 import type { Complaints } from './complaints.js'
 import { Handshake, type HandshakeOwner, type Verdict } from './handshake.js'
@@ -136,8 +136,15 @@ export class Meetings implements HandshakeOwner {
   }
 
   judge(handshake: Handshake, hello: Hello): Verdict {
-    const reason = refusal(hello, this.#env, handshake.expected)
-    if (reason !== undefined) return { accept: false, reason, tie: false }
+    const { self, cluster } = this.#env
+    let code: ErrorCode = 'REFUSED'
+    const known = (peer: PeerId): string | undefined => {
+      const impostor = handshake.connection?.secured?.refusal(peer)
+      if (impostor !== undefined) code = 'TLS_IDENTITY'
+      return impostor ?? this.#env.admit?.(peer)
+    }
+    const reason = refusal(hello, { self, cluster, admit: known }, handshake.expected)
+    if (reason !== undefined) return { accept: false, reason, tie: false, code }
     if (!handshake.dialled && this.#isFull(hello.from))
       return { accept: false, reason: `${this.#limits.linksMax} links stand already`, tie: false }
     return handshake.dialled

@@ -1,11 +1,14 @@
 /**
  * One TCP socket as a StreamConnection. It reads into a buffer that the whole layer shares, and
  * asks after each write whether the kernel took all, so that the writer's buffer is free at once.
+ * With TLS the same code drives the TLSSocket, whose writes end a moment later.
  */
 import { type OnReadOpts, Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { Clock, Timer } from '../../src/contracts/environment.js'
 import type { LinkLoss } from '../../src/contracts/transport.js'
-import type { StreamConnection, StreamEvents } from '../stream/layer.js'
+import type { Secured, StreamConnection, StreamEvents } from '../stream/layer.js'
+import { tlsFailure } from '../stream/tls-identity.js'
 
 /** What a closed connection may still take to send its last bytes, ms. */
 const LINGER_MS = 250
@@ -13,8 +16,13 @@ const LINGER_MS = 250
 export class TcpConnection implements StreamConnection {
   events: StreamEvents
   closing = false
+  secured: Secured | undefined
+  /** What it was opened with; closes last. */
   readonly socket: Socket
+  /** What it speaks through: `socket`, or TLS around it. */
+  #socket: Socket
   readonly #clock: Clock
+  readonly #onread: OnReadOpts
   #linger: Timer | undefined
   /** Something was not taken by the kernel at once. */
   #behind = false
@@ -25,6 +33,7 @@ export class TcpConnection implements StreamConnection {
     clock: Clock,
     buffer: Buffer,
     open: (onread: OnReadOpts) => Socket,
+    opened: 'connect' | 'secureConnect' = 'connect',
   ) {
     this.#clock = clock
     this.events = events
@@ -32,19 +41,28 @@ export class TcpConnection implements StreamConnection {
       if (!this.#over) this.events.onData(bytes.subarray(0, count))
       return true
     }
-    const socket = open({ buffer, callback })
-    this.socket = socket
-    socket.on('connect', () => this.events.onOpen())
-    socket.on('error', cause => this.#end(lossOf(cause), cause))
-    socket.on('end', () => this.#end('closed'))
-    socket.on('close', () => {
-      this.#linger?.cancel()
-      this.#end('closed')
-    })
+    this.#onread = { buffer, callback }
+    this.socket = open(this.#onread)
+    this.#socket = this.socket
+    this.#attach(this.socket)
+    this.socket.on(opened, () => this.events.onOpen())
   }
 
   get unsentBytes(): number {
-    return this.socket.writableLength
+    return this.#socket.writableLength
+  }
+
+  /** An accepted connection speaks through `socket` from here on, which wraps its own. */
+  secure(socket: TLSSocket, secured: Secured): void {
+    this.secured = secured
+    this.#socket = socket
+    this.#attach(socket)
+    socket.on('data', chunk => this.#onread.callback(chunk.length, chunk))
+  }
+
+  /** It could not be opened: as if its socket had failed so. */
+  fail(cause: Error): void {
+    this.#end(lossOf(cause), cause)
   }
 
   /** What libuv has not written of the write under way; its own timeouts judge by it as well. */
@@ -60,7 +78,7 @@ export class TcpConnection implements StreamConnection {
   }
 
   write(bytes: Uint8Array): boolean {
-    const { socket } = this
+    const socket = this.#socket
     socket.write(bytes, this.#written)
     // libuv tries to write at once; nothing left means that the kernel has copied it all.
     if (socket.writableLength === 0) return true
@@ -69,37 +87,46 @@ export class TcpConnection implements StreamConnection {
   }
 
   pause(): void {
-    this.socket.pause()
+    this.#socket.pause()
   }
 
   resume(): void {
-    this.socket.resume()
+    this.#socket.resume()
   }
 
   close(): void {
-    if (this.closing || this.socket.destroyed) return
+    if (this.closing || this.#socket.destroyed) return
     this.#over = true
     this.closing = true
-    this.#linger = this.#clock.after(LINGER_MS, () => this.socket.destroy())
-    this.socket.resume()
-    this.socket.destroySoon()
+    this.#linger = this.#clock.after(LINGER_MS, () => this.#socket.destroy())
+    this.#socket.resume()
+    this.#socket.destroySoon()
   }
 
   destroy(): void {
     this.#over = true
-    this.socket.destroy()
+    this.#socket.destroy()
   }
 
   readonly #written = (): void => {
     if (!this.#behind || this.#over) return
-    if (this.socket.writableLength === 0) this.#behind = false
+    if (this.#socket.writableLength === 0) this.#behind = false
     this.events.onDrain()
+  }
+
+  #attach(socket: Socket): void {
+    socket.on('error', cause => this.fail(tlsFailure(cause) ?? cause))
+    socket.on('end', () => this.#end('closed'))
+    socket.on('close', () => {
+      this.#linger?.cancel()
+      this.#end('closed')
+    })
   }
 
   #end(loss: LinkLoss, cause?: Error): void {
     if (this.#over) return
     this.#over = true
-    this.socket.destroy()
+    this.destroy()
     this.events.onClose(loss, cause)
   }
 }
@@ -127,6 +154,8 @@ const LOSSES: Record<string, LinkLoss> = {
   ECONNABORTED: 'reset',
   EPIPE: 'reset',
   ETIMEDOUT: 'timeout',
+  TIMEOUT: 'timeout',
+  TLS_FAILED: 'protocol',
 }
 
 /** EHOSTUNREACH, ENETUNREACH, ENOTFOUND and all others: it could not be reached. */

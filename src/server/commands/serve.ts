@@ -12,6 +12,7 @@ import { addNodeAuth } from '../auth-flags.js'
 import { banner, readyLine } from '../banner.js'
 import { EXIT, failure, subcommand } from '../run.js'
 import { LOG_LEVELS, nodeOptions, type ServeOptions } from '../serve-options.js'
+import { addNodeTls, nodeTls } from '../tls-flags.js'
 
 /** Trouble that is not the operator's own mistake, such as a port in use. */
 const TROUBLE = 1
@@ -22,7 +23,7 @@ const NOT_READY_EVERY_MS = 30_000
 export const repeated = (text: string, before: string[] | undefined) => [...(before ?? []), text]
 
 export function serveCommand(): Command {
-  return addNodeAuth(subcommand('serve', 'run one node of a cluster'))
+  return addNodeTls(addNodeAuth(subcommand('serve', 'run one node of a cluster')))
     .option('--id <id>', "this node's id, for all time: A-Z a-z 0-9 _ -")
     .option('--ordinal <n>', 'its place in the order of succession, 0 to 255; lower goes first')
     .option('--listen <address>', 'where to listen (default: tcp://127.0.0.1:7400)')
@@ -61,7 +62,8 @@ export function serveCommand(): Command {
 const HELP = `
 Options of a cache: ttl=30m (default life), idle=10m (life without use), max-entries=100000,
 max-bytes=64m, eviction=lru|none (none: a full cache answers CACHE_FULL).
-Not in this version: --data-dir, --http, --tls-*.
+Not in this version: --data-dir, --http.
+SIGHUP reads the files of --tls-cert, --tls-key and --tls-ca again; links that stand live on.
 Three nodes on one machine:
   gcache serve --id a --ordinal 0 --listen tcp://127.0.0.1:7400 \\
     --member b=1@tcp://127.0.0.1:7401 --member c=2@tcp://127.0.0.1:7402
@@ -81,13 +83,16 @@ function readConfig(file: string): Record<string, unknown> {
 }
 
 /** Runs until a signal ends it; a witness is served the same way. */
-export async function serve(options: NodeOptions, flags: ServeOptions): Promise<void> {
+export async function serve(given: NodeOptions, flags: ServeOptions): Promise<void> {
+  const tls = nodeTls(flags)
+  const options = tls === undefined ? given : { ...given, tls: tls.credentials }
   // Only a server needs them, and they take as long to load as a client command to run.
   const [{ createNode }, { serverLogger }] = await Promise.all([
     import('../../node.js'),
     import('../log.js'),
   ])
   const logger = serverLogger(flags.logLevel)
+  if (tls !== undefined) process.on('SIGHUP', () => tls.reload(logger))
   const node = await createNode({ ...options, logger })
   process.stdout.write(banner(node, options))
   const ended = untilEnded(node, flags.untilStdinEnds === true)

@@ -6,10 +6,11 @@ import { type Command, Option } from 'commander'
 import { addNodeAuth } from '../auth-flags.js'
 import { EXIT, failure, subcommand } from '../run.js'
 import { LOG_LEVELS, type ServeOptions, witnessOptions } from '../serve-options.js'
+import { addNodeTls } from '../tls-flags.js'
 import { repeated, serve } from './serve.js'
 
 export function witnessCommand(): Command {
-  return addNodeAuth(subcommand('witness', 'vote beside two data nodes, without data'))
+  return addNodeTls(addNodeAuth(subcommand('witness', 'vote beside two data nodes, without data')))
     .option('--id <id>', "the witness's id, as the nodes name it with --witness")
     .option('--listen <address>', 'where to listen (default: tcp://127.0.0.1:7400)')
     .option('--advertise <address>', 'what others dial, if not the listen address')

@@ -1,0 +1,85 @@
+/** Nodes over TCP with TLS on a Bench, each with a certificate of one authority. */
+import assert from 'node:assert/strict'
+import type { TlsOptions } from '../../src/contracts/tls.js'
+import type { TransportEnv } from '../../src/contracts/transport.js'
+import { seededRandom } from '../../src/core/prng.js'
+import { GcacheError } from '../../src/errors.js'
+import { Bench, type BenchNode } from '../../src/testing/transport-bench.js'
+import { realTime } from '../../src/testing/transport-suite.js'
+import { Credentials } from '../../transports/stream/tls.js'
+import { TcpLayer, type TcpOptions, tcp } from '../../transports/tcp.js'
+import { Authority, type Certificate } from './certificates.js'
+import { HANDSHAKE_MS, SOCKET_BYTES_MAX } from './networks.js'
+
+export const authority = new Authority()
+export const { cert: ca } = authority
+const issued = new Map<string, Certificate>()
+
+/** What the node `id` shows, made once. */
+export function certificateOf(id: string): Certificate {
+  const certificate = issued.get(id) ?? authority.issue(id)
+  issued.set(id, certificate)
+  return certificate
+}
+
+export const tlsOf = (id: string): TlsOptions => ({ ...certificateOf(id), ca })
+
+/** Nodes over TLS; `of` says what each shows and demands, undefined for plain bytes. */
+export function medium(
+  of: (id: string) => TcpOptions['tls'] = tlsOf,
+  handshakeMs: number = HANDSHAKE_MS,
+) {
+  const time = realTime()
+  return {
+    ...time,
+    transport: (env: TransportEnv) => tcp({ handshakeMs, tls: of(env.self) })(env),
+    listen: () => 'tcp://127.0.0.1:0',
+    nowhere: 'tcp://127.0.0.1:1',
+    random: seededRandom(1),
+    handshakeMs,
+    mediumBytesMax: SOCKET_BYTES_MAX,
+    layer: (self: string) =>
+      new TcpLayer(time.clock, {
+        clock: time.clock,
+        self,
+        credentials: new Credentials(tlsOf(self)),
+      }),
+    close: async () => {},
+  }
+}
+
+export async function meeting<T>(
+  of: (id: string) => TcpOptions['tls'],
+  act: (bench: Bench) => Promise<T>,
+  handshakeMs = 4_000,
+): Promise<T> {
+  const bench = new Bench(medium(of, handshakeMs))
+  try {
+    return await act(bench)
+  } finally {
+    await bench.close()
+    assert.deepEqual(bench.violations, [])
+  }
+}
+
+/** `b` dials `a`; resolves with why it failed, or undefined if both are up. */
+export async function dialled(bench: Bench, a: BenchNode, b: BenchNode) {
+  b.connect('a', a.transport.address)
+  await bench.sees('an answer', () => b.isUp('a') || b.all('down', 'a').length > 0)
+  if (!b.isUp('a')) return b.all('down', 'a')[0]
+  await bench.sees('the other side is up too', () => a.isUp(b.id))
+  return undefined
+}
+
+export function codeOf(act: () => unknown): unknown {
+  try {
+    act()
+  } catch (error) {
+    return error instanceof GcacheError ? error.code : error
+  }
+  return 'nothing thrown'
+}
+
+export function portOf(node: BenchNode): number {
+  return Number(new URL(node.transport.address.replace('tcp:', 'http:')).port)
+}
