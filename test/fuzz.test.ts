@@ -4,7 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { seededRandom } from '../src/core/prng.js'
+import { Applier } from '../src/engine/applier.js'
 import { GcacheError } from '../src/errors.js'
+import { KeyValueStore } from '../src/store/key-value.js'
+import { MemoryLog } from '../src/store/memory-log.js'
+import { encodeBatch } from '../src/wire/batch.js'
+import { messageCodec } from '../strategies/master-slave/message-codec.js'
 import { TARGETS } from './fuzz/all.js'
 import { found, leaveFound } from './fuzz/corpus.js'
 import { mutator } from './fuzz/mutate.js'
@@ -84,8 +89,8 @@ describe('the fuzzer', () => {
   test('counts an input that is slow each time', () => {
     let runs = 0
     const slow = (ms: number) => {
-      const until = performance.now() + ms
-      while (performance.now() < until);
+      const since = process.cpuUsage()
+      while (process.cpuUsage(since).user < ms * 1_000);
       return ''
     }
     const always = over(input => (input[0] === 0x61 ? '' : slow(INPUT_MS_MAX + 5)))
@@ -125,5 +130,40 @@ describe('the fuzzer', () => {
     leaveFound('planted', Buffer.from('one'), folder)
     leaveFound('other', Buffer.from('two'), folder)
     expect(found('planted', folder)).toEqual([Buffer.from('one')])
+  })
+})
+
+describe('what it found', () => {
+  const epoch = { number: 513, incarnation: '00112233445566ff' }
+  const entry = (bytes: Buffer, first: number, lowest = 1, count = 1) => {
+    const client = { id: 'w'.repeat(16), lowest }
+    const end = bytes.length
+    const proposal = { id: 1, ack: 'none', client, seq: lowest, bytes, start: 0, end } as const
+    return encodeBatch(epoch, first, 1_700_000_000_000, 0, Array(count).fill(proposal))
+  }
+  const noop = Buffer.of(24, 0, 0, 0, 0)
+
+  test.each([
+    ['of no known operation', Buffer.of(159, 0, 0, 0, 0), 1],
+    ['that is cut short', Buffer.of(16, 1, 1, 99, 1, 0, 107, 0), 1],
+    ['of a window at the end of numbers', noop, Number.MAX_SAFE_INTEGER],
+  ])('an entry %s ends the link it came by, and not every node that applies it', (_, bytes, n) => {
+    const codec = messageCodec()
+    const batches = [entry(bytes, 1, n)]
+    const append = { type: 'append', epoch, previous: epoch, time: 0, commit: 1, batches } as const
+    const frame = Buffer.from(codec.encode(append))
+    expect(() => codec.decode(frame)).toThrow(expect.objectContaining({ code: 'PROTOCOL_ERROR' }))
+  })
+
+  test('a commit inside a batch is no loop without an end: the batch waits', () => {
+    const log = new MemoryLog()
+    const store = new KeyValueStore()
+    const applier = new Applier(log, store)
+    applier.append(entry(noop, 1, 1, 3))
+    applier.append(entry(noop, 4))
+    applier.commit(3, undefined)
+    expect(store.applied).toBe(1)
+    applier.commit(5, undefined)
+    expect(store.applied).toBe(5)
   })
 })

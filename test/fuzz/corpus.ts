@@ -11,7 +11,7 @@ import { checksum } from '../../src/wire/checksum.js'
 import { OP, writePlain, writeScan, writeSet } from '../../src/wire/command.js'
 import { packMessage } from '../../src/wire/control.js'
 import { beginRequest, beginRequests, endRequest } from '../../src/wire/requests.js'
-import { projectRoot } from '../mutants/run.js'
+import { projectRoot } from '../harness/project-root.js'
 
 const ROOT = projectRoot()
 const GOLDEN = join(ROOT, 'test/golden')

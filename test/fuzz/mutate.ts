@@ -27,8 +27,8 @@ export function mutator(random: SeededRandom): Mutator {
     const seed = random.pick(seeds)
     let bytes: Buffer = Buffer.from(seed)
     // Now and then as it was: what is well-formed must be met too.
-    if (random.chance(0.02)) return bytes
-    const packed = random.chance(0.5) ? mutatePacked(random, seed) : undefined
+    if (random.chance(0.06)) return bytes
+    const packed = random.chance(0.7) ? mutatePacked(random, seed) : undefined
     if (packed !== undefined) return packed
     do bytes = mutateOnce(random, bytes, seeds)
     while (random.chance(0.45))

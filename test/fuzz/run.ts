@@ -100,15 +100,18 @@ class Block {
       const input = this.#next()
       // The trial may write to it.
       const kept = Buffer.from(input)
+      const cpu = process.cpuUsage()
       const startedAt = performance.now()
       const outcome = this.#take(input, kept)
-      if (performance.now() - startedAt > INPUT_MS_MAX) this.slow.set(i, kept)
+      const slow = performance.now() - startedAt > INPUT_MS_MAX
+      if (slow && cpuMs(cpu) > INPUT_MS_MAX) this.slow.set(i, kept)
+      if (this.findings.length === 0) this.#try(() => this.#trial.after?.(), kept)
       this.hash = checksum(Buffer.from(outcome), checksum(kept, this.hash))
       this.tally.runs++
       if (this.#target.pure) outcomes.push([kept, outcome])
     }
     if (this.findings.length === 0) this.#again(outcomes)
-    this.#close()
+    if (this.findings.length === 0) this.#try(() => this.#trial.close?.(), undefined)
     if (builtIns() !== known)
       this.#violation('something was added to a built-in prototype', undefined)
   }
@@ -129,8 +132,7 @@ class Block {
       return outcome
     } catch (error) {
       this.tally.refused++
-      if (error instanceof GcacheError && Object.hasOwn(ERROR_CODES, error.code))
-        return `${error.code} ${error.message}`
+      if (isRefusal(error)) return `${error.code} ${error.message}`
       this.#thrown(error, kept)
       return String(error)
     }
@@ -149,19 +151,25 @@ class Block {
       try {
         now = this.#trial.take(Buffer.from(input))
       } catch (error) {
-        now = error instanceof GcacheError ? `${error.code} ${error.message}` : String(error)
+        now = isRefusal(error) ? `${error.code} ${error.message}` : String(error)
       }
       if (now !== outcome) return this.#violation(`was "${outcome}", is "${now}" now`, input)
     }
   }
 
-  #close(): void {
+  #try(task: () => void, input: Buffer | undefined): void {
     try {
-      this.#trial.close?.()
+      task()
     } catch (error) {
-      this.#thrown(error, undefined)
+      this.#thrown(error, input)
     }
   }
+}
+
+/** A broken invariant is none, whatever it is thrown as. */
+function isRefusal(error: unknown): error is GcacheError {
+  if (!(error instanceof GcacheError) || error.code === 'INTERNAL') return false
+  return Object.hasOwn(ERROR_CODES, error.code)
 }
 
 function draw(targets: readonly Target[], random: SeededRandom): Target {
@@ -171,6 +179,12 @@ function draw(targets: readonly Target[], random: SeededRandom): Target {
     if (drawn < 0) return target
   }
   return targets[targets.length - 1]
+}
+
+/** Time of this process: on a busy machine the clock goes on while others run. */
+function cpuMs(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since)
+  return (user + system) / 1_000
 }
 
 const PROTOTYPES = [Object, Array, Function, Map, Uint8Array, Buffer, Error].map(

@@ -20,6 +20,8 @@ export interface Trial {
    * GcacheError is a refusal; whatever else it throws is what the run looks for.
    */
   take(input: Buffer): string
+  /** After each input, not counted in its time: what the world does meanwhile. May throw. */
+  after?(): void
   /** After the last input: throws if something was harmed that had no part in it. */
   close?(): void
 }
