@@ -1,6 +1,6 @@
 /**
- * Processes that run the simulator's seeds, piece by piece. One runs many pieces: a fresh one needs
- * seconds until its code is compiled.
+ * Processes that run the simulator's or the fuzzer's seeds, piece by piece. One runs many pieces: a
+ * fresh one needs seconds until its code is compiled.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -20,20 +20,21 @@ export interface PieceResult {
 /** A new space of 32 MiB: most of what a seed makes is gone at its next collection. */
 export const NODE_FLAGS = ['--max-semi-space-size=32']
 
-/** `file`, the simulator, run by `workers` processes with `flags` until `next` says undefined.
- *  Rejects if one of them dies. */
-export async function runPieces(
+/** `file`, the simulator or the fuzzer, run by `workers` processes with `flags` until `next` says
+ *  undefined. Rejects if one of them dies, or was killed because a piece took `pieceMsMax`. */
+export async function runPieces<R = PieceResult>(
   file: string,
   flags: readonly string[],
   workers: number,
   next: () => Piece | undefined,
-  onResult: (result: PieceResult) => void,
+  onResult: (result: R) => void,
+  pieceMsMax?: number,
 ): Promise<void> {
   const work = async () => {
     const child = fork(file, flags, { execArgv: NODE_FLAGS })
     try {
       for (let piece = next(); piece !== undefined; piece = next())
-        onResult(await runPiece(child, piece))
+        onResult(await runPiece<R>(child, piece, pieceMsMax))
     } finally {
       child.kill()
     }
@@ -41,8 +42,10 @@ export async function runPieces(
   await Promise.all(Array.from({ length: workers }, work))
 }
 
-async function runPiece(child: ChildProcess, piece: Piece): Promise<PieceResult> {
+async function runPiece<R>(child: ChildProcess, piece: Piece, msMax?: number): Promise<R> {
   const over = new AbortController()
+  // One that hangs hears nothing but this.
+  const watchdog = msMax === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), msMax)
   const { signal } = over
   try {
     const died = once(child, 'exit', { signal }).then(([code, by]) => {
@@ -51,13 +54,14 @@ async function runPiece(child: ChildProcess, piece: Piece): Promise<PieceResult>
     const answered = once(child, 'message', { signal })
     child.send(piece)
     const [result] = await Promise.race([answered, died])
-    return result as PieceResult
+    return result as R
   } finally {
+    clearTimeout(watchdog)
     over.abort()
   }
 }
 
 /** The worker's side: answers each piece with what `run` returns. */
-export function servePieces(run: (piece: Piece) => PieceResult): void {
-  process.on('message', piece => process.send?.(run(piece as Piece)))
+export function servePieces<R>(run: (piece: Piece) => R | Promise<R>): void {
+  process.on('message', async piece => process.send?.(await run(piece as Piece)))
 }

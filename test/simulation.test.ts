@@ -4,8 +4,9 @@
  */
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { projectRoot } from './harness/project-root.js'
 import { MUTANTS } from './mutants/list.js'
-import { hunt, mutate, projectRoot } from './mutants/run.js'
+import { hunt, mutate } from './mutants/run.js'
 import { runPieces } from './sim-workers.js'
 
 const SIM = fileURLToPath(new URL('../dist/test/sim.js', import.meta.url))

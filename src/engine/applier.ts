@@ -46,6 +46,8 @@ export class Applier {
     while (this.#store.applied < next) {
       const batches = this.#log.read(this.#store.applied, READ_BYTES) ?? []
       if (batches.length === 0) throw new GcacheError('INTERNAL', 'committed entries are not there')
+      // Another node named an entry inside a batch: the next boundary that is named applies it.
+      if (batches[0].next > next) break
       for (const batch of batches) {
         if (batch.next > next) break
         this.#apply(batch, results)

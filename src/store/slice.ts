@@ -144,6 +144,7 @@ export class RecordItem {
 export function readWindowItem(reader: Reader, at: Offset): Window {
   const id = reader.latin1(WINDOW_ID_BYTES)
   const lowest = reader.whole()
+  if (lowest > Number.MAX_SAFE_INTEGER - LIMITS.windowWritesMax) reader.fail(`window of ${lowest}`)
   const used = reader.whole()
   if (used === 0 || used >= at) reader.fail(`window used at ${used} in a snapshot of ${at}`)
   const window = new Window(id, lowest, used, readTime(reader))

@@ -7,6 +7,7 @@
  *
  * crc is CRC-32 of everything after it, seeded with the previous batch's: equal crc, equal logs.
  */
+import { LIMITS } from '../config.js'
 import type { Proposal } from '../contracts/strategy.js'
 import type { Batch, ClientRef, Epoch, Offset } from '../contracts/types.js'
 import { Reader, Writer } from './bytes.js'
@@ -17,6 +18,7 @@ export const BATCH_HEAD_BYTES = 4 + 8 + 8 + 8 + 8
 const CLIENT_BYTES = 24
 const ENTRY_HEAD_BYTES = 8
 const NO_CLIENT = 0xffff
+const LOWEST_MAX = Number.MAX_SAFE_INTEGER - LIMITS.windowWritesMax
 const WRITER = new Writer(65_536)
 
 /** What an entry adds to a batch at most, in bytes: for whoever must split proposals. */
@@ -112,8 +114,8 @@ export function readEpoch(reader: Reader): Epoch {
 }
 
 /**
- * Reads a batch from `bytes`, which become its own: the caller passes a copy. All of it is walked,
- * so that apply() can trust it; the crc is compared by whoever knows the previous one.
+ * Reads a batch from `bytes`, which become its own: the caller passes a copy. All of it is walked
+ * but its commands (entry-check.ts); the crc is compared by whoever knows the previous one.
  */
 export function decodeBatch(bytes: Uint8Array): Batch {
   const reader = new Reader(bytes)
@@ -123,7 +125,11 @@ export function decodeBatch(bytes: Uint8Array): Batch {
   const time = reader.f64()
   if (!(time >= 0)) reader.fail('no time')
   const clients = reader.u16()
-  reader.skip(clients * CLIENT_BYTES)
+  for (let i = 0; i < clients; i++) {
+    reader.skip(16)
+    // Beyond, numbers are no longer one apart and a loop over them would not end.
+    if (reader.whole() > LOWEST_MAX) reader.fail('a window at the end of numbers')
+  }
   const count = reader.u16()
   if (count === 0 || first === 0) reader.fail('empty batch')
   for (let i = 0; i < count; i++) {

@@ -8,6 +8,7 @@ import { GcacheError } from '../../src/errors.js'
 import { decodeBatch, readEpoch, writeIncarnation } from '../../src/wire/batch.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
 import { checkFields, type Fields, packMessage, unpackMessage } from '../../src/wire/control.js'
+import { checkEntries } from '../../src/wire/entry-check.js'
 import { decodeView } from '../../src/wire/view.js'
 import { type Charter, FORCED_FROM_MAX, type Message } from './messages.js'
 
@@ -268,8 +269,12 @@ function writeBatches(out: Writer, batches: readonly Batch[]): void {
 
 function readBatches(reader: Reader): Batch[] {
   const batches: Batch[] = []
-  for (let i = reader.u16(); i > 0; i--) batches.push(decodeBatch(reader.keep(reader.u32())))
+  for (let i = reader.u16(); i > 0; i--) batches.push(readBatch(reader))
   return batches
+}
+
+function readBatch(reader: Reader): Batch {
+  return checkEntries(decodeBatch(reader.keep(reader.u32())))
 }
 
 function packEpochs(message: Message): Record<string, unknown> {

@@ -3,19 +3,12 @@
  * compiled anew from the changed source, and a child process runs seeds until a law breaks.
  */
 import { spawn } from 'node:child_process'
-import {
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ts from 'typescript'
 import type { Style } from '../../src/testing/swarm.js'
+import { projectRoot } from '../harness/project-root.js'
 import type { Mutant } from './mutant.js'
 
 export interface Hunted {
@@ -24,13 +17,6 @@ export interface Hunted {
   readonly seeds: number | undefined
   /** The law that broke. */
   readonly found: string
-}
-
-/** The project's root: the first folder upwards with a package.json. */
-export function projectRoot(): string {
-  let folder = import.meta.dirname
-  while (!existsSync(join(folder, 'package.json'))) folder = join(folder, '..')
-  return folder
 }
 
 /** The changed sources by file. Throws if a piece is not there exactly once. */
