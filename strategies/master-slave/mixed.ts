@@ -14,7 +14,7 @@ import type { Sink } from './state.js'
 const PEERS_MAX = 256
 
 export class MixedPeers {
-  /** Who last said another profile: the link that waits for a state (0: none), and what is wrong. */
+  /** Who last said another profile: the link that waits for a state (0: none), and the warning. */
   readonly #peers = new Map<PeerId, { session: Session; text: string }>()
   readonly #self: PeerId
   readonly #profile: Profile
