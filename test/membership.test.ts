@@ -237,6 +237,31 @@ describe('a cluster', () => {
   })
 })
 
+describe('a master that is to leave', () => {
+  it('is refused before it hands over, where those who stay could not do what is asked', () => {
+    const world = new MembersWorld(3, { profile: 'majority' })
+    const refused = { code: 'CONFIG', message: /majority with 2 voters/ }
+    expect(world.leave('a')).toMatchObject(refused)
+    const four = new MembersWorld(4, { profile: 'majority' })
+    expect(four.leave('a')).toMatchObject({ code: 'MEMBER_LEADS' })
+  })
+})
+
+describe('an address that nobody could link with', () => {
+  it.each([
+    ['memory://b', /memory:\/\/b is the address of b already/],
+    ['MEMORY://a', /is the address of a already/],
+    ['tcp://127.0.0.1:7403', /not dialled here: write it as memory:\/\//],
+    ['here:7403', /not dialled here/],
+  ])('%s is refused before anything is changed', (address, message) => {
+    const world = new MembersWorld(3, { profile: 'majority' })
+    const refused = { state: 'refused', code: 'CONFIG', message }
+    expect(world.join({ id: 'd', ordinal: 3, address })).toMatchObject(refused)
+    expect(world.membersOf('a')).toBe('abc')
+    expect(world.join(world.newcomer('d', 3))).toMatchObject({ state: 'done', view: 1 })
+  })
+})
+
 describe('a change in the middle of which the master dies', () => {
   it.each([0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 40, 80])(
     'leaves a cluster that goes on, %i ms after a join',

@@ -76,7 +76,7 @@ describe('a voter that is copied', () => {
     const facts = { data: 'ready', voter: true, history: HISTORY, lastEpoch: epoch } as const
     const incarnation = id.repeat(16)
     const says = { role: 'master', promised: epoch, epoch, master: id, next: 1, view: 0 } as const
-    node.hear({ type: 'state', incarnation, ...says, ...facts }, id)
+    node.hear({ type: 'state', profile: 'majority', incarnation, ...says, ...facts }, id)
   }
 
   function beginCopy(node: Alone, from: string, epoch: Epoch, copy: number): void {

@@ -152,10 +152,12 @@ export interface Effects<M> {
   merge(group: GroupId, id: number, from: Offset, records: Uint8Array, last: boolean): void
   /** Tells engine and application. */
   become(group: GroupId, standing: Standing): void
-  /** Something the operator or application should know: 'divergence', 'failover', 'lag' ... */
-  report(event: string, fields: Record<string, unknown>): void
-  /** Ends the session. */
-  disconnect(peer: PeerId, code: string): void
+  /** Something the operator or application should know: 'divergence', 'failover', 'lag' ...
+   *  `level`: of the log line; 'info' unless told. */
+  report(event: string, fields: Record<string, unknown>, level?: 'warn'): void
+  /** Ends the session. `message`: why the peer is not wanted at all, so that it is dialled again
+   *  seldom. */
+  disconnect(peer: PeerId, code: string, message?: string): void
   /** Who belongs to the cluster from now on: the engine dials who is new, ends its links with who
    *  is not named and refuses them. Without this node: it has left. */
   view(group: GroupId, number: number, members: readonly Member[]): void

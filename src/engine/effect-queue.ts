@@ -29,8 +29,8 @@ export type Effect<M> =
       last: boolean
     }
   | { kind: 'become'; group: GroupId; standing: Standing }
-  | { kind: 'report'; event: string; fields: Record<string, unknown> }
-  | { kind: 'disconnect'; peer: PeerId; code: string }
+  | { kind: 'report'; event: string; fields: Record<string, unknown>; level: 'warn' | undefined }
+  | { kind: 'disconnect'; peer: PeerId; code: string; message: string | undefined }
   | { kind: 'view'; group: GroupId; number: number; members: readonly Member[] }
 
 export class EffectQueue<M> implements Effects<M> {
@@ -84,11 +84,11 @@ export class EffectQueue<M> implements Effects<M> {
   become(group: GroupId, standing: Standing): void {
     this.items.push({ kind: 'become', group, standing })
   }
-  report(event: string, fields: Record<string, unknown>): void {
-    this.items.push({ kind: 'report', event, fields })
+  report(event: string, fields: Record<string, unknown>, level?: 'warn'): void {
+    this.items.push({ kind: 'report', event, fields, level })
   }
-  disconnect(peer: PeerId, code: string): void {
-    this.items.push({ kind: 'disconnect', peer, code })
+  disconnect(peer: PeerId, code: string, message?: string): void {
+    this.items.push({ kind: 'disconnect', peer, code, message })
   }
   view(group: GroupId, number: number, members: readonly Member[]): void {
     this.items.push({ kind: 'view', group, number, members })

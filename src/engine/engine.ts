@@ -375,7 +375,7 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   #execute(effect: Effect<M>): void {
-    const { store, transport } = this.#options
+    const { store } = this.#options
     switch (effect.kind) {
       case 'append':
         this.#applier.append(effect.batch)
@@ -419,12 +419,12 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'become':
         return this.#become(effect.standing)
       case 'report':
-        this.#options.logger.info(effect.fields, effect.event)
+        this.#options.logger[effect.level ?? 'info'](effect.fields, effect.event)
         this.admin.onReport(effect.event, effect.fields)
         this.events.emit('report', effect.event, effect.fields)
         return
       case 'disconnect':
-        return transport.disconnect(effect.peer)
+        return this.#links.disconnect(effect.peer, effect.code, effect.message)
       case 'serve':
         return this.#requests.serve(effect.id, effect.next)
       case 'view':

@@ -6,12 +6,18 @@ import { TIMES } from '../config.js'
 import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type { SendResult, Transport } from '../contracts/transport.js'
 import type { Member, PeerId, Session } from '../contracts/types.js'
+import { errorCode, GcacheError } from '../errors.js'
+
+/** From then on the wait between two dials grows no more. */
+const FAILURES_MAX = 10
 
 interface Link {
   member: Member
   session: Session
   failures: number
   timer: Timer | undefined
+  /** The strategy ended its session, and would end the next one. */
+  unwanted: boolean
   /** It came by itself, and no list names it. */
   stranger: boolean
 }
@@ -95,11 +101,22 @@ export class Links {
     if (session !== 0) link.session = 0
     if (link.stranger) this.#links.delete(peer)
     if (link.session !== 0 || link.timer !== undefined || this.#stopped) return
-    const delayMs = session !== 0 ? 0 : this.#backOff(link.failures++)
+    const atOnce = session !== 0 && !link.unwanted
+    if (link.unwanted) link.failures = FAILURES_MAX
+    link.unwanted = false
+    const delayMs = atOnce ? 0 : this.#backOff(link.failures++)
     link.timer = this.#env.clock.after(delayMs, () => {
       link.timer = undefined
       this.#dial(link)
     })
+  }
+
+  /** Ends the session. `message`: the peer is not wanted, so it is not dialled again at once. */
+  disconnect(peer: PeerId, code: string, message?: string): void {
+    const link = this.#links.get(peer)
+    if (link !== undefined && message !== undefined) link.unwanted = true
+    const cause = message === undefined ? undefined : new GcacheError(errorCode(code), message)
+    this.#env.transport.disconnect(peer, cause)
   }
 
   /** To every linked member; the worst answer. */
@@ -114,7 +131,10 @@ export class Links {
   }
 
   #backOff(failures: number): number {
-    const ceiling = Math.min(TIMES.redialMsMax, TIMES.redialMsMin * 2 ** Math.min(failures, 10))
+    const ceiling = Math.min(
+      TIMES.redialMsMax,
+      TIMES.redialMsMin * 2 ** Math.min(failures, FAILURES_MAX),
+    )
     return ceiling * (0.5 + this.#env.random.next() / 2)
   }
 
@@ -125,5 +145,5 @@ export class Links {
 }
 
 function newLink(member: Member): Link {
-  return { member, session: 0, failures: 0, timer: undefined, stranger: false }
+  return { member, session: 0, failures: 0, timer: undefined, unwanted: false, stranger: false }
 }

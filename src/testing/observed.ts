@@ -324,13 +324,13 @@ class ObservedEffects<M> implements Effects<M> {
     this.to.merge(group, id, from, records, last)
   }
 
-  report(event: string, fields: Record<string, unknown>): void {
+  report(event: string, fields: Record<string, unknown>, level?: 'warn'): void {
     this.#watcher.onReport(event, fields)
-    this.to.report(event, fields)
+    this.to.report(event, fields, level)
   }
 
-  disconnect(peer: PeerId, code: string): void {
-    this.to.disconnect(peer, code)
+  disconnect(peer: PeerId, code: string, message?: string): void {
+    this.to.disconnect(peer, code, message)
   }
 
   view(group: GroupId, number: number, members: readonly Member[]): void {

@@ -164,6 +164,10 @@ export class MasterSlave implements ReplicationStrategy<Message> {
 
   #onMessage(effects: Sink, input: Extract<Input<Message>, { kind: 'message' }>): void {
     const s = this.#s
+    if (s.mixed.has(input.peer)) {
+      if (!s.mixed.mends(effects, input)) return
+      onLinkUp(s, effects, input.peer, input.session)
+    }
     const peer = s.peers.get(input.peer)
     // A frame of an earlier life of the link, or of no member, changes nothing (S4).
     if (peer === undefined || peer.session !== input.session) return
@@ -272,6 +276,7 @@ function onView(s: GroupState, view: number, members: readonly Member[]): void {
 }
 
 function onLinkUp(s: GroupState, effects: Sink, id: PeerId, session: number): void {
+  if (s.mixed.onLinkUp(id, session)) return effects.send(id, s.statement())
   if (!s.peers.has(id) && welcomesStrangers(s)) s.peers.set(id, newStranger(id))
   const peer = s.peers.get(id)
   if (peer === undefined) return
@@ -291,6 +296,7 @@ function onLinkDown(
   effects: Sink,
   input: Extract<Input<Message>, { kind: 'link-down' }>,
 ): void {
+  s.mixed.onLinkDown(input.peer, input.session)
   const peer = s.peers.get(input.peer)
   if (peer === undefined) return
   if (input.session === 0) {
@@ -343,6 +349,11 @@ function onState(
   peer: Peer,
   m: Extract<Message, { type: 'state' }>,
 ): void {
+  if (s.mixed.refuses(effects, peer.id, m.profile)) {
+    // The rest of what it sent finds no session.
+    const { id, session } = peer
+    return onLinkDown(s, effects, { kind: 'link-down', peer: id, session, loss: 'local' })
+  }
   peer.said = m
   const forgotten = hasForgotten(effects, peer, m)
   peer.voter = votesHere(s, m) && !forgotten

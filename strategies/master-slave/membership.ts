@@ -34,11 +34,27 @@ export function onJoin(s: GroupState, effects: Sink, { member }: Admin): void {
       throw new GcacheError('CONFIG', `${id} has ordinal ${before.ordinal} for all time`)
     if (view.members.length !== others.length)
       throw new GcacheError('CONFIG', `${id} is a member already: let it leave first`)
+    checkAddress(s, others, address)
     const newcomer = { id, ordinal, address, ...(witness ? { witness } : {}), learner: true }
     checkMembers(s.settings, votersOf([...others, { ...newcomer, learner: false }]))
     const past = view.past.filter(other => other.id !== id)
     return { number: view.number + 1, members: sorted([...others, newcomer]), past }
   })
+}
+
+/** CONFIG for an address that another member has, or that its transport does not dial. */
+function checkAddress(s: GroupState, others: readonly Member[], address: string): void {
+  const taken = others.find(other => other.address.toLowerCase() === address.toLowerCase())
+  if (taken !== undefined)
+    throw new GcacheError('CONFIG', `${address} is the address of ${taken.id} already`)
+  const scheme = schemeOf(s.self.address)
+  if (schemeOf(address) !== scheme)
+    throw new GcacheError('CONFIG', `${address} is not dialled here: write it as ${scheme}...`)
+}
+
+/** With the two slashes; '' for an address without one. */
+function schemeOf(address: string): string {
+  return /^[^/:]+:\/\//.exec(address)?.[0].toLowerCase() ?? ''
 }
 
 function isSame(a: Member, b: Member): boolean {
@@ -52,10 +68,11 @@ export function onLeave(s: GroupState, effects: Sink, { peer: id = '' }: Admin):
     if (view.past.some(other => other.id === id)) return undefined
     const leaving = view.members.find(member => member.id === id)
     if (leaving === undefined) throw new GcacheError('NOT_A_MEMBER', `${id} is no member`)
-    if (id === s.env.self)
-      throw new GcacheError('MEMBER_LEADS', `${id} is master: hand over before it leaves`)
     const members = view.members.filter(member => member !== leaving)
     checkMembers(s.settings, votersOf(members))
+    // Last: nobody hands over for a change that would be refused.
+    if (id === s.env.self)
+      throw new GcacheError('MEMBER_LEADS', `${id} is master: hand over before it leaves`)
     const past = [...view.past, { id, ordinal: leaving.ordinal }]
     return { number: view.number + 1, members, past }
   })

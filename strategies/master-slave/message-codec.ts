@@ -29,6 +29,7 @@ const PACKED: Record<string, Fields> = {
     data: 'text',
     voter: 'flag',
     history: 'text',
+    profile: 'text',
     incarnation: 'text',
     master: 'text',
     next: 'whole',

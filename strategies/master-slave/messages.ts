@@ -15,6 +15,8 @@ export interface StateMessage {
   /** Votes and counts; false for a learner or amnesiac. Without meaning in profile ordinal. */
   voter: boolean
   history: string
+  /** The sender's. */
+  profile: string
   incarnation: string
   promised: Epoch
   /** Epoch led or followed, and its master ('' for none). */

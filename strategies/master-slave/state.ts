@@ -22,6 +22,7 @@ import type { Forced } from './force.js'
 import type { Handover } from './handover.js'
 import type { Giving, Merge } from './merge.js'
 import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
+import { MixedPeers } from './mixed.js'
 import type { Settings } from './options.js'
 import type { LogEnd } from './owed.js'
 import type { Candidacy } from './promotion.js'
@@ -139,6 +140,7 @@ export type Sink = Effects<Message>
 
 export class GroupState {
   readonly peers = new Map<PeerId, Peer>()
+  readonly mixed: MixedPeers
   /** Those that may still matter, the one in force last. */
   views: ViewStart[]
   /** A newer view than the log's, as others told. */
@@ -247,6 +249,7 @@ export class GroupState {
   ) {
     this.self = { id: env.self, ordinal: 255, address: '' }
     const { profile } = settings
+    this.mixed = new MixedPeers(env.self, profile)
     this.commitsLate = profile !== 'ordinal'
     this.views = [{ first: 0, view: { number: 0, members: env.members, past: [] } }]
     this.quorum = quorumIn(this, this.views[0].view)
@@ -363,6 +366,7 @@ export class GroupState {
       data: this.data,
       voter: this.voter,
       history: this.history,
+      profile: this.settings.profile,
       incarnation: this.env.incarnation,
       promised: this.promised,
       epoch: this.epoch,

@@ -22,7 +22,7 @@ export function statusOf(s: GroupState): StrategyStatus {
   return {
     strategy: 'master-slave',
     profile: s.settings.profile,
-    guarantee: guarantee(s),
+    guarantee: [guarantee(s), ...mismatches(s)].join('; but '),
     epoch: s.epoch.number,
     history: s.history,
     view: currentView(s).number,
@@ -30,6 +30,11 @@ export function statusOf(s: GroupState): StrategyStatus {
     self,
     members,
   }
+}
+
+/** Nobody counts such a peer, so the guarantee holds; it is what is to be mended. */
+function mismatches(s: GroupState): string[] {
+  return [...s.peers.keys()].flatMap(id => s.mixed.textOf(id) ?? [])
 }
 
 function ownState(s: GroupState): string {
@@ -47,6 +52,7 @@ function peerStatus(s: GroupState, peer: Peer): MemberStatus {
   const next = progress?.acked ?? peer.said?.next ?? 1
   const role = s.master === id ? 'master' : peer.witness ? 'witness' : 'slave'
   let state = peer.left ? 'left' : peer.session === 0 ? 'down' : 'online'
+  if (s.mixed.has(id)) state = 'other-profile'
   if (peer.session !== 0 && !counts(s, peer) && !peer.left) state = 'learner'
   if (peer.session !== 0 && s.role === 'master' && !peer.witness && counts(s, peer))
     state = progress === undefined ? 'syncing' : progress.state === 'copy' ? 'copying' : 'online'

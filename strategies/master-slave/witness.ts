@@ -16,6 +16,7 @@ import { decodeView } from '../../src/wire/view.js'
 import { refuseWitness } from './force.js'
 import { messageCodec } from './message-codec.js'
 import type { Message, StateMessage } from './messages.js'
+import { MixedPeers } from './mixed.js'
 import type { Settings } from './options.js'
 import { GROUP, type Sink } from './state.js'
 import { WitnessMemory } from './witness-memory.js'
@@ -39,6 +40,8 @@ type Of<T extends Message['type']> = Extract<Message, { type: T }>
 export class WitnessState {
   readonly others = new Map<PeerId, Other>()
   readonly memory: WitnessMemory
+  /** No other profile has witnesses. */
+  readonly mixed: MixedPeers
   self: Member
   now = 0
   toldAt = 0
@@ -55,6 +58,7 @@ export class WitnessState {
   constructor(readonly env: StrategyEnv) {
     this.self = { id: env.self, ordinal: 255, address: '', witness: true }
     this.memory = new WitnessMemory(env)
+    this.mixed = new MixedPeers(env.self, 'majority')
   }
 }
 
@@ -91,15 +95,21 @@ export class Witness implements ReplicationStrategy<Message> {
       case 'link-up':
         return this.#onLinkUp(effects, input.peer, input.session)
       case 'link-down': {
+        this.#s.mixed.onLinkDown(input.peer, input.session)
         const other = this.#s.others.get(input.peer)
         if (other !== undefined && other.session === input.session) other.session = 0
         return
       }
       case 'message': {
-        const other = this.#s.others.get(input.peer)
-        if (other === undefined || other.session !== input.session) return
+        const { peer, session, message } = input
+        if (this.#s.mixed.has(peer)) {
+          if (!this.#s.mixed.mends(effects, input)) return
+          this.#onLinkUp(effects, peer, session)
+        }
+        const other = this.#s.others.get(peer)
+        if (other === undefined || other.session !== session) return
         other.heardAt = this.#s.now
-        return this.#onMessage(effects, other, input.message)
+        return this.#onMessage(effects, other, message)
       }
       case 'admin':
         return refuseWitness(effects, input)
@@ -120,6 +130,7 @@ export class Witness implements ReplicationStrategy<Message> {
   #onLinkUp(effects: Sink, peer: PeerId, session: Session): void {
     const other = this.#s.others.get(peer)
     if (other === undefined) return
+    if (this.#s.mixed.onLinkUp(peer, session)) return effects.send(peer, this.#statement())
     other.session = session
     other.said = undefined
     effects.send(peer, this.#statement())
@@ -128,6 +139,10 @@ export class Witness implements ReplicationStrategy<Message> {
   #onMessage(effects: Sink, other: Other, m: Message): void {
     switch (m.type) {
       case 'state':
+        if (this.#s.mixed.refuses(effects, other.id, m.profile)) {
+          other.session = 0
+          return
+        }
         other.said = m
         if (m.role === 'master') this.#hear(effects, other, m)
         return
@@ -276,7 +291,8 @@ export class Witness implements ReplicationStrategy<Message> {
     const data = history === '' ? 'empty' : 'ready'
     const facts = { promised, lastEpoch, next, voter, history, incarnation, data } as const
     const { master = '', view } = this.#s
-    return { type: 'state', role: 'slave', epoch: promised, master, view, ...facts }
+    const { profile } = this.#settings
+    return { type: 'state', role: 'slave', epoch: promised, master, view, profile, ...facts }
   }
 
   status() {

@@ -19,12 +19,14 @@ export interface AloneOptions {
   /** Of all members; ordinals in this order. */
   ids: readonly string[]
   options: MasterSlaveOptions
+  /** This one is a witness. */
+  witness?: boolean
 }
 
 type State = Extract<Message, { type: 'state' }>
 
 /** What an empty process says of itself; `letter` names it. */
-export function emptyState(letter: string): State {
+export function emptyState(letter: string, profile = 'majority'): State {
   const nobody = {
     role: 'slave',
     promised: NO_EPOCH,
@@ -33,7 +35,7 @@ export function emptyState(letter: string): State {
     view: 0,
   } as const
   const empty = { data: 'empty', voter: false, history: '', lastEpoch: NO_EPOCH, next: 1 } as const
-  return { type: 'state', incarnation: letter.repeat(16), ...nobody, ...empty }
+  return { type: 'state', profile, incarnation: letter.repeat(16), ...nobody, ...empty }
 }
 
 export class Alone {
@@ -41,12 +43,17 @@ export class Alone {
   readonly sent: Message[] = []
   readonly receipts: Receipt[] = []
   readonly standings: Standing[] = []
+  readonly disconnected: string[] = []
+  readonly reports: string[] = []
   readonly #strategy
   readonly #effects: Effects<Message>
   #now = 1_000
 
-  constructor({ self, ids, options }: AloneOptions) {
-    const members = ids.map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
+  constructor({ self, ids, options, witness = false }: AloneOptions) {
+    const members = ids.map((id, ordinal) => {
+      const member = { id, ordinal, address: `memory://${id}` }
+      return witness && id === self ? { ...member, witness } : member
+    })
     this.#strategy = masterSlave(options)({
       self,
       incarnation: self.repeat(16),
@@ -62,6 +69,8 @@ export class Alone {
       install: (_group, at, _slice, base) => base && this.log.reset(at, base.epoch, base.crc),
       become: (_group, standing) => void this.standings.push(standing),
       send: (_peer, message) => void this.sent.push(message),
+      disconnect: (peer, _code, why) => void this.disconnected.push(`${peer}: ${why}`),
+      report: event => void this.reports.push(event),
       settle: (_id, receipt) => void this.receipts.push(receipt),
     }
     this.#effects = new Proxy(acts as Effects<Message>, {

@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-const CLI = fileURLToPath(new URL('../../dist/src/server/cli.js', import.meta.url))
+export const CLI = fileURLToPath(new URL('../../dist/src/server/cli.js', import.meta.url))
 /** A server that is not ready by then has failed. */
 const READY_MS_MAX = 20_000
 
