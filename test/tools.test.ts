@@ -8,8 +8,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { gluedArguments, numberFlag, wholeFlag } from './flags.js'
+import { projectRoot } from './harness/project-root.js'
 import { MUTANTS } from './mutants/list.js'
-import { plant, projectRoot } from './mutants/run.js'
+import { plant } from './mutants/run.js'
 
 const BUILT = fileURLToPath(new URL('../dist/test', import.meta.url))
 
