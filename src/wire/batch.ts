@@ -132,6 +132,7 @@ export function decodeBatch(bytes: Uint8Array): Batch {
   }
   const count = reader.u16()
   if (count === 0 || first === 0) reader.fail('empty batch')
+  if (!Number.isSafeInteger(first + count)) reader.fail('no such offset')
   for (let i = 0; i < count; i++) {
     const client = reader.u16()
     if (client !== NO_CLIENT && client >= clients) reader.fail('unknown client')

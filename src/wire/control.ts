@@ -5,6 +5,7 @@
 import { Packr } from 'msgpackr'
 import type { Member } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
+import { checkPacked } from './packed.js'
 
 const PACKR = new Packr({
   useRecords: false,
@@ -28,6 +29,7 @@ export function packMessage(kind: number, message: object): Uint8Array {
 /** Unpacks what stands behind the first byte; PROTOCOL_ERROR for anything but a plain map. */
 export function unpackMessage(frame: Uint8Array): Record<string, unknown> {
   let value: unknown
+  checkPacked(frame, 1)
   try {
     value = PACKR.unpack(frame.subarray(1))
   } catch (cause) {

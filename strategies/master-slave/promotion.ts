@@ -178,6 +178,8 @@ function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
   if (common !== s.next) {
     if (!s.commitsLate || common === undefined || common < s.commit)
       return nominate(s, effects, candidacy)
+    // Batches end alike in all logs: this promise is of none of them.
+    if (s.log.crcBefore(common) === undefined) return giveUp(s)
     s.truncate(effects, common)
   }
   candidacy.phase = 'pull'

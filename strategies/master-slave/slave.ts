@@ -125,7 +125,11 @@ export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'syn
   if (m.feed <= s.feed || s.synced) return
   s.heard(0)
   s.feed = m.feed
-  if (m.from < s.next && s.commitsLate && m.from >= s.commit) dropSuffix(s, effects, m.from)
+  // Batches end alike in all logs: whoever names a point inside one holds another log or lies.
+  if (m.from < s.next && s.commitsLate && m.from >= s.commit) {
+    if (s.log.crcBefore(m.from) === undefined) return effects.disconnect(peer.id, 'PROTOCOL_ERROR')
+    dropSuffix(s, effects, m.from)
+  }
   if (m.from !== s.next) return requestSync(s, effects)
   adopt(s, m)
   learnCharter(s, m)
