@@ -160,7 +160,9 @@ describe('leftovers', () => {
   // Texts that the rule must find: no test is narrowed or skipped here.
   test.each([
     ['src/core/a.ts', 'debugger'],
+    // A sample for the rule to find; it narrows nothing.
     ['test/a.test.ts', 'test.only("x", () => {})'],
+    // A sample, too.
     ['test/a.test.ts', 'describe.skip.only("x", () => {})'],
     ['test/a.test.ts', 'test.each([1]).only("x", () => {})'],
     ['src/engine/a.ts', 'console.log(1)'],
