@@ -2,12 +2,10 @@
 import { randomBytes } from 'node:crypto'
 import { authenticated, clientAuthenticator } from './auth.js'
 import { type ClientOptions, type ClientWorld, checkOptions } from './client/connect.js'
-import type { Logger } from './contracts/environment.js'
 import type { TransportFactory } from './contracts/transport.js'
+import { SILENCE } from './core/silence.js'
 import { systemClock } from './engine/system-clock.js'
 import { transportByAddress } from './registry.js'
-
-export const SILENCE: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** Chance is uniform and the system's own: names of clients and windows come from it. */
 export const systemWorld: ClientWorld = {

@@ -12,6 +12,7 @@ import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { TlsCredentials, TlsOptions } from '../contracts/tls.js'
 import type { Transport, TransportFactory } from '../contracts/transport.js'
 import type { Member, PeerId } from '../contracts/types.js'
+import { SILENCE } from '../core/silence.js'
 import { GcacheError } from '../errors.js'
 import {
   checkId,
@@ -64,7 +65,6 @@ const OPTION_NAMES = [
   ...['clock', 'random', 'logger'],
 ]
 const STATUS_MS_MAX = 1_000
-const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 /**
  * Resolves once a serving master is routed. Rejects with CONFIG, ADDRESS_INVALID, REFUSED as soon
@@ -103,7 +103,7 @@ export class Client {
 
   constructor(options: WholeOptions) {
     this.#options = options
-    const { clock, random, cluster, logger = SILENT } = options
+    const { clock, random, cluster, logger = SILENCE } = options
     this.#timeoutMs = options.timeoutMs ?? TIMES.timeoutMs
     this.id = `~${hex(random, 16)}`
     const env = { self: this.id, cluster, clock, random, logger }

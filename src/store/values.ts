@@ -4,7 +4,7 @@
  * bytes after three million sets, 715 MB resident instead of 365.
  */
 import type { Writer } from '../wire/bytes.js'
-import { BY_WORDS_BYTES_MAX, copyByWords, viewOf } from '../wire/copy.js'
+import { copyPart } from '../wire/copy.js'
 
 /** Larger ones are strings of their own: their overhead is small, and moving them is not. */
 const INSIDE_BYTES_MAX = 2_048
@@ -21,9 +21,9 @@ const ROOM = 2
 
 const NO_BYTES = Buffer.alloc(0)
 const NO_DATA = new DataView(NO_BYTES.buffer)
-const HAND_BYTES_MAX = 24
 /** Holds what a buffer keeps while it is packed. */
 let scratch = NO_BYTES
+let scratchData = NO_DATA
 
 /**
  * `slots` values, all empty at first; `bytesExpected` are made room for with the first one.
@@ -88,10 +88,7 @@ export class Values {
     } else {
       const unused = places[place + ROOM] - length
       if (unused < 0 || unused > UNUSED_BYTES_MAX) this.#move(place, length)
-      const to = places[place]
-      if (length > HAND_BYTES_MAX && length <= BY_WORDS_BYTES_MAX)
-        copyByWords(viewOf(source), start, end, this.#data, to)
-      else copyBytes(source, start, end, this.#bytes, to)
+      copyPart(source, start, end, this.#bytes, this.#data, places[place])
     }
     places[place + LENGTH] = length
   }
@@ -148,22 +145,20 @@ export class Values {
 
   /** The live rooms one behind the other, in `scratch`. */
   #packed(): Buffer {
-    if (scratch.length < this.#live) scratch = Buffer.allocUnsafeSlow(this.#live)
+    if (scratch.length < this.#live) {
+      scratch = Buffer.allocUnsafeSlow(this.#live)
+      scratchData = new DataView(scratch.buffer)
+    }
     const places = this.#places
     let end = 0
     for (let place = 0; place < places.length; place += FIELDS) {
       const room = places[place + ROOM]
       if (room === 0) continue
       const start = places[place]
-      copyBytes(this.#bytes, start, start + places[place + LENGTH], scratch, end)
+      copyPart(this.#bytes, start, start + places[place + LENGTH], scratch, scratchData, end)
       places[place] = end
       end += room
     }
     return scratch
   }
-}
-
-function copyBytes(source: Buffer, start: number, end: number, to: Buffer, at: number): void {
-  if (end - start > HAND_BYTES_MAX) source.copy(to, at, start, end)
-  else for (let i = start; i < end; i++) to[at++] = source[i]
 }

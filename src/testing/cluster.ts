@@ -6,13 +6,13 @@
 
 import { MemoryNetwork } from '../../transports/memory.js'
 import { LIMITS } from '../config.js'
-import type { Logger } from '../contracts/environment.js'
 import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions } from '../contracts/store.js'
 import type { Standing, StrategyFactory, StrategyStatus } from '../contracts/strategy.js'
 import type { Member, PeerId } from '../contracts/types.js'
 import { compareEpochs } from '../core/epochs.js'
 import type { SeededRandom } from '../core/prng.js'
+import { SILENCE } from '../core/silence.js'
 import { viewOf } from '../wire/view.js'
 import type { Checker, World } from './checkers/checker.js'
 import { Disturbances, HARMLESS_STOP_MS } from './disturbances.js'
@@ -47,7 +47,6 @@ export interface SimulatedClusterOptions {
   onTrace?: (node: PeerId, line: string) => void
 }
 
-const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 const TICK_MS = 100
 export const CLUSTER = 'simulation'
 
@@ -101,7 +100,7 @@ export class SimulatedCluster implements World {
       snapshotPendingBytesMax: options.snapshotPendingBytesMax ?? LIMITS.snapshotPendingBytesMax,
       onMerge: options.onMerge,
       staleChance: options.staleChance ?? 0,
-      logger: SILENT,
+      logger: SILENCE,
       root: this.lineage.root,
       hooks: (life: Life) => this.#hooks(life),
       onTrace: options.onTrace,

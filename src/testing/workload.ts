@@ -4,6 +4,7 @@
  */
 import type { Ack, PeerId } from '../contracts/types.js'
 import type { SeededRandom } from '../core/prng.js'
+import { SILENCE } from '../core/silence.js'
 import { lifeMsOf } from './checkers/expiry.js'
 import { CLUSTER, type SimulatedCluster } from './cluster.js'
 import { Gate, NodeClock } from './gate.js'
@@ -114,8 +115,13 @@ export class Workload {
     const self: PeerId = `~client${this.#made++}`
     const clock = new NodeClock(cluster.clock, new Gate())
     const random = this.#random.fork()
-    const logger = { debug() {}, info() {}, warn() {}, error() {} }
-    const transport = cluster.network.transport()({ self, cluster: CLUSTER, clock, random, logger })
+    const transport = cluster.network.transport()({
+      self,
+      cluster: CLUSTER,
+      clock,
+      random,
+      logger: SILENCE,
+    })
     return new SimulatedClient({
       self,
       servers: cluster.members,

@@ -113,11 +113,15 @@ export function readEpoch(reader: Reader): Epoch {
   return lastEpoch
 }
 
+/** Throws for a command `source[start, end)` that may not be in a log. */
+export type JudgeEntry = (source: Uint8Array, start: number, end: number) => void
+
 /**
  * Reads a batch from `bytes`, which become its own: the caller passes a copy. All of it is walked
- * but its commands (entry-check.ts); the crc is compared by whoever knows the previous one.
+ * but its commands, which `judge` sees one by one (entry-check.ts); the crc is compared by whoever
+ * knows the previous one.
  */
-export function decodeBatch(bytes: Uint8Array): Batch {
+export function decodeBatch(bytes: Uint8Array, judge?: JudgeEntry): Batch {
   const reader = new Reader(bytes)
   const crc = reader.u32()
   const first = reader.whole()
@@ -137,7 +141,8 @@ export function decodeBatch(bytes: Uint8Array): Batch {
     const client = reader.u16()
     if (client !== NO_CLIENT && client >= clients) reader.fail('unknown client')
     reader.skip(2)
-    reader.skip(reader.u32())
+    const start = reader.skip(reader.u32())
+    judge?.(bytes, start, reader.at)
   }
   reader.finish()
   return { epoch, first, next: first + count, time, crc, bytes }

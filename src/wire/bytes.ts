@@ -3,10 +3,9 @@
  * small strings is written and read by hand, because a native call costs more than 30 bytes do.
  */
 import { GcacheError } from '../errors.js'
-import { BY_WORDS_BYTES_MAX, copyByWords, keptBytes, viewOf } from './copy.js'
+import { BY_HAND_BYTES_MAX, copyPart, keptBytes } from './copy.js'
 
 const UTF8 = new TextEncoder()
-const HAND_BYTES_MAX = 24
 
 /** A growing buffer. `view()` lends what was written; `reset()` takes it back. */
 export class Writer {
@@ -98,12 +97,7 @@ export class Writer {
   bytes(source: Uint8Array, start = 0, end: number = source.length): void {
     const count = end - start
     this.ensure(count)
-    const target = this.#bytes
-    let at = this.length
-    if (count <= HAND_BYTES_MAX) for (let i = start; i < end; i++) target[at++] = source[i]
-    else if (start === 0 && end === source.length) target.set(source, at)
-    else if (count <= BY_WORDS_BYTES_MAX) copyByWords(viewOf(source), start, end, this.#data, at)
-    else Buffer.prototype.copy.call(source, target, at, start, end)
+    copyPart(source, start, end, this.#bytes, this.#data, this.length)
     this.length += count
   }
 
@@ -111,7 +105,7 @@ export class Writer {
   latin1(text: string): void {
     const count = text.length
     this.ensure(count)
-    if (count <= HAND_BYTES_MAX) {
+    if (count <= BY_HAND_BYTES_MAX) {
       const target = this.#bytes
       let at = this.length
       for (let i = 0; i < count; i++) target[at++] = text.charCodeAt(i)
@@ -125,7 +119,7 @@ export class Writer {
     this.ensure(count * 3)
     const start = this.length
     const target = this.#bytes
-    if (count <= HAND_BYTES_MAX) {
+    if (count <= BY_HAND_BYTES_MAX) {
       let i = 0
       for (; i < count; i++) {
         const code = text.charCodeAt(i)

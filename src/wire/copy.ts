@@ -4,31 +4,43 @@
  * With sets of 100 bytes, 1,000 in flight, a server spends 15 % less time on each.
  */
 
+/** More are copied, or written, sooner by words or a native call. */
+export const BY_HAND_BYTES_MAX = 24
 /** More are copied sooner by a native call. */
-export const BY_WORDS_BYTES_MAX = 160
+const BY_WORDS_BYTES_MAX = 160
 
 /** Of a chunk; larger ones get a buffer of their own from a quarter of it on. */
 const CHUNK_BYTES = 65_536
 
 let viewed: Uint8Array = new Uint8Array(0)
-let view = new DataView(viewed.buffer)
+let viewOfViewed = new DataView(viewed.buffer)
 
 /** A view of all of `bytes`. The last one is held until another is asked for. */
-export function viewOf(bytes: Uint8Array): DataView {
-  if (bytes === viewed) return view
+function viewOf(bytes: Uint8Array): DataView {
+  if (bytes === viewed) return viewOfViewed
   viewed = bytes
-  view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return view
+  viewOfViewed = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return viewOfViewed
 }
 
-/** `from[start, end)` to `to` at `at`: both views must reach so far. */
-export function copyByWords(
-  from: DataView,
+/** `source[start, end)` to `to` at `at`, in the cheapest way for so many. `view` is all of `to`. */
+export function copyPart(
+  source: Uint8Array,
   start: number,
   end: number,
-  to: DataView,
+  to: Uint8Array,
+  view: DataView,
   at: number,
 ): void {
+  const count = end - start
+  if (count <= BY_HAND_BYTES_MAX) for (let i = start; i < end; i++) to[at++] = source[i]
+  else if (start === 0 && end === source.length) to.set(source, at)
+  else if (count <= BY_WORDS_BYTES_MAX) copyByWords(viewOf(source), start, end, view, at)
+  else Buffer.prototype.copy.call(source, to, at, start, end)
+}
+
+/** Both views must reach so far. */
+function copyByWords(from: DataView, start: number, end: number, to: DataView, at: number): void {
   const shift = at - start
   let i = start
   for (; i + 4 <= end; i += 4) to.setInt32(i + shift, from.getInt32(i, true), true)

@@ -3,8 +3,6 @@
  * and must never fail, since it would fail alike on every node. One walk over each command, without
  * a string and without an object.
  */
-import type { Batch } from '../contracts/types.js'
-import { type EntryVisitor, visitEntries } from './batch.js'
 import { Reader } from './bytes.js'
 import { FLAG, OP, readConfigure } from './command.js'
 
@@ -13,18 +11,8 @@ const FLAGS_MAX = 31
 const WINDOW_ID_BYTES = 16
 const INCARNATION_BYTES = 8
 
-const CHECK: EntryVisitor = {
-  onEntry: (_offset, _client, _seq, source, start, end) => checkEntry(source, start, end),
-}
-
-/** Returns `batch`, which decodeBatch() made; throws PROTOCOL_ERROR if one of its entries is no
- *  command that a master writes. */
-export function checkEntries(batch: Batch): Batch {
-  visitEntries(batch, CHECK)
-  return batch
-}
-
-function checkEntry(source: Uint8Array, start: number, end: number): void {
+/** For decodeBatch(): PROTOCOL_ERROR unless `source[start, end)` is what a master writes. */
+export function checkEntry(source: Uint8Array, start: number, end: number): void {
   const reader = READER.open(source, start, end)
   const op = reader.u8()
   const flags = reader.u8()

@@ -8,7 +8,7 @@ import { GcacheError } from '../../src/errors.js'
 import { decodeBatch, readEpoch, writeIncarnation } from '../../src/wire/batch.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
 import { checkFields, type Fields, packMessage, unpackMessage } from '../../src/wire/control.js'
-import { checkEntries } from '../../src/wire/entry-check.js'
+import { checkEntry } from '../../src/wire/entry-check.js'
 import { decodeView } from '../../src/wire/view.js'
 import { type Charter, FORCED_FROM_MAX, type Message } from './messages.js'
 
@@ -275,7 +275,7 @@ function readBatches(reader: Reader): Batch[] {
 }
 
 function readBatch(reader: Reader): Batch {
-  return checkEntries(decodeBatch(reader.keep(reader.u32())))
+  return decodeBatch(reader.keep(reader.u32()), checkEntry)
 }
 
 function packEpochs(message: Message): Record<string, unknown> {

@@ -10,7 +10,7 @@ import { decodeBatch, encodeBatch } from '../../src/wire/batch.js'
 import { checksum } from '../../src/wire/checksum.js'
 import { checkCommand, FIRST_WRITE_OP } from '../../src/wire/command.js'
 import { decodeControl, encodeControl } from '../../src/wire/control.js'
-import { checkEntries } from '../../src/wire/entry-check.js'
+import { checkEntry } from '../../src/wire/entry-check.js'
 import { FrameDecoder, framed } from '../../src/wire/frame.js'
 import { readPiece } from '../../src/wire/merge-records.js'
 import { decodeToken, encodeToken } from '../../src/wire/token.js'
@@ -76,7 +76,7 @@ const batch: Target = {
   open() {
     const store = new KeyValueStore()
     const take = (input: Buffer) => {
-      const decoded = checkEntries(decodeBatch(Buffer.from(input)))
+      const decoded = decodeBatch(Buffer.from(input), checkEntry)
       const first = store.applied
       const next = first + decoded.next - decoded.first
       const outcomes: string[] = []
