@@ -16,8 +16,10 @@ describe('an ack', () => {
     node.link('b')
     node.tick(500)
     const { epoch } = node.last('heartbeat')
+    const { data, incarnation } = emptyState('b')
     const facts = { history: '', starts: [], lastEpoch: epoch, next: 1, commit: 1, voter: false }
-    const sync: Of<'sync'> = { type: 'sync', epoch, distrust: false, data: 'empty', ...facts }
+    const about = { epoch, distrust: false, data, incarnation }
+    const sync: Of<'sync'> = { type: 'sync', ...about, ...facts }
     node.hear(sync)
     const first = node.last('sync-reply').feed
     node.write()
@@ -49,9 +51,11 @@ describe('a master that was stopped', () => {
     node.tick(100)
     const { epoch, time } = node.last('heartbeat')
     const about = { epoch, distrust: false, starts: [], commit: 1 }
-    const { data, voter, history, lastEpoch, next } = emptyState('b')
-    const facts = { data, voter, history, lastEpoch, next }
-    const sync: Of<'sync'> = { type: 'sync', ...about, ...facts }
+    const syncOf = (process: string): Of<'sync'> => {
+      const { data, incarnation, voter, history, lastEpoch, next } = emptyState(process)
+      const facts = { data, incarnation, voter, history, lastEpoch, next }
+      return { type: 'sync', ...about, ...facts }
+    }
     const ack = (id: string, echo: number, session = 1) => {
       const { next } = node.log
       const marks = { feed: feeds.get(id) ?? 0, echo, round: 0, stamp: -1 }
@@ -59,7 +63,7 @@ describe('a master that was stopped', () => {
     }
     const feeds = new Map<string, number>()
     for (const id of voters) {
-      node.hear(sync, id)
+      node.hear(syncOf(id), id)
       const { feed, history, voter } = node.last('sync-reply')
       expect(voter).toBe(true)
       feeds.set(id, feed)
@@ -69,7 +73,7 @@ describe('a master that was stopped', () => {
     node.step({ kind: 'link-down', peer: 'e', session: 1, loss: 'reset' })
     node.link('e', 2)
     node.hear(emptyState('f'), 'e', 2)
-    node.hear(sync, 'e', 2)
+    node.hear(syncOf('f'), 'e', 2)
     feeds.set('e', node.last('sync-reply').feed)
     expect(node.serves).toBe(true)
     node.tick(5_000)

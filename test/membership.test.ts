@@ -177,6 +177,31 @@ describe('a cluster', () => {
     expect(world.write('after', 'all')).toBe('written')
   })
 
+  it('does not count a process that stood still while another one of its node voted', () => {
+    const world = new MembersWorld(3, { profile: 'majority' })
+    const { cluster } = world
+    const wake = cluster.putAside('b')
+    cluster.start('b')
+    expect(cluster.runUntil(() => world.state('b') === 'online', 5_000)).toBe(true)
+    cluster.split(['c'])
+    expect(world.write('kept')).toBe('written')
+    // Of those who acked it one dies and one is cut off; the other two are most of three.
+    cluster.crash('b')
+    cluster.mendAll()
+    cluster.split(['a'])
+    wake()
+    cluster.run(10_000)
+    expect(cluster.master()).toBeUndefined()
+    cluster.mendAll()
+    const holds = () => ['a', 'b', 'c'].every(id => cluster.node(id).version('c', 'kept'))
+    expect(cluster.runUntil(holds, 5_000)).toBe(true)
+    // The first process is the one that votes now.
+    expect(cluster.runUntil(() => world.state('b') === 'online', 5_000)).toBe(true)
+    cluster.crash('a')
+    expect(cluster.runUntil(() => cluster.master() !== undefined, 5_000)).toBe(true)
+    expect(world.write('after')).toBe('written')
+  })
+
   it('finds back together though some restart with an old list of members', () => {
     const world = new MembersWorld(3, { profile: 'majority' })
     world.grow()

@@ -51,6 +51,7 @@ const starts = [
 ]
 const facts = {
   data: 'ready',
+  incarnation: older.incarnation,
   history: '018bcfe5'.repeat(5),
   starts,
   lastEpoch: epoch,

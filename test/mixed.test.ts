@@ -100,7 +100,15 @@ describe('nodes of different profiles', () => {
       node.hear(emptyState('b', profile), 'b', session)
       const sent = node.sent.length
       const epoch = { number: 256, incarnation: 'b'.repeat(16) }
-      const facts = { history: '', starts: [], lastEpoch: NO_EPOCH, next: 1, commit: 1 }
+      const { incarnation } = epoch
+      const facts = {
+        incarnation,
+        history: '',
+        starts: [],
+        lastEpoch: NO_EPOCH,
+        next: 1,
+        commit: 1,
+      }
       const prepare = { type: 'prepare', epoch, data: 'ready', voter: true, ...facts } as const
       node.hear(prepare, 'b', session)
       expect(node.sent.length).toBe(sent)

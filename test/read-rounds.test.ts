@@ -133,6 +133,7 @@ function peerOf(id: string, ordinal: number): Peer {
     progress: newProgress('stream', 12, 12, 0, 1, 12),
     copyAfter: 0,
     copiesFailed: 0,
+    process: '',
     voter: true,
     witness: false,
     headed: 0,
@@ -143,6 +144,7 @@ function peerOf(id: string, ordinal: number): Peer {
     learner: false,
     stranger: false,
     incarnation: '',
+    amnesiac: false,
     left: false,
     leftAt: 0,
   }

@@ -86,7 +86,13 @@ describe('a voter that is copied', () => {
   }
 
   function ask(node: Alone, epoch: Epoch, lastEpoch: Epoch, next: number): Of<'promise'> {
-    const facts = { history: HISTORY, starts: [], commit: 1, voter: true }
+    const facts = {
+      incarnation: 'b'.repeat(16),
+      history: HISTORY,
+      starts: [],
+      commit: 1,
+      voter: true,
+    }
     node.hear({ type: 'prepare', epoch, lastEpoch, next, data: 'ready', ...facts }, 'b')
     const promise = node.last('promise')
     expect(promise.epoch).toEqual(epoch)

@@ -115,6 +115,21 @@ export class MemoryNetwork implements World, Exchange {
     this.#dark.add(id)
   }
 
+  /**
+   * The machine of `id` stands still, and another one may come up in its place. Peers hear
+   * `reset`. The result wakes it, where its place is free again: it finds its links ended.
+   */
+  suspend(id: PeerId): () => void {
+    const presence = this.#present.get(id)
+    this.#present.delete(id)
+    for (const pair of this.#pairs)
+      if (pair.ends.some(end => end.owner === presence?.layer))
+        pair.lose('reset', new Error(`${id} stands still`))
+    return () => {
+      if (presence !== undefined) this.#present.set(id, presence)
+    }
+  }
+
   // World, for connections and lines.
 
   latencyMs(): number {

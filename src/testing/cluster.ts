@@ -198,6 +198,27 @@ export class SimulatedCluster implements World {
     for (const checker of this.checkers) checker.onEnd?.(life)
   }
 
+  /** As crash(), but the process only stands still; what is returned wakes it in its old place,
+   *  once another one has voted there and runs no more. */
+  putAside(id: PeerId): () => void {
+    const node = this.node(id)
+    this.#resumes.delete(id)
+    const wakeNode = node.putAside()
+    const wakeLinks = this.network.suspend(id)
+    const { life } = node
+    life.notePeak()
+    life.endedAt = this.now()
+    const disturbed = this.disturbances.at(id, this.now())
+    return () => {
+      disturbed(this.now())
+      life.endedAt = undefined
+      life.replaced = true
+      life.voted = false
+      wakeLinks()
+      wakeNode()
+    }
+  }
+
   /** SIGSTOP. Its links stay up and its frames wait. */
   pause(id: PeerId): void {
     const node = this.node(id)
@@ -385,8 +406,9 @@ export class SimulatedCluster implements World {
     for (const checker of this.checkers) checker.onDrop?.(life, before)
   }
 
-  /** A copy that is complete counts from now on. */
+  /** A copy that is complete counts from now on; who knows that it is replaced may be admitted. */
   #refresh(life: Life): void {
+    if (life.replaced) life.replaced = !this.node(life.node).forgets
     if (!life.copying) return
     // One that gives half a copy up says so, and may begin a history of its own, before its log is
     // cut (ordinal, seeds 150 and 459).

@@ -14,6 +14,9 @@ export class Life {
   copying = false
   /** It has been a voter; it remembers what it promised and acked, even while it is copied anew. */
   voted = false
+  /** It stood still while another process of its node voted: until it learns of that, its word is
+   *  worth nothing. */
+  replaced = false
   /** The history that it is, or was last, a full copy of. */
   copiedHistory = ''
   standing: Standing | undefined

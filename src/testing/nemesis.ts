@@ -10,6 +10,7 @@ import { Changes } from './changes.js'
 import type { SimulatedCluster } from './cluster.js'
 import { Relapse } from './relapse.js'
 import type { SimulatedNode } from './simulated-node.js'
+import { Twins } from './twins.js'
 import type { Workload } from './workload.js'
 
 /** Mean events a second, each 0 where the fault is off. */
@@ -37,6 +38,8 @@ export interface FaultRates {
   relapse: number
   /** A slave is cut off until the backlog has left it behind; as it is copied, the master dies. */
   recopy: number
+  /** A voter stands still, another process takes its place, votes and dies, and the first wakes. */
+  twin: number
   /** An idempotency window is closed, though its client lives. */
   closeWindow: number
   reset: number
@@ -70,6 +73,7 @@ export const NO_FAULTS: FaultRates = {
   ambush: 0,
   coup: 0,
   relapse: 0,
+  twin: 0,
   recopy: 0,
   closeWindow: 0,
   reset: 0,
@@ -98,6 +102,7 @@ export class Nemesis {
   readonly #limit: ((id: PeerId) => boolean) | undefined
   readonly #relapse: Relapse
   readonly #changes: Changes
+  readonly #twins: Twins
   #running = true
   #convergedAt = 0
 
@@ -116,6 +121,7 @@ export class Nemesis {
     this.#relapse = new Relapse(cluster, this.#random, id => this.#running && this.#mayForget(id))
     if (rates.relapse > 0) cluster.checkers.push(this.#relapse)
     this.#changes = new Changes(cluster, this.#random)
+    this.#twins = new Twins(cluster, this.#random, id => this.#running && this.#mayForget(id))
     this.#schedule()
   }
 
@@ -213,6 +219,7 @@ export class Nemesis {
     if (this.#happens(rates.coup)) this.#coup()
     if (this.#happens(rates.recopy)) this.#recopy()
     if (this.#happens(rates.relapse) && this.#relapse.begin()) this.#count('relapse')
+    if (this.#happens(rates.twin) && this.#twins.begin()) this.#count('twin')
     if (this.#happens(rates.reset)) {
       cluster.reset(a, b)
       this.#count('reset')

@@ -161,6 +161,26 @@ export class SimulatedNode implements LiveNode {
     void this.engine.stop()
   }
 
+  /** The process stands still and gives its place to another one; undone by what is returned, once
+   *  no other one runs here. */
+  putAside(): () => void {
+    const { life, engine } = this
+    const [gate, clock, log, store] = [this.#gate, this.#clock, this.#log, this.#store]
+    gate.shut = true
+    this.running = false
+    this.paused = false
+    return () => {
+      this.life = life
+      this.engine = engine
+      this.#gate = gate
+      this.#clock = clock
+      this.#log = log
+      this.#store = store
+      this.running = true
+      this.resume()
+    }
+  }
+
   pause(): void {
     this.paused = true
     this.#gate.shut = true
@@ -182,7 +202,12 @@ export class SimulatedNode implements LiveNode {
 
   /** It runs, remembers what it acked and promised, and may vote. */
   get votes(): boolean {
-    return this.running && !AMNESIAC.includes(this.status().self.state)
+    return this.running && !this.life.replaced && !this.forgets
+  }
+
+  /** It says of itself that it does not vote. */
+  get forgets(): boolean {
+    return AMNESIAC.includes(this.status().self.state)
   }
 
   digest(): string {

@@ -132,6 +132,7 @@ function drawLate(
   options.core = whole ? nodes : Math.max(options.core, Math.floor(nodes / 2) + 1)
   const ack: Ack = profile === 'strict' ? 'all' : 'majority'
   options.workload.acks = random.chance(0.6) ? [ack] : [ack, ...options.workload.acks]
+  drawTwins(options)
   if (profile === 'majority') {
     drawLinearizable(options)
     drawRelapses(options)
@@ -148,6 +149,20 @@ function drawRelapses(options: SimulationOptions): void {
   const hint = random.pick([options.faults.hint, 20])
   options.faults = { ...options.faults, relapse: 0.1, restart: 1, heal: 0, hint }
   options.backlogEntriesMax = LIMITS.backlogEntriesMax
+}
+
+/** In every tenth seed of strict and majority; from a stream of its own. */
+function drawTwins(options: SimulationOptions): void {
+  const random = seededRandom(options.seed ^ 0x7715)
+  if (!random.chance(0.1) || !maySuffer(options)) return
+  if (options.nodes < 3 || options.witness || options.faults.join > 0) return
+  const { restart, heal } = options.faults
+  options.faults = {
+    ...options.faults,
+    twin: 0.3,
+    restart: Math.max(0.5, restart),
+    heal: Math.max(0.2, heal),
+  }
 }
 
 /** In every tenth seed of majority; from a stream of its own, too. Copies must last. */

@@ -20,8 +20,11 @@ export interface View {
 }
 
 export interface ViewMember extends Member {
-  /** The process that this view makes a voter: it has forgotten nothing of this history. */
+  /** The one process that may vote as this node: no other one's word counts. */
   readonly incarnation?: string
+  /** That process began without memory: it votes from when it is told so. Otherwise it has
+   *  forgotten nothing of this history, and counts at once. */
+  readonly amnesiac?: boolean
 }
 
 export interface PastMember {
@@ -29,7 +32,7 @@ export interface PastMember {
   readonly ordinal: number
 }
 
-const FLAG = { witness: 1, learner: 2 }
+const FLAG = { witness: 1, learner: 2, amnesiac: 4 }
 /** Where the only entry's command begins, in a batch without clients. */
 const COMMAND_AT = BATCH_HEAD_BYTES + 2 + 2 + 8
 
@@ -39,12 +42,12 @@ export function encodeView(view: View): Uint8Array {
   writePlain(out, OP.view, '', '')
   out.u32(view.number)
   out.u16(view.members.length)
-  for (const { id, ordinal, address, witness, learner, incarnation } of view.members) {
-    out.text8(id)
-    out.u8(ordinal)
-    out.u8((witness ? FLAG.witness : 0) | (learner ? FLAG.learner : 0))
-    out.text16(address)
-    out.text8(incarnation ?? '')
+  for (const member of view.members) {
+    out.text8(member.id)
+    out.u8(member.ordinal)
+    out.u8(flagsOf(member))
+    out.text16(member.address)
+    out.text8(member.incarnation ?? '')
   }
   out.u16(view.past.length)
   for (const { id, ordinal } of view.past) {
@@ -52,6 +55,12 @@ export function encodeView(view: View): Uint8Array {
     out.u8(ordinal)
   }
   return out.copy()
+}
+
+function flagsOf({ witness, learner, amnesiac }: ViewMember): number {
+  return (
+    (witness ? FLAG.witness : 0) | (learner ? FLAG.learner : 0) | (amnesiac ? FLAG.amnesiac : 0)
+  )
 }
 
 /** The view that `batch` brings; undefined for any other batch, and for bytes that are no view. */
@@ -90,7 +99,8 @@ function readView(reader: Reader): View {
     const learner = flags & FLAG.learner ? { learner: true } : {}
     const named = reader.text8()
     const incarnation = named === '' ? {} : { incarnation: named }
-    members.push({ id, ordinal, address, ...witness, ...learner, ...incarnation })
+    const amnesiac = flags & FLAG.amnesiac ? { amnesiac: true } : {}
+    members.push({ id, ordinal, address, ...witness, ...learner, ...incarnation, ...amnesiac })
   }
   const past: PastMember[] = []
   for (let n = reader.u16(); n > 0; n--) past.push({ id: reader.text8(), ordinal: reader.u8() })

@@ -7,26 +7,28 @@
  *             whoever is fed learns who those are, so that no single process holds that alone
  *   admit     R of the N - 1 others hold, under the present epoch, an entry made when the amnesiac
  *             had caught up: so no higher epoch had been promised by enough of them, and what it
- *             once acked lies elsewhere
+ *             once acked lies elsewhere. The entry is a view that names its process (PROTOCOL 15):
+ *             whoever holds it counts no other process of that node, such as the one that was
+ *             thought dead and had only stopped
  *   force     whoever never voted in a history that was begun by force (force.ts)
  *
- * PROTOCOL 15 asks for a view entry; an empty one proves the same, and nobody has to remember a
- * list.
+ * A witness is not named: its note goes from process to process.
  */
 import { compareEpochs } from '../../src/core/epochs.js'
-import { appendNoop, feedWitnesses } from './feed.js'
+import { encodeView, type View } from '../../src/wire/view.js'
+import { appendNoop, appendOwn, feedWitnesses } from './feed.js'
 import { bindAdmitted, neverVoted } from './force.js'
 import type { Charter, Message } from './messages.js'
 import { counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
-import { viewBefore } from './views.js'
+import { currentView, isAnother, isReplaced, remembers, viewBefore } from './views.js'
 
 /** Notes who is empty at the birth of a history: they vote as soon as they follow. */
 export function writeCharter(s: GroupState): void {
   s.voter = true
   s.charter.clear()
   for (const peer of s.peers.values())
-    if (peer.said?.data === 'empty' && !peer.voter) s.charter.set(peer.id, peer.said.incarnation)
+    if (peer.said?.data === 'empty' && !peer.voter) s.charter.set(peer.id, peer.process)
 }
 
 /**
@@ -35,7 +37,7 @@ export function writeCharter(s: GroupState): void {
  * the process that replaces it has another incarnation.
  */
 export function isChartered(s: GroupState, peer: Peer): boolean {
-  return peer.said !== undefined && s.charter.get(peer.id) === peer.said.incarnation
+  return peer.process !== '' && !isReplaced(peer) && s.charter.get(peer.id) === peer.process
 }
 
 /** For a sync-reply: those who may vote and, as far as is known, have not been told. */
@@ -59,7 +61,10 @@ function isFree(s: GroupState, peer: Peer): boolean {
 export function admitReady(s: GroupState, effects: Sink): void {
   if (!s.commitsLate) return
   for (const peer of s.peers.values()) {
-    if (peer.session === 0 || peer.voter) continue
+    // One that another process has replaced, and that does not know yet, is told by the log first.
+    if (peer.session === 0 || peer.left || peer.voter) continue
+    // A view makes it a voter (membership.ts).
+    if (peer.learner && !peer.witness) continue
     if (!peer.witness && !peer.progress?.inSync) continue
     if (peer.admitFrom === 0) beginAdmission(s, effects, peer)
     const own = peer.witness ? peer.admitFrom : (peer.progress?.acked ?? 0)
@@ -80,10 +85,20 @@ export function admitReady(s: GroupState, effects: Sink): void {
  */
 function beginAdmission(s: GroupState, effects: Sink, peer: Peer): void {
   if (!isFree(s, peer)) {
-    appendNoop(s, effects)
+    if (peer.witness) appendNoop(s, effects)
+    else if (isReplaced(peer) || peer.incarnation === '') appendOwn(s, effects, naming(s, peer))
     feedWitnesses(s, effects)
   }
   peer.admitFrom = s.next
+}
+
+/** The view in force, but that the process of `peer` is the one that may vote as it. */
+function naming(s: GroupState, peer: Peer): Uint8Array {
+  const { number, members, past } = currentView(s)
+  const named = members.map(member =>
+    member.id === peer.id ? { ...member, incarnation: peer.process, amnesiac: true } : member,
+  )
+  return encodeView({ number: number + 1, members: named, past } satisfies View)
 }
 
 /**
@@ -100,7 +115,7 @@ function isProved(s: GroupState, newcomer: Peer): boolean {
     const peer = s.peers.get(id)
     if (learner || peer === undefined || peer === newcomer) continue
     if (peer.session === 0 || peer.said === undefined) return false
-    if (peer.voter && (peer.progress?.acked ?? 0) < newcomer.admitFrom) return false
+    if (remembers(peer) && (peer.progress?.acked ?? 0) < newcomer.admitFrom) return false
   }
   return true
 }
@@ -129,14 +144,14 @@ export function onAdmit(
 ): void {
   if (s.role !== 'slave' || s.master !== peer.id || compareEpochs(m.epoch, s.epoch) !== 0) return
   if (compareEpochs(m.epoch, s.promised) !== 0 || s.data !== 'ready') return
-  if (s.history !== m.history) return
+  if (s.history !== m.history || isAnother(s)) return
   s.voter = true
   // Said again if it was asked again: the master may have missed it.
   s.tell(effects)
 }
 
 export function becomeVoter(s: GroupState, effects: Sink): void {
-  if (s.voter) return
+  if (s.voter || isAnother(s)) return
   s.voter = true
   s.tell(effects)
 }

@@ -21,7 +21,7 @@ import {
   type Progress,
   type Sink,
 } from './state.js'
-import { viewBefore } from './views.js'
+import { isReplaced, viewBefore } from './views.js'
 
 /** A copy that failed is tried again after it, doubled each time up to 16 times as long. */
 const COPY_AGAIN_MS = 500
@@ -40,6 +40,7 @@ export function onSync(
   m: Extract<Message, { type: 'sync' }>,
 ): void {
   if (s.role !== 'master' || compareEpochs(m.epoch, s.epoch) !== 0) return
+  peer.process = m.incarnation
   peer.voter = votesHere(s, m)
   if (peer.progress?.state === 'copy') peer.copiesFailed++
   stopCopy(s, effects, peer)
@@ -50,7 +51,7 @@ export function onSync(
     const feed = ++s.feeds
     peer.progress = newProgress('stream', common, common, s.now, feed, s.next)
     const { epoch, history, next } = s
-    const voter = peer.voter || isChartered(s, peer)
+    const voter = (peer.voter && !isReplaced(peer)) || isChartered(s, peer)
     const reply = { epoch, feed, history, from: common, next, voter, ...s.lineage }
     effects.send(peer.id, { type: 'sync-reply', ...reply, ...charterFor(s, peer) })
     catchUp(s, effects, peer)

@@ -8,7 +8,7 @@ import { copyTo, keepForCopy } from './copy.js'
 import type { Message } from './messages.js'
 import { counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
-import { isVoterIn, openView, quorumIn, remembers } from './views.js'
+import { isVoterIn, openView, quorumIn, remembers, viewReplacedBy } from './views.js'
 
 /** Sent to a laggard at once; its ack asks for more. */
 const CATCH_UP_BYTES = 256 * 1_024
@@ -74,8 +74,9 @@ function copiedEnough(s: GroupState): boolean {
     return voters >= copies
   }
   if (!enough(s.quorum.copies, peer => counts(s, peer))) return false
-  const before = openView(s) === undefined ? undefined : s.views.at(-2)?.view
-  if (before === undefined) return true
+  const open = openView(s)
+  if (open === undefined) return true
+  const before = viewReplacedBy(s, open)
   const votes = (peer: Peer) => isVoterIn(before, peer.id) && remembers(peer)
   return enough(quorumIn(s, before).copies, votes)
 }

@@ -14,7 +14,9 @@
 import type { Input } from '../../src/contracts/strategy.js'
 import type { PeerId } from '../../src/contracts/types.js'
 import type { ErrorCode } from '../../src/errors.js'
+import { encodeView } from '../../src/wire/view.js'
 import { dropHalfCopy } from './bootstrap.js'
+import { appendOwn } from './feed.js'
 import { stepDown } from './master.js'
 import { FORCED_FROM_MAX, type Message } from './messages.js'
 import { bootstrap, leadAnew, mintHistory } from './promotion.js'
@@ -74,20 +76,24 @@ function begin(s: GroupState, effects: Sink): void {
   s.forcedFrom = before.slice(0, FORCED_FROM_MAX)
   s.data = 'ready'
   s.voter = true
-  forgetProcesses(s)
+  const named = forgetProcesses(s)
   const others = [...s.peers.values()].filter(peer => !peer.learner && !peer.left)
   s.forced = { sole: true, unadmitted: others.map(({ id }) => id) }
   s.charter.clear()
   for (const peer of s.peers.values()) peer.voter = false
   leadAnew(s, effects)
+  // Who finds the old names in the log, and not in this node's mind, would count nobody.
+  const { number, ...rest } = currentView(s)
+  if (named) appendOwn(s, effects, encodeView({ number: number + 1, ...rest }))
 }
 
-/** That the view names a process which never forgot anything is no vote in this history. */
-function forgetProcesses(s: GroupState): void {
+/** Processes that the view names have no vote in this history. True if it named any. */
+function forgetProcesses(s: GroupState): boolean {
   const { number, members, past } = currentView(s)
-  const bare = members.map(({ incarnation: _, ...member }) => member)
+  const bare = members.map(({ incarnation: _, amnesiac: __, ...member }) => member)
   s.views = [{ first: 0, view: { number, members: bare, past } }]
   applyView(s)
+  return members.some(({ incarnation }) => incarnation !== undefined)
 }
 
 /** Who leads, as far as this node hears: itself, or another that says it has its voters. */
@@ -144,8 +150,8 @@ export function neverVoted(s: GroupState, peer: Peer): boolean {
 
 /** Told that it may vote: from now on it is that very process, or one with a proof. */
 export function bindAdmitted(s: GroupState, peer: Peer): void {
-  if (!neverVoted(s, peer) || s.forced === undefined || peer.said === undefined) return
-  s.charter.set(peer.id, peer.said.incarnation)
+  if (!neverVoted(s, peer) || s.forced === undefined || peer.process === '') return
+  s.charter.set(peer.id, peer.process)
   const unadmitted = s.forced.unadmitted.filter(id => id !== peer.id)
   s.forced = { sole: false, unadmitted }
 }

@@ -285,6 +285,7 @@ function onLinkUp(s: GroupState, effects: Sink, id: PeerId, session: number): vo
   peer.gone = false
   peer.heardAt = s.now
   peer.said = undefined
+  peer.process = ''
   peer.voter = false
   peer.admitFrom = 0
   effects.send(id, s.statement())
@@ -355,6 +356,7 @@ function onState(
     return onLinkDown(s, effects, { kind: 'link-down', peer: id, session, loss: 'local' })
   }
   peer.said = m
+  peer.process = m.incarnation
   const forgotten = hasForgotten(effects, peer, m)
   peer.voter = votesHere(s, m) && !forgotten
   tellView(s, effects, peer)

@@ -26,6 +26,7 @@ import {
 import { endReads, noteEcho, readMarks, tickReads } from './reads.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 import { noteStated } from './stated.js'
+import { remembers } from './views.js'
 
 /** A master that heard no majority for so long answers nobody. PROTOCOL 9. */
 const TOUCH_MS = 800
@@ -153,7 +154,7 @@ export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMess
   if (message.next > progress.next || message.next < progress.acked) return
   noteAck(s, effects, peer, progress, message.next, message.durable)
   settle(s, effects)
-  if (!peer.voter) admitReady(s, effects)
+  if (!remembers(peer)) admitReady(s, effects)
   if (progress.next < s.next) catchUp(s, effects, peer)
   if (!s.serving) serveIfReady(s, effects)
 }

@@ -84,7 +84,7 @@ export function tickMembership(s: GroupState, effects: Sink): void {
   for (const peer of s.peers.values()) {
     if (!peer.learner || peer.left || !hasCaughtUp(s, peer)) continue
     if (mayNotChange(s) !== undefined) return
-    const incarnation = peer.said?.incarnation ?? ''
+    const incarnation = peer.process
     const view = currentView(s)
     const members = view.members.map(member =>
       member.id === peer.id ? { ...member, learner: false, incarnation } : member,
@@ -95,7 +95,7 @@ export function tickMembership(s: GroupState, effects: Sink): void {
 }
 
 function hasCaughtUp(s: GroupState, peer: Peer): boolean {
-  if (peer.session === 0 || peer.said === undefined) return false
+  if (peer.session === 0 || peer.process === '') return false
   if (peer.witness) return true
   const { progress } = peer
   return progress?.state === 'stream' && progress.inSync && s.next - progress.acked < NEAR_ENTRIES

@@ -40,6 +40,7 @@ const PACKED: Record<string, Fields> = {
   'probe-reply': { nonce: 'whole', hears: 'flag' },
   prepare: {
     data: 'text',
+    incarnation: 'text',
     history: 'text',
     starts: 'list',
     next: 'whole',
@@ -48,6 +49,7 @@ const PACKED: Record<string, Fields> = {
   },
   promise: {
     data: 'text',
+    incarnation: 'text',
     history: 'text',
     starts: 'list',
     next: 'whole',
@@ -60,6 +62,7 @@ const PACKED: Record<string, Fields> = {
   sync: {
     distrust: 'flag',
     data: 'text',
+    incarnation: 'text',
     history: 'text',
     starts: 'list',
     next: 'whole',

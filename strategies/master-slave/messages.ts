@@ -36,9 +36,10 @@ export const FORCED_FROM_MAX = 8
 /** In a heartbeat's `slices`: no copy is under way to you. `feed` 0: you are not being fed. */
 export const NO_COPY = 0xffff_ffff
 
-/** What a log is, for finding the common point. */
+/** What a log is, for finding the common point, and of which process. */
 export interface LogFacts {
   data: DataState
+  incarnation: string
   history: string
   starts: EpochStart[]
   lastEpoch: Epoch

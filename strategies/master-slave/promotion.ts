@@ -20,7 +20,7 @@ import { isForeign, isOlderHistory, orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
 import { hasForgotten, noteStated } from './stated.js'
 import { hearsMaster, mayVouchForStranger } from './suspicion.js'
-import { dropTold, remembers } from './views.js'
+import { dropTold, isReplaced, remembers } from './views.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
 
@@ -105,6 +105,7 @@ function waitsForOldMasterOnly(s: GroupState, candidacy: Candidacy): boolean {
 /** Another node wants to lead. */
 export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepare'>): void {
   s.see(m.epoch)
+  peer.process = m.incarnation
   if (peer.said !== undefined && peer.said.history !== m.history) {
     peer.said.history = m.history
     delete peer.said.forcedFrom
@@ -113,7 +114,13 @@ export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepa
   const hears = hearsMaster(s, peer) && !older && !isHandedOver(s, m)
   const other = s.commitsLate && isOfHistory(s) && m.history !== s.history
   const foreign = other && !yieldsTo(s, peer)
-  if (hears || foreign || isOlderHistory(s, peer) || compareEpochs(m.epoch, s.promised) <= 0) {
+  if (
+    hears ||
+    foreign ||
+    isImpostor(s, peer, m) ||
+    isOlderHistory(s, peer) ||
+    compareEpochs(m.epoch, s.promised) <= 0
+  ) {
     const { promised } = s
     effects.send(peer.id, { type: 'refuse', epoch: m.epoch, promised, hears })
     if (isOlderHistory(s, peer) && s.role === 'slave') s.candidateAfter = s.now
@@ -130,9 +137,17 @@ export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepa
   effects.send(peer.id, { type: 'promise', epoch: m.epoch, ...s.facts(), voter })
 }
 
+/** The process of a node that another one has replaced wants to lead. A better log than this one
+ *  may know a newer view, which names it. */
+function isImpostor(s: GroupState, peer: Peer, m: Of<'prepare'>): boolean {
+  if (!s.commitsLate || !isReplaced(peer)) return false
+  return isBetterLog(s.lastEpoch, s.next, m.lastEpoch, m.next)
+}
+
 export function onPromise(s: GroupState, effects: Sink, peer: Peer, m: Of<'promise'>): void {
   const candidacy = s.candidacy
   if (candidacy?.phase !== 'prepare' || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
+  peer.process = m.incarnation
   const { epoch: promised, lastEpoch, next, voter } = m
   const forgotten = hasForgotten(effects, peer, { promised, lastEpoch, next, voter })
   // One that is copied says only whether it votes for this log.
@@ -148,7 +163,8 @@ export function onRefuse(s: GroupState, effects: Sink, peer: Peer, m: Of<'refuse
   const { candidacy } = s
   if (candidacy === undefined || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
   const lower = compareEpochs(m.promised, candidacy.epoch) < 0
-  const stranger = isForeign(s, peer) || (m.hears && mayVouchForStranger(s))
+  const vouches = m.hears && mayVouchForStranger(s)
+  const stranger = isForeign(s, peer) || (s.commitsLate && isReplaced(peer)) || vouches
   if (!stranger && (!peer.witness || m.hears || !lower)) return giveUp(s)
   // One of another history has no vote in this one. To the witness this log is too old: one vote
   // less. Who holds the better one may have promised, is put off by that, and would be for ever if
@@ -163,7 +179,8 @@ function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
   let best: Of<'promise'> | undefined
   for (const [id, promise] of candidacy.promises) {
     if (promise.data !== 'ready' || promise.history !== s.history) continue
-    if (s.peers.get(id)?.witness) continue
+    const peer = s.peers.get(id)
+    if (peer === undefined || peer.witness || isReplaced(peer)) continue
     if (!isBetterLog(promise.lastEpoch, promise.next, bestEpoch, candidacy.bestNext)) continue
     bestEpoch = promise.lastEpoch
     candidacy.best = id
@@ -192,7 +209,7 @@ export function votes(s: GroupState, candidacy: Candidacy): number {
   for (const [id, promise] of candidacy.promises) {
     const peer = s.peers.get(id)
     // The log that was pulled may have brought another view.
-    if (peer === undefined || peer.learner || peer.left) continue
+    if (peer === undefined || peer.learner || peer.left || isReplaced(peer)) continue
     const knows = promise.voter || (promise.data === 'ready' && remembers(peer))
     if (knows && promise.history === s.history) votes++
     else if (promise.history === '' && isChartered(s, peer)) votes++
@@ -221,9 +238,12 @@ export function onPullReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'pul
     s.append(effects, batch)
   }
   if (s.next >= candidacy.bestNext) {
-    // Too few for the view that came with it: all that it names are asked next time.
-    if (!mayStand(s) || votes(s, candidacy) < promisesWanted(s)) giveUp(s)
-    else becomeMaster(s, effects, candidacy)
+    // A view that came with it may count others, and one of those a better log (majority, seed 901
+    // with a process that woke): who leads holds the best of all that it counts.
+    candidacy.best = s.env.self
+    candidacy.bestNext = s.next
+    if (mayStand(s)) decide(s, effects, candidacy)
+    else giveUp(s)
   } else if (s.next > before) pull(s, effects, candidacy)
   // Its backlog does not reach back to us: only a full copy would do, so it leads.
   else nominate(s, effects, candidacy)

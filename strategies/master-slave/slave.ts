@@ -14,7 +14,7 @@ import { isOfHistory, oweLog } from './owed.js'
 import { learnCommit } from './quorum.js'
 import { echoMarks, hearRound } from './reads.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
-import { dropTold } from './views.js'
+import { dropTold, isReplaced } from './views.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
 
@@ -83,7 +83,7 @@ export function isForeign(s: GroupState, peer: Peer): boolean {
  */
 function isNoVoter(s: GroupState, peer: Peer): boolean {
   if (!s.commitsLate || s.quorum.promises > 1) return false
-  return s.data === 'ready' && s.voter && (peer.learner || peer.left)
+  return s.data === 'ready' && s.voter && (peer.learner || peer.left || isReplaced(peer))
 }
 
 /** True if this node holds data of a history that began before that of `peer`. */

@@ -12,11 +12,11 @@
 
 import type { LogView } from '../../src/contracts/store.js'
 import type { Effects, LogBase, StrategyEnv } from '../../src/contracts/strategy.js'
-import type { Batch, Epoch, Member, Offset, PeerId, Session } from '../../src/contracts/types.js'
+import type { Batch, Epoch, Offset, PeerId, Session } from '../../src/contracts/types.js'
 import { assert } from '../../src/core/assert.js'
 import { ClusterTime } from '../../src/core/cluster-time.js'
 import { compareEpochs, type EpochStart, NO_EPOCH, noteEpochStart } from '../../src/core/epochs.js'
-import { type View, viewOf } from '../../src/wire/view.js'
+import { type View, type ViewMember, viewOf } from '../../src/wire/view.js'
 import type { Waiting } from './acks.js'
 import type { Forced } from './force.js'
 import type { Handover } from './handover.js'
@@ -30,7 +30,7 @@ import type { Quorum } from './quorum.js'
 import { ReadState } from './reads.js'
 import type { Stated } from './stated.js'
 import type { Hunt } from './suspicion.js'
-import { adoptView, currentView, quorumIn, rebaseView, type ViewStart } from './views.js'
+import { adoptView, currentView, pushView, quorumIn, rebaseView, type ViewStart } from './views.js'
 
 export const GROUP = 0
 
@@ -100,8 +100,10 @@ export interface Peer {
   address: string
   /** Joining: copied, and not counted. */
   learner: boolean
-  /** The view names this process of it as one that has forgotten nothing; '': none. */
+  /** The view names this process of it, and only its word counts; '': none. */
   incarnation: string
+  /** That process began without memory: it counts once it says that it votes. */
+  amnesiac: boolean
   /** No view names it: it dialled this empty node. */
   stranger: boolean
   /** The newest view is without it; it is still fed until it knows, since `leftAt`. */
@@ -114,6 +116,8 @@ export interface Peer {
   /** Its last dial after a loss was refused or reset: no process is there. */
   gone: boolean
   said: StateMessage | undefined
+  /** Its process, as it has said on this link; '': it has not, or its word is worth nothing. */
+  process: string
   /** It said so on this link: in its state, a sync or a promise. */
   voter: boolean
   /** Only while this node is master and the peer follows it. */
@@ -149,7 +153,7 @@ export class GroupState {
   isMember = true
   /** An admin waits for the newest view to be committed. */
   asked = false
-  self: Member
+  self: ViewMember
   readonly clock = new ClusterTime()
   now = 0
   wall = 0
@@ -316,10 +320,7 @@ export class GroupState {
     this.clock.raise(batch.time)
     effects.append(GROUP, batch)
     const view = viewOf(batch)
-    if (view !== undefined) {
-      this.views.push({ first: batch.first, view })
-      adoptView(this, effects)
-    }
+    if (view !== undefined) pushView(this, effects, batch.first, view)
     const until = this.copying?.until ?? Number.MAX_SAFE_INTEGER
     if (!this.commitsLate || until < Number.MAX_SAFE_INTEGER) this.commitTo(effects, batch.next)
   }
@@ -356,7 +357,8 @@ export class GroupState {
 
   facts(): LogFacts {
     const { data, history, starts, lastEpoch, next, commit, voter } = this
-    return { data, history, starts, lastEpoch, next, commit, voter }
+    const { incarnation } = this.env
+    return { data, incarnation, history, starts, lastEpoch, next, commit, voter }
   }
 
   statement(): StateMessage {

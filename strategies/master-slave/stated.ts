@@ -32,7 +32,7 @@ export function hasForgotten(
     return false
   }
   // The note names a process that a charter or a view may vouch for; this one is another.
-  if (peer.said !== undefined) peer.said = { ...peer.said, incarnation: '' }
+  peer.process = ''
   const { promised: epoch, lastEpoch, next } = stated
   effects.report('witness-forgot', {
     peer: peer.id,

@@ -13,6 +13,7 @@ import type { Message } from './messages.js'
 import { startPromotion } from './promotion.js'
 import { counts, promisesWanted } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
+import { isReplaced } from './views.js'
 
 export interface Hunt {
   phase: 'probe' | 'wait'
@@ -124,7 +125,8 @@ export function onProbeReply(
 export function mayVouchForStranger(s: GroupState): boolean {
   if (!s.commitsLate || s.quorum.promises > 1) return false
   for (const peer of s.peers.values())
-    if (peer.left || (peer.learner && peer.said?.role === 'master')) return true
+    if (peer.left || ((peer.learner || isReplaced(peer)) && peer.said?.role === 'master'))
+      return true
   return false
 }
 

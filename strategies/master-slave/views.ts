@@ -9,7 +9,8 @@
  *
  * Who joins is a learner first. The view that makes it a voter names its process: one that never
  * forgot anything counts at once, so that a master that dies just then leaves no voter that none
- * may ask.
+ * may ask. A data node that came back without memory is named as well (admission.ts): from there
+ * on no other process of that node counts, such as one that was stopped, replaced, and wakes.
  */
 import type { Member, Offset, PeerId } from '../../src/contracts/types.js'
 import { reachedBy } from '../../src/core/majority.js'
@@ -24,6 +25,8 @@ import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 export interface ViewStart {
   readonly first: Offset
   readonly view: View
+  /** It names processes, and changes nothing else: the voters are those of the view before it. */
+  readonly renames?: boolean
 }
 
 /** Who left is fed for so long after that is committed, so that it learns of it. */
@@ -39,10 +42,22 @@ export function viewBefore(s: GroupState, offset: Offset): View {
   return s.views[0].view
 }
 
-/** The newest view's entry, while it may still be truncated. */
+/** The newest view that changes who belongs, while it may still be truncated. */
 export function openView(s: GroupState): ViewStart | undefined {
-  const last = s.views[s.views.length - 1]
-  return last.first >= s.commit ? last : undefined
+  const last = s.views.findLast(({ renames }) => !renames)
+  return last !== undefined && last.first >= s.commit ? last : undefined
+}
+
+/** The view that `open` replaces. */
+export function viewReplacedBy(s: GroupState, open: ViewStart): View {
+  return s.views[Math.max(0, s.views.indexOf(open) - 1)].view
+}
+
+/** `view` was appended at `first`. */
+export function pushView(s: GroupState, effects: Sink, first: Offset, view: View): void {
+  const bare = ({ members, past }: View) => JSON.stringify([members.map(bareMember), past])
+  s.views.push({ first, view, renames: bare(view) === bare(currentView(s)) })
+  adoptView(s, effects)
 }
 
 /** N, W, P and R of a view. */
@@ -58,8 +73,11 @@ export function isVoterIn(view: View, id: string): boolean {
 
 /** After `s.views` changed: peers come, change and go; the engine is told. */
 export function adoptView(s: GroupState, effects: Sink): void {
+  const { voter } = s
   applyView(s)
   effects.view(GROUP, currentView(s).number, membersToLink(s))
+  // Others go by what this process said of itself before it knew.
+  if (voter && !s.voter) s.tell(effects)
 }
 
 /** A log that begins in the middle knows no view but the one of its copy. */
@@ -75,7 +93,10 @@ export function applyView(s: GroupState): void {
   s.quorum = quorumIn(s, view)
   s.isMember = false
   for (const peer of s.peers.values()) peer.left = true
-  for (const member of told?.members ?? []) meet(s, { ...member, learner: true })
+  for (const member of told?.members ?? []) meet(s, { ...bareMember(member), learner: true })
+  // It is committed: this process will not count again before a view names it.
+  const named = told?.members.find(({ id }) => id === s.env.self)?.incarnation
+  if (named !== undefined && named !== s.env.incarnation) s.voter = false
   for (const member of view.members) meet(s, member)
 }
 
@@ -83,16 +104,19 @@ function meet(s: GroupState, member: ViewMember): void {
   if (member.id === s.env.self) {
     s.self = member
     s.isMember = true
-    if (member.incarnation === s.env.incarnation) s.voter = true
+    if (isAnother(s)) s.voter = false
+    else if (member.incarnation === s.env.incarnation && !member.amnesiac) s.voter = true
     return
   }
-  const { id, ordinal, address, witness = false, learner = false, incarnation = '' } = member
-  const known = s.peers.get(id)
-  if (known === undefined) s.peers.set(id, newPeer(member))
-  else {
-    const named = { left: false, stranger: false }
-    Object.assign(known, { ordinal, address, witness, learner, incarnation, ...named })
-  }
+  const known = s.peers.get(member.id)
+  if (known === undefined) s.peers.set(member.id, newPeer(member))
+  else Object.assign(known, factsOf(member), { left: false, stranger: false })
+}
+
+function factsOf(member: ViewMember) {
+  const { ordinal, address, witness = false, learner = false } = member
+  const { incarnation = '', amnesiac = false } = member
+  return { ordinal, address, witness, learner, incarnation, amnesiac }
 }
 
 /** What others said, while this log does not say it yet: whom to link with, and nothing more. */
@@ -155,8 +179,9 @@ export function forgetLeft(s: GroupState, effects: Sink): void {
     s.peers.delete(peer.id)
     gone = true
   }
-  if (s.views.length > 1) {
-    s.views.splice(0, s.views.length - 1)
+  const settled = s.views.findLastIndex(({ first }) => first < s.commit)
+  if (settled > 0) {
+    s.views.splice(0, settled)
     for (const peer of s.linked()) if (peer.witness) tellView(s, effects, peer)
   }
   if (gone) effects.view(GROUP, currentView(s).number, membersToLink(s))
@@ -164,7 +189,7 @@ export function forgetLeft(s: GroupState, effects: Sink): void {
 
 /** How far the log commits while `open` is not committed; see above. */
 export function reachedToView(s: GroupState, open: ViewStart): Offset {
-  const before = s.views[s.views.length - 2]?.view ?? open.view
+  const before = viewReplacedBy(s, open)
   const smaller = quorumIn(s, before).voters < s.quorum.voters ? before : open.view
   return reachedIn(s, smaller) > open.first
     ? Math.max(open.first + 1, reachedIn(s, open.view))
@@ -197,9 +222,24 @@ function heldBy(peer: Peer): Offset | undefined {
   return peer.progress.acked
 }
 
-/** Its process has forgotten nothing: it says so, or the view names it. */
+/** Its process has forgotten nothing, or what it had forgotten was proved to lie elsewhere: it says
+ *  so, or the view does. */
 export function remembers(peer: Peer): boolean {
-  return peer.voter || (peer.incarnation !== '' && peer.said?.incarnation === peer.incarnation)
+  if (isReplaced(peer)) return false
+  if (peer.voter) return true
+  return peer.incarnation !== '' && !peer.amnesiac && peer.process === peer.incarnation
+}
+
+/** Another process of this node votes, or none: its word is one of before. A witness remembers from
+ *  process to process what its note holds. */
+export function isReplaced(peer: Peer): boolean {
+  if (peer.witness || peer.incarnation === '') return false
+  return peer.process !== peer.incarnation
+}
+
+/** The view names another process of this node than this one. */
+export function isAnother({ self, env }: GroupState): boolean {
+  return self.incarnation !== undefined && self.incarnation !== env.incarnation
 }
 
 /** It counts for nothing, and says who the members are. */
@@ -208,9 +248,9 @@ export function newStranger(id: PeerId): Peer {
 }
 
 export function newPeer(member: ViewMember): Peer {
-  const { id, ordinal, address, witness = false, learner = false, incarnation = '' } = member
   return {
-    ...{ id, ordinal, address, witness, learner, incarnation },
+    id: member.id,
+    ...factsOf(member),
     stranger: false,
     left: false,
     leftAt: 0,
@@ -219,6 +259,7 @@ export function newPeer(member: ViewMember): Peer {
     heardAt: Number.NEGATIVE_INFINITY,
     gone: false,
     said: undefined,
+    process: '',
     voter: false,
     progress: undefined,
     copyAfter: 0,

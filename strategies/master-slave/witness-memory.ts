@@ -83,8 +83,8 @@ export class WitnessMemory {
   }
 
   facts(): LogFacts {
-    const { history, lastEpoch, next, voter } = this
-    return { data: 'ready', history, starts: [], lastEpoch, next, commit: 1, voter }
+    const { incarnation, history, lastEpoch, next, voter } = this
+    return { data: 'ready', incarnation, history, starts: [], lastEpoch, next, commit: 1, voter }
   }
 
   #save(effects: Sink): void {

@@ -65,6 +65,8 @@ class NothingLost implements AckedWrites {
   onPromotion(life: Life, epoch: Epoch, before: LogPoint): void {
     // Let go while it was cut off it leads nobody who belongs (strict, seed 177).
     if (!this.#world.belongs(life.node)) return
+    // One that woke where another process had voted leads nobody, either, until it learns of that.
+    if (this.#alone && life.replaced) return
     this.#promotions.push({ life, epoch, point: life.tip })
     for (const write of this.#writes) {
       // Promised long ago and led late, a lower epoch commits nothing (majority, seed 8087).
