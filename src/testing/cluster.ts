@@ -368,6 +368,9 @@ export class SimulatedCluster implements World {
       onReport: (event, fields) => {
         for (const checker of checkers) checker.onReport?.(life, event, fields)
       },
+      onWoken: (stoppedMs, led) => {
+        for (const checker of checkers) checker.onWoken?.(life, stoppedMs, led)
+      },
       onFatal: error => {
         if (this.violation === undefined)
           this.violation = new Violation('INTERNAL', `${life} stopped: ${error}`, this.now())

@@ -26,6 +26,7 @@ import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
 import { sessionsAreKept } from './checkers/sessions.js'
 import { everyProposalEnds } from './checkers/settlements.js'
+import { whoWokeAsks } from './checkers/waking.js'
 import { SimulatedCluster } from './cluster.js'
 import { allVote, memoryLimit } from './memories.js'
 import { Nemesis } from './nemesis.js'
@@ -108,6 +109,7 @@ export function addCheckers(
     receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes), env.ack, options.witness),
     everyProposalEnds(cluster, env.ackTimeoutMs),
     givenEpochsStayOver(cluster),
+    whoWokeAsks(cluster),
     sessionsAreKept(cluster, options.profile !== 'ordinal'),
     promotions,
     acked,

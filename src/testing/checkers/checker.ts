@@ -51,6 +51,8 @@ export interface Checker {
   onPromotion?(life: Life, epoch: Epoch, before: LogPoint): void
   onBecome?(life: Life, standing: Standing): void
   onPersist?(life: Life, promised: Epoch): void
+  /** It was stopped, and has worked off what lay there when it woke. `led`: what it led before. */
+  onWoken?(life: Life, stoppedMs: number, led: Epoch | undefined): void
   /** What the strategy tells operators. */
   onReport?(life: Life, event: string, fields: Readonly<Record<string, unknown>>): void
   onPropose?(life: Life, ids: readonly number[]): void
