@@ -116,6 +116,7 @@ export class Nemesis {
     this.#relapse = new Relapse(cluster, this.#random, id => this.#running && this.#mayForget(id))
     if (rates.relapse > 0) cluster.checkers.push(this.#relapse)
     this.#changes = new Changes(cluster, this.#random)
+    if (rates.join > 0) cluster.checkers.push(this.#changes)
     this.#schedule()
   }
 
@@ -123,6 +124,7 @@ export class Nemesis {
   stop(): void {
     this.#running = false
     this.#relapse.stop()
+    this.#changes.stop()
   }
 
   #schedule(): void {

@@ -14,4 +14,46 @@ export const MEMBERS: readonly Mutant[] = [
       ],
     ],
   ),
+  mutant(
+    '59',
+    'either side of a split says who is a member',
+    'both sides leave each other out, and never find together',
+    [
+      [
+        `${STRATEGY}/membership.ts`,
+        'return heard.length >= majorityOf(voters.length)',
+        'return heard.length >= Math.min(1, majorityOf(voters.length))',
+      ],
+    ],
+    undefined,
+    'ordinal',
+  ),
+  mutant(
+    '60',
+    'a view before an entry of the own epoch',
+    'two masters change different voters of one view, and their quorums do not meet',
+    [
+      [
+        `${STRATEGY}/membership.ts`,
+        "const settled = s.settings.profile === 'strict' || (s.serving && ownEpochCommitted(s))",
+        'const settled = s.commitsLate || (s.serving && ownEpochCommitted(s))',
+      ],
+    ],
+    undefined,
+    'majority',
+  ),
+  mutant(
+    '61',
+    'a view while another one is open',
+    'two changes at once: the quorums of the first and the last need not meet',
+    [
+      [
+        `${STRATEGY}/membership.ts`,
+        'if (openView(s) !== undefined || s.handover !== undefined)',
+        'if (s.handover !== undefined)',
+      ],
+    ],
+    undefined,
+    'majority',
+  ),
 ]

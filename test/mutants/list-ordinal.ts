@@ -239,7 +239,6 @@ export const ORDINAL: readonly Mutant[] = [
         '  if (entries < 0)\n    effects.report(',
       ],
     ],
-    'deposed',
   ),
   mutant(
     '58',

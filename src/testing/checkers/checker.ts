@@ -34,6 +34,10 @@ export interface World {
   now(): number
   live(): readonly LiveNode[]
   lives(): readonly Life[]
+  /** So long no frame of the one has reached the other, ms: cut both ways, or gone. */
+  apartMs(a: PeerId, b: PeerId): number
+  /** The fewest data nodes that voted by any view so far. */
+  votersMin(): number
   /** False for a node that the newest view of those that run leaves out. */
   belongs(node: PeerId): boolean
   fail(law: string, fact: string): never
