@@ -143,9 +143,9 @@ export class SimulatedCluster implements World {
   }
 
   /**
-   * Where entries count late that of the best log: what a master wrote while it was cut off is in
-   * force nowhere else. In profile ordinal, where anybody may lead, the highest: only a majority
-   * makes one.
+   * In profile majority that of the best log: what a master wrote while it was cut off is in force
+   * nowhere else. Where anybody may lead alone, one that was let go has the best log at times: the
+   * highest view, which only a majority makes (ordinal), or all of them hold (strict, seed 10).
    */
   #newestView(): StrategyStatus | undefined {
     let best: { node: SimulatedNode; status: StrategyStatus } | undefined
@@ -154,7 +154,7 @@ export class SimulatedCluster implements World {
       if (tip.batch === undefined || copying) continue
       const status = node.status()
       if (best === undefined) best = { node, status }
-      else if (status.profile === 'ordinal') {
+      else if (status.profile !== 'majority') {
         if ((status.view ?? 0) > (best.status.view ?? 0)) best = { node, status }
       } else {
         const other = best.node.life.tip
