@@ -5,7 +5,10 @@ import type { Effect } from '../src/engine/effect-queue.js'
 import { traceLine } from '../src/engine/effect-queue.js'
 import { Links } from '../src/engine/links.js'
 import { Pump } from '../src/engine/pump.js'
+import { GcacheError } from '../src/errors.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
+import { masterSlave } from '../strategies/master-slave/index.js'
+import { EngineCluster } from './harness/engine-cluster.js'
 
 /** A strategy that answers every hint by a report, and notes what it was given. */
 function recorder(step: (input: Input<string>, effects: Effects<string>) => void) {
@@ -104,5 +107,85 @@ describe('links', () => {
     links.stop()
     clock.advance(5_000)
     expect(dials).toHaveLength(14)
+  })
+
+  function oneLink() {
+    const clock = new VirtualClock()
+    const dials: number[] = []
+    const transport = { connect: () => dials.push(clock.now()) } as never
+    const links = new Links({ transport, clock, random: seededRandom(1) }, [
+      { id: 'b', ordinal: 1, address: 'memory://b' },
+    ])
+    links.start()
+    let session = 0
+    /** A session that lives for `ms`; then so many ms pass until it is dialled again. */
+    const lives = (ms: number): number => {
+      links.onUp('b', ++session)
+      clock.advance(ms)
+      links.onDown('b', session)
+      const { length } = dials
+      const endedAt = clock.now()
+      while (dials.length === length && clock.step(endedAt + 5_000));
+      return dials[length] - endedAt
+    }
+    return { clock, dials, links, lives }
+  }
+
+  it('back off from a peer that ends every session at once, until one lasts', () => {
+    const { lives } = oneLink()
+    expect(lives(1_000)).toBe(0)
+    const pauses = Array.from({ length: 12 }, () => lives(5))
+    expect(pauses[0]).toBeGreaterThanOrEqual(10)
+    expect(pauses[0]).toBeLessThanOrEqual(20)
+    for (const [i, pause] of pauses.slice(6).entries()) {
+      expect(pause, `pause ${i + 6}`).toBeGreaterThanOrEqual(500)
+      expect(pause).toBeLessThanOrEqual(1_000)
+    }
+    expect(lives(1_000)).toBe(0)
+    expect(lives(5)).toBeLessThanOrEqual(20)
+  })
+
+  it('forget refused dials as soon as the peer is up again', () => {
+    const { clock, links, lives } = oneLink()
+    for (let i = 0; i < 12; i++) {
+      links.onDown('b', 0)
+      clock.advance(1_000)
+    }
+    expect(lives(5)).toBeLessThanOrEqual(20)
+  })
+})
+
+describe('engines of which none takes a word of the others', () => {
+  it('dial one another once a second in the end, and find together once mended', async () => {
+    let deaf = true
+    const strategy = masterSlave()
+    const cluster = new EngineCluster(['a', 'b', 'c'], 1, env => {
+      const inner = strategy(env)
+      const { codec } = inner
+      const decode = (frame: Uint8Array) => {
+        if (deaf) throw new GcacheError('PROTOCOL_ERROR', 'not understood')
+        return codec.decode(frame)
+      }
+      return Object.assign(inner, { codec: { ...codec, decode } })
+    })
+    const dials: number[] = []
+    const { network } = cluster
+    const dial = network.dial.bind(network)
+    network.dial = (...args) => {
+      dials.push(cluster.clock.now())
+      return dial(...args)
+    }
+    for (const id of ['a', 'b', 'c']) await cluster.start(id)
+    await cluster.until(() => cluster.clock.now() >= 10_000 || dials.length > 1_000)
+    // Three pairs, both sides dial: 6 pauses until a second is reached, then one or two a second.
+    expect(dials.length).toBeGreaterThan(3 * 10)
+    expect(dials.length).toBeLessThan(6 * 30)
+    const last = dials.filter(at => at >= cluster.clock.now() - 5_000)
+    expect(last.length).toBeLessThanOrEqual(6 * 10)
+    deaf = false
+    const mendedAt = cluster.clock.now()
+    await cluster.until(() => cluster.master() !== undefined)
+    expect(cluster.clock.now() - mendedAt).toBeLessThan(3_000)
+    await cluster.close()
   })
 })

@@ -166,4 +166,9 @@ describe('what it found', () => {
     applier.commit(5, undefined)
     expect(store.applied).toBe(5)
   })
+
+  test('engines that refuse what the other says at once do not dial in a loop', () => {
+    const engines = TARGETS.filter(({ name }) => name === 'engines')
+    expect(runBlock(engines, 2969, BLOCK_RUNS).findings).toEqual([])
+  })
 })

@@ -1,11 +1,11 @@
 /**
  * The client's links: one to every server it was given or has heard of, dialled again for as long
- * as the client lives. The first redial is at once, because a refusal is the fastest news.
+ * as the client lives, when core/redial.ts says.
  */
-import { TIMES } from '../config.js'
 import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type { LinkLoss, Transport } from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
+import { Redial } from '../core/redial.js'
 import { REFUSALS } from '../errors.js'
 import type { Control } from '../wire/control.js'
 
@@ -28,7 +28,7 @@ export interface ServerLink {
   view: View | undefined
   /** At least one attempt has ended. */
   tried: boolean
-  failures: number
+  readonly redial: Redial
   /** Why it is not linked. */
   reason: string
   refused: boolean
@@ -74,7 +74,7 @@ export class ClientLinks {
       node: undefined,
       view: undefined,
       tried: false,
-      failures: 0,
+      redial: new Redial(),
       reason: 'no answer',
       refused: false,
       unproved: false,
@@ -101,6 +101,7 @@ export class ClientLinks {
 
   onUp(link: ServerLink, session: Session): void {
     link.session = session
+    link.redial.up(this.#env.clock.now())
     link.tried = true
     link.refused = false
     link.view = undefined
@@ -108,9 +109,9 @@ export class ClientLinks {
     link.timer = undefined
   }
 
-  /** Session 0: a dial that failed. Dials again later; at once if the lost link had worked. */
+  /** Session 0: a dial that failed. Dials again later; at once if the lost link had lasted. */
   onDown(link: ServerLink, session: Session, loss: LinkLoss, cause: Error | undefined): void {
-    const worked = session !== 0 && link.view !== undefined
+    const { clock, random } = this.#env
     link.session = 0
     link.view = undefined
     link.tried = true
@@ -119,10 +120,10 @@ export class ClientLinks {
     link.refused = REFUSALS.has(code)
     link.unproved = code === 'AUTH_FAILED'
     link.invalid = code === 'ADDRESS_INVALID'
-    if (worked) link.failures = 0
-    const delayMs = worked ? 0 : this.#backOff(link.failures++)
+    const delayMs =
+      session === 0 ? link.redial.afterFailure(random) : link.redial.afterLoss(clock.now(), random)
     link.timer?.cancel()
-    link.timer = this.#env.clock.after(delayMs, () => {
+    link.timer = clock.after(delayMs, () => {
       link.timer = undefined
       this.#dial(link)
     })
@@ -140,11 +141,6 @@ export class ClientLinks {
       // A view only tells where to look; an address that cannot be dialled is nowhere.
       this.#links.delete(`*${address}`)
     }
-  }
-
-  #backOff(failures: number): number {
-    const ceiling = Math.min(TIMES.redialMsMax, TIMES.redialMsMin * 2 ** Math.min(failures, 10))
-    return ceiling * (0.5 + this.#env.random.next() / 2)
   }
 
   #dial(link: ServerLink): void {

@@ -162,7 +162,6 @@ export class Routing implements TransportHandler {
     const first = link.view === undefined
     link.view = view
     link.node = view.node
-    link.failures = 0
     this.links.learn(view)
     this.#choose()
     if (first)

@@ -1,20 +1,17 @@
 /**
- * The peer table: which members are linked, and redials of those that are not. The first redial
- * after a loss is at once, because a refusal is the fast evidence of a death; then they back off.
+ * The peer table: which members are linked, and redials of those that are not, when core/redial.ts
+ * says.
  */
-import { TIMES } from '../config.js'
 import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type { SendResult, Transport } from '../contracts/transport.js'
 import type { Member, PeerId, Session } from '../contracts/types.js'
+import { Redial } from '../core/redial.js'
 import { errorCode, GcacheError } from '../errors.js'
-
-/** From then on the wait between two dials grows no more. */
-const FAILURES_MAX = 10
 
 interface Link {
   member: Member
   session: Session
-  failures: number
+  redial: Redial
   timer: Timer | undefined
   /** The strategy ended its session, and would end the next one. */
   unwanted: boolean
@@ -89,7 +86,7 @@ export class Links {
     const link = this.#links.get(peer)
     if (link === undefined) return
     link.session = session
-    link.failures = 0
+    link.redial.up(this.#env.clock.now())
     link.timer?.cancel()
     link.timer = undefined
   }
@@ -101,11 +98,7 @@ export class Links {
     if (session !== 0) link.session = 0
     if (link.stranger) this.#links.delete(peer)
     if (link.session !== 0 || link.timer !== undefined || this.#stopped) return
-    const atOnce = session !== 0 && !link.unwanted
-    if (link.unwanted) link.failures = FAILURES_MAX
-    link.unwanted = false
-    const delayMs = atOnce ? 0 : this.#backOff(link.failures++)
-    link.timer = this.#env.clock.after(delayMs, () => {
+    link.timer = this.#env.clock.after(this.#pauseMs(link, session), () => {
       link.timer = undefined
       this.#dial(link)
     })
@@ -130,12 +123,13 @@ export class Links {
     return worst
   }
 
-  #backOff(failures: number): number {
-    const ceiling = Math.min(
-      TIMES.redialMsMax,
-      TIMES.redialMsMin * 2 ** Math.min(failures, FAILURES_MAX),
-    )
-    return ceiling * (0.5 + this.#env.random.next() / 2)
+  #pauseMs(link: Link, session: Session): number {
+    const { redial, unwanted } = link
+    const { clock, random } = this.#env
+    link.unwanted = false
+    if (unwanted) return redial.whenUnwanted(random)
+    if (session === 0) return redial.afterFailure(random)
+    return redial.afterLoss(clock.now(), random)
   }
 
   #dial(link: Link): void {
@@ -145,5 +139,6 @@ export class Links {
 }
 
 function newLink(member: Member): Link {
-  return { member, session: 0, failures: 0, timer: undefined, unwanted: false, stranger: false }
+  const redial = new Redial()
+  return { member, session: 0, redial, timer: undefined, unwanted: false, stranger: false }
 }

@@ -9,8 +9,8 @@ import { LIMITS } from '../config.js'
 import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions } from '../contracts/store.js'
 import type { Standing, StrategyFactory, StrategyStatus } from '../contracts/strategy.js'
-import type { Member, PeerId } from '../contracts/types.js'
-import { compareEpochs } from '../core/epochs.js'
+import type { Batch, Member, PeerId } from '../contracts/types.js'
+import { compareEpochs, isBetterLog, NO_EPOCH } from '../core/epochs.js'
 import type { SeededRandom } from '../core/prng.js'
 import { SILENCE } from '../core/silence.js'
 import { viewOf } from '../wire/view.js'
@@ -73,6 +73,9 @@ export class SimulatedCluster implements World {
   /** Somebody has joined or left. */
   #changed = false
   readonly #cuts = new Map<string, (end: number) => void>()
+  /** Cuts both ways, since when. */
+  readonly #apartSince = new Map<string, number>()
+  #votersMin: number
 
   constructor(options: SimulatedClusterOptions) {
     this.random = options.random
@@ -86,6 +89,7 @@ export class SimulatedCluster implements World {
       members.push({ id: 'w', ordinal: 255, address: 'memory://w', witness: true })
     this.members = members
     this.nodes = options.nodes
+    this.#votersMin = options.nodes
     const founders = [...members]
     this.#env = {
       cluster: CLUSTER,
@@ -133,13 +137,43 @@ export class SimulatedCluster implements World {
 
   belongs(id: PeerId): boolean {
     if (!this.#changed) return true
-    let newest: StrategyStatus | undefined
-    for (const node of this.live()) {
-      const status = node.status()
-      if ((status.view ?? 0) > (newest?.view ?? 0)) newest = status
-    }
+    const newest = this.#newestView()
     if (newest === undefined) return true
     return newest.members.some(member => member.id === id && member.state !== 'left')
+  }
+
+  /**
+   * In profile majority that of the best log: what a master wrote while it was cut off is in force
+   * nowhere else. Where anybody may lead alone, one that was let go has the best log at times: the
+   * highest view, which only a majority makes (ordinal), or all of them hold (strict, seed 10).
+   */
+  #newestView(): StrategyStatus | undefined {
+    let best: { node: SimulatedNode; status: StrategyStatus } | undefined
+    for (const node of this.live()) {
+      const { tip, copying } = node.life
+      if (tip.batch === undefined || copying) continue
+      const status = node.status()
+      if (best === undefined) best = { node, status }
+      else if (status.profile !== 'majority') {
+        if ((status.view ?? 0) > (best.status.view ?? 0)) best = { node, status }
+      } else {
+        const other = best.node.life.tip
+        const epoch = other.batch?.epoch ?? NO_EPOCH
+        if (isBetterLog(tip.batch.epoch, tip.next, epoch, other.next)) best = { node, status }
+      }
+    }
+    return best?.status
+  }
+
+  apartMs(a: PeerId, b: PeerId): number {
+    const cutAt = this.#apartSince.get(a < b ? `${a}|${b}` : `${b}|${a}`)
+    const goneAt = this.node(b).running ? undefined : (this.node(b).life?.endedAt ?? 0)
+    const since = Math.min(cutAt ?? Number.POSITIVE_INFINITY, goneAt ?? Number.POSITIVE_INFINITY)
+    return Math.max(0, this.now() - since)
+  }
+
+  votersMin(): number {
+    return this.#votersMin
   }
 
   node(id: PeerId): SimulatedNode {
@@ -252,6 +286,7 @@ export class SimulatedCluster implements World {
   cut(a: PeerId, b: PeerId, oneWay = false): void {
     const key = a < b ? `${a}|${b}` : `${b}|${a}`
     if (!this.#cuts.has(key)) this.#cuts.set(key, this.disturbances.between(a, b, this.now()))
+    if (!oneWay && !this.#apartSince.has(key)) this.#apartSince.set(key, this.now())
     this.network.cut(a, b, { oneWay })
   }
 
@@ -259,12 +294,14 @@ export class SimulatedCluster implements World {
     const key = a < b ? `${a}|${b}` : `${b}|${a}`
     this.#cuts.get(key)?.(this.now())
     this.#cuts.delete(key)
+    this.#apartSince.delete(key)
     this.network.mend(a, b)
   }
 
   mendAll(): void {
     for (const end of this.#cuts.values()) end(this.now())
     this.#cuts.clear()
+    this.#apartSince.clear()
     this.network.mendAll()
   }
 
@@ -367,7 +404,7 @@ export class SimulatedCluster implements World {
       },
       onAppend: batch => {
         const before = life.tip
-        this.#changed ||= viewOf(batch) !== undefined
+        this.#noteView(batch)
         this.mix(batch.crc)
         life.tip = this.lineage.extend(before, batch)
         for (const checker of checkers) checker.onAppend?.(life, batch, before)
@@ -389,11 +426,22 @@ export class SimulatedCluster implements World {
       onReport: (event, fields) => {
         for (const checker of checkers) checker.onReport?.(life, event, fields)
       },
+      onWoken: (stoppedMs, led) => {
+        for (const checker of checkers) checker.onWoken?.(life, stoppedMs, led)
+      },
       onFatal: error => {
         if (this.violation === undefined)
           this.violation = new Violation('INTERNAL', `${life} stopped: ${error}`, this.now())
       },
     }
+  }
+
+  #noteView(batch: Batch): void {
+    const view = viewOf(batch)
+    if (view === undefined) return
+    this.#changed = true
+    const voters = view.members.filter(({ learner, witness }) => !learner && !witness)
+    this.#votersMin = Math.min(this.#votersMin, voters.length)
   }
 
   #shrink(life: Life, to: LogPoint | undefined, where: string): void {

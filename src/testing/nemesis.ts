@@ -122,6 +122,7 @@ export class Nemesis {
     if (rates.relapse > 0) cluster.checkers.push(this.#relapse)
     this.#changes = new Changes(cluster, this.#random)
     this.#twins = new Twins(cluster, this.#random, id => this.#running && this.#mayForget(id))
+    if (rates.join > 0) cluster.checkers.push(this.#changes)
     this.#schedule()
   }
 
@@ -129,6 +130,7 @@ export class Nemesis {
   stop(): void {
     this.#running = false
     this.#relapse.stop()
+    this.#changes.stop()
   }
 
   #schedule(): void {

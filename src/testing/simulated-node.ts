@@ -7,7 +7,7 @@ import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions, WholeRecord } from '../contracts/store.js'
 import type { StrategyFactory } from '../contracts/strategy.js'
 import type { TransportFactory } from '../contracts/transport.js'
-import type { Member } from '../contracts/types.js'
+import type { Epoch, Member } from '../contracts/types.js'
 import type { SeededRandom } from '../core/prng.js'
 import { Engine } from '../engine/engine.js'
 import { KeyValueStore } from '../store/key-value.js'
@@ -27,6 +27,7 @@ export interface NodeHooks extends Omit<StrategyWatcher, 'onInput'> {
   onResult: ConstructorParameters<typeof ObservedStore>[1]['onResult']
   onReport(event: string, fields: Record<string, unknown>): void
   onFatal(error: unknown): void
+  onWoken(stoppedMs: number, led: Epoch | undefined): void
 }
 
 export interface NodeEnv {
@@ -66,6 +67,9 @@ export class SimulatedNode implements LiveNode {
   /** What a witness has on disk; whoever changes it while no process runs, plays with its file. */
   note: Uint8Array | undefined
   #gate = new Gate()
+  #hooks!: NodeHooks
+  /** When it was stopped, and what it led then. */
+  #stop: { readonly at: number; readonly led: Epoch | undefined } | undefined
   #clock: NodeClock | undefined
   #log!: MemoryLog
   #store!: KeyValueStore
@@ -91,6 +95,8 @@ export class SimulatedNode implements LiveNode {
     this.life = new Life(this.id, this.member.ordinal, incarnation, env.clock.now(), env.root)
     const hooks = env.hooks(this.life)
     this.#gate = new Gate()
+    this.#hooks = hooks
+    this.#stop = undefined
     if (env.staleChance > 0)
       this.#gate.stale = { chance: env.staleChance, random: env.random.fork() }
     const wallOffsetMs = (this.#clockOptions.wallOffsetMs ?? 0) + this.#wallJumpedMs
@@ -184,11 +190,15 @@ export class SimulatedNode implements LiveNode {
   pause(): void {
     this.paused = true
     this.#gate.shut = true
+    this.#stop = { at: this.#env.clock.now(), led: this.life.leads }
   }
 
   resume(): void {
     this.paused = false
     this.#gate.open()
+    const stop = this.#stop
+    this.#stop = undefined
+    if (stop !== undefined) this.#hooks.onWoken(this.#env.clock.now() - stop.at, stop.led)
   }
 
   jumpWall(ms: number): void {

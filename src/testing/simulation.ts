@@ -19,6 +19,7 @@ import { nothingExpiresEarly } from './checkers/expiry.js'
 import { failovers } from './checkers/failovers.js'
 import { givenEpochsStayOver } from './checkers/handovers.js'
 import { callsAreLinearizable, keepsRecords, promisesOrder } from './checkers/linearizable.js'
+import { membersChangeByRule } from './checkers/members.js'
 import { losersAreMerged } from './checkers/merges.js'
 import { expiriesSpareTheNewer } from './checkers/newer-records.js'
 import { nothingIsLost } from './checkers/nothing-lost.js'
@@ -26,6 +27,7 @@ import { prefixesAgree } from './checkers/prefixes.js'
 import { receiptsAreHonest } from './checkers/receipts.js'
 import { sessionsAreKept } from './checkers/sessions.js'
 import { everyProposalEnds } from './checkers/settlements.js'
+import { whoWokeAsks } from './checkers/waking.js'
 import { SimulatedCluster } from './cluster.js'
 import { allVote, memoryLimit } from './memories.js'
 import { Nemesis } from './nemesis.js'
@@ -105,9 +107,11 @@ export function addCheckers(
     clusterTimeIsHonest(cluster),
     nothingExpiresEarly(cluster),
     expiriesSpareTheNewer(cluster),
-    receiptsAreHonest(cluster, env.inSyncMin(cluster.nodes), env.ack, options.witness),
+    receiptsAreHonest(cluster, nodes => env.inSyncMin(nodes), env.ack, options.witness),
     everyProposalEnds(cluster, env.ackTimeoutMs),
     givenEpochsStayOver(cluster),
+    whoWokeAsks(cluster),
+    membersChangeByRule(cluster, { profile: options.profile, founders: [...cluster.members] }),
     sessionsAreKept(cluster, options.profile !== 'ordinal'),
     promotions,
     acked,
@@ -120,8 +124,7 @@ export function addCheckers(
   )
   if (options.profile !== 'ordinal') {
     const witnesses = options.witness ? 1 : 0
-    const voters = cluster.nodes + witnesses
-    const copies = options.profile === 'strict' ? voters : majorityOf(voters)
+    const copies = (voters: number) => (options.profile === 'strict' ? voters : majorityOf(voters))
     cluster.checkers.push(onlyTheHeldIsApplied(cluster, copies, witnesses))
   }
   if (options.calmAfterMs !== undefined)

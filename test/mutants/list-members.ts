@@ -16,6 +16,48 @@ export const MEMBERS: readonly Mutant[] = [
   ),
   mutant(
     '59',
+    'either side of a split says who is a member',
+    'both sides leave each other out, and never find together',
+    [
+      [
+        `${STRATEGY}/membership.ts`,
+        'return heard.length >= majorityOf(voters.length)',
+        'return heard.length >= Math.min(1, majorityOf(voters.length))',
+      ],
+    ],
+    undefined,
+    'ordinal',
+  ),
+  mutant(
+    '60',
+    'a view before an entry of the own epoch',
+    'two masters change different voters of one view, and their quorums do not meet',
+    [
+      [
+        `${STRATEGY}/membership.ts`,
+        "const settled = s.settings.profile === 'strict' || (s.serving && ownEpochCommitted(s))",
+        'const settled = s.commitsLate || (s.serving && ownEpochCommitted(s))',
+      ],
+    ],
+    undefined,
+    'majority',
+  ),
+  mutant(
+    '61',
+    'a view while another one is open',
+    'two changes at once: the quorums of the first and the last need not meet',
+    [
+      [
+        `${STRATEGY}/membership.ts`,
+        'if (openView(s) !== undefined || s.handover !== undefined)',
+        'if (s.handover !== undefined)',
+      ],
+    ],
+    undefined,
+    'majority',
+  ),
+  mutant(
+    '62',
     'a process without memory is admitted and not named',
     'the one that it replaced wakes, votes, and elects a master that lacks what was acknowledged',
     [
@@ -29,9 +71,9 @@ export const MEMBERS: readonly Mutant[] = [
     'majority',
   ),
   mutant(
-    '60',
+    '63',
     'whom the view does not name counts by its own word',
-    'as 59: it still thinks that it votes',
+    'as 62: it still thinks that it votes',
     [
       [
         `${STRATEGY}/views.ts`,

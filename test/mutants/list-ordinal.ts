@@ -228,6 +228,32 @@ export const ORDINAL: readonly Mutant[] = [
       ],
     ],
   ),
+  mutant(
+    '57',
+    'a loser says nothing of what it loses',
+    'operators never hear that a split cost them writes',
+    [
+      [
+        `${STRATEGY}/slave.ts`,
+        '  if (entries > 0)\n    effects.report(',
+        '  if (entries < 0)\n    effects.report(',
+      ],
+    ],
+  ),
+  mutant(
+    '58',
+    'no doubt after a pause',
+    'a master that slept while another was chosen reads its clients the past',
+    [
+      [
+        `${STRATEGY}/index.ts`,
+        'if (jumped && s.peers.size > 0) doubt(s, effects)',
+        'if (jumped && s.peers.size < 0) doubt(s, effects)',
+      ],
+    ],
+    'pauses',
+    'ordinal',
+  ),
   mutant('32', "copying slave's ack counted", 'half a copy passes for a copy', [
     [
       `${STRATEGY}/slave.ts`,

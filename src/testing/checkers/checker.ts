@@ -34,6 +34,10 @@ export interface World {
   now(): number
   live(): readonly LiveNode[]
   lives(): readonly Life[]
+  /** So long no frame of the one has reached the other, ms: cut both ways, or gone. */
+  apartMs(a: PeerId, b: PeerId): number
+  /** The fewest data nodes that voted by any view so far. */
+  votersMin(): number
   /** False for a node that the newest view of those that run leaves out. */
   belongs(node: PeerId): boolean
   fail(law: string, fact: string): never
@@ -51,6 +55,8 @@ export interface Checker {
   onPromotion?(life: Life, epoch: Epoch, before: LogPoint): void
   onBecome?(life: Life, standing: Standing): void
   onPersist?(life: Life, promised: Epoch): void
+  /** It was stopped, and has worked off what lay there when it woke. `led`: what it led before. */
+  onWoken?(life: Life, stoppedMs: number, led: Epoch | undefined): void
   /** What the strategy tells operators. */
   onReport?(life: Life, event: string, fields: Readonly<Record<string, unknown>>): void
   onPropose?(life: Life, ids: readonly number[]): void

@@ -6,8 +6,13 @@ import type { Life } from '../life.js'
 import { contains, type LogPoint } from '../lineage.js'
 import type { Checker, World } from './checker.js'
 
-/** `copies`: W, voters that must hold an entry; `witnesses`: how many of them hold no log. */
-export function onlyTheHeldIsApplied(world: World, copies: number, witnesses: number): Checker {
+/** `copiesOf`: W, voters that must hold an entry, by how many there are; `witnesses`: how many of
+ *  them hold no log. Where members change, the fewest that there ever were: I24 judges the rest. */
+export function onlyTheHeldIsApplied(
+  world: World,
+  copiesOf: (voters: number) => number,
+  witnesses: number,
+): Checker {
   const held = new Set<LogPoint>()
 
   function isHeld(point: LogPoint): boolean {
@@ -15,7 +20,7 @@ export function onlyTheHeldIsApplied(world: World, copies: number, witnesses: nu
     // A copy may have ended just now, unnoticed.
     for (const life of world.lives())
       if (contains(life.tip, point) || life.everHeld(point)) nodes.add(life.node)
-    return nodes.size + witnesses >= copies
+    return nodes.size + witnesses >= copiesOf(world.votersMin() + witnesses)
   }
 
   return {
@@ -27,7 +32,7 @@ export function onlyTheHeldIsApplied(world: World, copies: number, witnesses: nu
       while (point?.batch !== undefined && point.batch.first > offset) point = point.parent
       if (point === undefined || held.has(point)) return
       if (!isHeld(point))
-        world.fail('I4', `${life} applied entry ${offset} before ${copies} voters held it`)
+        world.fail('I4', `${life} applied entry ${offset} before W voters held it`)
       held.add(point)
     },
   }

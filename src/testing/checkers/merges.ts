@@ -4,7 +4,8 @@
  * apply decided of them, and the log that takes their place.
  *
  *   told      a node that drops a branch of its own says so, and the master that it follows has
- *             told before what became of it; a merge is given up only under faults
+ *             told before what became of it; a merge is given up only under faults. One that led
+ *             the epoch of entries which its new master never held may not keep silent
  *   merged    each key of cache 'plain' that the abandoned branch set last and kept has an entry,
  *             or a clear, in the surviving log behind the common point
  *   end       the same for every acknowledged set, if the log that it was merged into survived
@@ -63,6 +64,8 @@ class Judge implements Merges {
   readonly #reports = new Map<string, { lost: boolean; entries: number }>()
   /** Said in the very step that drops the log. */
   readonly #told = new Map<Life, Told>()
+  /** Said in the very step that drops a half copy, which was nobody's state. */
+  readonly #ended = new Set<Life>()
   readonly #branches: Merged[] = []
   readonly #acked: Call[] = []
 
@@ -79,12 +82,13 @@ class Judge implements Merges {
       this.#reports.set(`${peer}<${life.node}`, report)
     } else if (into !== '')
       this.#told.set(life, { entries: entries as number, master: master as string })
+    else this.#ended.add(life)
   }
 
   onDrop(life: Life, before: LogPoint): void {
     const told = this.#told.get(life)
     this.#told.delete(life)
-    if (told === undefined) return
+    if (told === undefined) return this.#mayKeepSilent(life, before)
     const { master, entries } = told
     const report = this.#reports.get(`${life.node}<${master}`)
     this.#reports.delete(`${life.node}<${master}`)
@@ -109,6 +113,23 @@ class Judge implements Merges {
           `${life} set ${key} at ${offset} of ${entries} entries that ${master} merged, and ` +
             'nothing of it is in the log that replaced them',
         )
+  }
+
+  /** From facts: whoever led the epoch of an entry knows that it is its own. */
+  #mayKeepSilent(life: Life, before: LogPoint): void {
+    if (this.#ended.delete(life)) return
+    const master = life.standing?.master
+    const lives = this.#world.lives().filter(one => one.node === master)
+    if (lives.some(one => one.everHeld(before))) return
+    const own = after(commonOf(before, life.tip), before).filter(
+      ({ batch }) => batch?.epoch.incarnation === life.incarnation,
+    )
+    const entries = own.reduce((sum, { entries }) => sum + entries.length, 0)
+    if (entries > 0)
+      this.#world.fail(
+        'I22',
+        `${life} dropped ${entries} entries that it had led, and said nothing`,
+      )
   }
 
   onCallEnd(call: Call): void {

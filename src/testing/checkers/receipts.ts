@@ -9,7 +9,7 @@ import type { Checker, World } from './checker.js'
 /** `ack`: of a call that names none. `witness`: a majority may be one log and the witness. */
 export function receiptsAreHonest(
   world: World,
-  inSyncMin: number,
+  inSyncMin: (nodes: number) => number,
   ack: Ack = 'insync',
   witness = false,
 ): Checker {
@@ -31,7 +31,8 @@ export function receiptsAreHonest(
           `${what}: a receipt of ${reply.copies} copies, but ${holders.size} logs ever held it`,
         )
       const level = call.ack ?? ack
-      const least = copiesFor(level, world.nodes, inSyncMin)
+      const nodes = world.votersMin()
+      const least = copiesFor(level, nodes, inSyncMin(nodes))
       const wanted = witness && level === 'majority' ? 1 : least
       if (reply.copies < wanted)
         world.fail('I6', `${what}: acknowledged with ${reply.copies} copies instead of ${wanted}`)
