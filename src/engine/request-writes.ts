@@ -7,16 +7,17 @@ import type { Outcome, ResultSink } from '../contracts/store.js'
 import type { Offset } from '../contracts/types.js'
 import type { ReplyLink } from './request-replies.js'
 
-/** Power of two above LIMITS.unackedWritesMax. */
+/** Powers of two; the last one is above LIMITS.unackedWritesMax. */
+const SLOTS_FIRST = 256
 const SLOTS = 16_384
-const SLOT_MASK = SLOTS - 1
 
 /** Who waits for which proposal id. Ids grow from 1 and never return. */
 export class WaitingWrites {
-  readonly #ids = new Float64Array(SLOTS)
-  readonly #calls = new Float64Array(SLOTS)
-  readonly #bytes = new Float64Array(SLOTS)
-  readonly #links: (ReplyLink | undefined)[] = new Array(SLOTS).fill(undefined)
+  #mask = SLOTS_FIRST - 1
+  #ids = new Float64Array(SLOTS_FIRST)
+  #calls = new Float64Array(SLOTS_FIRST)
+  #bytes = new Float64Array(SLOTS_FIRST)
+  #links: (ReplyLink | undefined)[] = new Array(SLOTS_FIRST).fill(undefined)
   #next = 1
   #count = 0
 
@@ -28,9 +29,11 @@ export class WaitingWrites {
   add(link: ReplyLink, call: number, bytes: number): number {
     if (this.#count >= LIMITS.unackedWritesMax) return 0
     // A write that waits long keeps its slot: the ids that would meet it are passed over.
-    while (this.#links[this.#next & SLOT_MASK] !== undefined) this.#next++
+    while (this.#links[this.#next & this.#mask] !== undefined)
+      if (this.#mask < SLOTS - 1) this.#grow()
+      else this.#next++
     const id = this.#next++
-    const slot = id & SLOT_MASK
+    const slot = id & this.#mask
     this.#ids[slot] = id
     this.#calls[slot] = call
     this.#bytes[slot] = bytes
@@ -41,47 +44,91 @@ export class WaitingWrites {
 
   /** Who waits for `id`; undefined if it is not ours or was answered. */
   link(id: number): ReplyLink | undefined {
-    const slot = id & SLOT_MASK
+    const slot = id & this.#mask
     return this.#ids[slot] === id ? this.#links[slot] : undefined
   }
 
   /** Of an id that link() knows. */
   bytes(id: number): number {
-    return this.#bytes[id & SLOT_MASK]
+    return this.#bytes[id & this.#mask]
   }
 
   /** Ends the wait of an id that link() knows, and returns its call. */
   remove(id: number): number {
-    const slot = id & SLOT_MASK
+    const slot = id & this.#mask
     this.#links[slot] = undefined
     this.#count--
     return this.#calls[slot]
+  }
+
+  /** Twice the slots. Most nodes never have so many writes waiting. */
+  #grow(): void {
+    const [ids, calls, bytes, links] = [this.#ids, this.#calls, this.#bytes, this.#links]
+    const slots = 2 * ids.length
+    this.#mask = slots - 1
+    this.#ids = new Float64Array(slots)
+    this.#calls = new Float64Array(slots)
+    this.#bytes = new Float64Array(slots)
+    this.#links = new Array(slots).fill(undefined)
+    for (let old = 0; old < ids.length; old++) {
+      if (links[old] === undefined) continue
+      const slot = ids[old] & this.#mask
+      this.#ids[slot] = ids[old]
+      this.#calls[slot] = calls[old]
+      this.#bytes[slot] = bytes[old]
+      this.#links[slot] = links[old]
+    }
   }
 }
 
 /** The results of the newest offsets. An older one is recovered by a retry: its window knows it. */
 export class RecentResults implements ResultSink {
-  readonly #offsets = new Float64Array(SLOTS)
-  readonly #versions = new Float64Array(SLOTS)
-  readonly #outcomes: Outcome[] = new Array(SLOTS).fill('ok')
+  #mask = SLOTS_FIRST - 1
+  #offsets = new Float64Array(SLOTS_FIRST)
+  #versions = new Float64Array(SLOTS_FIRST)
+  #outcomes: Outcome[] = new Array(SLOTS_FIRST).fill('ok')
 
   onResult(offset: Offset, outcome: Outcome, version: Offset): void {
-    const slot = offset & SLOT_MASK
+    // Offsets begin at 1: 0 is a free slot.
+    while (this.#mask < SLOTS - 1 && this.#isTaken(offset)) this.#grow()
+    const slot = offset & this.#mask
     this.#offsets[slot] = offset
     this.#versions[slot] = version
     this.#outcomes[slot] = outcome
   }
 
   has(offset: Offset): boolean {
-    return this.#offsets[offset & SLOT_MASK] === offset
+    return this.#offsets[offset & this.#mask] === offset
   }
 
   /** Only where has(). */
   outcome(offset: Offset): Outcome {
-    return this.#outcomes[offset & SLOT_MASK]
+    return this.#outcomes[offset & this.#mask]
   }
 
   version(offset: Offset): Offset {
-    return this.#versions[offset & SLOT_MASK]
+    return this.#versions[offset & this.#mask]
+  }
+
+  /** By another one. */
+  #isTaken(offset: Offset): boolean {
+    const there = this.#offsets[offset & this.#mask]
+    return there !== 0 && there !== offset
+  }
+
+  #grow(): void {
+    const [offsets, versions, outcomes] = [this.#offsets, this.#versions, this.#outcomes]
+    const slots = 2 * offsets.length
+    this.#mask = slots - 1
+    this.#offsets = new Float64Array(slots)
+    this.#versions = new Float64Array(slots)
+    this.#outcomes = new Array(slots).fill('ok')
+    for (let old = 0; old < offsets.length; old++) {
+      if (offsets[old] === 0) continue
+      const slot = offsets[old] & this.#mask
+      this.#offsets[slot] = offsets[old]
+      this.#versions[slot] = versions[old]
+      this.#outcomes[slot] = outcomes[old]
+    }
   }
 }

@@ -19,6 +19,7 @@ import { Disturbances, HARMLESS_STOP_MS } from './disturbances.js'
 import type { NodeClockOptions } from './gate.js'
 import type { Life } from './life.js'
 import { Lineage, type LogPoint } from './lineage.js'
+import { type Listeners, listenersAmong } from './listeners.js'
 import type { Call } from './simulated-client.js'
 import { type NodeEnv, type NodeHooks, SimulatedNode } from './simulated-node.js'
 import { Violation } from './violation.js'
@@ -67,6 +68,10 @@ export class SimulatedCluster implements World {
   traceHash = 0
   events = 0
   readonly #nodes: SimulatedNode[]
+  readonly #byId = new Map<PeerId, SimulatedNode>()
+  #listeners: Listeners = listenersAmong([])
+  /** Checkers that #listeners knows. */
+  #known = 0
   readonly #env: NodeEnv
   readonly #lives: Life[] = []
   readonly #resumes = new Map<PeerId, (end: number) => void>()
@@ -112,13 +117,16 @@ export class SimulatedCluster implements World {
     this.#nodes = this.members.map(
       (member, i) => new SimulatedNode(this.#env, member, founders, options.clocks?.[i] ?? {}),
     )
+    for (const node of this.#nodes) this.#byId.set(node.id, node)
     this.#tick()
   }
 
   /** One more node, which nobody knows yet and which is configured with `members` and itself. */
   add(member: Omit<Member, 'address'>, members: readonly Member[] = this.members): Member {
     const whole = { ...member, address: `memory://${member.id}` }
-    this.#nodes.push(new SimulatedNode(this.#env, whole, [...members, whole], {}))
+    const node = new SimulatedNode(this.#env, whole, [...members, whole], {})
+    this.#nodes.push(node)
+    this.#byId.set(node.id, node)
     this.members.push(whole)
     return whole
   }
@@ -127,8 +135,22 @@ export class SimulatedCluster implements World {
     return this.clock.now()
   }
 
+  /** The checkers, by what they listen to. */
+  get listeners(): Listeners {
+    if (this.checkers.length !== this.#known) {
+      this.#known = this.checkers.length
+      this.#listeners = listenersAmong(this.checkers)
+    }
+    return this.#listeners
+  }
+
   live(): readonly SimulatedNode[] {
     return this.#nodes.filter(node => node.running)
+  }
+
+  /** Members that do not run. */
+  down(): readonly Member[] {
+    return this.members.filter(({ id }) => !this.node(id).running)
   }
 
   lives(): readonly Life[] {
@@ -177,7 +199,7 @@ export class SimulatedCluster implements World {
   }
 
   node(id: PeerId): SimulatedNode {
-    const node = this.#nodes.find(one => one.id === id)
+    const node = this.#byId.get(id)
     if (node === undefined) throw new RangeError(`no node ${id}`)
     return node
   }
@@ -229,7 +251,7 @@ export class SimulatedCluster implements World {
     life.notePeak()
     life.endedAt = this.now()
     life.leads = undefined
-    for (const checker of this.checkers) checker.onEnd?.(life)
+    for (const checker of this.listeners.onEnd) checker.onEnd(life)
   }
 
   /** As crash(), but the process only stands still; what is returned wakes it in its old place,
@@ -353,7 +375,7 @@ export class SimulatedCluster implements World {
     for (const life of this.#lives) if (life.alive) this.#refresh(life)
     this.mix(call.reply?.offset ?? 1)
     this.mix(call.reply?.version ?? 1)
-    for (const checker of this.checkers) checker.onCallEnd?.(call)
+    for (const checker of this.listeners.onCallEnd) checker.onCallEnd(call)
   }
 
   mix(value: number): void {
@@ -363,15 +385,14 @@ export class SimulatedCluster implements World {
   #tick(): void {
     this.clock.after(TICK_MS, () => {
       for (const node of this.live()) node.life.voted ||= node.votes
-      for (const checker of this.checkers) checker.onTick?.()
+      for (const checker of this.listeners.onTick) checker.onTick()
       this.#tick()
     })
   }
 
   #hooks(life: Life): NodeHooks {
     this.#lives.push(life)
-    for (const checker of this.checkers) checker.onStart?.(life)
-    const { checkers } = this
+    for (const checker of this.listeners.onStart) checker.onStart(life)
     let promoted: Standing['epoch'] | undefined
     return {
       onInput: (kind, ids) => {
@@ -380,25 +401,25 @@ export class SimulatedCluster implements World {
         this.mix(Math.round(this.now() * 1_000))
         if (ids === undefined) return
         const real = ids.filter(id => id >= 0)
-        for (const checker of checkers) checker.onPropose?.(life, real)
+        for (const checker of this.listeners.onPropose) checker.onPropose(life, real)
       },
       // Its own step may have ended a copy, and others act on what it says of it at once.
       onStepped: () => this.#refresh(life),
       onEffect: name => this.mix(name.length),
       onPersist: epoch => {
-        for (const checker of checkers) checker.onPersist?.(life, epoch)
+        for (const checker of this.listeners.onPersist) checker.onPersist(life, epoch)
         life.promised = { epoch, at: this.now() }
       },
       onSettle: (id, receipt) => {
         this.mix(receipt.offset)
-        for (const checker of checkers) checker.onSettle?.(life, id, receipt)
+        for (const checker of this.listeners.onSettle) checker.onSettle(life, id, receipt)
       },
       onReject: (id, code) => {
-        for (const checker of checkers) checker.onReject?.(life, id, code)
+        for (const checker of this.listeners.onReject) checker.onReject(life, id, code)
       },
       onBecome: standing => {
         this.mix(standing.epoch.number)
-        for (const checker of checkers) checker.onBecome?.(life, standing)
+        for (const checker of this.listeners.onBecome) checker.onBecome(life, standing)
         life.standing = standing
         life.leads = standing.role === 'master' ? standing.epoch : undefined
       },
@@ -407,12 +428,12 @@ export class SimulatedCluster implements World {
         this.#noteView(batch)
         this.mix(batch.crc)
         life.tip = this.lineage.extend(before, batch)
-        for (const checker of checkers) checker.onAppend?.(life, batch, before)
+        for (const checker of this.listeners.onAppend) checker.onAppend(life, batch, before)
         const leads = life.leads
         if (leads === undefined || compareEpochs(batch.epoch, leads) !== 0) return
         if (promoted !== undefined && compareEpochs(promoted, leads) === 0) return
         promoted = leads
-        for (const checker of checkers) checker.onPromotion?.(life, leads, before)
+        for (const checker of this.listeners.onPromotion) checker.onPromotion(life, leads, before)
       },
       onTruncate: from => this.#shrink(life, this.lineage.ancestorAt(life.tip, from), `${from}`),
       onReset: (at, crc) => {
@@ -421,13 +442,14 @@ export class SimulatedCluster implements World {
         life.copiedHistory = this.node(life.node).status().history
       },
       onResult: (offset, outcome, version) => {
-        for (const checker of checkers) checker.onResult?.(life, offset, outcome, version)
+        for (const checker of this.listeners.onResult)
+          checker.onResult(life, offset, outcome, version)
       },
       onReport: (event, fields) => {
-        for (const checker of checkers) checker.onReport?.(life, event, fields)
+        for (const checker of this.listeners.onReport) checker.onReport(life, event, fields)
       },
       onWoken: (stoppedMs, led) => {
-        for (const checker of checkers) checker.onWoken?.(life, stoppedMs, led)
+        for (const checker of this.listeners.onWoken) checker.onWoken(life, stoppedMs, led)
       },
       onFatal: error => {
         if (this.violation === undefined)
@@ -451,7 +473,7 @@ export class SimulatedCluster implements World {
     life.tip = to
     // What it was still copying was never whole, so nothing can be missed.
     if (life.copying) return
-    for (const checker of this.checkers) checker.onDrop?.(life, before)
+    for (const checker of this.listeners.onDrop) checker.onDrop(life, before)
   }
 
   /** A copy that is complete counts from now on; who knows that it is replaced may be admitted. */

@@ -51,6 +51,34 @@ export class Gate {
   }
 }
 
+/** A timer that waits while the gate is shut, and may be cancelled even then. */
+class GatedTimer implements Timer {
+  readonly #gate: Gate
+  #task: (() => void) | undefined
+  #timer: Timer | undefined
+
+  constructor(gate: Gate, task: () => void) {
+    this.#gate = gate
+    this.#task = task
+  }
+
+  wait(base: Clock, delayMs: number): void {
+    this.#timer = base.after(delayMs, () => {
+      if (this.#gate.shut) this.#gate.runTimer(() => this.#run())
+      else if (!this.#gate.dead) this.#run()
+    })
+  }
+
+  cancel(): void {
+    this.#task = undefined
+    this.#timer?.cancel()
+  }
+
+  #run(): void {
+    this.#task?.()
+  }
+}
+
 export interface NodeClockOptions {
   /** What now() says when the base says 0, ms. */
   offsetMs?: number
@@ -89,18 +117,9 @@ export class NodeClock implements Clock {
   }
 
   after(delayMs: number, task: () => void): Timer {
-    let cancelled = false
-    const timer = this.#base.after(Math.max(delayMs, this.#turnMs) / this.#rate, () =>
-      this.#gate.runTimer(() => {
-        if (!cancelled) task()
-      }),
-    )
-    return {
-      cancel() {
-        cancelled = true
-        timer.cancel()
-      },
-    }
+    const timer = new GatedTimer(this.#gate, task)
+    timer.wait(this.#base, Math.max(delayMs, this.#turnMs) / this.#rate)
+    return timer
   }
 
   /** Somebody sets the wall clock; now() does not notice. */

@@ -3,7 +3,7 @@
  * it believes to be, when it ran. A memory-only node that restarts is a new life without data.
  */
 import type { Standing } from '../contracts/strategy.js'
-import type { Epoch, PeerId } from '../contracts/types.js'
+import type { Epoch, Offset, PeerId } from '../contracts/types.js'
 import { contains, type LogPoint } from './lineage.js'
 
 export class Life {
@@ -26,6 +26,9 @@ export class Life {
   promised: { readonly epoch: Epoch; readonly at: number } | undefined
   /** Logs that it held whole, before it lost their ends. */
   readonly peaks: LogPoint[] = []
+  /** The batch that was found last, and the log in which it was. */
+  #found: LogPoint | undefined
+  #foundIn: LogPoint | undefined
 
   constructor(
     readonly node: PeerId,
@@ -44,6 +47,19 @@ export class Life {
   /** True if its data now includes everything up to `point`. */
   holds(point: LogPoint): boolean {
     return !this.copying && contains(this.tip, point)
+  }
+
+  /** The batch of its log that holds entry `offset`; the log's end if none does yet. */
+  pointOf(offset: Offset): LogPoint {
+    // Several laws ask for each entry of a batch in turn.
+    const found = this.#found
+    if (found?.batch !== undefined && this.#foundIn === this.tip)
+      if (found.batch.first <= offset && offset < found.next) return found
+    let point = this.tip
+    while (point.parent !== undefined && point.parent.next > offset) point = point.parent
+    this.#found = point
+    this.#foundIn = this.tip
+    return point
   }
 
   everHeld(point: LogPoint): boolean {

@@ -172,7 +172,7 @@ export class Nemesis {
   #processes(rates: FaultRates): void {
     const cluster = this.#cluster
     const random = this.#random
-    const down = cluster.members.filter(({ id }) => !cluster.node(id).running)
+    const down = cluster.down()
     if (down.length > 0 && this.#happens(rates.restart)) {
       const { id } = random.pick(down)
       if (rates.join === 0 || this.#changes.prepare(id)) cluster.start(id)

@@ -39,13 +39,13 @@ export interface CallPlan extends SetFields {
   readonly kind: CallKind
   readonly cache: string
   readonly key: string
-  readonly ack?: Ack
-  readonly value?: Uint8Array
+  readonly ack?: Ack | undefined
+  readonly value?: Uint8Array | undefined
   /** Of a get; 'master' unless told. Local ones always carry what the client has seen. */
-  readonly read?: ReadMode
-  readonly maxStaleMs?: number
+  readonly read?: ReadMode | undefined
+  readonly maxStaleMs?: number | undefined
   /** A get from the master carries it too. */
-  readonly withToken?: boolean
+  readonly withToken?: boolean | undefined
 }
 
 /** One call, from its start to its end. */
@@ -64,6 +64,41 @@ export interface Call extends CallPlan {
   /** Of a get: what the answered attempt asked to be included, and whether it was a local one. */
   sent: readonly Position[]
   local: boolean
+}
+
+/** One that begins now. Every field is written in its place, so that all calls have one shape. */
+export function makeCall(
+  plan: CallPlan,
+  client: PeerId,
+  window: string,
+  seq: number,
+  startedAt: number,
+): Call {
+  return {
+    kind: plan.kind,
+    cache: plan.cache,
+    key: plan.key,
+    ack: plan.ack,
+    value: plan.value,
+    read: plan.read,
+    maxStaleMs: plan.maxStaleMs,
+    withToken: plan.withToken,
+    ifVersion: plan.ifVersion,
+    ifAbsent: plan.ifAbsent,
+    ttlMs: plan.ttlMs,
+    idleMs: plan.idleMs,
+    client,
+    window,
+    seq,
+    startedAt,
+    attempts: 0,
+    endedAt: undefined,
+    outcome: 'open',
+    reply: undefined,
+    doubt: false,
+    sent: [],
+    local: false,
+  }
 }
 
 /** Only the first attempt: whatever goes wrong sends it to the master. */
@@ -105,7 +140,12 @@ export function readReply(
   at: number,
 ): Reply {
   let kind: Reply['kind'] = 'absent'
-  let [offset, version, copies, expiresAt, code, flag] = [0, 0, 0, 0, '', 0]
+  let offset = 0
+  let version = 0
+  let copies = 0
+  let expiresAt = 0
+  let code = ''
+  let flag = 0
   const status = reader.u8()
   switch (status) {
     case STATUS.written:
@@ -132,7 +172,18 @@ export function readReply(
     default:
       reader.fail(`unknown status ${status}`)
   }
-  const [surely, seenLost] = [flag !== 0, flag === 2]
-  const record = { kind, offset, version, copies, expiresAt }
-  return { from, epoch, position, at, ...record, code, surely, seenLost }
+  return {
+    from,
+    epoch,
+    position,
+    at,
+    kind,
+    offset,
+    version,
+    copies,
+    expiresAt,
+    code,
+    surely: flag !== 0,
+    seenLost: flag === 2,
+  }
 }

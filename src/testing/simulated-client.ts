@@ -28,6 +28,7 @@ import {
   type CallPlan,
   goesLocal,
   howToRead,
+  makeCall,
   type Reply,
   readReply,
   writeCommand,
@@ -200,20 +201,8 @@ export class SimulatedClient implements TransportHandler {
   }
 
   #makeCall(plan: CallPlan, seq: number): Call {
-    return {
-      ...plan,
-      client: this.#o.self,
-      window: seq === 0 ? '' : this.#window,
-      seq,
-      startedAt: this.#o.clock.now(),
-      attempts: 0,
-      endedAt: undefined,
-      outcome: 'open',
-      reply: undefined,
-      doubt: false,
-      sent: [],
-      local: false,
-    }
+    const window = seq === 0 ? '' : this.#window
+    return makeCall(plan, this.#o.self, window, seq, this.#o.clock.now())
   }
 
   #begin(call: Call): void {
@@ -235,8 +224,11 @@ export class SimulatedClient implements TransportHandler {
   /** All calls of one instant and window travel in one frame, as a real client's turn does. */
   #flush(): void {
     this.#flushing = false
-    const calls = this.#outbox.filter(call => call.endedAt === undefined && !this.#dead)
+    const outbox = this.#outbox
     this.#outbox = []
+    if (this.#dead) return
+    const calls = outbox.filter(call => call.endedAt === undefined)
+    if (calls.length === 1 && !goesLocal(calls[0])) return this.#send(calls, false)
     for (const window of new Set(calls.map(call => call.window)))
       for (const local of [true, false]) {
         const group = calls.filter(call => call.window === window && goesLocal(call) === local)
@@ -249,7 +241,7 @@ export class SimulatedClient implements TransportHandler {
       let to = from
       let bytes = 0
       while (to < calls.length && bytes <= FRAME_VALUES_MAX) bytes += calls[to++].value?.length ?? 0
-      this.#sendFrame(calls.slice(from, to), repeat)
+      this.#sendFrame(to - from === calls.length ? calls : calls.slice(from, to), repeat)
       from = to
     }
   }
@@ -263,8 +255,7 @@ export class SimulatedClient implements TransportHandler {
     const { session } = server
     OUT.reset()
     const write = calls[0].seq !== 0
-    const mine = calls[0].window === this.#window ? this.#unanswered : []
-    const lowest = Math.min(...calls.map(call => call.seq), ...mine)
+    const lowest = write ? this.#lowest(calls) : 0
     const window = write ? { id: calls[0].window, lowest } : undefined
     const at = beginRequests(OUT, window)
     for (const call of calls) {
@@ -282,13 +273,26 @@ export class SimulatedClient implements TransportHandler {
         if (attempt.open) this.#late(attempt, session)
       })
     }
+    if (this.#attempts.size > ATTEMPTS_KEPT) this.#forgetAttempts()
+    OUT.patchU16(at, calls.length)
+    if (this.#o.transport.send(server.id, OUT.keep()) === 'dropped') return
+    for (const call of calls) if (write) call.doubt = true
+  }
+
+  /** The lowest number that is still unanswered. */
+  #lowest(calls: readonly Call[]): number {
+    let lowest = Number.POSITIVE_INFINITY
+    for (const call of calls) lowest = Math.min(lowest, call.seq)
+    if (calls[0].window === this.#window)
+      for (const seq of this.#unanswered) lowest = Math.min(lowest, seq)
+    return lowest
+  }
+
+  #forgetAttempts(): void {
     for (const id of this.#attempts.keys()) {
       if (this.#attempts.size <= ATTEMPTS_KEPT) break
       this.#attempts.delete(id)
     }
-    OUT.patchU16(at, calls.length)
-    if (this.#o.transport.send(server.id, OUT.copy()) === 'dropped') return
-    for (const call of calls) if (write) call.doubt = true
   }
 
   /** The serving master of the highest epoch it knows, else whoever is linked, in turn. The first

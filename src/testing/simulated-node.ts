@@ -170,9 +170,10 @@ export class SimulatedNode implements LiveNode {
   /** The process stands still and gives its place to another one; undone by what is returned, once
    *  no other one runs here. */
   putAside(): () => void {
+    this.pause()
     const { life, engine } = this
     const [gate, clock, log, store] = [this.#gate, this.#clock, this.#log, this.#store]
-    gate.shut = true
+    const [hooks, stop] = [this.#hooks, this.#stop]
     this.running = false
     this.paused = false
     return () => {
@@ -182,6 +183,8 @@ export class SimulatedNode implements LiveNode {
       this.#clock = clock
       this.#log = log
       this.#store = store
+      this.#hooks = hooks
+      this.#stop = stop
       this.running = true
       this.resume()
     }

@@ -206,7 +206,7 @@ function live(cluster: SimulatedCluster, workload: Workload, options: Simulation
     bytesPerMs: Number.POSITIVE_INFINITY,
   })
   cluster.mendAll()
-  for (const checker of cluster.checkers) checker.onHeal?.()
+  for (const checker of cluster.listeners.onHeal) checker.onHeal()
   const changed = options.faults.join > 0
   const all = cluster.members.filter(member => !member.witness).map(({ id }) => id)
   const ids = changed ? settleMembers(cluster) : all
@@ -226,7 +226,7 @@ function live(cluster: SimulatedCluster, workload: Workload, options: Simulation
   cluster.run(1_000)
   workload.stop()
   cluster.run(QUIET_MS)
-  for (const checker of cluster.checkers) checker.onQuiet?.(core)
+  for (const checker of cluster.listeners.onQuiet) checker.onQuiet(core)
 }
 
 /** Tries a write every 100 ms; true once one has succeeded. */

@@ -4,15 +4,25 @@
  */
 import type { Clock, Timer } from '../contracts/environment.js'
 
-interface Task extends Timer {
-  readonly due: number
+class Task implements Timer {
   readonly order: number
   run: (() => void) | undefined
+
+  constructor(order: number, run: () => void) {
+    this.order = order
+    this.run = run
+  }
+
+  cancel(): void {
+    this.run = undefined
+  }
 }
 
 export class VirtualClock implements Clock {
   #now = 0
   #order = 0
+  /** Two columns of one heap: times side by side are compared without a look at their tasks. */
+  readonly #dues: number[] = []
   readonly #heap: Task[] = []
   readonly #wallStart: number
 
@@ -30,23 +40,16 @@ export class VirtualClock implements Clock {
   }
 
   after(delayMs: number, task: () => void): Timer {
-    const entry: Task = {
-      due: this.#now + Math.max(0, delayMs),
-      order: this.#order++,
-      run: task,
-      cancel() {
-        entry.run = undefined
-      },
-    }
-    this.#push(entry)
+    const entry = new Task(this.#order++, task)
+    this.#push(this.#now + Math.max(0, delayMs), entry)
     return entry
   }
 
   /** Runs the next task, if it is due at or before `until` ms. False if there was none. */
   step(until = Number.POSITIVE_INFINITY): boolean {
-    while (this.#heap.length > 0 && this.#heap[0].due <= until) {
+    while (this.#heap.length > 0 && this.#dues[0] <= until) {
+      this.#now = Math.max(this.#now, this.#dues[0])
       const task = this.#pop()
-      this.#now = Math.max(this.#now, task.due)
       if (task.run === undefined) continue
       const run = task.run
       task.run = undefined
@@ -74,37 +77,49 @@ export class VirtualClock implements Clock {
     return true
   }
 
-  #push(task: Task): void {
+  #push(due: number, task: Task): void {
+    const dues = this.#dues
     const heap = this.#heap
     let i = heap.push(task) - 1
+    dues.push(due)
     while (i > 0) {
       const parent = (i - 1) >> 1
-      if (!before(task, heap[parent])) break
+      // Younger than all, it stays behind what is due at the same time.
+      if (!(due < dues[parent])) break
+      dues[i] = dues[parent]
       heap[i] = heap[parent]
       i = parent
     }
+    dues[i] = due
     heap[i] = task
   }
 
   #pop(): Task {
+    const dues = this.#dues
     const heap = this.#heap
     const top = heap[0]
+    const due = dues.pop() as number
     const last = heap.pop() as Task
-    if (heap.length === 0) return top
+    const { length } = heap
+    if (length === 0) return top
     let i = 0
     for (;;) {
       let child = 2 * i + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && before(heap[child + 1], heap[child])) child++
-      if (!before(heap[child], last)) break
+      if (child >= length) break
+      if (child + 1 < length && this.#isBefore(child + 1, dues[child], heap[child])) child++
+      if (!this.#isBefore(child, due, last)) break
+      dues[i] = dues[child]
       heap[i] = heap[child]
       i = child
     }
+    dues[i] = due
     heap[i] = last
     return top
   }
-}
 
-function before(a: Task, b: Task): boolean {
-  return a.due < b.due || (a.due === b.due && a.order < b.order)
+  /** True if the task at `at` runs before `task`, which is due at `due`. */
+  #isBefore(at: number, due: number, task: Task): boolean {
+    const its = this.#dues[at]
+    return its < due || (its === due && this.#heap[at].order < task.order)
+  }
 }

@@ -7,7 +7,6 @@ import type { SeededRandom } from '../core/prng.js'
 import { SILENCE } from '../core/silence.js'
 import { lifeMsOf } from './checkers/expiry.js'
 import { CLUSTER, type SimulatedCluster } from './cluster.js'
-import { Gate, NodeClock } from './gate.js'
 import { type Call, type CallPlan, SimulatedClient } from './simulated-client.js'
 
 export interface WorkloadOptions {
@@ -100,7 +99,7 @@ export class Workload {
   #start(client: SimulatedClient, plan: CallPlan): Call | undefined {
     const call = client.start(plan)
     if (call !== undefined)
-      for (const checker of this.#cluster.checkers) checker.onCallStart?.(call)
+      for (const checker of this.#cluster.listeners.onCallStart) checker.onCallStart(call)
     return call
   }
 
@@ -113,7 +112,7 @@ export class Workload {
   #makeClient(): SimulatedClient {
     const cluster = this.#cluster
     const self: PeerId = `~client${this.#made++}`
-    const clock = new NodeClock(cluster.clock, new Gate())
+    const { clock } = cluster
     const random = this.#random.fork()
     const transport = cluster.network.transport()({
       self,
@@ -131,7 +130,7 @@ export class Workload {
       repeatChance: this.#o.repeatChance,
       onEnd: call => this.#onEnd(call),
       onRepeat: (call, again) => {
-        for (const checker of cluster.checkers) checker.onRepeat?.(call, again)
+        for (const checker of cluster.listeners.onRepeat) checker.onRepeat(call, again)
       },
     })
   }

@@ -3,7 +3,7 @@
  * small strings is written and read by hand, because a native call costs more than 30 bytes do.
  */
 import { GcacheError } from '../errors.js'
-import { BY_HAND_BYTES_MAX, copyPart, keptBytes } from './copy.js'
+import { BY_HAND_BYTES_MAX, copyPart, keptCopy } from './copy.js'
 
 const UTF8 = new TextEncoder()
 
@@ -41,9 +41,7 @@ export class Writer {
 
   /** As copy(), cut from a larger buffer (copy.ts). */
   keep(): Uint8Array {
-    const own = keptBytes(this.length)
-    this.#bytes.copy(own, 0, 0, this.length)
-    return own
+    return keptCopy(this.#bytes, 0, this.length)
   }
 
   ensure(bytesMore: number): void {
@@ -254,9 +252,7 @@ export class Reader {
   /** As copy(), cut from a larger buffer (copy.ts). */
   keep(count: number): Uint8Array {
     const at = this.#need(count)
-    const own = keptBytes(count)
-    this.#bytes.copy(own, 0, at, at + count)
-    return own
+    return keptCopy(this.#bytes, at, at + count)
   }
 
   latin1(count: number): string {

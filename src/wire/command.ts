@@ -52,10 +52,10 @@ export function writeHead(
 
 /** Conditions and lives of a set; undefined ones are left out. */
 export interface SetFields {
-  ifVersion?: number
-  ifAbsent?: boolean
-  ttlMs?: number
-  idleMs?: number
+  ifVersion?: number | undefined
+  ifAbsent?: boolean | undefined
+  ttlMs?: number | undefined
+  idleMs?: number | undefined
 }
 
 function flagsOf(fields: SetFields): number {

@@ -48,6 +48,7 @@ function copyByWords(from: DataView, start: number, end: number, to: DataView, a
 }
 
 let chunk = Buffer.alloc(0)
+let viewOfChunk = new DataView(chunk.buffer)
 let used = 0
 
 /**
@@ -55,13 +56,22 @@ let used = 0
  * long as any of its parts: for batches, which a log drops in the order of their making. A buffer
  * each costs 2 us and as much again when it is collected.
  */
-export function keptBytes(count: number): Uint8Array {
+export function keptBytes(count: number): Buffer {
   if (count > CHUNK_BYTES / 4) return Buffer.allocUnsafeSlow(count)
   if (used + count > chunk.length) {
     chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    viewOfChunk = new DataView(chunk.buffer)
     used = 0
   }
   const own = chunk.subarray(used, used + count)
   used += count
+  return own
+}
+
+/** As keptBytes(), filled with `source[start, end)`. */
+export function keptCopy(source: Uint8Array, start: number, end: number): Buffer {
+  const own = keptBytes(end - start)
+  if (own.buffer !== chunk.buffer) own.set(source.subarray(start, end))
+  else copyPart(source, start, end, chunk, viewOfChunk, own.byteOffset)
   return own
 }

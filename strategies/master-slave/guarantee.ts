@@ -5,7 +5,33 @@
 import { copiesWanted } from '../../src/core/majority.js'
 import type { GroupState } from './state.js'
 
+interface Known {
+  readonly quorum: GroupState['quorum']
+  readonly dataNodes: number
+  readonly inSyncMin: number
+  readonly slavesToWriteMin: number
+  readonly text: string
+}
+
+/** Of each state the newest one: the numbers seldom change, and a status is often asked for. */
+const known = new WeakMap<GroupState, Known>()
+
 export function guarantee(s: GroupState): string {
+  const last = known.get(s)
+  const { quorum, dataNodes, inSyncMin, slavesToWriteMin } = s
+  if (
+    last?.quorum === quorum &&
+    last.dataNodes === dataNodes &&
+    last.inSyncMin === inSyncMin &&
+    last.slavesToWriteMin === slavesToWriteMin
+  )
+    return last.text
+  const text = textOf(s)
+  known.set(s, { quorum, dataNodes, inSyncMin, slavesToWriteMin, text })
+  return text
+}
+
+function textOf(s: GroupState): string {
   const { profile, ack } = s.settings
   const { voters, copies } = s.quorum
   const data = s.dataNodes

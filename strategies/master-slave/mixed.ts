@@ -29,6 +29,11 @@ export class MixedPeers {
     return this.#peers.has(peer)
   }
 
+  /** Some has. */
+  get any(): boolean {
+    return this.#peers.size > 0
+  }
+
   /** What is wrong with it; undefined: nothing. */
   textOf(peer: PeerId): string | undefined {
     return this.#peers.get(peer)?.text

@@ -17,8 +17,8 @@ export function statusOf(s: GroupState): StrategyStatus {
     lag: s.role === 'master' ? 0 : Math.max(0, s.masterNext - s.next),
     address: s.self.address,
   }
-  const members = [self, ...[...s.peers.values()].map(peer => peerStatus(s, peer))]
-  members.sort((a, b) => a.ordinal - b.ordinal)
+  const members = [self]
+  for (const peer of s.peers.values()) insert(members, peerStatus(s, peer))
   return {
     strategy: 'master-slave',
     profile: s.settings.profile,
@@ -32,8 +32,17 @@ export function statusOf(s: GroupState): StrategyStatus {
   }
 }
 
+/** By ordinal; most come in order. */
+function insert(members: MemberStatus[], member: MemberStatus): void {
+  let at = members.length
+  while (at > 0 && members[at - 1].ordinal > member.ordinal) at--
+  if (at === members.length) members.push(member)
+  else members.splice(at, 0, member)
+}
+
 /** Nobody counts such a peer, so the guarantee holds; it is what is to be mended. */
 function mismatches(s: GroupState): string[] {
+  if (!s.mixed.any) return []
   return [...s.peers.keys()].flatMap(id => s.mixed.textOf(id) ?? [])
 }
 

@@ -4,6 +4,7 @@
  * stream of them, or ends it. Under `suspendLaw` every frame travels loose, without a number.
  */
 import type { Clock, Random } from '../../src/contracts/environment.js'
+import { keptCopy } from '../../src/wire/copy.js'
 import { FRAME_HEAD_BYTES } from '../../src/wire/frame.js'
 import { SessionReceiver, SessionSender } from '../../src/wire/link-session.js'
 import type { MemoryFaults } from './faults.js'
@@ -78,7 +79,7 @@ export class Line {
 
   /** Queues a copy of `bytes`, which are whole frames. `loose`: they may be harmed one by one. */
   offer(bytes: Uint8Array, loose: boolean): void {
-    const own = Buffer.from(bytes)
+    const own = keptCopy(bytes, 0, bytes.length)
     if (loose) for (const frame of framesOf(own)) this.#queue(frame, true, true)
     else {
       const { faults, random } = this.#medium
@@ -87,7 +88,8 @@ export class Line {
         let next = Math.min(own.length, at + DATAGRAM_BYTES_MAX)
         if (faults.split > 0 && random.next() < faults.split)
           next = at + 1 + Math.floor(random.next() * (next - at))
-        this.#queue(own.subarray(at, next), next === own.length, false)
+        const whole = at === 0 && next === own.length
+        this.#queue(whole ? own : own.subarray(at, next), next === own.length, false)
         at = next
       }
     }

@@ -17,10 +17,16 @@ export function onlyTheHeldIsApplied(
 
   function isHeld(point: LogPoint): boolean {
     const nodes = new Set<string>()
-    // A copy may have ended just now, unnoticed.
-    for (const life of world.lives())
-      if (contains(life.tip, point) || life.everHeld(point)) nodes.add(life.node)
-    return nodes.size + witnesses >= copiesOf(world.votersMin() + witnesses)
+    const copies = copiesOf(world.votersMin() + witnesses)
+    if (witnesses >= copies) return true
+    for (const life of world.lives()) {
+      if (nodes.has(life.node)) continue
+      // A copy may have ended just now, unnoticed.
+      if (!contains(life.tip, point) && !life.everHeld(point)) continue
+      nodes.add(life.node)
+      if (nodes.size + witnesses >= copies) return true
+    }
+    return false
   }
 
   return {
@@ -28,9 +34,8 @@ export function onlyTheHeldIsApplied(
     onResult(life: Life, offset) {
       // Half a copy brings entries that its master has applied already.
       if (life.copying) return
-      let point: LogPoint | undefined = life.tip
-      while (point?.batch !== undefined && point.batch.first > offset) point = point.parent
-      if (point === undefined || held.has(point)) return
+      const point = life.pointOf(offset)
+      if (held.has(point)) return
       if (!isHeld(point))
         world.fail('I4', `${life} applied entry ${offset} before W voters held it`)
       held.add(point)

@@ -22,19 +22,21 @@ export interface Duplicates extends Checker {
 }
 
 export function noWriteTwice(world: World): Duplicates {
-  const byWriter = new Map<string, Applied[]>()
+  const byWriter = new AppliedWrites()
   /** Of each batch, by the entry's place in it. */
   const all = new Map<LogPoint, (Applied | undefined)[]>()
 
   function note(life: Life, offset: Offset, outcome: Outcome, version: Offset): void {
     // Half a copy decides nothing that anybody will ever see.
     if (life.copying) return
-    let point: LogPoint | undefined = life.tip
-    while (point?.batch !== undefined && point.batch.first > offset) point = point.parent
-    if (point?.batch === undefined || point.next <= offset) return
+    const point = life.pointOf(offset)
+    if (point.batch === undefined || point.next <= offset) return
     const index = offset - point.batch.first
-    const ofPoint = all.get(point) ?? []
-    all.set(point, ofPoint)
+    let ofPoint = all.get(point)
+    if (ofPoint === undefined) {
+      ofPoint = []
+      all.set(point, ofPoint)
+    }
     const same = ofPoint[index]
     if (same?.outcome === outcome && same.version === version) return
     const mine: Applied = { point, offset, outcome, version }
@@ -43,9 +45,7 @@ export function noWriteTwice(world: World): Duplicates {
     ofPoint[index] = mine
     const entry = point.entries[index]
     if (entry.client === null) return
-    const writer = `${entry.client.id}:${entry.seq}`
-    const list = byWriter.get(writer) ?? []
-    byWriter.set(writer, list)
+    const list = byWriter.toAddTo(entry.client.id, entry.seq)
     for (const first of list) {
       if (first.offset >= offset || !contains(point, first.point)) continue
       // Below the window the answer is forgotten, and so is the write: it must do nothing.
@@ -67,7 +67,7 @@ export function noWriteTwice(world: World): Duplicates {
       const { reply } = call
       if (call.seq === 0 || call.kind === 'open' || reply?.kind !== 'written') return
       if (call.ack === 'none') return
-      const list = byWriter.get(`${call.window}:${call.seq}`) ?? []
+      const list = byWriter.of(call.window, call.seq)
       if (!list.some(one => one.outcome === 'ok' && one.version === reply.version))
         world.fail(
           'I8',
@@ -78,7 +78,7 @@ export function noWriteTwice(world: World): Duplicates {
     onRepeat(call, again) {
       if (again.kind !== 'written') return
       // Another log may have decided otherwise; onResult compares those within one log.
-      const list = byWriter.get(`${call.window}:${call.seq}`) ?? []
+      const list = byWriter.of(call.window, call.seq)
       if (!list.some(one => one.outcome === 'ok' && one.version === again.version))
         world.fail(
           'I8',
@@ -86,6 +86,29 @@ export function noWriteTwice(world: World): Duplicates {
             `then ${again.version}, which no node decided`,
         )
     },
+  }
+}
+
+/** What was applied of each write, by its window and number. */
+class AppliedWrites {
+  readonly #byWindow = new Map<string, Map<number, Applied[]>>()
+
+  of(window: string, seq: number): readonly Applied[] {
+    return this.#byWindow.get(window)?.get(seq) ?? []
+  }
+
+  toAddTo(window: string, seq: number): Applied[] {
+    let bySeq = this.#byWindow.get(window)
+    if (bySeq === undefined) {
+      bySeq = new Map()
+      this.#byWindow.set(window, bySeq)
+    }
+    let list = bySeq.get(seq)
+    if (list === undefined) {
+      list = []
+      bySeq.set(seq, list)
+    }
+    return list
   }
 }
 

@@ -9,10 +9,18 @@ import type { LogPoint } from '../lineage.js'
 import type { Call } from '../simulated-client.js'
 import type { Checker, World } from './checker.js'
 
+/** Asked for at each call and each entry, of a handful of names. */
+const lives = new Map<string, number>()
+const LIVES_KEPT = 1_000
+
 /** The life of records in `cache`, ms; 0 for ever. */
 export function lifeMsOf(cache: string): number {
+  const known = lives.get(cache)
+  if (known !== undefined) return known
   const match = /^(?:ttl|idle)(\d+)$/.exec(cache)
-  return match === null ? 0 : Number(match[1])
+  const lifeMs = match === null ? 0 : Number(match[1])
+  if (lives.size < LIVES_KEPT) lives.set(cache, lifeMs)
+  return lifeMs
 }
 
 /** When a record ends whose life came from the losing side of a split, in the entry `offset`. */

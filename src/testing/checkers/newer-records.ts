@@ -21,10 +21,9 @@ export function expiriesSpareTheNewer(world: World): Checker {
   const reader = new Reader()
 
   function check(life: Life, offset: Offset): void {
-    let point: LogPoint | undefined = life.tip
-    while (point?.batch !== undefined && point.batch.first > offset) point = point.parent
-    const entry = point?.batch && point.entries[offset - point.batch.first]
-    if (point?.batch === undefined || entry === undefined) return
+    const point = life.pointOf(offset)
+    const entry = point.batch && point.entries[offset - point.batch.first]
+    if (point.batch === undefined || entry === undefined) return
     if (offset < (seen.get(point) ?? 0)) return
     seen.set(point, offset + 1)
     reader.open(point.batch.bytes, entry.start, entry.end)

@@ -52,7 +52,7 @@ class NothingLost implements AckedWrites {
     if (id <= 0) return
     const highest = this.#highest
     if (highest !== undefined && compareEpochs(epoch, highest.epoch) < 0) {
-      if (contains(highest.life.tip, pointOf(life.tip, offset))) return
+      if (contains(highest.life.tip, life.pointOf(offset))) return
       this.#world.fail(
         'I9',
         `${life} acknowledged in ${epochName(epoch)} with ${copies} copies, ` +
@@ -103,13 +103,6 @@ class NothingLost implements AckedWrites {
           this.#world.fail('I4', `${nameOf(write)} is not in the log of ${life} in the end`)
     }
   }
-}
-
-/** The batch of the log `tip` that holds entry `offset`. */
-function pointOf(tip: LogPoint, offset: number): LogPoint {
-  let point = tip
-  while (point.parent !== undefined && point.parent.next > offset) point = point.parent
-  return point
 }
 
 function isIn(write: Acked, tip: LogPoint): boolean {

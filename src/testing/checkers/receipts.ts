@@ -19,23 +19,26 @@ export function receiptsAreHonest(
       const { reply } = call
       if (call.seq === 0 || reply?.kind !== 'written' || call.ack === 'none') return
       const entries = world.lineage.entriesOf(call.window, call.seq)
-      const what = `${call.kind} ${call.client}#${call.seq} (${call.ack ?? 'default'})`
+      const what = () => `${call.kind} ${call.client}#${call.seq} (${call.ack ?? 'default'})`
       if (entries.length === 0)
-        world.fail('I6', `${what} was acknowledged by ${reply.from} and stands in no log`)
+        world.fail('I6', `${what()} was acknowledged by ${reply.from} and stands in no log`)
       const holders = new Set<string>()
-      for (const life of world.lives())
+      for (const life of world.lives()) {
+        // No more are asked for.
+        if (holders.size >= reply.copies) break
         if (entries.some(entry => life.everHeld(entry.point))) holders.add(life.node)
+      }
       if (reply.copies > holders.size)
         world.fail(
           'I6',
-          `${what}: a receipt of ${reply.copies} copies, but ${holders.size} logs ever held it`,
+          `${what()}: a receipt of ${reply.copies} copies, but ${holders.size} logs ever held it`,
         )
       const level = call.ack ?? ack
       const nodes = world.votersMin()
       const least = copiesFor(level, nodes, inSyncMin(nodes))
       const wanted = witness && level === 'majority' ? 1 : least
       if (reply.copies < wanted)
-        world.fail('I6', `${what}: acknowledged with ${reply.copies} copies instead of ${wanted}`)
+        world.fail('I6', `${what()}: acknowledged with ${reply.copies} copies instead of ${wanted}`)
     },
   }
 }

@@ -87,8 +87,7 @@ class SessionChecker implements Sessions {
   /** Where entries count late, readers are shown what is committed, not what is in the log. */
   onResult(life: Life, offset: number): void {
     if (!this.#late || this.#applied.get(life)?.next === offset + 1) return
-    let point = life.tip
-    while (point.parent !== undefined && point.parent.next > offset) point = point.parent
+    const point = life.pointOf(offset)
     if (this.#applied.get(life) === point) return
     this.#applied.set(life, point)
     this.#extend(life, point)
