@@ -6,19 +6,16 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Client } from '../src/client/connect.js'
 import type { AdminCommand, Standing } from '../src/contracts/strategy.js'
 import { Admin } from '../src/engine/admin.js'
-import { GcacheError } from '../src/errors.js'
 import { createNode, type Member, masterSlave, type Node } from '../src/index.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
 import { type AdminReply, checkMember } from '../src/wire/admin.js'
 import { decodeControl } from '../src/wire/control.js'
+import { codeIn } from './harness/codes.js'
 import { EngineCluster } from './harness/engine-cluster.js'
 import { freePorts, gcache, ServedCluster } from './harness/processes.js'
 
 async function refusal(promise: Promise<unknown>): Promise<string> {
-  return await promise.then(
-    result => `done: ${JSON.stringify(result)}`,
-    error => (error instanceof GcacheError ? error.code : String(error)),
-  )
+  return await promise.then(result => `done: ${JSON.stringify(result)}`, codeIn)
 }
 
 const d: Member = { id: 'd', ordinal: 3, address: 'memory://d' }
