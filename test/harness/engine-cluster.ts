@@ -41,7 +41,7 @@ export class EngineCluster {
     const engine = new Engine({
       ...env,
       incarnation,
-      members: this.members,
+      members: [...this.members],
       transport,
       strategy: this.strategy as StrategyFactory,
       log: new MemoryLog(),
