@@ -96,6 +96,11 @@ export const ERROR_CODES = {
     'the member that is to leave is the master',
     'hand over first; leave() of a node or client does so by itself',
   ),
+  NODE_EMPTY: row(
+    false,
+    'a node without data is to be forced, and another one holds some',
+    'force the node with the most entries; say empty to give up what the others hold',
+  ),
   NOT_A_MEMBER: row(
     false,
     'the node does not belong to the cluster, or no longer',

@@ -7,7 +7,7 @@ import { EventEmitter } from 'eventemitter3'
 import { authenticated, nodeAuthenticator } from './auth.js'
 import { createCache } from './cache/cache.js'
 import { checkOptions, KNOWN } from './cache/options.js'
-import type { AdminOptions, HandoverOptions } from './client/admin.js'
+import type { AdminOptions, ForceOptions, HandoverOptions } from './client/admin.js'
 import { makeTransport } from './client/transport.js'
 import type { Authenticator } from './contracts/authentication.js'
 import type { Cache, CodecChoice } from './contracts/cache.js'
@@ -24,6 +24,7 @@ import { SILENCE } from './core/silence.js'
 import { systemWorld } from './defaults.js'
 import { COMMAND_MS } from './engine/admin.js'
 import { Engine } from './engine/engine.js'
+import type { CommandEnd } from './engine/reported-command.js'
 import { systemClock } from './engine/system-clock.js'
 import { GcacheError } from './errors.js'
 import { NodeCalls } from './node-calls.js'
@@ -133,10 +134,11 @@ export interface Node {
    * The last resort, where more memories were lost than the profile survives and nobody is elected
    * any more: this very node takes its log for the truth and leads a new history from there. What
    * others hold beyond it is lost; they say so by 'divergence' when they are copied. A node that is
-   * empty, or was half copied, begins with nothing, and no node with data follows it. Rejects with
-   * HEALTHY (a master serves), CONFIG (a witness), BUSY, TIMEOUT or CLOSED.
+   * empty, or was half copied, begins with nothing, and no node with data follows it before it is
+   * started anew: NODE_EMPTY while one is heard, unless `empty` is said. Rejects with HEALTHY (a
+   * master serves), CONFIG (a witness), BUSY, TIMEOUT or CLOSED, too.
    */
-  forceBootstrap(options?: AdminOptions): Promise<ForceResult>
+  forceBootstrap(options?: ForceOptions): Promise<ForceResult>
   /**
    * A master hands over first, within 2 s, unless `handover` is false; where no slave is in sync it
    * closes at once. Then ends links and pending calls (CLOSED); resolves when nothing is open.
@@ -332,15 +334,17 @@ class EngineNode implements Node {
     return await this.#calls.leave(parseMemberId(id), options)
   }
 
-  async forceBootstrap(options: AdminOptions = {}): Promise<ForceResult> {
+  async forceBootstrap(options: ForceOptions = {}): Promise<ForceResult> {
     this.#assertOpen()
-    checkOptions(options, KNOWN.call)
+    checkOptions(options, KNOWN.force)
+    const { timeoutMs = COMMAND_MS, empty } = options
     const { admin } = this.#engine
     return await new Promise((resolve, reject) => {
-      admin.forceBootstrap(options.timeoutMs ?? COMMAND_MS, (error, result) => {
+      const end: CommandEnd<ForceResult> = (error, result) => {
         if (result === undefined) reject(error)
         else resolve(result)
-      })
+      }
+      admin.forceBootstrap(timeoutMs, end, empty)
     })
   }
 

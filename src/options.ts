@@ -13,6 +13,7 @@ import type { StrategyFactory } from './contracts/strategy.js'
 import type { TlsCredentials, TlsOptions } from './contracts/tls.js'
 import type { TransportFactory } from './contracts/transport.js'
 import type { Member } from './contracts/types.js'
+import { placesOf } from './core/addresses.js'
 import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
 import { checkExposure } from './exposure.js'
@@ -285,13 +286,15 @@ function checkMembers(options: NodeOptions): Member {
 function checkAddresses(options: NodeOptions, listen: string): void {
   const owners = new Map<string, Member>()
   for (const member of options.members) {
-    const other = owners.get(member.address)
-    if (other !== undefined)
-      throw config(
-        `members ${other.id} and ${member.id} both have the address ${member.address}: ` +
-          'give each its own',
-      )
-    owners.set(member.address, member)
+    for (const place of placesOf(member.address)) {
+      const other = owners.get(place)
+      if (other !== undefined)
+        throw config(
+          `members ${other.id} and ${member.id} both have the address ${other.address}: ` +
+            'give each its own',
+        )
+    }
+    for (const place of placesOf(member.address)) owners.set(place, member)
   }
   if (!listen.startsWith('tcp://')) return
   for (const { id, address } of options.members) checkTcp(id, address)

@@ -6,19 +6,16 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Client } from '../src/client/connect.js'
 import type { AdminCommand, Standing } from '../src/contracts/strategy.js'
 import { Admin } from '../src/engine/admin.js'
-import { GcacheError } from '../src/errors.js'
 import { createNode, type Member, masterSlave, type Node } from '../src/index.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
 import { type AdminReply, checkMember } from '../src/wire/admin.js'
 import { decodeControl } from '../src/wire/control.js'
+import { codeIn } from './harness/codes.js'
 import { EngineCluster } from './harness/engine-cluster.js'
 import { freePorts, gcache, ServedCluster } from './harness/processes.js'
 
 async function refusal(promise: Promise<unknown>): Promise<string> {
-  return await promise.then(
-    result => `done: ${JSON.stringify(result)}`,
-    error => (error instanceof GcacheError ? error.code : String(error)),
-  )
+  return await promise.then(result => `done: ${JSON.stringify(result)}`, codeIn)
 }
 
 const d: Member = { id: 'd', ordinal: 3, address: 'memory://d' }
@@ -33,12 +30,14 @@ class Desk {
   /** Code or view of each that has ended, in order. */
   readonly ended: (string | number | undefined)[] = []
   standing = leads
+  status = { self: { id: 'a', state: 'online' }, members: [{ id: 'b', state: 'down', offset: 5 }] }
   readonly admin: Admin
 
   constructor(commands: readonly AdminCommand[] = ['join', 'leave', 'force-bootstrap']) {
     this.admin = new Admin({
       ...{ self: 'a', clock: this.clock, commands },
       standing: () => this.standing,
+      status: () => this.status as never,
       give: input => this.given.push(input),
       send: (_, frame) => this.replies.push(decodeControl(frame) as AdminReply),
     })
@@ -127,6 +126,19 @@ describe('an engine', () => {
     expect(desk.replies).toMatchObject(Array(2).fill({ code: 'NOT_MASTER', to: 'c' }))
     expect(desk.given).toEqual([])
     desk.force()
+    expect(desk.given).toHaveLength(1)
+  })
+
+  it('asks its strategy to force an empty node only if that was said', () => {
+    const desk = new Desk()
+    desk.status.self.state = 'empty'
+    desk.force()
+    desk.ask('force-bootstrap')
+    desk.ask('force-bootstrap', { empty: false })
+    expect(desk.ended).toEqual(['NODE_EMPTY'])
+    expect(desk.replies.map(({ code }) => code)).toEqual(['NODE_EMPTY', 'NODE_EMPTY'])
+    expect(desk.given).toEqual([])
+    desk.ask('force-bootstrap', { empty: true })
     expect(desk.given).toHaveLength(1)
   })
 
@@ -326,6 +338,9 @@ describe('the command line', { timeout: 60_000 }, () => {
       const states = JSON.parse(out || '{}').members?.map(({ state }: { state: string }) => state)
       if (code === 2 && states?.filter((state: string) => state === 'down').length === 0) break
     }
+    // a has lost its memory, and b has not.
+    const empty = await gcache('force-bootstrap', ...at('a'), '--yes')
+    expect([empty.code, empty.err.includes('b holds')]).toEqual([1, true])
     const forced = await gcache('force-bootstrap', ...at('b'), '--yes')
     expect(forced).toMatchObject({
       code: 0,

@@ -11,6 +11,7 @@ import { type Client, connect, createNode, GcacheError, type Node, Secret } from
 import type { NodeOptions } from '../src/options.js'
 import { paintFor } from '../src/server/paint.js'
 import { statusJson, statusTable } from '../src/server/status-view.js'
+import { rejectionOf } from './harness/codes.js'
 import { freePorts } from './harness/processes.js'
 import { ANN, ITERATIONS, PASSWORD, SECRET } from './harness/proofs.js'
 
@@ -48,12 +49,6 @@ async function client(node: Node, how: Parameters<typeof connect>[0]['auth']): P
   return made
 }
 
-const codeOf = (act: Promise<unknown>) =>
-  act.then(
-    () => 'nothing',
-    (error: GcacheError) => error.code,
-  )
-
 describe('nodes and clients', () => {
   test('nodes with one secret replicate, one with another does not join', async () => {
     const ports = await freePorts(3)
@@ -76,17 +71,17 @@ describe('nodes and clients', () => {
     await ann.cache('s').set('k', 'v')
     const admin = await client(node, { secret: new Secret(SECRET) })
     expect(await admin.cache('s').get('k')).toBe('v')
-    expect(await codeOf(client(node, { user: 'ann', password: 'pencil' }))).toBe('AUTH_FAILED')
-    expect(await codeOf(client(node, { user: 'eve', password: PASSWORD }))).toBe('AUTH_FAILED')
-    expect(await codeOf(client(node, { secret: `${SECRET}?` }))).toBe('AUTH_FAILED')
-    expect(await codeOf(client(node, undefined))).toBe('AUTH_FAILED')
+    expect(await rejectionOf(client(node, { user: 'ann', password: 'pencil' }))).toBe('AUTH_FAILED')
+    expect(await rejectionOf(client(node, { user: 'eve', password: PASSWORD }))).toBe('AUTH_FAILED')
+    expect(await rejectionOf(client(node, { secret: `${SECRET}?` }))).toBe('AUTH_FAILED')
+    expect(await rejectionOf(client(node, undefined))).toBe('AUTH_FAILED')
     expect(await ann.cache('s').get('k'), 'nobody else was disturbed').toBe('v')
   })
 
   test('a client that proves itself does not talk to a server that does not', async () => {
     const node = await start(alone())
     await node.ready()
-    expect(await codeOf(client(node, { secret: SECRET }))).toBe('AUTH_FAILED')
+    expect(await rejectionOf(client(node, { secret: SECRET }))).toBe('AUTH_FAILED')
     expect((await client(node, undefined)).master).toBe('a')
   })
 
@@ -162,8 +157,8 @@ describe('beyond loopback', () => {
   const open = { listen: 'tcp://0.0.0.0:0' }
 
   test('a node refuses to start without authentication and encryption', async () => {
-    expect(await codeOf(createNode(alone(open)))).toBe('INSECURE')
-    expect(await codeOf(createNode(alone({ ...open, auth })))).toBe('INSECURE')
+    expect(await rejectionOf(createNode(alone(open)))).toBe('INSECURE')
+    expect(await rejectionOf(createNode(alone({ ...open, auth })))).toBe('INSECURE')
   })
 
   test('one that is told to starts, says so in its log, and status shows it', async () => {

@@ -108,12 +108,7 @@ describe('a cluster', () => {
   it.each(PROFILES)('writes on though one missed how the master was made a voter (%s)', profile => {
     const world = new MembersWorld(3, { profile })
     const { cluster } = world
-    const d = cluster.add({ id: 'd', ordinal: 3 })
-    expect(world.join(d)).toMatchObject({ state: 'done' })
-    cluster.run(500)
-    cluster.split(['b'])
-    cluster.start('d')
-    cluster.run(4_000)
+    world.growUnseenBy('b')
     world.master.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'd' })
     cluster.run(1_500)
     cluster.mendAll()
@@ -126,12 +121,7 @@ describe('a cluster', () => {
     const world = new MembersWorld(3, { profile: 'strict' })
     const { cluster } = world
     expect(world.write('kept')).toBe('written')
-    const d = cluster.add({ id: 'd', ordinal: 3 })
-    expect(world.join(d)).toMatchObject({ state: 'done' })
-    cluster.run(500)
-    cluster.split(['b'])
-    cluster.start('d')
-    cluster.run(4_000)
+    world.growUnseenBy('b')
     for (const id of ['a', 'c']) cluster.crash(id)
     cluster.run(4_000)
     expect(cluster.node('d').status().self.role).toBe('master')

@@ -7,17 +7,17 @@ import type { MergeFunction } from '../src/contracts/merge.js'
 import type { Proposal } from '../src/contracts/strategy.js'
 import type { Batch, Epoch } from '../src/contracts/types.js'
 import { type SeededRandom, seededRandom } from '../src/core/prng.js'
+import { SILENCE } from '../src/core/silence.js'
 import { Collector } from '../src/engine/merge-collect.js'
 import { Merger } from '../src/engine/merge-decide.js'
-import { GcacheError } from '../src/errors.js'
 import { KeyValueStore } from '../src/store/key-value.js'
 import { MemoryLog } from '../src/store/memory-log.js'
 import { encodeBatch } from '../src/wire/batch.js'
 import { Writer } from '../src/wire/bytes.js'
 import { writeDelete, writeSet } from '../src/wire/command.js'
+import { codeOf } from './harness/codes.js'
 import { expectGolden } from './harness/golden.js'
 
-const logger = { debug() {}, info() {}, warn() {}, error() {} }
 const COMMON: Epoch = { number: 256, incarnation: '0'.repeat(16) }
 const EPOCHS: Epoch[] = [1, 2, 3].map(n => ({
   number: 512 + n,
@@ -90,7 +90,7 @@ class Side {
 
   /** Merges what `other` has as from `from`; the number of commands that it took. */
   merge(other: Side, from: number, time: number, onMerge?: MergeFunction, bytesMax = 300): number {
-    const env = { store: this.store, log: this.log, logger, onMerge, time: () => time }
+    const env = { store: this.store, log: this.log, logger: SILENCE, onMerge, time: () => time }
     const merger = new Merger(env, 1, from)
     let taken = 0
     for (const piece of other.pieces(from, bytesMax)) {
@@ -235,24 +235,25 @@ describe('pieces', () => {
     side.delete('gone', 102)
     const [good] = side.pieces(1, 10_000)
     expect(expectGolden('merge-records', good)).toEqual(Buffer.from(good))
-    const env = { store: side.store, log: side.log, logger, onMerge: undefined, time: () => 200 }
-    const codeOf = (piece: Uint8Array) => {
+    const env = {
+      store: side.store,
+      log: side.log,
+      logger: SILENCE,
+      onMerge: undefined,
+      time: () => 200,
+    }
+    const judged = (piece: Uint8Array) => {
       const merger = new Merger(env, 1, 1)
       while (!merger.isReady());
-      try {
-        merger.decide(piece)
-        return 'none'
-      } catch (error) {
-        return error instanceof GcacheError ? error.code : `foreign: ${error}`
-      }
+      return codeOf(() => merger.decide(piece)) ?? 'none'
     }
-    const cuts = Array.from(good, (_, end) => codeOf(good.subarray(0, end)))
+    const cuts = Array.from(good, (_, end) => judged(good.subarray(0, end)))
     expect(cuts.filter(code => code === 'none').length).toBeLessThanOrEqual(4)
     const random = seededRandom(5)
     for (let i = 0; i < 2_000; i++) {
       const bad = Uint8Array.from(good)
       bad[random.below(bad.length)] = random.below(256)
-      cuts.push(codeOf(bad))
+      cuts.push(judged(bad))
     }
     expect(new Set(cuts)).toEqual(new Set(['none', 'PROTOCOL_ERROR']))
   })

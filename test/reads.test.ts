@@ -12,25 +12,16 @@ import { Seen } from '../src/core/positions.js'
 import { seededRandom } from '../src/core/prng.js'
 import { type Read, Reads } from '../src/engine/request-reads.js'
 import { ReplyLink } from '../src/engine/request-replies.js'
-import { GcacheError } from '../src/errors.js'
 import { answersOf } from '../src/testing/observed.js'
 import { OP } from '../src/wire/command.js'
 import { READ } from '../src/wire/requests.js'
 import { decodeToken, encodeToken } from '../src/wire/token.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
+import { codeOf, rejectionOf } from './harness/codes.js'
 import { EngineCluster } from './harness/engine-cluster.js'
 
 const epochOf = (counter: number) => ({ number: counter * 256, incarnation: 'a'.repeat(16) })
 const [first, second, third] = [epochOf(1), epochOf(2), epochOf(3)]
-
-function codeOf(task: () => unknown): string {
-  try {
-    task()
-    return 'none'
-  } catch (error) {
-    return error instanceof GcacheError ? error.code : `foreign: ${error}`
-  }
-}
 
 describe('a token', () => {
   const positions = [
@@ -281,14 +272,8 @@ describe('clients', () => {
   const read = (client: Client, key: string, options?: ReadOptions) =>
     cluster.run(client.cache<string>('c').get(key, options))
 
-  async function failure(promise: Promise<unknown>): Promise<string> {
-    try {
-      await cluster.run(promise)
-      return 'none'
-    } catch (error) {
-      return error instanceof GcacheError ? error.code : String(error)
-    }
-  }
+  const failure = async (promise: Promise<unknown>) =>
+    (await rejectionOf(cluster.run(promise))) ?? 'none'
 
   it('read from a slave while there is no master, then are told TOO_STALE', async () => {
     const client = await begin(['a', 'b', 'c'])

@@ -2,7 +2,7 @@
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { AUTH } from '../src/config.js'
-import { GcacheError } from '../src/errors.js'
+import { SILENCE } from '../src/core/silence.js'
 import {
   CredentialStore,
   checkUser,
@@ -33,6 +33,7 @@ import {
 } from '../src/security/scram.js'
 import { Secret, secretFrom } from '../src/security/secret.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
+import { codeOf } from './harness/codes.js'
 
 const derived = (password: string, salt: Uint8Array, iterations = 4_096) =>
   new Promise<ClientKeys>((resolve, reject) => {
@@ -40,16 +41,6 @@ const derived = (password: string, salt: Uint8Array, iterations = 4_096) =>
       keys === undefined ? reject(error) : resolve(keys),
     )
   })
-
-const codeOf = (act: () => unknown): string => {
-  try {
-    act()
-  } catch (error) {
-    if (error instanceof GcacheError) return error.code
-    throw error
-  }
-  return 'nothing'
-}
 
 /** RFC 7677, section 3: user 'user', password 'pencil'. */
 const RFC = {
@@ -323,8 +314,7 @@ describe('failures', () => {
   function guarded() {
     const clock = new VirtualClock()
     const lines: Record<string, unknown>[] = []
-    const silent = { debug() {}, info() {}, error() {} }
-    const guard = new Guard(clock, { ...silent, warn: fields => lines.push(fields) })
+    const guard = new Guard(clock, { ...SILENCE, warn: fields => lines.push(fields) })
     return { clock, guard, lines }
   }
 

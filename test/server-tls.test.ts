@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
-import { type Client, connect, GcacheError } from '../src/index.js'
+import { type Client, connect } from '../src/index.js'
 import { Authority } from './harness/certificates.js'
+import { rejectionOf } from './harness/codes.js'
 import { freePorts, gcache } from './harness/processes.js'
 
 // A command is a process: a second each where the machine is busy.
@@ -105,12 +106,6 @@ async function clientOf(servers: string[], ca: string | undefined): Promise<Clie
   return client
 }
 
-const codeOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'nothing',
-    error => (error instanceof GcacheError ? error.code : error),
-  )
-
 afterEach(async () => {
   for (const client of clients.splice(0)) await client.close()
   for (const served of running) served.signal('SIGKILL')
@@ -128,7 +123,7 @@ describe('a cluster of servers with tls', () => {
     const asked = ['--server', servers.join(','), '--cluster', 'tls', '--cache', 's', 'k']
     expect(await gcache('get', ...asked, '--tls-ca', file('client.ca'))).toMatchObject({ code: 0 })
     expect((await gcache('get', ...asked, '--timeout', '1s')).code).toBe(2)
-    expect(await codeOf(clientOf(servers, next.cert))).toBe('REFUSED')
+    expect(await rejectionOf(clientOf(servers, next.cert))).toBe('REFUSED')
     expect(a.log).toContain('no authentication')
     expect(a.log).not.toContain('no encryption')
   })
@@ -141,7 +136,7 @@ describe('a cluster of servers with tls', () => {
       if (!change.up && change.node === 'a') lost.push(change)
     })
     await old.cache('s').set('before', 1)
-    expect(await codeOf(clientOf(servers, next.cert))).toBe('REFUSED')
+    expect(await rejectionOf(clientOf(servers, next.cert))).toBe('REFUSED')
 
     for (const id of ['a', 'b']) install(id, next)
     for (const served of [a, b]) served.signal('SIGHUP')
@@ -152,7 +147,7 @@ describe('a cluster of servers with tls', () => {
     expect(lost, 'and so does that of the client').toEqual([])
     const renewed = await clientOf(servers, next.cert)
     expect(await renewed.cache('s').get('after')).toBe(2)
-    expect(await codeOf(clientOf(servers, authority.cert))).toBe('REFUSED')
+    expect(await rejectionOf(clientOf(servers, authority.cert))).toBe('REFUSED')
   })
 
   test('SIGHUP with files that do not fit is logged, and the old ones serve on', async () => {

@@ -1,7 +1,6 @@
 /** What the tests of the store share: short commands, and a store that applies them in batches. */
 import type { CacheOptions } from '../src/contracts/store.js'
 import type { Batch, ClientRef } from '../src/contracts/types.js'
-import { GcacheError } from '../src/errors.js'
 import { type KeyValueOptions, KeyValueStore } from '../src/store/key-value.js'
 import { BatchMaker, type Command, type EntryOf, proposalOf } from './store-model.js'
 
@@ -84,12 +83,3 @@ export const configure = (options: Partial<CacheOptions>): Command => ({
   options: { ...DEFAULTS, ...options },
 })
 export const writer = (lowest: number, id = 'w'): ClientRef => ({ id: id.padEnd(16, '.'), lowest })
-export const codeOf = (run: () => void): string => {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof GcacheError) return error.code
-    throw error
-  }
-  return 'none'
-}

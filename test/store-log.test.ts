@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Batch } from '../src/contracts/types.js'
 import { MemoryLog } from '../src/store/memory-log.js'
-import { codeOf, set } from './store-driver.js'
+import { codeOf } from './harness/codes.js'
+import { set } from './store-driver.js'
 import { BatchMaker, EPOCH } from './store-model.js'
 
 describe('the memory log', () => {

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import type { Effects, Input, StrategyFactory } from '../src/contracts/strategy.js'
 import type { Batch } from '../src/contracts/types.js'
 import { seededRandom } from '../src/core/prng.js'
+import { SILENCE } from '../src/core/silence.js'
 import { Disturbances } from '../src/testing/disturbances.js'
 import { linkFaults, withFaults } from '../src/testing/faults.js'
 import { Gate, NodeClock } from '../src/testing/gate.js'
@@ -22,8 +23,6 @@ import { Writer } from '../src/wire/bytes.js'
 import { OP, writePlain } from '../src/wire/command.js'
 import { MemoryNetwork } from '../transports/memory.js'
 import { explain, ORDINAL, replays } from './sim.js'
-
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
 describe('a gate', () => {
   test('while shut nothing runs, then timers run before frames, each in its order', () => {
@@ -153,7 +152,7 @@ describe('faults around a transport', () => {
     const start = (self: string, watched: boolean) => {
       const factory = watched ? withFaults(network.transport(), links) : network.transport()
       const listen = `memory://${self}`
-      const transport = factory({ self, cluster: 'x', listen, clock, random, logger: SILENT })
+      const transport = factory({ self, cluster: 'x', listen, clock, random, logger: SILENCE })
       const note = (what: string) => {
         if (watched) seen.push(`${Math.round(clock.now())} ${what}`)
       }

@@ -9,6 +9,7 @@
 import { PROTOCOL_VERSION } from '../src/config.js'
 import type { TransportHandler } from '../src/contracts/transport.js'
 import type { SeededRandom } from '../src/core/prng.js'
+import { SILENCE } from '../src/core/silence.js'
 import { GcacheError } from '../src/errors.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
 import { framed } from '../src/wire/frame.js'
@@ -126,8 +127,7 @@ class Phases implements Trial, TransportHandler {
     this.#random = random
     this.seeds = phaseSeeds()
     const env = { self: 'a', cluster: 'shop', listen: 'nothing://a', clock: this.#clock, random }
-    const logger = { debug() {}, info() {}, warn() {}, error() {} }
-    this.#transport = streamTransport({ ...env, logger }, this.#layer)
+    this.#transport = streamTransport({ ...env, logger: SILENCE }, this.#layer)
     void this.#transport.start(this)
     this.#bystander = this.#layer.arrive()
     this.#bystander.say(hello(BYSTANDER, 'a', 1), 64)

@@ -2,34 +2,25 @@
 import { describe, expect, test } from 'vitest'
 import { LIMITS } from '../src/config.js'
 import { seededRandom } from '../src/core/prng.js'
+import { SILENCE } from '../src/core/silence.js'
 import type { GcacheError } from '../src/errors.js'
 import { clientFirst } from '../src/security/scram.js'
 import { Bench, type BenchNode, type NodeOptions } from '../src/testing/transport-bench.js'
-import { realTime, transportSuite, virtualTime } from '../src/testing/transport-suite.js'
+import { transportSuite } from '../src/testing/transport-suite.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
 import { FrameDecoder, framed } from '../src/wire/frame.js'
-import { MemoryNetwork } from '../transports/memory.js'
 import { decodeGreeting, encodeGreeting, type Greeting } from '../transports/stream/hello.js'
 import type { StreamConnection, StreamLayer } from '../transports/stream/layer.js'
 import { streamTransport } from '../transports/stream/transport.js'
 import { tcp } from '../transports/tcp.js'
-import { HANDSHAKE_MS, overTcp, SOCKET_BYTES_MAX, simulated } from './harness/networks.js'
+import { HANDSHAKE_MS, memoryMedium, overTcp, simulated, tcpMedium } from './harness/networks.js'
 import { authenticator, proving, type Who } from './harness/proofs.js'
 
 transportSuite({
   test,
   name: 'tcp, proving',
   streams: false,
-  medium: () => ({
-    ...realTime(),
-    transport: proving(tcp({ handshakeMs: HANDSHAKE_MS })),
-    listen: () => 'tcp://127.0.0.1:0',
-    nowhere: 'tcp://127.0.0.1:1',
-    random: seededRandom(1),
-    handshakeMs: HANDSHAKE_MS,
-    mediumBytesMax: SOCKET_BYTES_MAX,
-    close: async () => {},
-  }),
+  medium: () => tcpMedium(seededRandom(1), proving(tcp({ handshakeMs: HANDSHAKE_MS }))),
 })
 
 for (const [name, faults] of [
@@ -40,21 +31,8 @@ for (const [name, faults] of [
     test,
     name,
     streams: false,
-    medium() {
-      const clock = new VirtualClock()
-      const random = seededRandom(2)
-      const network = new MemoryNetwork({ clock, random, ...faults })
-      return {
-        ...virtualTime(clock),
-        transport: proving(network.transport()),
-        listen: id => `memory://${id}`,
-        nowhere: 'memory://nowhere',
-        random,
-        handshakeMs: 2_000,
-        mediumBytesMax: 2 ** 20,
-        close: async () => {},
-      }
-    },
+    medium: () =>
+      memoryMedium(seededRandom(2), faults, network => proving(network.transport())).medium,
   })
 
 /** Node options of one who proves to be `who`. */
@@ -252,8 +230,14 @@ describe('forged exchanges', () => {
       stop: () => layer.stop(),
     }
     const { clock, random } = bench.medium
-    const logger = { debug() {}, info() {}, warn() {}, error() {} }
-    const env = { self: 'b', cluster: 'suite', clock, random, logger, ...as(bench, 'node') }
+    const env = {
+      self: 'b',
+      cluster: 'suite',
+      clock,
+      random,
+      logger: SILENCE,
+      ...as(bench, 'node'),
+    }
     const b = streamTransport(env, tapped)
     await b.start({ onLinkUp() {}, onLinkDown() {}, onFrame() {}, onWritable() {} })
     b.connect('a', 'memory://a')
@@ -376,22 +360,11 @@ describe('forged exchanges', () => {
 describe('on encrypted links', () => {
   /** The link of `a` and `b`, each of which has its own idea of what only they know. */
   async function met(ofA: number | undefined, ofB: number | undefined) {
-    const clock = new VirtualClock()
-    const random = seededRandom(11)
-    const network = new MemoryNetwork({ clock, random })
-    const bench = new Bench({
-      ...virtualTime(clock),
-      transport: env => {
-        const byte = env.self === 'a' ? ofA : ofB
-        return streamTransport(env, securedBy(network.layer(env.self), byte))
-      },
-      listen: id => `memory://${id}`,
-      nowhere: 'memory://nowhere',
-      random,
-      handshakeMs: 2_000,
-      mediumBytesMax: 2 ** 20,
-      close: async () => {},
+    const { clock, medium } = memoryMedium(seededRandom(11), {}, network => env => {
+      const byte = env.self === 'a' ? ofA : ofB
+      return streamTransport(env, securedBy(network.layer(env.self), byte))
     })
+    const bench = new Bench(medium)
     const a = await bench.started('a', as(bench, 'node'))
     const b = await bench.started('b', as(bench, 'node'))
     b.connect('a', 'memory://a')

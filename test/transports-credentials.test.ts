@@ -7,11 +7,11 @@ import { realTime } from '../src/testing/transport-suite.js'
 import { Credentials, tlsCredentials } from '../transports/stream/tls.js'
 import { TcpLayer, type TcpOptions, tcp } from '../transports/tcp.js'
 import { Authority } from './harness/certificates.js'
+import { codeOf } from './harness/codes.js'
 import {
   authority,
   ca,
   certificateOf,
-  codeOf,
   dialled,
   medium,
   meeting,

@@ -1,6 +1,7 @@
 /** Ties under seeds, and what the simulated network does to links. */
 import { describe, expect, test } from 'vitest'
 import { seededRandom } from '../src/core/prng.js'
+import { SILENCE } from '../src/core/silence.js'
 import { systemClock } from '../src/engine/system-clock.js'
 import { Bench, type BenchNode, type Happening } from '../src/testing/transport-bench.js'
 import { realTime } from '../src/testing/transport-suite.js'
@@ -217,9 +218,9 @@ describe('the simulated network', () => {
   test("a frame is gone from the receiver's memory when its call is over", async () => {
     const kept: Uint8Array[] = []
     const { clock, network, random } = simulated(1)
-    const logger = { debug() {}, info() {}, warn() {}, error() {} }
+    const from = { cluster: 'x', clock, random, logger: SILENCE }
     const make = (self: string) =>
-      network.transport()({ self, cluster: 'x', listen: `memory://${self}`, clock, random, logger })
+      network.transport()({ ...from, self, listen: `memory://${self}` })
     const [a, b] = [make('a'), make('b')]
     const silent = { onLinkUp() {}, onLinkDown() {}, onFrame() {}, onWritable() {} }
     await a.start({ ...silent, onFrame: (_peer, _session, frame) => kept.push(frame) })

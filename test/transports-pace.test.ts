@@ -10,6 +10,7 @@ import type { Bench, BenchNode, Happening } from '../src/testing/transport-bench
 import { FrameDecoder, framed } from '../src/wire/frame.js'
 import { decodeGreeting } from '../transports/stream/hello.js'
 import { streamLimits } from '../transports/stream/limits.js'
+import { codeIn } from './harness/codes.js'
 import { simulated } from './harness/networks.js'
 import { headOf, overBoth, Stranger } from './harness/strangers.js'
 
@@ -118,7 +119,7 @@ describe('row 10, frames in pieces', () => {
         const early = clock.now() - began < 0.9 * graceMs
         if (early) expect(a.all('down'), 'not before the grace is over').toEqual([])
       }
-      const downs = a.all('down').map(({ peer, loss, cause }) => [peer, loss, codeOf(cause)])
+      const downs = a.all('down').map(({ peer, loss, cause }) => [peer, loss, codeIn(cause)])
       expect(downs.sort()).toEqual([
         ['~drip', 'timeout', 'TIMEOUT'],
         ['~still', 'timeout', 'TIMEOUT'],
@@ -160,7 +161,7 @@ describe('row 11, malformed frames', () => {
       try {
         for (let at = 0; at < bytes.length; at += size) decoder.push(bytes.subarray(at, at + size))
       } catch (error) {
-        code = codeOf(error)
+        code = codeIn(error)
       }
       expect([code, decoder.failedAt], `pieces of ${size}`).toEqual(['PROTOCOL_ERROR', 38])
     }
@@ -177,7 +178,7 @@ describe('row 11, malformed frames', () => {
         if (run % 3 === 0) new FrameDecoder(4_096, { onFrame() {} }).push(bytes)
         else decodeGreeting(bytes)
       } catch (error) {
-        expect(['PROTOCOL_ERROR', 'FRAME_TOO_BIG']).toContain(codeOf(error))
+        expect(['PROTOCOL_ERROR', 'FRAME_TOO_BIG']).toContain(codeIn(error))
         refused++
       }
     }
@@ -237,7 +238,7 @@ describe('row 12, readers that do not read', () => {
       const took = bench.medium.clock.now() - began
       expect(took).toBeGreaterThan(it.name === 'tcp' ? 350 : 9_000)
       if (it.name === 'memory') expect(took).toBeLessThan(14_200)
-      expect(codeOf(a.all('down')[0].cause)).toBe('SLOW_CONSUMER')
+      expect(codeIn(a.all('down')[0].cause)).toBe('SLOW_CONSUMER')
       expect(a.warnings.at(-1)).toMatchObject({ peer: '~mute', code: 'SLOW_CONSUMER' })
       await livesOn(bench, a)
       await raw.leave()
@@ -320,7 +321,3 @@ describe('row 9, calls of a client', () => {
     await bench.sees('it flows', () => a.all('frame', 'b').length === 1)
   })
 })
-
-function codeOf(error: unknown): string {
-  return error instanceof GcacheError ? error.code : String(error)
-}

@@ -5,7 +5,8 @@
 import { readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { LIMITS, TIMES } from '../src/config.js'
-import { GcacheError } from '../src/errors.js'
+import { SILENCE } from '../src/core/silence.js'
+import type { GcacheError } from '../src/errors.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
 import { framed } from '../src/wire/frame.js'
 import { Admission, hostOf, type Place } from '../transports/stream/admission.js'
@@ -16,6 +17,7 @@ import { encodeGreeting, type Hello } from '../transports/stream/hello.js'
 import type { StreamConnection } from '../transports/stream/layer.js'
 import { streamLimits } from '../transports/stream/limits.js'
 import { arrivingMax } from '../transports/tcp/descriptors.js'
+import { codeOf } from './harness/codes.js'
 import { HANDSHAKE_MS, simulated } from './harness/networks.js'
 import { headOf, overBoth, Stranger } from './harness/strangers.js'
 
@@ -257,8 +259,7 @@ describe('row 4, numbers before authentication', () => {
   test('rows 1 to 4: what is refused is counted, and cannot fill a log', () => {
     const clock = new VirtualClock()
     const lines: Record<string, unknown>[] = []
-    const silent = { debug() {}, info() {}, error() {} }
-    const logger = { ...silent, warn: (fields: Record<string, unknown>) => lines.push(fields) }
+    const logger = { ...SILENCE, warn: (fields: Record<string, unknown>) => lines.push(fields) }
     const complaints = new Complaints(logger as never, clock)
     for (let ms = 0; ms < 10_000; ms++) {
       complaints.warn({ ms }, 'refused')
@@ -281,14 +282,4 @@ const HELLO: Hello = {
   frameBytesMax: 2 ** 20,
   life: 'once',
   dial: 1,
-}
-
-function codeOf(call: () => void): string {
-  try {
-    call()
-  } catch (error) {
-    if (error instanceof GcacheError) return error.code
-    throw error
-  }
-  return 'nothing thrown'
 }

@@ -4,21 +4,21 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { PROTOCOL_VERSION } from '../src/config.js'
 import { seededRandom } from '../src/core/prng.js'
-import { GcacheError } from '../src/errors.js'
+import { SILENCE } from '../src/core/silence.js'
 import { polling } from '../src/polling.js'
 import type { BenchNode, Happening } from '../src/testing/transport-bench.js'
-import { realTime, transportSuite, virtualTime } from '../src/testing/transport-suite.js'
-import { VirtualClock } from '../src/testing/virtual-clock.js'
+import { transportSuite } from '../src/testing/transport-suite.js'
 import { framed } from '../src/wire/frame.js'
-import { type MemoryFaults, MemoryNetwork } from '../transports/memory.js'
+import type { MemoryFaults } from '../transports/memory.js'
 import {
   decodeGreeting,
   encodeGreeting,
   type Greeting,
   type Hello,
 } from '../transports/stream/hello.js'
-import { TcpLayer, tcp } from '../transports/tcp.js'
-import { HANDSHAKE_MS, overTcp, SOCKET_BYTES_MAX, simulated } from './harness/networks.js'
+import { tcp } from '../transports/tcp.js'
+import { codeOf } from './harness/codes.js'
+import { HANDSHAKE_MS, memoryMedium, overTcp, simulated, tcpMedium } from './harness/networks.js'
 
 for (const [name, factory] of [
   ['tcp', tcp({ handshakeMs: HANDSHAKE_MS })],
@@ -28,20 +28,7 @@ for (const [name, factory] of [
     test,
     name,
     streams: true,
-    medium() {
-      const time = realTime()
-      return {
-        ...time,
-        transport: factory,
-        listen: () => 'tcp://127.0.0.1:0',
-        nowhere: 'tcp://127.0.0.1:1',
-        random: seededRandom(1),
-        handshakeMs: HANDSHAKE_MS,
-        mediumBytesMax: SOCKET_BYTES_MAX,
-        layer: () => new TcpLayer(time.clock),
-        close: async () => {},
-      }
-    },
+    medium: () => tcpMedium(seededRandom(1), factory),
   })
 
 const HARSH = {
@@ -61,22 +48,7 @@ for (const [name, faults] of [
     test,
     name,
     streams: true,
-    medium() {
-      const clock = new VirtualClock()
-      const random = seededRandom(2)
-      const network = new MemoryNetwork({ clock, random, ...faults })
-      return {
-        ...virtualTime(clock),
-        transport: network.transport(),
-        listen: id => `memory://${id}`,
-        nowhere: 'memory://nowhere',
-        random,
-        handshakeMs: 2_000,
-        mediumBytesMax: 2 ** 20,
-        layer: id => network.layer(id),
-        close: async () => {},
-      }
-    },
+    medium: () => memoryMedium(seededRandom(2), faults).medium,
   })
 
 describe('limits', () => {
@@ -144,7 +116,6 @@ describe('limits', () => {
 
   test('a frame over the limit of the other side ends the link with a cause', async () => {
     const { clock, network, random } = simulated(5)
-    const logger = { debug() {}, info() {}, warn() {}, error() {} }
     const downs: unknown[][] = []
     const silent = { onLinkUp() {}, onFrame() {}, onWritable() {} }
     const onLinkDown = (...down: unknown[]) => downs.push(down)
@@ -155,7 +126,7 @@ describe('limits', () => {
         listen: `memory://${self}`,
         clock,
         random,
-        logger,
+        logger: SILENCE,
       })
     const [a, b] = [make('a', 1_000), make('b', 2_000)]
     await a.start({ ...silent, onLinkDown })
@@ -203,10 +174,9 @@ describe('tcp', () => {
 
   test('a free port and IPv6 show in the address', async () => {
     const { clock, random } = simulated(1)
-    const logger = { debug() {}, info() {}, warn() {}, error() {} }
     const silent = { onLinkUp() {}, onLinkDown() {}, onFrame() {}, onWritable() {} }
     const at = async (listen: string) => {
-      const node = tcp()({ self: 'a', cluster: 'x', listen, clock, random, logger })
+      const node = tcp()({ self: 'a', cluster: 'x', listen, clock, random, logger: SILENCE })
       await node.start(silent)
       await node.stop()
       return node.address
@@ -320,18 +290,12 @@ describe('golden bytes', () => {
 
   test('a hello cut anywhere or with a wrong field is a PROTOCOL_ERROR', () => {
     const bytes = encodeGreeting(hello)
-    const codeOf = (frame: Uint8Array) => {
-      try {
-        decodeGreeting(frame)
-      } catch (error) {
-        return error instanceof GcacheError ? error.code : error
-      }
-      return 'nothing thrown'
-    }
     for (let end = 0; end < bytes.length; end++)
-      expect(codeOf(bytes.subarray(0, end))).toBe('PROTOCOL_ERROR')
+      expect(codeOf(() => decodeGreeting(bytes.subarray(0, end)))).toBe('PROTOCOL_ERROR')
     const wrong = [{ from: 5 }, { dial: -1 }, { frameBytesMax: '9' }, { life: undefined }]
-    for (const field of wrong)
-      expect(codeOf(encodeGreeting({ ...hello, ...field } as Hello))).toBe('PROTOCOL_ERROR')
+    for (const field of wrong) {
+      const frame = encodeGreeting({ ...hello, ...field } as Hello)
+      expect(codeOf(() => decodeGreeting(frame))).toBe('PROTOCOL_ERROR')
+    }
   })
 })

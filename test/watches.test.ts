@@ -1,21 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import type { SendResult } from '../src/contracts/transport.js'
 import { Watches } from '../src/engine/watches.js'
-import { GcacheError } from '../src/errors.js'
 import { KeyValueStore } from '../src/store/key-value.js'
 import { Reader } from '../src/wire/bytes.js'
 import { EVENT_KINDS, FRAME } from '../src/wire/requests.js'
+import { codeOf } from './harness/codes.js'
 
 const PEER = '~client'
-
-function codeOf(task: () => void): string {
-  try {
-    task()
-  } catch (error) {
-    if (error instanceof GcacheError) return error.code
-  }
-  return 'none'
-}
 
 describe('watches of clients', () => {
   interface Told {

@@ -2,9 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { seededRandom } from '../src/core/prng.js'
-import { GcacheError } from '../src/errors.js'
 import { FrameDecoder, framed } from '../src/wire/frame.js'
 import { SessionReceiver, SessionSender } from '../src/wire/link-session.js'
+import { codeOf } from './harness/codes.js'
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 
@@ -12,16 +12,6 @@ function collect(frameBytesMax = 4_096) {
   const frames: string[] = []
   const decoder = new FrameDecoder(frameBytesMax, { onFrame: frame => frames.push(hex(frame)) })
   return { decoder, frames }
-}
-
-function codeOf(call: () => void): string {
-  try {
-    call()
-  } catch (error) {
-    if (error instanceof GcacheError) return error.code
-    throw error
-  }
-  return 'nothing thrown'
 }
 
 describe('frame decoder', () => {

@@ -42,6 +42,7 @@ export const KNOWN = {
   watch: { prefix: 'prefix', signal: 'signal' },
   cache: { ...CALL, codec: 'any' },
   handover: { ...CALL, to: 'prefix' },
+  force: { ...CALL, empty: 'flag' },
   close: { handover: 'flag' },
 } as const satisfies Record<string, Record<string, Kind>>
 

@@ -32,6 +32,11 @@ export interface AdminOptions {
   timeoutMs?: number
 }
 
+export interface ForceOptions extends AdminOptions {
+  /** Begin with nothing, though other nodes hold data: they give it up. Without it: NODE_EMPTY. */
+  empty?: boolean
+}
+
 export interface AdminEnv {
   readonly clock: Clock
   send(peer: PeerId, frame: Uint8Array): SendResult
@@ -94,8 +99,9 @@ export class AdminAsks {
   }
 
   /** Asks this very node. */
-  async forceBootstrap(node: PeerId, options: AdminOptions): Promise<ForceResult> {
-    const command = { command: 'force-bootstrap', to: '' }
+  async forceBootstrap(node: PeerId, options: ForceOptions): Promise<ForceResult> {
+    const { empty } = options
+    const command = { command: 'force-bootstrap', to: '', ...(empty ? { empty } : {}) }
     return readForce(await this.#ask(node, command, options.timeoutMs ?? DEFAULT_MS))
   }
 

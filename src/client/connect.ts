@@ -22,7 +22,7 @@ import {
   type MembersResult,
 } from '../wire/admin.js'
 import { encodeToken } from '../wire/token.js'
-import type { AdminOptions, HandoverOptions } from './admin.js'
+import type { AdminOptions, ForceOptions, HandoverOptions } from './admin.js'
 import { Calls } from './calls.js'
 import type { ServerLink } from './links.js'
 import { type Failover, type LinkChange, Routing } from './routing.js'
@@ -208,9 +208,9 @@ export class Client {
    * Node.forceBootstrap() of the one server that this client was given: CONFIG if there are more,
    * UNREACHABLE if it is not linked.
    */
-  async forceBootstrap(options: AdminOptions = {}): Promise<ForceResult> {
+  async forceBootstrap(options: ForceOptions = {}): Promise<ForceResult> {
     this.#assertOpen()
-    checkCallOptions(options, KNOWN.call)
+    checkCallOptions(options, KNOWN.force)
     const given = [...this.#routing.links].filter(link => link.given)
     if (given.length !== 1)
       throw new GcacheError('CONFIG', `one server is forced, and ${given.length} are given`)

@@ -31,6 +31,9 @@ export type ClusterStatus = {
   readonly master: PeerId | undefined
   /** By ordinal. */
   readonly members: readonly ClusterMember[]
+  /** Nodes that answered and do not belong to the cluster: they have left, or nobody has let them
+   *  in yet. Missing where there are none. */
+  readonly outside?: readonly ClusterMember[]
   readonly lastFailover?: unknown
 }
 
@@ -106,6 +109,7 @@ export class StatusAsks {
       guarantee: 'text',
       epoch: 'number',
       history: 'text',
+      view: 'whole?',
       master: 'text?',
       self: 'map',
       members: 'list',
@@ -147,19 +151,27 @@ function checkMember(member: unknown): void {
   })
 }
 
-/** Facts of the cluster come from the highest epoch, the master's word first. */
+/** Facts of the cluster come from the highest epoch: the master's word, or of the newest view. */
 function merge(cluster: string, reports: readonly Report[]): ClusterStatus {
-  const best = [...reports].sort((a, b) => b.epoch - a.epoch || rank(b) - rank(a))[0]
+  const order = (a: Report, b: Report) =>
+    b.epoch - a.epoch || rank(b) - rank(a) || viewOf(b) - viewOf(a)
+  const best = [...reports].sort(order)[0]
   const members = new Map<PeerId, ClusterMember>()
   for (const member of best.members) {
     const alive = member.id === best.self.id
-    members.set(member.id, alive ? member : { ...member, state: 'down' })
+    // Who has left is fed a moment longer, so that it learns of it.
+    if (alive || member.state !== 'left')
+      members.set(member.id, alive ? member : { ...member, state: 'down' })
   }
-  for (const { self, extra } of reports) {
+  const outside: ClusterMember[] = []
+  for (const report of reports) {
+    const { self, extra } = report
     // What the master knows of a slave's lag is newer than what the slave knows of the master.
-    const seen = best.members.find(member => member.id === self.id)
-    const lag = seen?.lag ?? self.lag
-    members.set(self.id, { ...self, ...figures(extra), lag })
+    const lag = members.get(self.id)?.lag ?? self.lag
+    const member = { ...self, ...figures(extra), lag }
+    // It may also have joined so lately that only it and others know.
+    if (members.has(self.id) || viewOf(report) > viewOf(best)) members.set(self.id, member)
+    else outside.push(member)
   }
   const { strategy, profile, guarantee, epoch, history, master, extra } = best
   return {
@@ -170,9 +182,18 @@ function merge(cluster: string, reports: readonly Report[]): ClusterStatus {
     epoch,
     history,
     master: master ?? undefined,
-    members: [...members.values()].sort((a, b) => a.ordinal - b.ordinal),
+    members: byOrdinal([...members.values()]),
+    ...(outside.length === 0 ? {} : { outside: byOrdinal(outside) }),
     ...(extra?.lastFailover === undefined ? {} : { lastFailover: extra.lastFailover }),
   }
+}
+
+function byOrdinal(members: ClusterMember[]): ClusterMember[] {
+  return members.sort((a, b) => a.ordinal - b.ordinal)
+}
+
+function viewOf(report: Report): number {
+  return report.view ?? 0
 }
 
 function rank(report: Report): number {

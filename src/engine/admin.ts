@@ -4,7 +4,7 @@
  * which of the last three it knows, because what it does not know it passes over in silence.
  */
 import type { Clock } from '../contracts/environment.js'
-import type { AdminCommand, Input, Standing } from '../contracts/strategy.js'
+import type { AdminCommand, Input, Standing, StrategyStatus } from '../contracts/strategy.js'
 import type { Member, PeerId } from '../contracts/types.js'
 import { compareEpochs } from '../core/epochs.js'
 import { GcacheError } from '../errors.js'
@@ -22,6 +22,7 @@ import {
   refusalReply,
 } from '../wire/admin.js'
 import { encodeControl } from '../wire/control.js'
+import { refusalToForce } from './force-guard.js'
 import { Handovers } from './handovers.js'
 import { type CommandEnd, isMaster, ReportedCommand } from './reported-command.js'
 
@@ -31,6 +32,7 @@ export interface AdminEnv {
   /** Those that the strategy answers. */
   readonly commands: readonly AdminCommand[]
   standing(): Standing
+  status(): StrategyStatus
   /** Gives the command to the strategy. */
   give(input: Extract<Input<never>, { kind: 'admin' }>): void
   /** At once. */
@@ -76,9 +78,12 @@ export class Admin {
     this.#change('leave', `the leaving of ${peer}`, { peer }, timeoutMs, end)
   }
 
-  /** This very node begins anew with what it has. Ends with HEALTHY, or as join. */
-  forceBootstrap(timeoutMs: number, end: CommandEnd<ForceResult>): void {
+  /** This very node begins anew with what it has. Ends with HEALTHY, NODE_EMPTY unless `empty` is
+   *  said, or as join. */
+  forceBootstrap(timeoutMs: number, end: CommandEnd<ForceResult>, empty = false): void {
     if (!this.#knows('force-bootstrap', end)) return
+    const refusal = empty ? undefined : refusalToForce(this.#env.status())
+    if (refusal !== undefined) return end(refusal)
     const give = () => this.#give('force-bootstrap', {})
     this.#forces.begin('a forced beginning', timeoutMs, give, end)
   }
@@ -105,7 +110,7 @@ export class Admin {
         case 'leave':
           return this.leave(checkId(to), timeoutMs, answer(membersReply))
         case 'force-bootstrap':
-          return this.forceBootstrap(timeoutMs, answer(forceReply))
+          return this.forceBootstrap(timeoutMs, answer(forceReply), ask.empty)
         default:
           throw new GcacheError('CONFIG', `unknown command ${command.slice(0, 64)}`)
       }

@@ -135,6 +135,7 @@ export class Engine<M = unknown> implements TransportHandler {
     return new Admin({
       ...{ self, clock, commands: this.#strategy.commands ?? [] },
       standing: () => this.standing,
+      status: () => this.status(),
       give: input => this.feed(input),
       send: (peer, frame) => {
         send(peer, frame)

@@ -48,6 +48,7 @@ const ADMIN_NOES = new Set([
   'HANDOVER_REFUSED',
   'HEALTHY',
   'MEMBER_LEADS',
+  'NODE_EMPTY',
   'NOT_A_MEMBER',
 ])
 

@@ -2,7 +2,8 @@
 import type { ClusterMember, ClusterStatus } from '../client/status.js'
 import { grouped, type Paint, table } from './paint.js'
 
-/** What `status --json` prints, exactly; programs rely on it. `insecure` only where it is so. */
+/** What `status --json` prints, exactly; programs rely on it. `insecure` and `outside` only where
+ *  it is so. */
 export function statusJson(status: ClusterStatus): string {
   const { cluster, strategy, profile, guarantee, epoch, master = null } = status
   const members = status.members.map(member => {
@@ -10,7 +11,9 @@ export function statusJson(status: ClusterStatus): string {
     const insecure = member.insecure === true ? { insecure: true } : {}
     return { id, ordinal, role, state, offset, lag, address, ...insecure }
   })
-  return JSON.stringify({ cluster, strategy, profile, guarantee, epoch, master, members })
+  const outside = status.outside?.map(({ id, state, address }) => ({ id, state, address }))
+  const shown = { cluster, strategy, profile, guarantee, epoch, master, members }
+  return JSON.stringify({ ...shown, outside })
 }
 
 export type Health = 'healthy' | 'degraded' | 'no master'
@@ -49,7 +52,10 @@ export function statusTable(status: ClusterStatus, paint: Paint, withGuarantee =
   const guarantee = withGuarantee ? `guarantee: ${status.guarantee}\n` : ''
   const open = status.members.filter(member => member.insecure === true).map(({ id }) => id)
   const warning = open.length > 0 ? `${paint.yellow('insecure')}: ${open.join(', ')}\n` : ''
-  return `${head}\n${guarantee}${warning}${body}\n`
+  const outside = (status.outside ?? []).map(
+    ({ id, address, state }) => `${paint.yellow('no member')}: ${id} at ${address} (${state})\n`,
+  )
+  return `${head}\n${guarantee}${warning}${body}\n${outside.join('')}`
 }
 
 function rowOf(member: ClusterMember, paint: Paint): string[] {

@@ -8,6 +8,6 @@ export function viewLine({ view, members }: MembersResult): string {
 }
 
 function named(member: Member): string {
-  const role = member.witness ? 'witness' : member.learner ? 'learner' : undefined
-  return role === undefined ? member.id : `${member.id} (${role})`
+  const roles = [...(member.witness ? ['witness'] : []), ...(member.learner ? ['learner'] : [])]
+  return roles.length === 0 ? member.id : `${member.id} (${roles.join(', ')})`
 }

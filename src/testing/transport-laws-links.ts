@@ -1,5 +1,6 @@
 /** T1, T2, T8-T12: how links come, go and are refused. */
 import assert from 'node:assert/strict'
+import { SILENCE } from '../core/silence.js'
 import { GcacheError } from '../errors.js'
 import type { Bench, BenchNode } from './transport-bench.js'
 import type { Law } from './transport-suite.js'
@@ -25,9 +26,15 @@ export const LINK_LAWS: readonly Law[] = [
       const a = await bench.started('a')
       const { transport, random, clock } = bench.medium
       const { address } = a.transport
-      const logger = { debug() {}, info() {}, warn() {}, error() {} }
       const codeAt = async (listen: string) => {
-        const other = transport({ self: 'a', cluster: 'suite', listen, random, clock, logger })
+        const other = transport({
+          self: 'a',
+          cluster: 'suite',
+          listen,
+          random,
+          clock,
+          logger: SILENCE,
+        })
         const error = await other.start(a).catch((cause: unknown) => cause)
         await other.stop()
         assert.ok(error instanceof GcacheError, `start at ${listen} rejects with a GcacheError`)

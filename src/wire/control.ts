@@ -101,8 +101,9 @@ export type Control =
   /** Node to client: this node leaves; go elsewhere. */
   | { type: 'farewell' }
   /** To the master: give your place to `to`, '' for whom you choose; take `member` in; let `to`
-   *  leave. To any node: force a beginning. Answered within `timeoutMs`, 5,000 if absent. Nobody is
-   *  asked for a proof yet: whoever reaches a node may do so. */
+   *  leave. To any node: force a beginning, `empty` even if it holds no data and others do.
+   *  Answered within `timeoutMs`, 5,000 if absent. Nobody is asked for a proof yet: whoever reaches
+   *  a node may do so. */
   | {
       type: 'admin'
       id: number
@@ -110,6 +111,7 @@ export type Control =
       to: string
       member?: Member
       timeoutMs?: number
+      empty?: boolean
     }
   /** `code` '' and what came of it, or a code and why. NOT_MASTER: `to` is, if known. `view` and
    *  `members` answer join and leave, `history` and `forcedFrom` a forced beginning. */
@@ -146,7 +148,14 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
   unwatch: { id: 'whole' },
   hint: { epoch: 'whole' },
   farewell: {},
-  admin: { id: 'whole', command: 'text', to: 'text', member: 'map?', timeoutMs: 'number?' },
+  admin: {
+    id: 'whole',
+    command: 'text',
+    to: 'text',
+    member: 'map?',
+    timeoutMs: 'number?',
+    empty: 'flag?',
+  },
   'admin-reply': {
     id: 'whole',
     code: 'text',

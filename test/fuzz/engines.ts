@@ -10,6 +10,7 @@ import type { Transport, TransportHandler } from '../../src/contracts/transport.
 import type { Epoch, Member } from '../../src/contracts/types.js'
 import { NO_EPOCH } from '../../src/core/epochs.js'
 import type { SeededRandom } from '../../src/core/prng.js'
+import { SILENCE } from '../../src/core/silence.js'
 import { Engine } from '../../src/engine/engine.js'
 import { KeyValueStore } from '../../src/store/key-value.js'
 import { MemoryLog } from '../../src/store/memory-log.js'
@@ -23,7 +24,6 @@ import { EDGE_REQUESTS, edgePacked, found, golden } from './corpus.js'
 import { BrokenPromise, promise, type Target, type Trial } from './target.js'
 
 const CLIENT = '~client'
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 /** Of what was really said the newest are kept. */
 const HEARD_MAX = 48
 /** Tasks between two inputs: many more than 6 s of a cluster need. */
@@ -56,7 +56,7 @@ class Listener implements TransportHandler {
     this.#heard = heard
     const { clock, network, members } = world
     const random = world.random.fork()
-    const env = { self: member.id, cluster: 'shop', clock, random, logger: SILENT }
+    const env = { self: member.id, cluster: 'shop', clock, random, logger: SILENCE }
     const admit = (peer: string) => this.engine.refusalOf(peer)
     const medium = network.transport()({ ...env, listen: member.address, admit })
     this.transport = Object.create(medium, {

@@ -1,16 +1,14 @@
 /** Real engines and clients on a memory network under virtual time: what a process would be. */
 import { type Client, type ClientOptions, connectWith } from '../../src/client/connect.js'
-import type { Logger } from '../../src/contracts/environment.js'
 import type { StrategyFactory } from '../../src/contracts/strategy.js'
 import { type SeededRandom, seededRandom } from '../../src/core/prng.js'
+import { SILENCE } from '../../src/core/silence.js'
 import { Engine } from '../../src/engine/engine.js'
 import { KeyValueStore } from '../../src/store/key-value.js'
 import { MemoryLog } from '../../src/store/memory-log.js'
 import { VirtualClock } from '../../src/testing/virtual-clock.js'
 import { type MasterSlaveMessage, masterSlave } from '../../strategies/master-slave/index.js'
 import { MemoryNetwork } from '../../transports/memory.js'
-
-const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 export class EngineCluster {
   readonly clock = new VirtualClock()
@@ -38,12 +36,12 @@ export class EngineCluster {
   async start(id: string): Promise<Engine> {
     const { clock } = this
     const incarnation = (++this.#lives).toString(16).padStart(16, '0')
-    const env = { self: id, cluster: 'test', clock, random: this.random.fork(), logger: SILENT }
+    const env = { self: id, cluster: 'test', clock, random: this.random.fork(), logger: SILENCE }
     const transport = this.network.transport()({ ...env, listen: `memory://${id}` })
     const engine = new Engine({
       ...env,
       incarnation,
-      members: this.members,
+      members: [...this.members],
       transport,
       strategy: this.strategy as StrategyFactory,
       log: new MemoryLog(),

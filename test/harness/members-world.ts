@@ -53,6 +53,16 @@ export class MembersWorld extends World {
       .join('')
   }
 
+  /** Node d joins, and is made a voter while `absent` is cut off. */
+  growUnseenBy(absent: string): void {
+    const d = this.cluster.add({ id: 'd', ordinal: 3 })
+    expect(this.join(d)).toMatchObject({ state: 'done' })
+    this.cluster.run(500)
+    this.cluster.split([absent])
+    this.cluster.start('d')
+    this.cluster.run(4_000)
+  }
+
   /** Nodes d and e join, then d leads. */
   grow(): void {
     for (const [i, id] of ['d', 'e'].entries()) {

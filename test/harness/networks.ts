@@ -1,5 +1,6 @@
 /** Networks for the transports' own tests: simulated under virtual time, and real TCP. */
-import { seededRandom } from '../../src/core/prng.js'
+import type { TransportFactory } from '../../src/contracts/transport.js'
+import { type SeededRandom, seededRandom } from '../../src/core/prng.js'
 import { systemClock } from '../../src/engine/system-clock.js'
 import { Bench, type BenchNode } from '../../src/testing/transport-bench.js'
 import { realTime, virtualTime } from '../../src/testing/transport-suite.js'
@@ -12,34 +13,33 @@ export const HANDSHAKE_MS = 500
 /** Socket buffers on loopback, both sides together. */
 export const SOCKET_BYTES_MAX = 16 * 2 ** 20
 
-/** Nodes on a simulated network, watched for T2 and T8. */
-export function simulated(
-  seed: number,
+/** A simulated network under virtual time, as the laws and a Bench take it. */
+export function memoryMedium(
+  random: SeededRandom,
   faults: Partial<MemoryFaults> = {},
-  options: StreamOptions = {},
+  transportOf = (network: MemoryNetwork): TransportFactory => network.transport(),
 ) {
   const clock = new VirtualClock()
-  const random = seededRandom(seed)
   const network = new MemoryNetwork({ clock, random: random.fork(), ...faults })
-  const bench = new Bench({
+  const medium = {
     ...virtualTime(clock),
-    transport: network.transport(options),
-    listen: id => `memory://${id}`,
+    transport: transportOf(network),
+    listen: (id: string) => `memory://${id}`,
     nowhere: 'memory://nowhere',
     random,
     handshakeMs: 2_000,
     mediumBytesMax: 2 ** 20,
-    layer: id => network.layer(id),
+    layer: (id: string) => network.layer(id),
     close: async () => {},
-  })
-  return { clock, random, network, bench }
+  }
+  return { clock, random, network, medium }
 }
 
-export function overTcp(seed: number, options: StreamOptions = {}) {
-  const random = seededRandom(seed)
-  return new Bench({
+/** Real TCP on loopback, the same. */
+export function tcpMedium(random: SeededRandom, transport: TransportFactory) {
+  return {
     ...realTime(),
-    transport: tcp({ handshakeMs: HANDSHAKE_MS, ...options }),
+    transport,
     listen: () => 'tcp://127.0.0.1:0',
     nowhere: 'tcp://127.0.0.1:1',
     random,
@@ -47,7 +47,22 @@ export function overTcp(seed: number, options: StreamOptions = {}) {
     mediumBytesMax: SOCKET_BYTES_MAX,
     layer: () => new TcpLayer(systemClock),
     close: async () => {},
-  })
+  }
+}
+
+/** Nodes on a simulated network, watched for T2 and T8. */
+export function simulated(
+  seed: number,
+  faults: Partial<MemoryFaults> = {},
+  options: StreamOptions = {},
+) {
+  const made = memoryMedium(seededRandom(seed), faults, network => network.transport(options))
+  return { ...made, bench: new Bench(made.medium) }
+}
+
+export function overTcp(seed: number, options: StreamOptions = {}) {
+  const transport = tcp({ handshakeMs: HANDSHAKE_MS, ...options })
+  return new Bench(tcpMedium(seededRandom(seed), transport))
 }
 
 export const lossesOf = (node: BenchNode, peer: string) => node.all('down', peer).map(it => it.loss)

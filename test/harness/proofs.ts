@@ -3,6 +3,7 @@ import { authenticated } from '../../src/auth.js'
 import type { Authenticator } from '../../src/contracts/authentication.js'
 import type { Clock, Logger } from '../../src/contracts/environment.js'
 import type { TransportFactory } from '../../src/contracts/transport.js'
+import { SILENCE } from '../../src/core/silence.js'
 import { createAuthenticator } from '../../src/security/authenticator.js'
 import {
   CredentialStore,
@@ -18,7 +19,6 @@ export const SECRET = 'a secret of the whole cluster: 32 bytes or more'
 export const PASSWORD = 'pencil-of-ann'
 export const ITERATIONS = 4_096
 
-const silence: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 const salt = Buffer.alloc(16, 3)
 const stored = await storedOf(new Secret(SECRET), salt, ITERATIONS)
 const ann = await makeCredential('ann', 'client', new Secret(PASSWORD), ITERATIONS)
@@ -56,7 +56,7 @@ const USERS: Record<Who, string> = {
 export function authenticator(
   who: Who,
   clock: Clock,
-  logger: Logger = silence,
+  logger: Logger = SILENCE,
 ): Authenticator & { readonly failed: number } {
   return createAuthenticator({
     clock,

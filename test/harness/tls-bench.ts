@@ -1,15 +1,12 @@
 /** Nodes over TCP with TLS on a Bench, each with a certificate of one authority. */
 import assert from 'node:assert/strict'
 import type { TlsOptions } from '../../src/contracts/tls.js'
-import type { TransportEnv } from '../../src/contracts/transport.js'
 import { seededRandom } from '../../src/core/prng.js'
-import { GcacheError } from '../../src/errors.js'
 import { Bench, type BenchNode } from '../../src/testing/transport-bench.js'
-import { realTime } from '../../src/testing/transport-suite.js'
 import { Credentials } from '../../transports/stream/tls.js'
 import { TcpLayer, type TcpOptions, tcp } from '../../transports/tcp.js'
 import { Authority, type Certificate } from './certificates.js'
-import { HANDSHAKE_MS, SOCKET_BYTES_MAX } from './networks.js'
+import { HANDSHAKE_MS, tcpMedium } from './networks.js'
 
 export const authority = new Authority()
 export const { cert: ca } = authority
@@ -29,22 +26,13 @@ export function medium(
   of: (id: string) => TcpOptions['tls'] = tlsOf,
   handshakeMs: number = HANDSHAKE_MS,
 ) {
-  const time = realTime()
+  const plain = tcpMedium(seededRandom(1), env => tcp({ handshakeMs, tls: of(env.self) })(env))
+  const { clock } = plain
   return {
-    ...time,
-    transport: (env: TransportEnv) => tcp({ handshakeMs, tls: of(env.self) })(env),
-    listen: () => 'tcp://127.0.0.1:0',
-    nowhere: 'tcp://127.0.0.1:1',
-    random: seededRandom(1),
+    ...plain,
     handshakeMs,
-    mediumBytesMax: SOCKET_BYTES_MAX,
     layer: (self: string) =>
-      new TcpLayer(time.clock, {
-        clock: time.clock,
-        self,
-        credentials: new Credentials(tlsOf(self)),
-      }),
-    close: async () => {},
+      new TcpLayer(clock, { clock, self, credentials: new Credentials(tlsOf(self)) }),
   }
 }
 
@@ -69,15 +57,6 @@ export async function dialled(bench: Bench, a: BenchNode, b: BenchNode) {
   if (!b.isUp('a')) return b.all('down', 'a')[0]
   await bench.sees('the other side is up too', () => a.isUp(b.id))
   return undefined
-}
-
-export function codeOf(act: () => unknown): unknown {
-  try {
-    act()
-  } catch (error) {
-    return error instanceof GcacheError ? error.code : error
-  }
-  return 'nothing thrown'
 }
 
 export function portOf(node: BenchNode): number {

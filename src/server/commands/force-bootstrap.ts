@@ -13,6 +13,7 @@ import {
 
 interface ForceOptions extends ServerOptions {
   yes?: boolean
+  empty?: boolean
 }
 
 export function forceBootstrapCommand(): Command {
@@ -20,6 +21,7 @@ export function forceBootstrapCommand(): Command {
     subcommand('force-bootstrap', 'no master and no hope of one: begin with what this node has'),
   )
     .option('--yes', 'do it; without it nothing is done, and what would be lost is said')
+    .option('--empty', 'begin with nothing although other nodes hold data, which is given up')
     .addHelpText('after', '\nExit: 0 done, 1 not said --yes or refused, 2 trouble.')
     .action((options: ForceOptions) => runAdmin(() => force(options)))
 }
@@ -32,10 +34,14 @@ async function force(options: ForceOptions): Promise<number> {
     process.stderr.write(whatIsLost(servers[0]))
     return EXIT.no
   }
-  const result = await withAnyNode(options, client => client.forceBootstrap())
+  const result = await withAnyNode(options, client =>
+    client.forceBootstrap({ empty: options.empty === true }),
+  )
   const { epoch, history, forcedFrom } = result
   const from = forcedFrom === '' ? 'with nothing' : `from ${forcedFrom}`
   process.stdout.write(`history ${history} begins ${from}, epoch ${epoch}\n`)
+  if (forcedFrom === '')
+    process.stdout.write('a node that holds data follows only once it was started anew\n')
   return EXIT.ok
 }
 
@@ -45,6 +51,7 @@ truth and leads a new history from there. Whatever other nodes hold beyond it is
 if it was acknowledged: they are copied over and report it as divergence. It is for a cluster that
 elects nobody because too many memories were lost at once, and for no other. First
   gcache status --server ${server}
-and choose the node with the highest offset.
+and choose the node with the highest offset. One that holds nothing is refused while it hears of one
+with data, unless you say --empty as well: those with data stay without a master until restarted.
 `
 }
