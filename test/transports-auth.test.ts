@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { LIMITS } from '../src/config.js'
 import { seededRandom } from '../src/core/prng.js'
 import type { GcacheError } from '../src/errors.js'
+import { parseGrants } from '../src/security/grants.js'
 import { clientFirst } from '../src/security/scram.js'
 import { Bench, type BenchNode, type NodeOptions } from '../src/testing/transport-bench.js'
 import { realTime, transportSuite, virtualTime } from '../src/testing/transport-suite.js'
@@ -94,7 +95,7 @@ for (const [medium, makeBench] of mediums)
 
     test('a user is a client by its name, the secret makes a client an admin', async () => {
       for (const [who, identity] of [
-        ['ann', { user: 'ann', role: 'client' }],
+        ['ann', { user: 'ann', role: 'client', grants: parseGrants(['*:rw']) }],
         ['node', { user: 'peer', role: 'admin' }],
       ] as const) {
         const { bench, a } = await meeting('node', '~c', who)
