@@ -68,7 +68,7 @@ export class ClientWatches {
       if (watch.target === undefined && this.#register(id, watch)) watch.sink(GAP)
   }
 
-  /** A node refuses the watch `id`; another one's word about a watch of this one's is passed over. */
+  /** Refuses the watch `id`; what a node says that was not asked is passed over. */
   onRefused(target: PeerId, id: number, error: GcacheError): void {
     const watch = this.#watches.get(id)
     if (watch === undefined || watch.target !== target) return

@@ -55,8 +55,8 @@ const HELP = `
   gcache get ... --user ann --password-file password.txt
 The password is a first line, without its line break. A client may do nothing without a grant:
 CACHE is a name, or with one * at its end what names begin with ('*' is every cache); RIGHTS are of
-r (get, has, size, scan, watch), w (set, delete, touch, clear) and a (all of it). An observer may ask
-for the status, an admin may do everything.
+r (get, has, size, scan, watch), w (set, delete, touch, clear) and a (all of it). An observer may
+ask for the status, an admin may do everything.
 Exit: 0 done, 2 wrong options or an unusable password.`
 
 async function addUser(name: string, options: AddOptions): Promise<void> {
