@@ -241,6 +241,16 @@ describe('somebody hostile', () => {
     expect(node.status().members.map(({ id }) => id)).toEqual(['a'])
   })
 
+  test('who takes the name under which a node calls itself is refused', async () => {
+    for (const user of ['owner', 'root', 'secret']) {
+      const error = await RawClient.open(node.address, as(user), { id: '~local' }).catch(
+        each => each,
+      )
+      expect(String(error), user).toContain('no link is called ~local')
+    }
+    expect(await node.cache('c').set('k', 1)).toMatchObject({ copies: 1 })
+  })
+
   test('who names a window that another opened has none, and the other keeps his', async () => {
     const window = { id: 'of the owner, yes', lowest: 1 }
     window.id = window.id.slice(0, 16)

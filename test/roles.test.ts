@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { AUTH } from '../src/config.js'
 import { SILENCE } from '../src/core/silence.js'
-import { Rights } from '../src/engine/rights.js'
+import { LOCAL_PEER, Rights } from '../src/engine/rights.js'
 import { GcacheError } from '../src/errors.js'
 import { formatCredential, makeCredential, parseCredentials } from '../src/security/credentials.js'
 import { formatGrant, parseGrant, parseGrants } from '../src/security/grants.js'
@@ -178,6 +178,26 @@ describe('grants', () => {
       expect(codeOf(() => parseCredentials(each, 'users'))).toBe('CONFIG')
       expect(() => parseCredentials(each, 'users')).toThrow(/^users, line 1: (?!.*hush)/)
     }
+  })
+})
+
+describe('one link', () => {
+  test('that nobody saw come up may do nothing; that of this process may do everything', () => {
+    const ended: string[] = []
+    const disconnect = (peer: string) => void ended.push(peer)
+    const env = { clock: new VirtualClock(), logger: SILENCE, send() {}, flush() {}, disconnect }
+    const rights = new Rights({ ...env, authority: AUTHORITY })
+    expect(rights.of('~x')?.mayDo(OP.get, 'c')).toBe(false)
+    expect(rights.of('b')?.mayDo(OP.get, 'c')).toBe(false)
+    expect(rights.of(LOCAL_PEER)).toBeUndefined()
+    expect(rights.onUp('b', 1, { user: 'peer', role: 'peer' })).toBe(true)
+    expect(rights.of('b')).toBeUndefined()
+    expect(ended).toEqual([])
+    for (const authority of [AUTHORITY, undefined]) {
+      const root = { user: 'root', role: 'admin' } as const
+      expect(new Rights({ ...env, authority }).onUp(LOCAL_PEER, 1, root)).toBe(false)
+    }
+    expect(ended).toEqual([LOCAL_PEER, LOCAL_PEER])
   })
 })
 

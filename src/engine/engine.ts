@@ -32,16 +32,13 @@ import { Merges } from './merges.js'
 import { Pump } from './pump.js'
 import type { CommandEnd } from './reported-command.js'
 import { Requests } from './requests.js'
-import { Rights } from './rights.js'
+import { LOCAL_PEER, Rights } from './rights.js'
 import { statusFrame } from './status-frame.js'
 import { Watches } from './watches.js'
 
 /** Frames between nodes that leave at once, so that the slave works beside the master; smaller ones
  *  (acks, single writes) leave together at the end of the turn. */
 const FLUSH_BYTES = 1_024
-
-/** In-process client calls come from this peer. */
-export const LOCAL_PEER = '~local'
 
 export class Engine<M = unknown> implements TransportHandler {
   readonly events = new EventEmitter<EngineEvents>()
@@ -190,6 +187,7 @@ export class Engine<M = unknown> implements TransportHandler {
 
   /** Why `peer` may not link; undefined: it may. Clients may, and of the others members. */
   refusalOf(peer: PeerId): string | undefined {
+    if (peer === LOCAL_PEER) return `no link is called ${peer}`
     if (peer.startsWith('~') || this.#links.isMember(peer)) return undefined
     if (this.#strategy.welcomesStrangers?.()) return undefined
     return `${peer} is no member of this cluster`

@@ -13,6 +13,9 @@ import { refusalReply } from '../wire/admin.js'
 import { OP } from '../wire/command.js'
 import { type Control, encodeControl } from '../wire/control.js'
 
+/** In-process client calls come from this peer, which no link may be called. */
+export const LOCAL_PEER = '~local'
+
 export interface RightsEnv {
   /** Undefined: nobody proves anything, and everybody may do everything. */
   readonly authority: Authority | undefined
@@ -48,6 +51,10 @@ export class Rights {
 
   /** False: the link is nobody's who may have one, and was ended. */
   onUp(peer: PeerId, session: Session, identity: Identity | undefined): boolean {
+    if (peer === LOCAL_PEER) {
+      this.#env.disconnect(peer, new GcacheError('FORBIDDEN', `no link is called ${peer}`))
+      return false
+    }
     const { authority } = this.#env
     if (authority === undefined) return true
     const access = authority.access(peer, identity)
@@ -64,8 +71,11 @@ export class Rights {
   /** For the requests of `peer`. Undefined: it may do everything, being this process, a node, or
    *  anybody where nobody proves anything. */
   of(peer: PeerId): Access | undefined {
-    const access = this.#links.get(peer)?.access
-    return access?.role === 'peer' ? undefined : access
+    const { authority } = this.#env
+    if (authority === undefined || peer === LOCAL_PEER) return undefined
+    // Whose coming up was missed has proved nothing.
+    const access = this.#links.get(peer)?.access ?? authority.access(peer, undefined)
+    return access.role === 'peer' ? undefined : access
   }
 
   /** A frame that only nodes send, on the link of a client: ends it. */
