@@ -16,6 +16,7 @@ import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
 import { createAuthenticator } from './security/authenticator.js'
 import {
+  type Credential,
   CredentialStore,
   checkUser,
   parseCredentials,
@@ -27,6 +28,9 @@ import { Secret, secretFrom } from './security/secret.js'
 
 const NODE_NAMES = ['secret', 'secretFile', 'users', 'usersFile', 'iterations']
 const CLIENT_NAMES = ['secret', 'secretFile', 'user', 'password', 'passwordFile']
+
+/** Names of users in one line of the log. */
+const NAMES_LOGGED_MAX = 20
 
 interface World {
   readonly clock: Clock
@@ -42,6 +46,12 @@ export async function nodeAuthenticator(
   checkNames(auth, NODE_NAMES)
   const secret = secretOf(auth)
   const users = usersOf(auth)
+  const bare = [...users.values()].filter(isBare).map(({ user }) => user)
+  if (bare.length > 0)
+    world.logger.warn(
+      { users: bare.slice(0, NAMES_LOGGED_MAX), count: bare.length },
+      'clients without grants may touch no cache: end their lines with one, such as *:rw',
+    )
   const iterations = auth.iterations ?? AUTH.iterations
   if (!Number.isInteger(iterations) || iterations < AUTH.iterationsMin)
     throw config(`auth.iterations must be a whole number from ${AUTH.iterationsMin}`)
@@ -90,6 +100,10 @@ export function authenticated(
   authenticator: Authenticator | undefined,
 ): TransportFactory {
   return authenticator === undefined ? factory : env => factory({ ...env, authenticator })
+}
+
+function isBare({ role, grants }: Credential): boolean {
+  return role === 'client' && grants.length === 0
 }
 
 function secretOf({ secret, secretFile }: NodeAuth): Secret {

@@ -159,6 +159,12 @@ export const AUTH = {
   allowancesMax: 10_000,
   /** Failures of this time share one log line. */
   logEveryMs: 1_000,
+  /** Grants of one user: a line stays short, and a new cache name is judged in some us. */
+  grantsMax: 64,
+  /** Cache names whose rights a link remembers; then it forgets them all and judges anew. */
+  cachesJudgedMax: 256,
+  /** Hints of one identity that are closer together are passed over. PROTOCOL 7. */
+  hintEveryMs: 200,
   /** Salts whose keys a dialler keeps, and those it works on at once. */
   keysMax: 16,
   derivationsMax: 4,

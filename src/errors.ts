@@ -64,6 +64,11 @@ export const ERROR_CODES = {
     'what the token stands for was lost in a divergence, or its epoch is too old to be known',
     'read again without that token; a client has dropped its own by then',
   ),
+  FORBIDDEN: row(
+    false,
+    'the role or the grants of a user do not allow it',
+    'log in as another user, or give this one the grant (`gcache user add --grant`)',
+  ),
   FRAME_TOO_BIG: row(false, 'a frame is larger than the limit', 'raise the limit on every node'),
   HANDOVER_FAILED: row(
     true,

@@ -6,7 +6,6 @@ import type { Calls } from './client/calls.js'
 import { TIMES } from './config.js'
 import type {
   CachePort,
-  ChangeEvent,
   DeleteOptions,
   RawEntry,
   RawPage,
@@ -140,8 +139,8 @@ export class NodePort implements CachePort {
     return this.#calls.clear(cache, options)
   }
 
-  watch(cache: string, prefix: string, sink: (event: ChangeEvent<Uint8Array>) => void): () => void {
-    return this.#calls.watch(cache, prefix, sink)
+  watch(...wanted: Parameters<CachePort['watch']>): () => void {
+    return this.#calls.watch(...wanted)
   }
 
   /** May this store answer now, and so at once? Rejects what no node would answer. */

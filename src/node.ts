@@ -39,6 +39,7 @@ import {
 } from './options.js'
 import { polling } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
+import { AUTHORITY } from './security/roles.js'
 import { KeyValueStore } from './store/key-value.js'
 import { MemoryLog } from './store/memory-log.js'
 import {
@@ -235,6 +236,7 @@ class EngineNode implements Node {
       ...(options.dataDir === undefined ? {} : { notes: openNotes(options.dataDir, cluster, id) }),
       caches,
       autoCaches,
+      authority: options.auth === undefined ? undefined : AUTHORITY,
       ...(this.#insecure ? { facts: { insecure: true } } : {}),
       onMerge: options.onMerge,
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),

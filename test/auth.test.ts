@@ -222,10 +222,15 @@ describe('commands', () => {
   }
 
   test('user add prints a line, or adds it to a file that only its owner may read', async () => {
-    const printed = await gcache(['user', 'add', 'ann'], 'hush-hush\n')
+    const grants = ['--grant', 'my cache:rw', '--grant', 'shop*:r']
+    const printed = await gcache(['user', 'add', 'ann', ...grants], 'hush-hush\n')
     expect(printed).toMatchObject({ code: 0, err: '' })
-    expect(printed.out).toMatch(/^ann client SCRAM-SHA-256\$600000:\S+\$\S+:\S+\n$/)
+    const form = /^ann client SCRAM-SHA-256\$600000:\S+\$\S+:\S+ my%20cache:rw,shop\*:r\n$/
+    expect(printed.out).toMatch(form)
     expect(printed.out).not.toContain('hush')
+    const bare = await gcache(['user', 'add', 'eve'], 'hush-hush\n')
+    expect(bare.out).toMatch(/^eve client SCRAM-SHA-256\$\S+\n$/)
+    expect(bare.err).toContain("--grant '*:rw'")
     const users = join(folder, 'added')
     const add = (...more: string[]) => gcache(['user', 'add', ...more, '--file', users], 'pass')
     expect(await add('ann')).toMatchObject({ code: 0, out: '' })
@@ -243,6 +248,9 @@ describe('commands', () => {
     [['user', 'add', 'peer'], 'pass'],
     [['user', 'add', 'ann', '--role', 'peer'], 'pass'],
     [['user', 'add', 'ann', '--iterations', '4096'], 'pass'],
+    [['user', 'add', 'ann', '--grant', 'sessions'], 'pass'],
+    [['user', 'add', 'ann', '--grant', 'sessions:rx'], 'pass'],
+    [['user', 'add', 'ann', '--role', 'admin', '--grant', 'c:r'], 'pass'],
     [['user', 'add', 'ann'], ''],
     [['user', 'add', 'ann'], 'one\ntwo'],
     [['user', 'add', 'ann'], 'x'.repeat(5_000)],
@@ -268,6 +276,9 @@ describe('commands', () => {
       const cache = [...on, '--cache', 'c']
       const ann = ['--user', 'ann', '--password-file', password]
       expect(await gcache(['set', ...cache, ...ann, 'k', 'v'])).toMatchObject({ code: 0 })
+      const denied = await gcache(['status', ...on, ...ann])
+      expect(denied).toMatchObject({ code: 2, out: '' })
+      expect(denied.err).toContain('FORBIDDEN')
       const byEnvironment = { GCACHE_SECRET: SECRET }
       expect(await gcache(['get', ...cache, 'k'], '', byEnvironment)).toMatchObject({ out: 'v' })
       expect(await gcache(['status', ...on, '--secret-file', secret])).toMatchObject({ code: 0 })

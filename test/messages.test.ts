@@ -239,6 +239,7 @@ const controls: Control[] = [
   { type: 'unwatch', id: 2 },
   { type: 'hint', epoch: 513 },
   { type: 'farewell' },
+  { type: 'refused', id: 2, what: 'watch', code: 'FORBIDDEN', message: 'user ann may not watch' },
   { type: 'admin', id: 3, command: 'handover', to: 'b' },
   {
     type: 'admin-reply',

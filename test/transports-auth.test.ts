@@ -4,6 +4,7 @@ import { LIMITS } from '../src/config.js'
 import { seededRandom } from '../src/core/prng.js'
 import { SILENCE } from '../src/core/silence.js'
 import type { GcacheError } from '../src/errors.js'
+import { parseGrants } from '../src/security/grants.js'
 import { clientFirst } from '../src/security/scram.js'
 import { Bench, type BenchNode, type NodeOptions } from '../src/testing/transport-bench.js'
 import { transportSuite } from '../src/testing/transport-suite.js'
@@ -72,7 +73,7 @@ for (const [medium, makeBench] of mediums)
 
     test('a user is a client by its name, the secret makes a client an admin', async () => {
       for (const [who, identity] of [
-        ['ann', { user: 'ann', role: 'client' }],
+        ['ann', { user: 'ann', role: 'client', grants: parseGrants(['*:rw']) }],
         ['node', { user: 'peer', role: 'admin' }],
       ] as const) {
         const { bench, a } = await meeting('node', '~c', who)

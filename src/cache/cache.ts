@@ -175,16 +175,21 @@ class PortCache<V> implements Cache<V> {
     const iterator = new WatchIterator<V>(options.signal)
     const prefix = options.prefix ?? ''
     return iterator.start(push =>
-      this.#port.watch(this.name, prefix, event => {
-        let typed: ChangeEvent<V>
-        try {
-          typed = this.#event(event)
-        } catch (error) {
-          iterator.fail(error)
-          return
-        }
-        push(typed)
-      }),
+      this.#port.watch(
+        this.name,
+        prefix,
+        event => {
+          let typed: ChangeEvent<V>
+          try {
+            typed = this.#event(event)
+          } catch (error) {
+            iterator.fail(error)
+            return
+          }
+          push(typed)
+        },
+        error => iterator.fail(error),
+      ),
     )
   }
 

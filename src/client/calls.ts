@@ -8,7 +8,7 @@
  * A write keeps its window and number however often it is sent, so it has one effect (PROTOCOL 10).
  */
 import { LIMITS, TIMES } from '../config.js'
-import type { CachePort, ChangeEvent } from '../contracts/cache.js'
+import type { CachePort } from '../contracts/cache.js'
 import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type { SendResult } from '../contracts/transport.js'
 import type { Epoch, Offset, PeerId } from '../contracts/types.js'
@@ -123,9 +123,14 @@ export class Calls extends CallMaker implements CachePort {
     return this.#table.count
   }
 
-  watch(cache: string, prefix: string, sink: (event: ChangeEvent<Uint8Array>) => void): () => void {
+  watch(...wanted: Parameters<CachePort['watch']>): () => void {
     if (this.#closed) throw new GcacheError('CLOSED', 'the client was closed')
-    return this.#watches.watch(cache, prefix, sink)
+    return this.#watches.watch(...wanted)
+  }
+
+  /** The node that was asked to does not let this client watch. */
+  onWatchRefused(target: PeerId, id: number, error: GcacheError): void {
+    this.#watches.onRefused(target, id, error)
   }
 
   /** The master that serves now; undefined while none is known: calls wait. What is in flight

@@ -20,6 +20,7 @@ interface Watch {
   readonly cache: string
   readonly prefix: string
   readonly sink: Sink
+  readonly fail: ((error: Error) => void) | undefined
   /** The master that was asked; undefined: none yet. */
   target: PeerId | undefined
 }
@@ -36,11 +37,11 @@ export class ClientWatches {
   }
 
   /** LIMIT if there are too many. */
-  watch(cache: string, prefix: string, sink: Sink): () => void {
+  watch(cache: string, prefix: string, sink: Sink, fail?: (error: Error) => void): () => void {
     if (this.#watches.size >= WATCHES_MAX)
       throw new GcacheError('LIMIT', `more than ${WATCHES_MAX} watches`)
     const id = this.#next++
-    const watch: Watch = { cache, prefix, sink, target: undefined }
+    const watch: Watch = { cache, prefix, sink, fail, target: undefined }
     this.#watches.set(id, watch)
     this.#register(id, watch)
     return () => {
@@ -65,6 +66,14 @@ export class ClientWatches {
   retry(): void {
     for (const [id, watch] of this.#watches)
       if (watch.target === undefined && this.#register(id, watch)) watch.sink(GAP)
+  }
+
+  /** Refuses the watch `id`; what a node says that was not asked is passed over. */
+  onRefused(target: PeerId, id: number, error: GcacheError): void {
+    const watch = this.#watches.get(id)
+    if (watch === undefined || watch.target !== target) return
+    this.#watches.delete(id)
+    watch.fail?.(error)
   }
 
   close(): void {

@@ -159,8 +159,8 @@ export class Client {
     return encodeToken(this.#options.cluster, this.#calls.seen.positions)
   }
 
-  /** What every node says of itself; who does not answer within 1 s is 'down'. UNREACHABLE if none
-   *  answers. */
+  /** What every node says of itself; who does not answer within 1 s is 'down'. FORBIDDEN
+   *  where our role may not ask, UNREACHABLE if none answers. */
   status(): Promise<ClusterStatus> {
     if (this.#closed) return Promise.reject(closed())
     const timeoutMs = Math.min(STATUS_MS_MAX, this.#timeoutMs)

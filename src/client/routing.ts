@@ -6,7 +6,7 @@
 import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { LinkLoss, Transport, TransportHandler } from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
-import { GcacheError } from '../errors.js'
+import { errorCode, GcacheError } from '../errors.js'
 import { decodeControl, encodeControl } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
 import { AdminAsks } from './admin.js'
@@ -153,6 +153,12 @@ export class Routing implements TransportHandler {
       case 'status-reply':
         this.asks.onReply(link, message.id, message.status)
         return
+      case 'refused': {
+        const error = new GcacheError(errorCode(message.code), message.message)
+        if (message.what === 'watch') this.#env.calls.onWatchRefused(peer, message.id, error)
+        else if (message.what === 'status') this.asks.onRefused(link, message.id, error)
+        return
+      }
       default:
         throw new GcacheError('PROTOCOL_ERROR', `a node sent ${message.type}`)
     }

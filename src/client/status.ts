@@ -46,6 +46,8 @@ interface Ask {
   readonly id: number
   readonly waiting: Set<ServerLink>
   readonly reports: Report[]
+  /** Why a node does not answer. */
+  refusal: GcacheError | undefined
   readonly timer: Timer
   end(): void
 }
@@ -64,7 +66,8 @@ export class StatusAsks {
     this.#links = links
   }
 
-  /** Settles within `timeoutMs` with what came; UNREACHABLE if nothing did. */
+  /** Settles within `timeoutMs` with what came; FORBIDDEN where our role may not ask, UNREACHABLE
+   *  if nothing came. */
   ask(cluster: string, timeoutMs: number): Promise<ClusterStatus> {
     return new Promise((resolve, reject) => {
       if (this.#asks.size >= ASKS_MAX) {
@@ -76,12 +79,13 @@ export class StatusAsks {
         id,
         waiting: new Set(),
         reports: [],
+        refusal: undefined,
         timer: this.#env.clock.after(timeoutMs, () => ask.end()),
         end: () => {
           ask.timer.cancel()
           if (!this.#asks.delete(id)) return
           if (ask.reports.length > 0) resolve(merge(cluster, ask.reports))
-          else reject(new GcacheError('UNREACHABLE', 'no server answered'))
+          else reject(ask.refusal ?? new GcacheError('UNREACHABLE', 'no server answered'))
         },
       }
       this.#asks.set(id, ask)
@@ -120,6 +124,13 @@ export class StatusAsks {
     const ask = this.#asks.get(id)
     if (ask === undefined || !ask.waiting.has(link)) return
     ask.reports.push(status as unknown as Report)
+    this.#answered(ask, link)
+  }
+
+  onRefused(link: ServerLink, id: number, error: GcacheError): void {
+    const ask = this.#asks.get(id)
+    if (ask === undefined || !ask.waiting.has(link)) return
+    ask.refusal = error
     this.#answered(ask, link)
   }
 

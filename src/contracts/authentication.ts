@@ -8,10 +8,21 @@ import type { PeerId } from './types.js'
 /** What somebody may be; the frames that each may send stand in SECURITY section 6. */
 export type Role = 'client' | 'peer' | 'observer' | 'admin'
 
+/** What a client may do to caches. */
+export interface Grant {
+  /** A cache's name, 1 to 64 bytes; or what names begin with, '' for every cache. */
+  readonly cache: string
+  readonly prefix: boolean
+  /** Of r (read), w (write), a (all of it, and what changes the cache itself); at least one. */
+  readonly rights: string
+}
+
 /** Who is on the other side of a link, proved. */
 export interface Identity {
   readonly user: string
   readonly role: Role
+  /** Of role client; none: it may touch no cache. */
+  readonly grants?: readonly Grant[]
 }
 
 /** What the dialler's hello says; every field is covered by the proofs of both sides. */

@@ -180,6 +180,12 @@ export interface CachePort {
   delete(cache: string, key: string, options: DeleteOptions): Promise<WriteReceipt>
   touch(cache: string, key: string, options: TouchOptions): Promise<WriteReceipt>
   clear(cache: string, options: WriteOptions): Promise<WriteReceipt>
-  /** Calls `sink` for each event until the returned function is called. */
-  watch(cache: string, prefix: string, sink: (event: ChangeEvent<Uint8Array>) => void): () => void
+  /** Calls `sink` for each event until the returned function is called, or `fail` once: FORBIDDEN,
+   *  perhaps only at the next master. */
+  watch(
+    cache: string,
+    prefix: string,
+    sink: (event: ChangeEvent<Uint8Array>) => void,
+    fail?: (error: Error) => void,
+  ): () => void
 }

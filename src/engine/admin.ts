@@ -88,7 +88,7 @@ export class Admin {
     this.#forces.begin('a forced beginning', timeoutMs, give, end)
   }
 
-  /** A command over a link, of a client or a member. Nobody is asked for a proof yet. */
+  /** A command over a link, whose right to it was judged before (rights.ts). */
   onControl(peer: PeerId, ask: AdminAsk): void {
     const { id, command, to } = ask
     const timeoutMs = Math.min(Math.max(ask.timeoutMs ?? COMMAND_MS, 1), COMMAND_MS_MAX)

@@ -1,4 +1,5 @@
 /** What an engine is made of, and what it tells. */
+import type { Authority } from '../contracts/authorisation.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions, LogStore, StateMachine } from '../contracts/store.js'
@@ -20,6 +21,8 @@ export interface EngineOptions<M> {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** What each link may do. Undefined: nobody proves anything, everybody may do everything. */
+  readonly authority?: Authority | undefined
   readonly caches: Readonly<Record<string, CacheOptions>>
   readonly autoCaches: boolean
   /** Where a few bytes outlive the process; save() returns once they do. */

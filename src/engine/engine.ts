@@ -5,6 +5,7 @@
  */
 import { EventEmitter } from 'eventemitter3'
 import { TIMES } from '../config.js'
+import type { Identity } from '../contracts/authentication.js'
 import type { Timer } from '../contracts/environment.js'
 import type {
   Input,
@@ -18,7 +19,7 @@ import type { Epoch, Member, Offset, PeerId, Position, Session } from '../contra
 import { compareEpochs, NO_EPOCH } from '../core/epochs.js'
 import { GcacheError, REFUSALS } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
-import { type Control, decodeControl, encodeControl } from '../wire/control.js'
+import { decodeControl } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
 import { Admin } from './admin.js'
 import { Applier } from './applier.js'
@@ -31,14 +32,13 @@ import { Merges } from './merges.js'
 import { Pump } from './pump.js'
 import type { CommandEnd } from './reported-command.js'
 import { Requests } from './requests.js'
+import { LOCAL_PEER, Rights } from './rights.js'
+import { statusFrame } from './status-frame.js'
 import { Watches } from './watches.js'
 
 /** Frames between nodes that leave at once, so that the slave works beside the master; smaller ones
  *  (acks, single writes) leave together at the end of the turn. */
 const FLUSH_BYTES = 1_024
-
-/** In-process client calls come from this peer. */
-export const LOCAL_PEER = '~local'
 
 export class Engine<M = unknown> implements TransportHandler {
   readonly events = new EventEmitter<EngineEvents>()
@@ -54,6 +54,7 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #housekeeping: Housekeeping
   readonly #merges: Merges
   readonly #clients: Clients
+  readonly #rights: Rights
   readonly #sessions = new Map<PeerId, Session>()
   readonly #snapshots = new Set<number>()
   #timer: Timer | undefined
@@ -89,6 +90,9 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#links = new Links({ transport, clock, random }, others)
     const send = (peer: PeerId, frame: Uint8Array) => this.#sendClient(peer, frame)
     const flush = (peer: PeerId) => transport.flush?.(peer)
+    const disconnect = (peer: PeerId, cause: GcacheError) => transport.disconnect(peer, cause)
+    const { authority, logger } = options
+    this.#rights = new Rights({ authority, clock, logger, send, flush, disconnect })
     this.#requests = new Requests({
       store,
       defaultAck: this.#strategy.defaultAck,
@@ -106,14 +110,16 @@ export class Engine<M = unknown> implements TransportHandler {
       send,
       flush,
       hold: (peer, onHold) => transport.hold?.(peer, onHold),
-      disconnect: (peer, cause) => transport.disconnect(peer, cause),
+      disconnect,
+      access: peer => this.#rights.of(peer),
+      forbid: (...asked) => this.#rights.refuseOperation(...asked),
     })
     const standing = () => this.standing
     this.#clients = new Clients({ self, standing, send, flush }, options.members)
     this.#watches = new Watches({ store, send })
     this.admin = this.#makeAdmin(send, flush)
     this.#merges = new Merges({
-      ...{ store, log, clock, logger: options.logger, onMerge: options.onMerge },
+      ...{ store, log, clock, logger, onMerge: options.onMerge },
       time: () => this.time(),
       feed: input => this.feed(input),
       fail: error => this.#fail(error),
@@ -182,6 +188,7 @@ export class Engine<M = unknown> implements TransportHandler {
 
   /** Why `peer` may not link; undefined: it may. Clients may, and of the others members. */
   refusalOf(peer: PeerId): string | undefined {
+    if (peer === LOCAL_PEER) return `no link is called ${peer}`
     if (peer.startsWith('~') || this.#links.isMember(peer)) return undefined
     if (this.#strategy.welcomesStrangers?.()) return undefined
     return `${peer} is no member of this cluster`
@@ -257,8 +264,8 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#options.transport.flush?.(peer)
   }
 
-  onLinkUp(peer: PeerId, session: Session): void {
-    if (this.#stopped) return
+  onLinkUp(peer: PeerId, session: Session, identity?: Identity): void {
+    if (this.#stopped || !this.#rights.onUp(peer, session, identity)) return
     this.#sessions.set(peer, session)
     if (!peer.startsWith('~') && this.#strategy.welcomesStrangers?.()) this.#links.meet(peer)
     if (this.#links.isMember(peer)) {
@@ -273,6 +280,7 @@ export class Engine<M = unknown> implements TransportHandler {
   onLinkDown(peer: PeerId, session: Session, loss: LinkLoss, cause?: Error): void {
     if (this.#stopped) return
     if (session !== 0 && this.#sessions.get(peer) === session) this.#sessions.delete(peer)
+    this.#rights.onDown(peer, session)
     this.#requests.onLinkDown(peer, session)
     this.#watches.onLinkDown(peer, session)
     this.#clients.onDown(peer, session)
@@ -293,14 +301,14 @@ export class Engine<M = unknown> implements TransportHandler {
       if (!this.#links.isMember(peer)) {
         // A member a moment ago, which does not know that it has left.
         if (!peer.startsWith('~')) return this.#options.transport.disconnect(peer)
-        throw new GcacheError('PROTOCOL_ERROR', 'a client sent a frame between nodes')
+        return this.#rights.intrude(peer, kind)
       }
       const message = this.#strategy.codec.decode(frame)
       this.feed({ kind: 'message', peer, session, message })
     } else if (kind === FRAME.request) this.#onClient(peer, session, frame)
     else if (kind === FRAME.control) this.#onControl(peer, session, frame)
     else if (this.#links.isMember(peer)) this.#options.onClientFrame?.(peer, session, frame)
-    else throw new GcacheError('PROTOCOL_ERROR', `a client sent a frame of kind ${kind}`)
+    else this.#rights.intrude(peer, kind)
   }
 
   onWritable(peer: PeerId, session: Session): void {
@@ -312,7 +320,6 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   #onClient(peer: PeerId, session: Session, frame: Uint8Array): void {
-    if (this.#stopped) return
     // Lets time in first: a node that was stopped must know before it answers.
     this.#guard(() => this.#pump.tick())
     this.#requests.onFrame(peer, session, frame)
@@ -320,15 +327,20 @@ export class Engine<M = unknown> implements TransportHandler {
 
   #onControl(peer: PeerId, session: Session, frame: Uint8Array): void {
     const message = decodeControl(frame)
+    if (!this.#rights.admits(peer, message)) return
     switch (message.type) {
-      case 'status':
-        this.#sendClient(peer, encodeControl(this.#statusReply(message.id)))
+      case 'status': {
+        const counts = { clients: this.#clients.count, forbidden: this.#rights.refused }
+        const own = { ...this.status(), ...counts, startedAt: this.#startedAt }
+        this.#sendClient(peer, statusFrame(message.id, this.#options, own))
         return
+      }
       case 'watch':
       case 'unwatch':
         return this.#watches.onControl(peer, session, message)
       case 'hint':
-        return this.feed({ kind: 'hint', identity: peer })
+        if (this.#rights.hears(peer)) this.feed({ kind: 'hint', identity: peer })
+        return
       case 'admin':
         return this.admin.onControl(peer, message)
       default:
@@ -336,15 +348,6 @@ export class Engine<M = unknown> implements TransportHandler {
           throw new GcacheError('PROTOCOL_ERROR', `a client sent ${message.type}`)
         this.#options.onClientFrame?.(peer, session, frame)
     }
-  }
-
-  #statusReply(id: number): Control {
-    const { entries, bytes, windows } = this.#options.store.stats()
-    const { clock, facts } = this.#options
-    const upMs = Math.floor(clock.now() - this.#startedAt)
-    const extra = { ...facts, entries, bytes, windows, clients: this.#clients.count, upMs }
-    const status = { cluster: this.#options.cluster, ...this.status(), extra }
-    return { type: 'status-reply', id, status: status as unknown as Record<string, unknown> }
   }
 
   #tick(): void {

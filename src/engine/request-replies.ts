@@ -3,6 +3,7 @@
  * that does not read is told BUSY before it fills memory, and cut off when its queue is full.
  */
 import { LIMITS } from '../config.js'
+import type { Access } from '../contracts/authorisation.js'
 import type { SendResult } from '../contracts/transport.js'
 import type { Epoch, Offset, PeerId, Session } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
@@ -18,6 +19,8 @@ export interface ReplyEnv {
   hold(peer: PeerId, onHold: boolean): void
   /** Ends the session with a peer that does not read its replies. */
   disconnect(peer: PeerId, cause: GcacheError): void
+  /** What the link with `peer` may do; undefined: everything. Asked once a link. */
+  access?(peer: PeerId): Access | undefined
   /** The store holds entries `[1, applied)`; the last one is of this epoch. */
   applied(): { readonly epoch: Epoch; readonly next: Offset }
 }
@@ -39,6 +42,8 @@ const SMALL_SLAB_BYTES = 4_096
 export class ReplyLink {
   readonly peer: PeerId
   readonly session: Session
+  /** Undefined: it may do everything. */
+  readonly access: Access | undefined
   /** Nobody waits for its replies any more. */
   down = false
   /** The frame being written; undefined between frames. */
@@ -57,9 +62,10 @@ export class ReplyLink {
   /** So many that no more are read. */
   onHold = false
 
-  constructor(peer: PeerId, session: Session) {
+  constructor(peer: PeerId, session: Session, access?: Access) {
     this.peer = peer
     this.session = session
+    this.access = access
   }
 
   /** True while more bytes would only fill its queue. */
@@ -87,7 +93,7 @@ export class Replies {
     let link = this.#links.get(peer)
     if (link === undefined || link.session !== session) {
       if (link !== undefined) link.down = true
-      link = new ReplyLink(peer, session)
+      link = new ReplyLink(peer, session, this.#env.access?.(peer))
       this.#links.set(peer, link)
     }
     this.#last = link

@@ -7,6 +7,7 @@
  *         -> write -> propose -> settle | reject -> reply     (now, or in a later turn)
  */
 import { LIMITS } from '../config.js'
+import type { Access } from '../contracts/authorisation.js'
 import type { Outcome, ResultSink, StateMachine } from '../contracts/store.js'
 import type { Place, Proposal, Standing } from '../contracts/strategy.js'
 import type {
@@ -58,6 +59,8 @@ export interface RequestsEnv extends ReplyEnv {
   /** As ReplicationStrategy.freshness and place. */
   freshness(): number
   place(position: Position): Place
+  /** A link's `access` does not let it do `op` to `cache`: what it is told. */
+  forbid?(peer: PeerId, access: Access, op: number, cache: string): string
   /** Feeds a linearizable 'read'; serve() and reject() may be called before it returns. */
   read(id: number, key: string): void
 }
@@ -245,7 +248,8 @@ export class Requests implements ResultSink {
     if (reader.u8() !== FRAME.request) reader.fail('no request frame')
     let window: ClientRef | null = null
     if (reader.u8() !== 0) {
-      const id = reader.latin1(16)
+      const named = reader.latin1(16)
+      const id = link.access === undefined ? named : link.access.window(named)
       const lowest = reader.whole()
       // Beyond, numbers are no longer one apart and a loop over them would not end.
       if (lowest > LOWEST_MAX) reader.fail(`window of ${lowest}`)
@@ -268,12 +272,30 @@ export class Requests implements ResultSink {
       reader.at = start
       reader.end = end
       const op = reader.u8()
-      if (op < FIRST_WRITE_OP) this.#read(link, call, op, ack)
+      if (link.access !== undefined && !this.#mayDo(link, link.access, call, op)) reader.at = end
+      else if (op < FIRST_WRITE_OP) this.#read(link, call, op, ack)
       else this.#write(link, call, op, window, delta, ack, frame, start, end)
       reader.at = end
       reader.end = frameEnd
     }
     reader.finish()
+  }
+
+  /** The reader stands behind the op, and stays there. Answers FORBIDDEN where it may not. */
+  #mayDo(link: ReplyLink, access: Access, call: number, op: number): boolean {
+    const reader = this.#reader
+    const { at } = reader
+    reader.u8()
+    const nameBytes = reader.u8()
+    const nameAt = reader.skip(nameBytes)
+    // A longer one is no cache's: LIMIT is said of it.
+    const isName = nameBytes <= LIMITS.cacheNameBytesMax
+    const cache = isName ? this.#names.read(reader, nameAt, nameBytes) : ''
+    reader.at = at
+    if (!isName || access.mayDo(op, cache)) return true
+    const text = this.#env.forbid?.(link.peer, access, op, cache)
+    this.#refuse(link, call, 'FORBIDDEN', true, undefined, text)
+    return false
   }
 
   /** The reader stands behind the op of a read; `how`: 0, or what its tail is. */

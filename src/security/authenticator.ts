@@ -181,8 +181,9 @@ class Examination implements Exchange {
     }
     const { secret, users } = this.#accepts
     const bySecret = first.user === SECRET_USER
+    const ofSecret = { ...secret, user: SECRET_USER, role: 'peer', grants: [] } as const
     const { credential, known } = bySecret
-      ? { credential: { ...secret, user: SECRET_USER, role: 'peer' as const }, known: true }
+      ? { credential: ofSecret, known: true }
       : users.find(first.user)
     const answer = serverFirst(first, nonce, credential, `f=${escaped(self)}`)
     this.#exchange = { first, answer, credential, known }
@@ -228,10 +229,11 @@ class Examination implements Exchange {
 }
 
 /** Who has the secret may be any node, or do anything as a client; a user is never a node. */
-function identityOf(from: PeerId, { user, role }: Credential): Identity | undefined {
+function identityOf(from: PeerId, { user, role, grants }: Credential): Identity | undefined {
   const isNode = !from.startsWith('~')
   if (user === SECRET_USER) return { user, role: isNode ? 'peer' : 'admin' }
-  return isNode ? undefined : { user, role }
+  if (isNode) return undefined
+  return role === 'client' ? { user, role, grants } : { user, role }
 }
 
 /** The letters are ours: RFC 5802 leaves those to extensions that it has not taken itself. */

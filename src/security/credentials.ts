@@ -2,18 +2,23 @@
  * Who may log in, one line each, in the form that PostgreSQL made known; with it a server judges
  * proofs and can make none:
  *
- *   NAME ROLE SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY
+ *   NAME ROLE SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY [GRANT,GRANT]
+ *
+ * Grants are a client's (grants.ts). A line without them, as all were once, gives a client none.
  */
 import { randomBytes } from 'node:crypto'
 import { AUTH } from '../config.js'
-import type { Role } from '../contracts/authentication.js'
+import type { Grant, Role } from '../contracts/authentication.js'
 import { GcacheError } from '../errors.js'
+import { formatGrant, GRANT_FORM, parseGrants } from './grants.js'
 import { base64, bytesOf, deriveKeys, hmac, type StoredKeys, storedKeys } from './scram.js'
 import type { Secret } from './secret.js'
 
 export interface Credential extends StoredKeys {
   readonly user: string
   readonly role: Role
+  /** Of role client; the others need none. */
+  readonly grants: readonly Grant[]
 }
 
 /** What users may be; nodes are known by the cluster's secret. */
@@ -42,15 +47,25 @@ export function checkRole(role: string): Role {
   throw config(`role ${JSON.stringify(role.slice(0, 80))}: choose of ${USER_ROLES.join(', ')}`)
 }
 
+const NO_GRANTS: readonly Grant[] = []
+
+/** CONFIG for grants of a role that takes none. */
+export function checkGrants(role: Role, grants: readonly Grant[]): readonly Grant[] {
+  if (role === 'client' || grants.length === 0) return grants
+  const may = role === 'admin' ? 'do everything' : 'ask for the status and nothing else'
+  throw config(`grants are for clients: role ${role} may ${may}, leave --grant out`)
+}
+
 /** A credential for `password`, which is only read. Takes some hundred ms, on another thread. */
 export async function makeCredential(
   user: string,
   role: Role,
   password: Secret,
   iterations: number = AUTH.iterations,
+  grants: readonly Grant[] = NO_GRANTS,
 ): Promise<Credential> {
   const salt = randomBytes(SALT_BYTES)
-  return { user, role, ...(await storedOf(password, salt, iterations)) }
+  return { user, role, grants, ...(await storedOf(password, salt, iterations)) }
 }
 
 /** What a server stores of `password`. */
@@ -70,9 +85,10 @@ export function storedOf(
 }
 
 export function formatCredential(credential: Credential): string {
-  const { user, role, iterations, salt, storedKey, serverKey } = credential
+  const { user, role, grants, iterations, salt, storedKey, serverKey } = credential
   const keys = `${base64(storedKey)}:${base64(serverKey)}`
-  return `${user} ${role} SCRAM-SHA-256$${iterations}:${base64(salt)}$${keys}`
+  const granted = grants.length === 0 ? '' : ` ${grants.map(formatGrant).join(',')}`
+  return `${user} ${role} SCRAM-SHA-256$${iterations}:${base64(salt)}$${keys}${granted}`
 }
 
 /**
@@ -86,6 +102,9 @@ export function parseCredentials(text: string, whose: string): Map<string, Crede
     const credential = parseCredential(line)
     if (credential === undefined)
       throw config(`${whose}, line ${index + 1}: is no line that gcache user add prints`)
+    const grants = grantsOf(line, credential.role)
+    if (grants === undefined)
+      throw config(`${whose}, line ${index + 1}: has grants that are none: ${GRANT_FORM}`)
     if (credential.iterations < AUTH.iterationsMin || credential.iterations > AUTH.iterationsMax)
       throw config(
         `${whose}, line ${index + 1}: ${credential.iterations} iterations, allowed are ` +
@@ -93,7 +112,7 @@ export function parseCredentials(text: string, whose: string): Map<string, Crede
       )
     if (users.has(credential.user))
       throw config(`${whose}, line ${index + 1}: ${credential.user} stands there twice`)
-    users.set(credential.user, credential)
+    users.set(credential.user, { ...credential, grants })
   }
   return users
 }
@@ -101,14 +120,25 @@ export function parseCredentials(text: string, whose: string): Map<string, Crede
 function parseCredential(line: string): Credential | undefined {
   const [user = '', role = '', form = '', ...rest] = line.trim().split(/\s+/)
   const match = FORM.exec(form)
-  if (match === null || rest.length > 0 || !NAME.test(user) || user === SECRET_USER)
+  if (match === null || rest.length > 1 || !NAME.test(user) || user === SECRET_USER)
     return undefined
   if (!(USER_ROLES as readonly string[]).includes(role)) return undefined
   const [salt, storedKey, serverKey] = match.slice(2).map(bytesOf)
   if (salt === undefined || salt.length < 8) return undefined
   if (storedKey?.length !== KEY_BYTES || serverKey?.length !== KEY_BYTES) return undefined
   const iterations = Number(match[1])
-  return { user, role: role as Role, iterations, salt, storedKey, serverKey }
+  return { user, role: role as Role, grants: NO_GRANTS, iterations, salt, storedKey, serverKey }
+}
+
+/** Of a line that has all before them. */
+function grantsOf(line: string, role: Role): readonly Grant[] | undefined {
+  const [, , , written] = line.trim().split(/\s+/)
+  if (written === undefined) return NO_GRANTS
+  try {
+    return checkGrants(role, parseGrants(written.split(',')))
+  } catch {
+    return undefined
+  }
 }
 
 /** Looks users up. Of a user that there is not it makes up, always the same, what one would look
@@ -134,16 +164,18 @@ export class CredentialStore {
     const storedKey = hmac(this.#key, `stored ${user}`)
     const iterations = this.#iterations
     const keys = { salt, iterations, storedKey, serverKey: storedKey }
-    const falseOne = uniform({ user, role: 'client', ...keys })
+    const falseOne = uniform({ user, role: 'client', grants: NO_GRANTS, ...keys })
     const credential = this.#users.get(user)
     return { credential: credential ?? falseOne, known: credential !== undefined }
   }
 }
 
-function uniform({ user, role, salt, iterations, storedKey, serverKey }: Credential): Credential {
+function uniform(credential: Credential): Credential {
+  const { user, role, grants, salt, iterations, storedKey, serverKey } = credential
   return {
     user,
     role,
+    grants,
     salt: Buffer.from(salt),
     iterations,
     storedKey: Buffer.from(storedKey),

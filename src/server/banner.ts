@@ -28,10 +28,11 @@ function lacks({ auth, tls }: NodeOptions): string {
 }
 
 function reach(options: NodeOptions): string {
-  if (!options.insecure) return 'only this machine may connect'
+  if (!options.insecure)
+    return `only this machine may connect${options.auth ? '' : ', and may do everything'}`
   return options.auth && !options.tls
     ? 'whoever sees the wire may read and change what travels (--insecure)'
-    : 'whoever reaches the port may read and write (--insecure)'
+    : 'whoever reaches the port may do everything (--insecure)'
 }
 
 /** `ready`, the address, then what else a script may want, as name=value. */

@@ -100,10 +100,12 @@ export type Control =
   | { type: 'hint'; epoch: number }
   /** Node to client: this node leaves; go elsewhere. */
   | { type: 'farewell' }
+  /** Node to client: what its message `what`, of this `id` if it had one, ends with. */
+  | { type: 'refused'; id: number; what: string; code: string; message: string }
   /** To the master: give your place to `to`, '' for whom you choose; take `member` in; let `to`
    *  leave. To any node: force a beginning, `empty` even if it holds no data and others do.
-   *  Answered within `timeoutMs`, 5,000 if absent. Nobody is asked for a proof yet: whoever reaches
-   *  a node may do so. */
+   *  Answered within `timeoutMs`, 5,000 if absent. Of an admin, or of a member for its own
+   *  process. */
   | {
       type: 'admin'
       id: number
@@ -148,6 +150,7 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
   unwatch: { id: 'whole' },
   hint: { epoch: 'whole' },
   farewell: {},
+  refused: { id: 'whole', what: 'text', code: 'text', message: 'text' },
   admin: {
     id: 'whole',
     command: 'text',

@@ -5,6 +5,7 @@
  */
 import type { Input } from '../../src/contracts/strategy.js'
 import type { Member, PeerId } from '../../src/contracts/types.js'
+import { mayBeSame } from '../../src/core/addresses.js'
 import { majorityOf } from '../../src/core/majority.js'
 import { type ErrorCode, GcacheError } from '../../src/errors.js'
 import { encodeView, type View, type ViewMember } from '../../src/wire/view.js'
@@ -44,7 +45,7 @@ export function onJoin(s: GroupState, effects: Sink, { member }: Admin): void {
 
 /** CONFIG for an address that another member has, or that its transport does not dial. */
 function checkAddress(s: GroupState, others: readonly Member[], address: string): void {
-  const taken = others.find(other => other.address.toLowerCase() === address.toLowerCase())
+  const taken = others.find(other => mayBeSame(other.address, address))
   if (taken !== undefined)
     throw new GcacheError('CONFIG', `${address} is the address of ${taken.id} already`)
   const scheme = schemeOf(s.self.address)

@@ -12,6 +12,7 @@ import {
   SECRET_USER,
   storedOf,
 } from '../../src/security/credentials.js'
+import { parseGrants } from '../../src/security/grants.js'
 import { Keychain } from '../../src/security/keychain.js'
 import { Secret } from '../../src/security/secret.js'
 
@@ -21,7 +22,8 @@ export const ITERATIONS = 4_096
 
 const salt = Buffer.alloc(16, 3)
 const stored = await storedOf(new Secret(SECRET), salt, ITERATIONS)
-const ann = await makeCredential('ann', 'client', new Secret(PASSWORD), ITERATIONS)
+const grants = parseGrants(['*:rw'])
+const ann = await makeCredential('ann', 'client', new Secret(PASSWORD), ITERATIONS, grants)
 const users = new CredentialStore(new Map([['ann', ann]]), Buffer.alloc(32, 4))
 
 /** What a users file says of ann. */

@@ -11,18 +11,21 @@ import { readBounded } from '../../auth.js'
 import { AUTH } from '../../config.js'
 import { GcacheError } from '../../errors.js'
 import {
+  checkGrants,
   checkRole,
   checkUser,
   formatCredential,
   makeCredential,
   parseCredentials,
 } from '../../security/credentials.js'
+import { parseGrants } from '../../security/grants.js'
 import { type Secret, secretFrom } from '../../security/secret.js'
 import { parseCount } from '../parse.js'
 import { EXIT, runCommand, subcommand } from '../run.js'
 
 interface AddOptions {
   role: string
+  grant?: string[]
   file?: string
   iterations?: string
 }
@@ -31,6 +34,7 @@ export function userCommand(): Command {
   const add = subcommand('add', 'print the line that lets a user in; the password is read on stdin')
     .argument('<name>', '1 to 64 of A-Z a-z 0-9 . _ @ -')
     .option('--role <role>', 'client, observer or admin', 'client')
+    .option('--grant <grant>', 'CACHE:RIGHTS of a client, may be repeated', collect)
     .option('--file <file>', 'add the line to this file (made with mode 0600) instead')
     .option('--iterations <n>', `PBKDF2's count, at least ${AUTH.iterations}`)
     .addHelpText('after', HELP)
@@ -43,23 +47,32 @@ export function userCommand(): Command {
   return subcommand('user', 'who may log in').addCommand(add)
 }
 
+const collect = (text: string, before: string[] | undefined) => [...(before ?? []), text]
+
 const HELP = `
-  gcache user add ann < password.txt >> users       a first line, without its line break
+  gcache user add ann --grant sessions:rw --grant 'shop*:r' < password.txt >> users
   gcache serve ... --secret-file secret --users-file users
   gcache get ... --user ann --password-file password.txt
+The password is a first line, without its line break. A client may do nothing without a grant:
+CACHE is a name, or with one * at its end what names begin with ('*' is every cache); RIGHTS are of
+r (get, has, size, scan, watch), w (set, delete, touch, clear) and a (all of it). An observer may
+ask for the status, an admin may do everything.
 Exit: 0 done, 2 wrong options or an unusable password.`
 
 async function addUser(name: string, options: AddOptions): Promise<void> {
   const user = checkUser(name)
   const role = checkRole(options.role)
+  const grants = checkGrants(role, parseGrants(options.grant ?? []))
   const iterations = countOf(options.iterations)
   const { file } = options
   const before = file !== undefined && existsSync(file) ? textOf(file) : ''
   if (parseCredentials(before, file ?? '').has(user))
     throw new GcacheError('CONFIG', `${user} stands in ${file} already: remove that line first`)
   const password = await readPassword(process.stdin)
-  const line = formatCredential(await makeCredential(user, role, password, iterations))
+  const line = formatCredential(await makeCredential(user, role, password, iterations, grants))
   password.drop()
+  if (role === 'client' && grants.length === 0)
+    process.stderr.write(`${user} may read and write nothing: --grant '*:rw' lets it, everywhere\n`)
   if (file === undefined) process.stdout.write(`${line}\n`)
   else writeWhole(file, `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}${line}\n`)
 }
