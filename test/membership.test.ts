@@ -167,6 +167,22 @@ describe('a cluster', () => {
     expect(world.write('after', 'all')).toBe('written')
   })
 
+  it.each([3, 4, 5])('of %i, cut off from its slaves, lets nobody go that they follow', nodes => {
+    const world = new MembersWorld(nodes, {})
+    const { cluster } = world
+    const old = world.master
+    const next = world.others()[0].id
+    cluster.split([old.id])
+    // It goes by what it heard before: it answers when most hold the view, and that is not now.
+    expect(world.admin(old, 'leave', { peer: next }, 3_000)?.state).not.toBe('done')
+    cluster.mendAll()
+    cluster.run(10_000)
+    expect(world.master.id).toBe(next)
+    expect(world.state(old.id)).toBe('online')
+    for (const node of cluster.live()) expect(world.membersOf(node.id)).toHaveLength(nodes)
+    expect(world.leave(old.id)).toMatchObject({ state: 'done' })
+  })
+
   it('does not count a process that stood still while another one of its node voted', () => {
     const world = new MembersWorld(3, { profile: 'majority' })
     const { cluster } = world

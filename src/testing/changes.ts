@@ -20,12 +20,6 @@ const VOTERS_MIN = 2
 /** Some ask as soon as they hear that somebody leads, which may be before it has written a word. */
 const HASTY_CHANCE = 0.2
 const HASTY_MS = 6
-/**
- * Under ordinal a master that was cut off just now goes by what it heard within the last second,
- * and may let somebody go whom the other side follows: neither finds the other again (seed 1092 of
- * style membership, before this wait). Until that is mended operators look first.
- */
-const LOOK_MS = 2_000
 /** All members are there and agree so long after the last change. */
 const SETTLED_MS = 30_000
 
@@ -54,7 +48,7 @@ export class Changes implements Checker {
     if (this.#over || !this.#random.chance(HASTY_CHANCE)) return
     this.#cluster.clock.after(this.#random.next() * HASTY_MS, () => {
       const master = this.#cluster.node(node)
-      if (!this.#over && mayBeAsked(this.#cluster, master)) this.leave(master)
+      if (!this.#over && mayBeAsked(master)) this.leave(master)
     })
   }
 
@@ -65,7 +59,7 @@ export class Changes implements Checker {
 
   /** Whoever thinks that it leads. */
   #anyMaster(): SimulatedNode | undefined {
-    const masters = this.#cluster.live().filter(node => mayBeAsked(this.#cluster, node))
+    const masters = this.#cluster.live().filter(mayBeAsked)
     return masters.length === 0 ? undefined : this.#random.pick(masters)
   }
 
@@ -124,12 +118,8 @@ export class Changes implements Checker {
   }
 }
 
-function mayBeAsked(cluster: SimulatedCluster, { id, awake, engine }: SimulatedNode): boolean {
-  if (!awake || engine.standing.role !== 'master') return false
-  const { profile, members } = engine.status()
-  if (profile !== 'ordinal') return true
-  const apart = members.map(member => (member.id === id ? 0 : cluster.apartMs(id, member.id)))
-  return !apart.some(ms => ms > 0 && ms < LOOK_MS)
+function mayBeAsked({ awake, engine }: SimulatedNode): boolean {
+  return awake && engine.standing.role === 'master'
 }
 
 /** False where a memory must not be lost: all others of the one view that all know vote. */

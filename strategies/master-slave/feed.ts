@@ -44,7 +44,8 @@ export function replicate(s: GroupState, effects: Sink, batch: Batch): void {
 
 export function appendOf(s: GroupState, batches: readonly Batch[]): Message {
   const previous = previousOf(s, batches[0].first)
-  const { epoch, commit } = s
+  const { epoch } = s
+  const commit = s.commitsLate ? s.commit : s.settled
   return { type: 'append', epoch, previous, time: s.clock.time, commit, batches }
 }
 

@@ -13,7 +13,7 @@ import { advanceCopy, stopCopy } from './copy.js'
 import { catchUp, feedWitnesses, replicate } from './feed.js'
 import { endForced } from './force.js'
 import { maintainInSync, noteAck } from './in-sync.js'
-import { refuseAsked } from './membership.js'
+import { refuseAsked, settleView } from './membership.js'
 import { tickMerges } from './merge.js'
 import { type Message, NO_COPY } from './messages.js'
 import {
@@ -130,7 +130,8 @@ function copiesOf(s: GroupState, ack: Ack): number {
 
 /** What has its copies by now is committed and answered. */
 export function settle(s: GroupState, effects: Sink): void {
-  advanceCommit(s, effects)
+  if (s.commitsLate) advanceCommit(s, effects)
+  else settleView(s, effects)
   s.waiting?.settle(s, effects)
 }
 

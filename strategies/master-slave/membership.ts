@@ -4,17 +4,17 @@
  * master a second view makes it a voter. Asked again for what is done, it says so.
  */
 import type { Input } from '../../src/contracts/strategy.js'
-import type { Member, PeerId } from '../../src/contracts/types.js'
+import type { Member, Offset, PeerId } from '../../src/contracts/types.js'
 import { mayBeSame } from '../../src/core/addresses.js'
 import { majorityOf } from '../../src/core/majority.js'
 import { type ErrorCode, GcacheError } from '../../src/errors.js'
 import { encodeView, type View, type ViewMember } from '../../src/wire/view.js'
-import { appendOwn, feedWitnesses } from './feed.js'
+import { appendNoop, appendOwn, feedWitnesses } from './feed.js'
 import { liveSlaves, settle } from './master.js'
 import { checkMembers } from './options.js'
 import { counts, ownEpochCommitted } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
-import { currentView, openView } from './views.js'
+import { currentView, heldBy, openView, viewReplacedBy } from './views.js'
 
 type Admin = Extract<Input<never>, { kind: 'admin' }>
 
@@ -138,6 +138,31 @@ function mostAnswer(s: GroupState, view: View): boolean {
     return peer.session !== 0 && s.now - peer.heardAt <= s.settings.suspectAfterMs
   })
   return heard.length >= majorityOf(voters.length)
+}
+
+/**
+ * The master's, in profile ordinal: a view is settled once most voters hold it, of those before it
+ * as well. Until then nobody acts on who left: a master that was cut off just now may have let go
+ * whom the other side follows, and must find it again. Slaves learn it with the next entry.
+ */
+export function settleView(s: GroupState, effects: Sink): void {
+  const open = openView(s)
+  if (open !== undefined) {
+    const views = [viewReplacedBy(s, open), open.view]
+    if (!views.every(view => mostHold(s, view, open.first))) return
+    s.settled = s.next
+    appendNoop(s, effects)
+  }
+  s.settled = s.next
+}
+
+function mostHold(s: GroupState, view: View, at: Offset): boolean {
+  const voters = votersOf(view.members)
+  const holding = voters.filter(({ id }) => {
+    const peer = s.peers.get(id)
+    return peer === undefined ? id === s.env.self : (heldBy(peer) ?? 0) > at
+  })
+  return holding.length >= majorityOf(voters.length)
 }
 
 /** Why no view may be appended now. */

@@ -58,6 +58,7 @@ export type Message =
       epoch: Epoch
       previous: Epoch
       time: number
+      /** Entries below it are committed; in profile ordinal: views below it are in most logs. */
       commit: Offset
       batches: readonly Batch[]
     }

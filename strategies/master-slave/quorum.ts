@@ -70,7 +70,6 @@ export function countersHeard(s: GroupState, withinMs: number): number {
  * (Raft section 5.4.2).
  */
 export function advanceCommit(s: GroupState, effects: Sink): void {
-  if (!s.commitsLate) return
   const open = openView(s)
   const reached =
     open === undefined

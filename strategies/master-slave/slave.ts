@@ -168,6 +168,7 @@ export function onAppend(s: GroupState, effects: Sink, peer: Peer, m: Of<'append
     s.append(effects, batch)
   }
   learnCommit(s, effects, m.commit)
+  s.settled = Math.max(s.settled, Math.min(m.commit, s.next))
   if (s.data === 'copying' && s.copying === undefined && s.next >= s.syncTarget)
     hold(s, effects, 'ready')
   acknowledge(s, effects)

@@ -170,6 +170,8 @@ export class GroupState {
   voter = false
   /** Entries below it are committed and applied. */
   commit: Offset = 1
+  /** In profile ordinal: views below it are in most logs, as far as this node knows. */
+  settled: Offset = 1
 
   role: 'slave' | 'candidate' | 'master' = 'slave'
   serving = false
@@ -334,6 +336,7 @@ export class GroupState {
   /** Drops what nobody committed, from the batch boundary `from` on. */
   truncate(effects: Sink, from: Offset): void {
     assert(from >= this.commit, `truncation to ${from} below the commit at ${this.commit}`)
+    this.settled = Math.min(this.settled, from)
     this.crc = this.log.crcBefore(from) ?? this.crc
     this.lastEpoch = this.log.epochBefore(from) ?? NO_EPOCH
     this.next = from
@@ -348,6 +351,7 @@ export class GroupState {
   rebase(effects: Sink, at: Offset, starts: EpochStart[], base: LogBase, view?: View): void {
     this.next = at
     this.commit = at
+    this.settled = at
     this.crc = base.crc
     this.starts = starts
     this.lastEpoch = base.epoch ?? NO_EPOCH

@@ -45,7 +45,12 @@ export function viewBefore(s: GroupState, offset: Offset): View {
 /** The newest view that changes who belongs, while it may still be truncated. */
 export function openView(s: GroupState): ViewStart | undefined {
   const last = s.views.findLast(({ renames }) => !renames)
-  return last !== undefined && last.first >= s.commit ? last : undefined
+  return last !== undefined && last.first >= settledTo(s) ? last : undefined
+}
+
+/** Views below it stay. In profile ordinal one log commits, which says nothing about the others. */
+function settledTo(s: GroupState): Offset {
+  return s.commitsLate ? s.commit : s.settled
 }
 
 /** The view that `open` replaces. */
@@ -179,7 +184,7 @@ export function forgetLeft(s: GroupState, effects: Sink): void {
     s.peers.delete(peer.id)
     gone = true
   }
-  const settled = s.views.findLastIndex(({ first }) => first < s.commit)
+  const settled = s.views.findLastIndex(({ first }) => first < settledTo(s))
   if (settled > 0) {
     s.views.splice(0, settled)
     for (const peer of s.linked()) if (peer.witness) tellView(s, effects, peer)
@@ -216,7 +221,7 @@ export function reachedAmong(
 }
 
 /** How far a peer's log surely goes; undefined while that says nothing. */
-function heldBy(peer: Peer): Offset | undefined {
+export function heldBy(peer: Peer): Offset | undefined {
   if (peer.witness) return peer.headed
   if (peer.progress === undefined || peer.progress.state === 'copy') return undefined
   return peer.progress.acked
