@@ -6,9 +6,11 @@
  */
 import type { Member, PeerId } from '../contracts/types.js'
 import type { SeededRandom } from '../core/prng.js'
+import { viewOf } from '../wire/view.js'
 import type { Checker } from './checkers/checker.js'
 import type { SimulatedCluster } from './cluster.js'
 import type { Life } from './life.js'
+import type { LogPoint } from './lineage.js'
 import type { SimulatedNode } from './simulated-node.js'
 
 /** Nodes that are added to a cluster in one run. */
@@ -160,10 +162,11 @@ export function settleMembers(cluster: SimulatedCluster): PeerId[] {
       if (node.status().self.state === 'left') continue
       for (const { id } of node.status().members) cluster.start(id)
     }
+    // Who was let go unawares is to be stopped: under strict the rest may wait for that.
+    for (const { id } of cluster.live()) if (!cluster.belongs(id)) cluster.crash(id)
     const master = cluster.master()
     if (master === undefined) return false
     const { members, view } = master.status()
-    for (const { id } of cluster.live()) if (!cluster.belongs(id)) cluster.crash(id)
     return members.every(({ id, state }) => {
       const node = cluster.node(id)
       return state !== 'left' && node.running && node.votes && node.status().view === view
@@ -183,4 +186,20 @@ export function settleMembers(cluster: SimulatedCluster): PeerId[] {
   const ids = (cluster.master()?.status().members ?? []).map(({ id }) => id)
   for (const { id } of cluster.members) if (!ids.includes(id)) cluster.crash(id)
   return ids
+}
+
+/** By the longest of the logs, as far as they are committed: one is the beginning of the other.
+ *  `founders`: where no view is. */
+export function committedMembers(
+  nodes: readonly SimulatedNode[],
+  founders: readonly Member[],
+): readonly Member[] {
+  const whole = nodes.filter(({ life, member }) => !life.copying && !member.witness)
+  const [longest] = whole.sort((a, b) => b.applied() - a.applied())
+  let point: LogPoint | undefined = longest?.life.pointOf(longest.applied() - 1)
+  for (; point?.batch !== undefined; point = point.parent) {
+    const view = viewOf(point.batch)
+    if (view !== undefined) return view.members
+  }
+  return founders
 }

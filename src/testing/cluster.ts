@@ -14,6 +14,7 @@ import { compareEpochs, isBetterLog, NO_EPOCH } from '../core/epochs.js'
 import type { SeededRandom } from '../core/prng.js'
 import { SILENCE } from '../core/silence.js'
 import { viewOf } from '../wire/view.js'
+import { committedMembers } from './changes.js'
 import type { Checker, World } from './checkers/checker.js'
 import { Disturbances, HARMLESS_STOP_MS } from './disturbances.js'
 import type { NodeClockOptions } from './gate.js'
@@ -161,13 +162,17 @@ export class SimulatedCluster implements World {
     if (!this.#changed) return true
     const newest = this.#newestView()
     if (newest === undefined) return true
+    if (newest.profile === 'strict')
+      return committedMembers(this.live(), this.members.slice(0, this.nodes)).some(
+        one => one.id === id,
+      )
     return newest.members.some(member => member.id === id && member.state !== 'left')
   }
 
   /**
    * In profile majority that of the best log: what a master wrote while it was cut off is in force
-   * nowhere else. Where anybody may lead alone, one that was let go has the best log at times: the
-   * highest view, which only a majority makes (ordinal), or all of them hold (strict, seed 10).
+   * nowhere else. In ordinal, where anybody may lead alone, the highest view, which only a majority
+   * makes; in strict what is committed, as all hold it (seed 137 of style membership).
    */
   #newestView(): StrategyStatus | undefined {
     let best: { node: SimulatedNode; status: StrategyStatus } | undefined

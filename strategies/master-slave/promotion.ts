@@ -163,7 +163,7 @@ export function onRefuse(s: GroupState, effects: Sink, peer: Peer, m: Of<'refuse
   const { candidacy } = s
   if (candidacy === undefined || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
   const lower = compareEpochs(m.promised, candidacy.epoch) < 0
-  const vouches = m.hears && mayVouchForStranger(s)
+  const vouches = m.hears && mayVouchForStranger(s, peer)
   const stranger = isForeign(s, peer) || (s.commitsLate && isReplaced(peer)) || vouches
   if (!stranger && (!peer.witness || m.hears || !lower)) return giveUp(s)
   // One of another history has no vote in this one. To the witness this log is too old: one vote

@@ -108,7 +108,7 @@ export function onProbeReply(
   }
   const hunt = s.hunt
   if (hunt?.phase !== 'probe' || hunt.nonce !== m.nonce) return
-  if (m.hears && !mayVouchForStranger(s)) {
+  if (m.hears && !mayVouchForStranger(s, peer)) {
     s.hunt = undefined
     s.probeAfter = s.now + PROBE_AGAIN_MS
     return
@@ -120,10 +120,12 @@ export function onProbeReply(
 /**
  * Where one vote is enough to lead, who knows another view may follow one that has left by ours, or
  * is no voter yet; nobody here follows that one, so a word for it must not keep this node back
- * (strict, seed 73).
+ * (strict, seed 73). A learner may have been won over by one that was let go unawares; no master
+ * that lacks this node's acks needs its word (strict, seed 399 of style membership).
  */
-export function mayVouchForStranger(s: GroupState): boolean {
+export function mayVouchForStranger(s: GroupState, by: Peer): boolean {
   if (!s.commitsLate || s.quorum.promises > 1) return false
+  if (by.learner) return true
   for (const peer of s.peers.values())
     if (peer.left || ((peer.learner || isReplaced(peer)) && peer.said?.role === 'master'))
       return true
