@@ -183,6 +183,24 @@ describe('a cluster', () => {
     expect(world.leave(old.id)).toMatchObject({ state: 'done' })
   })
 
+  it('of profile ordinal takes over with what a member holds that joined and restarted', () => {
+    const world = new MembersWorld(3, { merge: 'discard' })
+    const { cluster } = world
+    expect(world.join(world.newcomer('d', 3))).toMatchObject({ state: 'done' })
+    cluster.run(2_000)
+    cluster.crash('d')
+    cluster.start('d')
+    expect(cluster.runUntil(() => world.state('d') === 'online', 5_000)).toBe(true)
+    cluster.split(['b'])
+    cluster.split(['c'])
+    cluster.run(1_500)
+    expect(world.write('kept')).toBe('written')
+    cluster.crash('a')
+    cluster.mendAll()
+    expect(cluster.runUntil(() => cluster.master() !== undefined, 5_000)).toBe(true)
+    expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
+  })
+
   it('does not count a process that stood still while another one of its node voted', () => {
     const world = new MembersWorld(3, { profile: 'majority' })
     const { cluster } = world

@@ -37,7 +37,7 @@ export function writeCharter(s: GroupState): void {
  * the process that replaces it has another incarnation.
  */
 export function isChartered(s: GroupState, peer: Peer): boolean {
-  return peer.process !== '' && !isReplaced(peer) && s.charter.get(peer.id) === peer.process
+  return peer.process !== '' && !isReplaced(s, peer) && s.charter.get(peer.id) === peer.process
 }
 
 /** For a sync-reply: those who may vote and, as far as is known, have not been told. */
@@ -86,7 +86,7 @@ export function admitReady(s: GroupState, effects: Sink): void {
 function beginAdmission(s: GroupState, effects: Sink, peer: Peer): void {
   if (!isFree(s, peer)) {
     if (peer.witness) appendNoop(s, effects)
-    else if (isReplaced(peer) || peer.incarnation === '') appendOwn(s, effects, naming(s, peer))
+    else if (isReplaced(s, peer) || peer.incarnation === '') appendOwn(s, effects, naming(s, peer))
     feedWitnesses(s, effects)
   }
   peer.admitFrom = s.next
@@ -115,7 +115,7 @@ function isProved(s: GroupState, newcomer: Peer): boolean {
     const peer = s.peers.get(id)
     if (learner || peer === undefined || peer === newcomer) continue
     if (peer.session === 0 || peer.said === undefined) return false
-    if (remembers(peer) && (peer.progress?.acked ?? 0) < newcomer.admitFrom) return false
+    if (remembers(s, peer) && (peer.progress?.acked ?? 0) < newcomer.admitFrom) return false
   }
   return true
 }

@@ -51,7 +51,7 @@ export function onSync(
     const feed = ++s.feeds
     peer.progress = newProgress('stream', common, common, s.now, feed, s.next)
     const { epoch, history, next } = s
-    const voter = (peer.voter && !isReplaced(peer)) || isChartered(s, peer)
+    const voter = (peer.voter && !isReplaced(s, peer)) || isChartered(s, peer)
     const reply = { epoch, feed, history, from: common, next, voter, ...s.lineage }
     effects.send(peer.id, { type: 'sync-reply', ...reply, ...charterFor(s, peer) })
     catchUp(s, effects, peer)

@@ -78,7 +78,7 @@ function copiedEnough(s: GroupState): boolean {
   const open = openView(s)
   if (open === undefined) return true
   const before = viewReplacedBy(s, open)
-  const votes = (peer: Peer) => isVoterIn(before, peer.id) && remembers(peer)
+  const votes = (peer: Peer) => isVoterIn(before, peer.id) && remembers(s, peer)
   return enough(quorumIn(s, before).copies, votes)
 }
 

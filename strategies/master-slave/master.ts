@@ -155,7 +155,7 @@ export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMess
   if (message.next > progress.next || message.next < progress.acked) return
   noteAck(s, effects, peer, progress, message.next, message.durable)
   settle(s, effects)
-  if (!remembers(peer)) admitReady(s, effects)
+  if (!remembers(s, peer)) admitReady(s, effects)
   if (progress.next < s.next) catchUp(s, effects, peer)
   if (!s.serving) serveIfReady(s, effects)
 }

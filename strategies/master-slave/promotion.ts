@@ -140,7 +140,7 @@ export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepa
 /** The process of a node that another one has replaced wants to lead. A better log than this one
  *  may know a newer view, which names it. */
 function isImpostor(s: GroupState, peer: Peer, m: Of<'prepare'>): boolean {
-  if (!s.commitsLate || !isReplaced(peer)) return false
+  if (!isReplaced(s, peer)) return false
   return isBetterLog(s.lastEpoch, s.next, m.lastEpoch, m.next)
 }
 
@@ -164,7 +164,7 @@ export function onRefuse(s: GroupState, effects: Sink, peer: Peer, m: Of<'refuse
   if (candidacy === undefined || compareEpochs(m.epoch, candidacy.epoch) !== 0) return
   const lower = compareEpochs(m.promised, candidacy.epoch) < 0
   const vouches = m.hears && mayVouchForStranger(s, peer)
-  const stranger = isForeign(s, peer) || (s.commitsLate && isReplaced(peer)) || vouches
+  const stranger = isForeign(s, peer) || isReplaced(s, peer) || vouches
   if (!stranger && (!peer.witness || m.hears || !lower)) return giveUp(s)
   // One of another history has no vote in this one. To the witness this log is too old: one vote
   // less. Who holds the better one may have promised, is put off by that, and would be for ever if
@@ -180,7 +180,7 @@ function decide(s: GroupState, effects: Sink, candidacy: Candidacy): void {
   for (const [id, promise] of candidacy.promises) {
     if (promise.data !== 'ready' || promise.history !== s.history) continue
     const peer = s.peers.get(id)
-    if (peer === undefined || peer.witness || isReplaced(peer)) continue
+    if (peer === undefined || peer.witness || isReplaced(s, peer)) continue
     if (!isBetterLog(promise.lastEpoch, promise.next, bestEpoch, candidacy.bestNext)) continue
     bestEpoch = promise.lastEpoch
     candidacy.best = id
@@ -209,8 +209,8 @@ export function votes(s: GroupState, candidacy: Candidacy): number {
   for (const [id, promise] of candidacy.promises) {
     const peer = s.peers.get(id)
     // The log that was pulled may have brought another view.
-    if (peer === undefined || peer.learner || peer.left || isReplaced(peer)) continue
-    const knows = promise.voter || (promise.data === 'ready' && remembers(peer))
+    if (peer === undefined || peer.learner || peer.left || isReplaced(s, peer)) continue
+    const knows = promise.voter || (promise.data === 'ready' && remembers(s, peer))
     if (knows && promise.history === s.history) votes++
     else if (promise.history === '' && isChartered(s, peer)) votes++
   }

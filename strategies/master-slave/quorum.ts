@@ -49,7 +49,7 @@ export function votesHere(s: GroupState, m: { voter: boolean; history: string })
 
 /** True if what `peer` says and acks counts: a learner or an amnesiac never does (I17). */
 export function counts(s: GroupState, peer: Peer): boolean {
-  return !peer.learner && !peer.left && (!s.commitsLate || remembers(peer))
+  return !peer.learner && !peer.left && (!s.commitsLate || remembers(s, peer))
 }
 
 /** True if this node may vote for itself: no learner, no amnesiac, and it has not left. */

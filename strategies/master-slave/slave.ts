@@ -83,7 +83,7 @@ export function isForeign(s: GroupState, peer: Peer): boolean {
  */
 function isNoVoter(s: GroupState, peer: Peer): boolean {
   if (!s.commitsLate || s.quorum.promises > 1) return false
-  return s.data === 'ready' && s.voter && (peer.learner || peer.left || isReplaced(peer))
+  return s.data === 'ready' && s.voter && (peer.learner || peer.left || isReplaced(s, peer))
 }
 
 /** True if this node holds data of a history that began before that of `peer`. */

@@ -127,7 +127,7 @@ export function mayVouchForStranger(s: GroupState, by: Peer): boolean {
   if (!s.commitsLate || s.quorum.promises > 1) return false
   if (by.learner) return true
   for (const peer of s.peers.values())
-    if (peer.left || ((peer.learner || isReplaced(peer)) && peer.said?.role === 'master'))
+    if (peer.left || ((peer.learner || isReplaced(s, peer)) && peer.said?.role === 'master'))
       return true
   return false
 }

@@ -202,7 +202,7 @@ export function reachedToView(s: GroupState, open: ViewStart): Offset {
 }
 
 function reachedIn(s: GroupState, view: View): Offset {
-  const isVoter = (peer: Peer) => isVoterIn(view, peer.id) && remembers(peer)
+  const isVoter = (peer: Peer) => isVoterIn(view, peer.id) && remembers(s, peer)
   return reachedAmong(s, quorumIn(s, view).copies, isVoter)
 }
 
@@ -229,16 +229,19 @@ export function heldBy(peer: Peer): Offset | undefined {
 
 /** Its process has forgotten nothing, or what it had forgotten was proved to lie elsewhere: it says
  *  so, or the view does. */
-export function remembers(peer: Peer): boolean {
-  if (isReplaced(peer)) return false
+export function remembers(s: GroupState, peer: Peer): boolean {
+  if (isReplaced(s, peer)) return false
   if (peer.voter) return true
   return peer.incarnation !== '' && !peer.amnesiac && peer.process === peer.incarnation
 }
 
-/** Another process of this node votes, or none: its word is one of before. A witness remembers from
- *  process to process what its note holds. */
-export function isReplaced(peer: Peer): boolean {
-  if (peer.witness || peer.incarnation === '') return false
+/**
+ * Another process of this node votes, or none: its word is one of before. A witness remembers from
+ * process to process what its note holds; in profile ordinal no vote counts, and none is named when
+ * it comes back.
+ */
+export function isReplaced(s: GroupState, peer: Peer): boolean {
+  if (!s.commitsLate || peer.witness || peer.incarnation === '') return false
   return peer.process !== peer.incarnation
 }
 

@@ -77,7 +77,7 @@ export const MEMBERS: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/views.ts`,
-        "if (peer.witness || peer.incarnation === '') return false",
+        "if (!s.commitsLate || peer.witness || peer.incarnation === '') return false",
         'return false',
       ],
     ],
