@@ -162,10 +162,14 @@ function checkMember(member: unknown): void {
   })
 }
 
-/** Facts of the cluster come from the highest epoch: the master's word, or of the newest view. */
+/** Facts of the cluster come from the highest epoch: the master's word, or of the newest view,
+ *  or of the lowest ordinal. */
 function merge(cluster: string, reports: readonly Report[]): ClusterStatus {
   const order = (a: Report, b: Report) =>
-    b.epoch - a.epoch || rank(b) - rank(a) || viewOf(b) - viewOf(a)
+    b.epoch - a.epoch ||
+    rank(b) - rank(a) ||
+    viewOf(b) - viewOf(a) ||
+    a.self.ordinal - b.self.ordinal
   const best = [...reports].sort(order)[0]
   const members = new Map<PeerId, ClusterMember>()
   for (const member of best.members) {

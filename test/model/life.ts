@@ -99,9 +99,6 @@ export class Life {
     const sent: Sent[] = []
     this.#take({ kind: 'tick', now: STARTED_AT_MS, wall: 0, lateMs: 0 }, sent, shown)
     this.#take({ kind: 'view', view: 1, members: membersOf(this.subject) }, sent, shown)
-    const { readmits } = this.subject
-    if (readmits !== undefined && this.state instanceof GroupState)
-      this.state.quorum = { ...this.state.quorum, readmits }
     return { life: this, sent, shown }
   }
 
@@ -151,6 +148,10 @@ export class Life {
   #take(input: Input<Message>, sent: Sent[], shown: Shown): void {
     const { state } = this
     const settings = this.#settings
+    const { readmits } = this.subject
+    // Anew each time: whoever adopts a view works it out again.
+    if (readmits !== undefined && state instanceof GroupState)
+      state.quorum = { ...state.quorum, readmits }
     const effects = new EffectQueue<Message>()
     const strategy =
       state instanceof GroupState

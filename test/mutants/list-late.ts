@@ -224,7 +224,7 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/quorum.ts`,
-        'return !peer.learner && !peer.left && (!s.commitsLate || remembers(peer))',
+        'return !peer.learner && !peer.left && (!s.commitsLate || remembers(s, peer))',
         'return !peer.learner && !peer.left && peer.id !== s.env.self',
       ],
     ],
@@ -253,7 +253,7 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/admission.ts`,
-        's.charter.get(peer.id) === peer.said.incarnation',
+        's.charter.get(peer.id) === peer.process',
         's.charter.has(peer.id)',
       ],
     ],
@@ -309,7 +309,7 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/copy.ts`,
-        'const voter = peer.voter || isChartered(s, peer)',
+        'const voter = (peer.voter && !isReplaced(s, peer)) || isChartered(s, peer)',
         'const voter = true',
       ],
     ],
@@ -323,8 +323,8 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/promotion.ts`,
-        "const knows = promise.voter || (promise.data === 'ready' && remembers(peer))",
-        "const knows = promise.data === 'ready' && (promise.voter || remembers(peer))",
+        "const knows = promise.voter || (promise.data === 'ready' && remembers(s, peer))",
+        "const knows = promise.data === 'ready' && (promise.voter || remembers(s, peer))",
       ],
     ],
     undefined,
