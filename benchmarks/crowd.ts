@@ -1,24 +1,27 @@
 /**
  * A crowd of sockets, a process of its own: they become clients of one node and are idle or send
- * one byte a second, or never get further than the door. Whoever is cut off comes again. Told by
- * messages (sockets.ts), it answers each with one.
+ * one byte a second, watch a cache and never read, or never get further than the door. Whoever is
+ * cut off comes again. Told by messages (gathered.ts), it answers each with one.
  */
 import { connect, type Socket } from 'node:net'
 import { PROTOCOL_VERSION } from '../src/config.js'
+import { encodeControl } from '../src/wire/control.js'
 import { framed } from '../src/wire/frame.js'
 import { encodeGreeting } from '../transports/stream/hello.js'
 
 /**
  * `idle`: linked, and silent. `dripping`: linked, with a frame under way that never ends.
- * `strangers`: dripping before they ever said hello.
+ * `strangers`: dripping before they ever said hello. `unread`: linked, with a watch on `cache`
+ * whose events they never take.
  */
-export type CrowdKind = 'idle' | 'dripping' | 'strangers'
+export type CrowdKind = 'idle' | 'dripping' | 'strangers' | 'unread'
 
 export interface CrowdOptions {
   readonly kind: CrowdKind
   readonly sockets: number
   readonly cluster: string
   readonly port: number
+  readonly cache?: string
 }
 
 export interface CrowdState {
@@ -66,7 +69,8 @@ class Crowd {
     }))
     this.#waiting = [...this.#members].reverse()
     this.#fill()
-    if (options.kind !== 'idle') setInterval(() => this.#drip(), DRIP_EVERY_MS)
+    const drips = options.kind === 'dripping' || options.kind === 'strangers'
+    if (drips) setInterval(() => this.#drip(), DRIP_EVERY_MS)
   }
 
   get state(): CrowdState {
@@ -101,10 +105,8 @@ class Crowd {
       if (member.linked || stranger) return
       member.linked = true
       this.#linked++
-      const frame = Buffer.alloc(4)
-      frame.writeUInt32LE(FRAME_BYTES)
-      const ready = framed(encodeGreeting({ kind: 'ready' }))
-      socket.write(kind === 'dripping' ? Buffer.concat([ready, frame]) : ready)
+      socket.write(Buffer.concat([framed(encodeGreeting({ kind: 'ready' })), this.#firstWord()]))
+      if (kind === 'unread') socket.pause()
       greeted()
     })
     socket.on('error', () => {})
@@ -122,6 +124,16 @@ class Crowd {
         stranger ? STRANGER_AGAIN_MS : AGAIN_MS,
       )
     })
+  }
+
+  /** What a member says once it is linked. */
+  #firstWord(): Uint8Array {
+    const { kind, cache = '' } = this.#options
+    if (kind === 'unread') return framed(encodeControl({ type: 'watch', id: 1, cache, prefix: '' }))
+    if (kind !== 'dripping') return Buffer.alloc(0)
+    const head = Buffer.alloc(4)
+    head.writeUInt32LE(FRAME_BYTES)
+    return head
   }
 
   /** Everybody has a turn once a second. */

@@ -3,6 +3,7 @@
  * that are told by messages what to do. All of them die with the benchmark.
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -44,6 +45,8 @@ export interface ClusterOptions {
   readonly pollUs?: number
   /** Of `gcache serve --log-level`; 'warn' by itself. */
   readonly logLevel?: string
+  /** Of `node --max-old-space-size`. */
+  readonly heapMiB?: number
 }
 
 export interface ServerNode {
@@ -79,10 +82,12 @@ export class Cluster {
     const members = this.servers.flatMap((address, i) =>
       i === own ? [] : ['--member', `${idOf(i)}=${i}@${address}`],
     )
+    const { heapMiB } = this.#options
     const child = keep(
       spawn(
         process.execPath,
         [
+          ...(heapMiB === undefined ? [] : [`--max-old-space-size=${heapMiB}`]),
           ...[CLI, 'serve', '--cluster', this.name, '--id', id, '--ordinal', `${own}`],
           ...['--listen', this.servers[own], '--strategy', this.#options.strategy, ...members],
           ...['--profile', this.#options.profile ?? 'ordinal'],
@@ -196,5 +201,15 @@ export class Load {
       })
       this.#child.send(question)
     })
+  }
+}
+
+/** Memory of a process that is in use, MiB; 0 where the system does not show it. */
+export function residentMiB({ pid }: ChildProcess): number {
+  try {
+    const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+    return Number(kib ?? 0) / 1_024
+  } catch {
+    return 0
   }
 }

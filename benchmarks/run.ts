@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- [throughput | failover | peers | slow-slave | sockets | report] [options]`;
- * throughput by itself.
+ * `npm run bench -- [throughput | failover | peers | slow-slave | sockets | unread | report]
+ * [options]`; throughput by itself.
  */
 import { main as failover } from './failover.js'
 import { main as peers } from './peers.js'
@@ -8,6 +8,7 @@ import { main as report } from './report.js'
 import { main as slowSlave } from './slow-slave.js'
 import { main as sockets } from './sockets.js'
 import { main as throughput } from './throughput.js'
+import { main as unread } from './unread.js'
 
 const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
   throughput,
@@ -16,6 +17,7 @@ const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
   report,
   'slow-slave': slowSlave,
   sockets,
+  unread,
 }
 
 const [first, ...rest] = process.argv.slice(2)

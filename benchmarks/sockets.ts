@@ -2,20 +2,15 @@
  * What a crowd of sockets does to a good client of the same node: its latency without and with the
  * crowd, in pairs, and what the crowd costs the node in memory. Goals: p99 <= 2 times, + 64 MiB.
  */
-import { type ChildProcess, fork } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { options } from './arguments.js'
-import type { CrowdKind, CrowdOptions, CrowdState } from './crowd.js'
-import { Cluster, Load, type RunOptions, type ServerNode } from './harness.js'
+import type { CrowdKind } from './crowd.js'
+import { Gathered } from './gathered.js'
+import { Cluster, Load, type RunOptions, residentMiB, type ServerNode } from './harness.js'
 import { printer } from './output.js'
 import { median, roundMs, roundRatio } from './statistics.js'
 
-const CROWD = fileURLToPath(new URL('./crowd.js', import.meta.url))
 const KINDS: readonly CrowdKind[] = ['idle', 'dripping', 'strangers']
-/** A crowd that is not there by then does not come: its node has refused it. */
-const GATHER_MS_MAX = 60_000
 /** Longer than a frame's grace, so that those who drip have been cut off and come again. */
 const SETTLE_MS = 7_000
 
@@ -114,64 +109,5 @@ async function measure(kind: CrowdKind, chosen: Chosen) {
     crowd?.close()
     await quiet.close()
     await crowded.close()
-  }
-}
-
-class Gathered {
-  readonly #child: ChildProcess
-
-  private constructor(child: ChildProcess) {
-    this.#child = child
-  }
-
-  /** Resolves when all are there: linked, or at the door. */
-  static async open(options: CrowdOptions): Promise<Gathered> {
-    const gathered = new Gathered(fork(CROWD))
-    let state = await gathered.#ask({ open: options })
-    const until = performance.now() + GATHER_MS_MAX
-    // One place of 10,000 is the good client's.
-    const isThere = () =>
-      options.kind === 'idle'
-        ? state.linked >= options.sockets * 0.999
-        : state.open + state.cut >= options.sockets * 0.999
-    while (!isThere()) {
-      if (performance.now() > until) {
-        gathered.close()
-        throw new Error(`the crowd did not gather: ${JSON.stringify(state)}`)
-      }
-      await pause(100)
-      state = await gathered.state()
-    }
-    return gathered
-  }
-
-  state(): Promise<CrowdState> {
-    return this.#ask({})
-  }
-
-  close(): void {
-    this.#child.kill('SIGKILL')
-  }
-
-  #ask(question: object): Promise<CrowdState> {
-    return new Promise((resolve, reject) => {
-      const lost = (code: number | null) => reject(new Error(`the crowd ended with ${code}`))
-      this.#child.once('exit', lost)
-      this.#child.once('message', ({ state }: { state: CrowdState }) => {
-        this.#child.off('exit', lost)
-        resolve(state)
-      })
-      this.#child.send(question)
-    })
-  }
-}
-
-/** Memory of a process that is in use, MiB; 0 where the system does not show it. */
-function residentMiB({ pid }: ChildProcess): number {
-  try {
-    const [, kib] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-    return Number(kib ?? 0) / 1_024
-  } catch {
-    return 0
   }
 }

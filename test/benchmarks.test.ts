@@ -113,6 +113,25 @@ describe('npm run bench', () => {
     expect(errors).toContain('idle, dripping, strangers')
   }, 30_000)
 
+  test('unread: a stopped slave and watchers that never read cost a node little', async () => {
+    const few = ['--seconds', '4', '--rate', '1000', '--watchers', '50', '--json']
+    const { code, rows, errors } = await bench(['unread', ...few])
+    expect(code, errors).toBe(0)
+    expect(rows.map(({ who }) => who)).toEqual(['slave', 'watchers'])
+    for (const row of rows) {
+      expect(row, JSON.stringify(row)).toMatchObject({ heapMiB: 256, failed: 0 })
+      expect(row.perSecond, JSON.stringify(row)).toBeGreaterThan(100)
+      // The backlog and 32 MiB.
+      expect(row.addedMiB, JSON.stringify(row)).toBeLessThan(96)
+    }
+  }, 120_000)
+
+  test('unread: nobody of another kind', async () => {
+    const { code, errors } = await bench(['unread', '--kinds', 'master'])
+    expect(code).toBe(1)
+    expect(errors).toContain('slave, watchers')
+  }, 30_000)
+
   test('peers without redis-server names the package that has it', async () => {
     const { code, rows, errors } = await bench(['peers', '--json'], { PATH: '/nowhere' })
     expect({ code, rows }).toEqual({ code: 1, rows: [] })
@@ -122,6 +141,6 @@ describe('npm run bench', () => {
   test('an unknown benchmark is refused with the names that there are', async () => {
     const { code, errors } = await bench(['thruput'])
     expect(code).toBe(2)
-    expect(errors).toContain('throughput, failover, peers, report, slow-slave, sockets')
+    expect(errors).toContain('throughput, failover, peers, report, slow-slave, sockets, unread')
   })
 })
