@@ -213,7 +213,7 @@ function live(cluster: SimulatedCluster, workload: Workload, options: Simulation
   const core: string[] = changed ? ids.splice(0) : []
   while (!changed && core.length < options.core)
     core.push(...ids.splice(random.below(ids.length), 1))
-  if (options.profile !== 'ordinal' && !changed) allVote(cluster)
+  if (options.profile !== 'ordinal' && !changed) allVote(cluster, options.network.bytesPerMs)
   for (const id of ids) cluster.crash(id)
   for (const id of core) {
     cluster.resume(id)
