@@ -226,6 +226,30 @@ describe('a cluster', () => {
     expect(world.write('after')).toBe('written')
   })
 
+  it('wants the proof of a founding process, too, that another of its node has replaced', () => {
+    const world = new MembersWorld(3, { profile: 'majority' })
+    const { cluster } = world
+    const wake = cluster.putAside('b')
+    cluster.start('b')
+    expect(cluster.runUntil(() => world.state('b') === 'online', 5_000)).toBe(true)
+    // The second process votes for a new master; a, the founder, does not know.
+    cluster.split(['a'])
+    cluster.run(4_000)
+    expect(world.write('kept')).toBe('written')
+    cluster.crash('b')
+    cluster.mendAll()
+    cluster.split(['c'])
+    wake()
+    cluster.run(3_000)
+    const call = world.set(cluster.node('a'), 'late', value)
+    cluster.run(500)
+    expect(world.answers.get(call)).not.toBe('written')
+    cluster.mendAll()
+    expect(cluster.runUntil(() => cluster.converged(['a', 'b', 'c']), 8_000)).toBe(true)
+    expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
+    expect(world.write('after')).toBe('written')
+  })
+
   it('finds back together though some restart with an old list of members', () => {
     const world = new MembersWorld(3, { profile: 'majority' })
     world.grow()

@@ -34,10 +34,11 @@ export function writeCharter(s: GroupState): void {
 /**
  * True if the process of `peer` was empty when the history began. While it is still empty it has
  * acked nothing and has kept what it promised, so its promise counts like that of an empty log;
- * the process that replaces it has another incarnation.
+ * the process that replaces it has another incarnation. Once a view names any process of that
+ * node, be it this very one again, another may have voted in between: only a proof helps then.
  */
 export function isChartered(s: GroupState, peer: Peer): boolean {
-  return peer.process !== '' && !isReplaced(s, peer) && s.charter.get(peer.id) === peer.process
+  return peer.process !== '' && peer.incarnation === '' && s.charter.get(peer.id) === peer.process
 }
 
 /** For a sync-reply: those who may vote and, as far as is known, have not been told. */
