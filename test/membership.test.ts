@@ -183,6 +183,24 @@ describe('a cluster', () => {
     expect(world.leave(old.id)).toMatchObject({ state: 'done' })
   })
 
+  it('lets nobody go by a copy from a master that is cut off', () => {
+    const world = new MembersWorld(5, {}, false, { backlogEntriesMax: 4 })
+    const { cluster } = world
+    for (const key of 'abcdefgh') expect(world.write(key)).toBe('written')
+    cluster.split(['a', 'b'])
+    cluster.crash('b')
+    world.master.engine.feed({ kind: 'admin', command: 'leave', group: 0, peer: 'c' })
+    cluster.start('b')
+    cluster.run(4_000)
+    // Only the copy tells b that c is a member no more; the others have made c their master.
+    cluster.crash('a')
+    cluster.mendAll()
+    const rest = ['b', 'c', 'd', 'e']
+    expect(cluster.runUntil(() => cluster.converged(rest), 10_000)).toBe(true)
+    expect(world.master.id).toBe('c')
+    for (const id of rest) expect(world.membersOf(id)).toBe('abcde')
+  })
+
   it('of profile ordinal takes over with what a member holds that joined and restarted', () => {
     const world = new MembersWorld(3, { merge: 'discard' })
     const { cluster } = world

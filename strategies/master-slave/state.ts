@@ -351,7 +351,8 @@ export class GroupState {
   rebase(effects: Sink, at: Offset, starts: EpochStart[], base: LogBase, view?: View): void {
     this.next = at
     this.commit = at
-    this.settled = at
+    // Its last entry may be the view, for all that this node knows: the next append tells.
+    this.settled = Math.max(1, at - 1)
     this.crc = base.crc
     this.starts = starts
     this.lastEpoch = base.epoch ?? NO_EPOCH

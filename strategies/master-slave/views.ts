@@ -85,10 +85,13 @@ export function adoptView(s: GroupState, effects: Sink): void {
   if (voter && !s.voter) s.tell(effects)
 }
 
-/** A log that begins in the middle knows no view but the one of its copy. */
+/**
+ * A log that begins in the middle knows no view but the one of its copy. Where entries count late
+ * that one is committed; in profile ordinal nothing says yet that most logs hold it.
+ */
 export function rebaseView(s: GroupState, effects: Sink, view: View): void {
   const same = Buffer.compare(encodeView(view), encodeView(currentView(s))) === 0
-  s.views = [{ first: 0, view }]
+  s.views = [{ first: s.commitsLate ? 0 : s.next - 1, view }]
   if (!same) adoptView(s, effects)
 }
 
