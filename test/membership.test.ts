@@ -268,6 +268,28 @@ describe('a cluster', () => {
     expect(world.write('after')).toBe('written')
   })
 
+  it('tells who belongs to a side that named processes on its own', () => {
+    const world = new MembersWorld(5, { profile: 'majority' })
+    const { cluster } = world
+    cluster.split(['a', 'b'])
+    for (let i = 0; i < 3; i++) {
+      cluster.crash('b')
+      cluster.start('b')
+      cluster.run(300)
+    }
+    cluster.run(2_000)
+    const f = world.newcomer('f', 5)
+    cluster.split(['a', 'b'])
+    expect(world.join(f)).toMatchObject({ state: 'done' })
+    cluster.run(2_000)
+    world.master.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'f' })
+    cluster.run(2_000)
+    expect(world.master.id).toBe('f')
+    cluster.mendAll()
+    cluster.run(10_000)
+    for (const id of 'abcdef') expect(world.state(id)).toBe('online')
+  })
+
   it('finds back together though some restart with an old list of members', () => {
     const world = new MembersWorld(3, { profile: 'majority' })
     world.grow()

@@ -30,7 +30,15 @@ import type { Quorum } from './quorum.js'
 import { ReadState } from './reads.js'
 import type { Stated } from './stated.js'
 import type { Hunt } from './suspicion.js'
-import { adoptView, currentView, pushView, quorumIn, rebaseView, type ViewStart } from './views.js'
+import {
+  adoptView,
+  committedView,
+  currentView,
+  pushView,
+  quorumIn,
+  rebaseView,
+  type ViewStart,
+} from './views.js'
 
 export const GROUP = 0
 
@@ -380,7 +388,7 @@ export class GroupState {
       master: this.master ?? '',
       lastEpoch: this.lastEpoch,
       next: this.next,
-      view: currentView(this).number,
+      view: committedView(this).number,
       ...this.lineage,
     }
   }
