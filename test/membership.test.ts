@@ -268,6 +268,26 @@ describe('a cluster', () => {
     expect(world.write('after')).toBe('written')
   })
 
+  it('names no process that it cannot admit: an older one may come back with its vote', () => {
+    const world = new MembersWorld(3, { profile: 'majority' })
+    const { cluster } = world
+    expect(world.write('kept')).toBe('written')
+    cluster.split(['c'])
+    cluster.run(1_000)
+    const wake = cluster.putAside('b')
+    cluster.start('b')
+    cluster.run(1_000)
+    cluster.crash('b')
+    wake()
+    cluster.run(1_000)
+    expect(world.state('b')).toBe('online')
+    // One memory of a voter is lost, no more.
+    cluster.crash('a')
+    cluster.mendAll()
+    expect(cluster.runUntil(() => cluster.master() !== undefined, 5_000)).toBe(true)
+    expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
+  })
+
   it('tells who belongs to a side that named processes on its own', () => {
     const world = new MembersWorld(5, { profile: 'majority' })
     const { cluster } = world
