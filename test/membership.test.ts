@@ -183,6 +183,24 @@ describe('a cluster', () => {
     expect(world.leave(old.id)).toMatchObject({ state: 'done' })
   })
 
+  it('lets nobody go by a copy from a master that is cut off', () => {
+    const world = new MembersWorld(5, {}, false, { backlogEntriesMax: 4 })
+    const { cluster } = world
+    for (const key of 'abcdefgh') expect(world.write(key)).toBe('written')
+    cluster.split(['a', 'b'])
+    cluster.crash('b')
+    world.master.engine.feed({ kind: 'admin', command: 'leave', group: 0, peer: 'c' })
+    cluster.start('b')
+    cluster.run(4_000)
+    // Only the copy tells b that c is a member no more; the others have made c their master.
+    cluster.crash('a')
+    cluster.mendAll()
+    const rest = ['b', 'c', 'd', 'e']
+    expect(cluster.runUntil(() => cluster.converged(rest), 10_000)).toBe(true)
+    expect(world.master.id).toBe('c')
+    for (const id of rest) expect(world.membersOf(id)).toBe('abcde')
+  })
+
   it('of profile ordinal takes over with what a member holds that joined and restarted', () => {
     const world = new MembersWorld(3, { merge: 'discard' })
     const { cluster } = world
@@ -224,6 +242,72 @@ describe('a cluster', () => {
     cluster.crash('a')
     expect(cluster.runUntil(() => cluster.master() !== undefined, 5_000)).toBe(true)
     expect(world.write('after')).toBe('written')
+  })
+
+  it('wants the proof of a founding process, too, that another of its node has replaced', () => {
+    const world = new MembersWorld(3, { profile: 'majority' })
+    const { cluster } = world
+    const wake = cluster.putAside('b')
+    cluster.start('b')
+    expect(cluster.runUntil(() => world.state('b') === 'online', 5_000)).toBe(true)
+    // The second process votes for a new master; a, the founder, does not know.
+    cluster.split(['a'])
+    cluster.run(4_000)
+    expect(world.write('kept')).toBe('written')
+    cluster.crash('b')
+    cluster.mendAll()
+    cluster.split(['c'])
+    wake()
+    cluster.run(3_000)
+    const call = world.set(cluster.node('a'), 'late', value)
+    cluster.run(500)
+    expect(world.answers.get(call)).not.toBe('written')
+    cluster.mendAll()
+    expect(cluster.runUntil(() => cluster.converged(['a', 'b', 'c']), 8_000)).toBe(true)
+    expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
+    expect(world.write('after')).toBe('written')
+  })
+
+  it('names no process that it cannot admit: an older one may come back with its vote', () => {
+    const world = new MembersWorld(3, { profile: 'majority' })
+    const { cluster } = world
+    expect(world.write('kept')).toBe('written')
+    cluster.split(['c'])
+    cluster.run(1_000)
+    const wake = cluster.putAside('b')
+    cluster.start('b')
+    cluster.run(1_000)
+    cluster.crash('b')
+    wake()
+    cluster.run(1_000)
+    expect(world.state('b')).toBe('online')
+    // One memory of a voter is lost, no more.
+    cluster.crash('a')
+    cluster.mendAll()
+    expect(cluster.runUntil(() => cluster.master() !== undefined, 5_000)).toBe(true)
+    expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
+  })
+
+  it('tells who belongs to a side that named processes on its own', () => {
+    const world = new MembersWorld(5, { profile: 'majority' })
+    const { cluster } = world
+    cluster.split(['a', 'b'])
+    for (let i = 0; i < 3; i++) {
+      cluster.crash('b')
+      cluster.start('b')
+      cluster.run(300)
+    }
+    cluster.run(2_000)
+    const f = world.newcomer('f', 5)
+    cluster.split(['a', 'b'])
+    expect(world.join(f)).toMatchObject({ state: 'done' })
+    cluster.run(2_000)
+    world.master.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'f' })
+    cluster.run(2_000)
+    expect(world.master.id).toBe('f')
+    cluster.mendAll()
+    cluster.run(10_000)
+    for (const id of 'abcdef') expect(world.state(id)).toBe('online')
   })
 
   it('finds back together though some restart with an old list of members', () => {

@@ -19,7 +19,7 @@ import { encodeView, type View } from '../../src/wire/view.js'
 import { appendNoop, appendOwn, feedWitnesses } from './feed.js'
 import { bindAdmitted, neverVoted } from './force.js'
 import type { Charter, Message } from './messages.js'
-import { counts } from './quorum.js'
+import { countersHeard, counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
 import { currentView, isAnother, isReplaced, remembers, viewBefore } from './views.js'
 
@@ -34,10 +34,11 @@ export function writeCharter(s: GroupState): void {
 /**
  * True if the process of `peer` was empty when the history began. While it is still empty it has
  * acked nothing and has kept what it promised, so its promise counts like that of an empty log;
- * the process that replaces it has another incarnation.
+ * the process that replaces it has another incarnation. Once a view names any process of that
+ * node, be it this very one again, another may have voted in between: only a proof helps then.
  */
 export function isChartered(s: GroupState, peer: Peer): boolean {
-  return peer.process !== '' && !isReplaced(s, peer) && s.charter.get(peer.id) === peer.process
+  return peer.process !== '' && peer.incarnation === '' && s.charter.get(peer.id) === peer.process
 }
 
 /** For a sync-reply: those who may vote and, as far as is known, have not been told. */
@@ -66,6 +67,7 @@ export function admitReady(s: GroupState, effects: Sink): void {
     // A view makes it a voter (membership.ts).
     if (peer.learner && !peer.witness) continue
     if (!peer.witness && !peer.progress?.inSync) continue
+    if (peer.admitFrom === 0 && !isFree(s, peer) && !mayBeProved(s)) continue
     if (peer.admitFrom === 0) beginAdmission(s, effects, peer)
     const own = peer.witness ? peer.admitFrom : (peer.progress?.acked ?? 0)
     if (own < peer.admitFrom) continue
@@ -90,6 +92,15 @@ function beginAdmission(s: GroupState, effects: Sink, peer: Peer): void {
     feedWitnesses(s, effects)
   }
   peer.admitFrom = s.next
+}
+
+/**
+ * As many answer as must hold the entry. A master that is cut off would name a process that it
+ * cannot admit; whoever holds that name takes it for the only one, for ever if that master dies.
+ */
+function mayBeProved(s: GroupState): boolean {
+  const own = s.voter ? 1 : 0
+  return own + countersHeard(s, s.settings.heardWithinMs) >= s.quorum.readmits
 }
 
 /** The view in force, but that the process of `peer` is the one that may vote as it. */

@@ -24,7 +24,7 @@ export interface StateMessage {
   master: string
   lastEpoch: Epoch
   next: Offset
-  /** Number of the view in force. */
+  /** Number of the newest view that is committed. */
   view: number
   /** Histories that this one was forced from, the newest first; at most 8. */
   forcedFrom?: readonly string[]

@@ -30,7 +30,15 @@ import type { Quorum } from './quorum.js'
 import { ReadState } from './reads.js'
 import type { Stated } from './stated.js'
 import type { Hunt } from './suspicion.js'
-import { adoptView, currentView, pushView, quorumIn, rebaseView, type ViewStart } from './views.js'
+import {
+  adoptView,
+  committedView,
+  currentView,
+  pushView,
+  quorumIn,
+  rebaseView,
+  type ViewStart,
+} from './views.js'
 
 export const GROUP = 0
 
@@ -351,7 +359,8 @@ export class GroupState {
   rebase(effects: Sink, at: Offset, starts: EpochStart[], base: LogBase, view?: View): void {
     this.next = at
     this.commit = at
-    this.settled = at
+    // Its last entry may be the view, for all that this node knows: the next append tells.
+    this.settled = Math.max(1, at - 1)
     this.crc = base.crc
     this.starts = starts
     this.lastEpoch = base.epoch ?? NO_EPOCH
@@ -379,7 +388,7 @@ export class GroupState {
       master: this.master ?? '',
       lastEpoch: this.lastEpoch,
       next: this.next,
-      view: currentView(this).number,
+      view: committedView(this).number,
       ...this.lineage,
     }
   }

@@ -36,6 +36,12 @@ export function currentView(s: GroupState): View {
   return s.views[s.views.length - 1].view
 }
 
+/** The newest view that no later log will lack. Of those above it, each deposed master may have
+ *  its own, and any number of them: theirs are not compared. */
+export function committedView(s: GroupState): View {
+  return viewBefore(s, s.commit)
+}
+
 /** The view in force for the entry at `offset`. */
 export function viewBefore(s: GroupState, offset: Offset): View {
   for (let i = s.views.length - 1; i > 0; i--) if (s.views[i].first < offset) return s.views[i].view
@@ -65,6 +71,10 @@ export function pushView(s: GroupState, effects: Sink, first: Offset, view: View
   adoptView(s, effects)
 }
 
+function isSame(a: View, b: View): boolean {
+  return Buffer.compare(encodeView(a), encodeView(b)) === 0
+}
+
 /** N, W, P and R of a view. */
 export function quorumIn(s: GroupState, view: View): Quorum {
   const voters = view.members.filter(member => !member.learner)
@@ -85,10 +95,13 @@ export function adoptView(s: GroupState, effects: Sink): void {
   if (voter && !s.voter) s.tell(effects)
 }
 
-/** A log that begins in the middle knows no view but the one of its copy. */
+/**
+ * A log that begins in the middle knows no view but the one of its copy. Where entries count late
+ * that one is committed; in profile ordinal nothing says yet that most logs hold it.
+ */
 export function rebaseView(s: GroupState, effects: Sink, view: View): void {
-  const same = Buffer.compare(encodeView(view), encodeView(currentView(s))) === 0
-  s.views = [{ first: 0, view }]
+  const same = isSame(view, currentView(s))
+  s.views = [{ first: s.commitsLate ? 0 : s.next - 1, view }]
   if (!same) adoptView(s, effects)
 }
 
@@ -99,10 +112,11 @@ export function applyView(s: GroupState): void {
   s.isMember = false
   for (const peer of s.peers.values()) peer.left = true
   for (const member of told?.members ?? []) meet(s, { ...bareMember(member), learner: true })
-  // It is committed: this process will not count again before a view names it.
-  const named = told?.members.find(({ id }) => id === s.env.self)?.incarnation
-  if (named !== undefined && named !== s.env.incarnation) s.voter = false
   for (const member of view.members) meet(s, member)
+  if (told === undefined || told.number <= view.number) return
+  // It is committed: this process will not count again before a newer one names it.
+  const named = told.members.find(({ id }) => id === s.env.self)?.incarnation
+  if (named !== undefined && named !== s.env.incarnation) s.voter = false
 }
 
 function meet(s: GroupState, member: ViewMember): void {
@@ -126,7 +140,7 @@ function factsOf(member: ViewMember) {
 
 /** What others said, while this log does not say it yet: whom to link with, and nothing more. */
 function newerTold(s: GroupState): View | undefined {
-  return s.told !== undefined && s.told.number > currentView(s).number ? s.told : undefined
+  return s.told !== undefined && s.told.number > committedView(s).number ? s.told : undefined
 }
 
 /** Who left stays linked until it has heard so. */
@@ -139,7 +153,7 @@ function membersToLink(s: GroupState): Member[] {
 /** A witness has no log that tells it, and one that knows old members may not find the master. */
 export function tellView(s: GroupState, effects: Sink, peer: Peer): void {
   // One that may yet be truncated would never be taken back (strict, seed 9 of style membership).
-  const view = viewBefore(s, s.commit)
+  const view = committedView(s)
   if (s.data !== 'ready' || peer.said === undefined || peer.said.view >= view.number) return
   const { epoch, history } = s
   effects.send(peer.id, { type: 'members', epoch, history, view: encodeView(view) })
@@ -159,7 +173,8 @@ export function onMembers(
 ): void {
   const view = decodeView(m.view)
   if (s.data === 'ready' && m.history !== s.history) return
-  if (view.number <= Math.max(currentView(s).number, s.told?.number ?? 0)) return
+  if (view.number <= Math.max(committedView(s).number, s.told?.number ?? 0)) return
+  if (s.views.some(known => isSame(known.view, view))) return
   s.told = view
   adoptView(s, effects)
 }
