@@ -151,8 +151,10 @@ class Oracle implements AckedWrites {
     }
   }
 
-  /** `life` had an earlier try of the write; another node holds one that a higher epoch took. It was
-   *  acknowledged while this log was replaced, and comes to it behind the copy (seed 2817). */
+  /**
+   * `life` had an earlier try of the write; another node holds one that a higher epoch took. It was
+   * acknowledged while this log was replaced, and comes to it behind the copy (seed 2817).
+   */
   #standsAbove(write: Acked, life: Life, before: LogPoint): boolean {
     const dropped = write.entries.filter(({ point }) => contains(before, point))
     const above = write.entries.filter(entry =>
