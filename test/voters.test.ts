@@ -188,6 +188,84 @@ describe('a history whose founder dies at once', () => {
   })
 })
 
+/** Master a of three, and b and c as the test plays them. */
+class Master extends Alone {
+  readonly #feeds = new Map<string, number>()
+  #session = 1
+
+  constructor() {
+    super({ self: 'a', ids: ['a', 'b', 'c'], options: MAJORITY })
+    for (const id of ['b', 'c']) {
+      this.link(id)
+      this.hear(emptyState(id), id)
+    }
+    this.tick(10)
+    for (const id of ['b', 'c']) {
+      this.sync(id, id, false, 1)
+      this.say(id, id, true, 2)
+      this.ack(id)
+    }
+  }
+
+  /** Another process of b comes, or one comes back. */
+  change(): void {
+    this.step({ kind: 'link-down', peer: 'b', session: this.#session, loss: 'reset' })
+    this.link('b', ++this.#session)
+  }
+
+  say(id: string, letter: string, voter: boolean, next: number): void {
+    const { epoch, history } = this.last('state')
+    const said = { epoch, promised: epoch, lastEpoch: epoch, history, master: 'a' }
+    const state = { ...emptyState(letter), ...said, data: 'ready', voter, next } as const
+    this.hear(state, id, id === 'b' ? this.#session : 1)
+  }
+
+  sync(id: string, letter: string, voter: boolean, next: number): void {
+    const { epoch, history } = this.last('state')
+    const incarnation = letter.repeat(16)
+    const log = { data: 'ready' as const, history, starts: [{ epoch, first: 1 }], commit: 1, voter }
+    const facts = { ...log, ...(next > 1 ? {} : { history: '', starts: [] }), incarnation, next }
+    const sync = { type: 'sync' as const, epoch, distrust: false, lastEpoch: epoch, ...facts }
+    this.hear(sync, id, id === 'b' ? this.#session : 1)
+    this.#feeds.set(id, this.last('sync-reply').feed)
+  }
+
+  /** It holds all that there is. */
+  ack(id: string): void {
+    const { next } = this.log
+    const marks = { durable: next, echo: 0, round: 0, stamp: 0 }
+    const feed = this.#feeds.get(id) ?? 0
+    const { epoch } = this.last('state')
+    const ack = { type: 'append-ack', epoch, feed, next, ...marks } as const
+    this.hear(ack, id, id === 'b' ? this.#session : 1)
+  }
+}
+
+it('a word that was overtaken makes no process a voter that was replaced meanwhile', () => {
+  const a = new Master()
+  // Process d takes the place of b, is named and admitted; then b wakes, and is named in turn.
+  a.change()
+  a.hear(emptyState('d'), 'b', 2)
+  a.sync('b', 'd', false, 1)
+  for (const id of ['b', 'b', 'c', 'b']) a.ack(id)
+  expect(a.last('admit')).toBeDefined()
+  const { next } = a.log
+  a.change()
+  a.say('b', 'b', true, 2)
+  a.sync('b', 'b', true, 2)
+  a.say('b', 'b', false, next)
+  for (let i = 0; i < 2; i++) a.ack('b')
+  expect(a.log.next).toBe(next + 1)
+  // c is silent, and what b said first comes once more.
+  a.say('b', 'b', true, 2)
+  a.tick(400)
+  a.write()
+  a.ack('b')
+  expect(a.receipts).toEqual([])
+  a.ack('c')
+  expect(a.receipts).toHaveLength(1)
+})
+
 describe('a witness whose file', () => {
   function alone(): World {
     const world = new World(2, MAJORITY, true)

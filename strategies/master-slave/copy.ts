@@ -41,7 +41,7 @@ export function onSync(
 ): void {
   if (s.role !== 'master' || compareEpochs(m.epoch, s.epoch) !== 0) return
   peer.process = m.incarnation
-  peer.voter = votesHere(s, m)
+  peer.voter = votesHere(s, peer, m)
   if (peer.progress?.state === 'copy') peer.copiesFailed++
   stopCopy(s, effects, peer)
   const common = commonWith(s, m)

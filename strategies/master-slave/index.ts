@@ -358,7 +358,7 @@ function onState(
   peer.said = m
   peer.process = m.incarnation
   const forgotten = hasForgotten(effects, peer, m)
-  peer.voter = votesHere(s, m) && !forgotten
+  peer.voter = votesHere(s, peer, m) && !forgotten
   tellView(s, effects, peer)
   s.see(m.promised)
   s.see(m.epoch)

@@ -151,7 +151,7 @@ export function onPromise(s: GroupState, effects: Sink, peer: Peer, m: Of<'promi
   const { epoch: promised, lastEpoch, next, voter } = m
   const forgotten = hasForgotten(effects, peer, { promised, lastEpoch, next, voter })
   // One that is copied says only whether it votes for this log.
-  if (m.data !== 'copying') peer.voter = votesHere(s, m) && !forgotten
+  if (m.data !== 'copying') peer.voter = votesHere(s, peer, m) && !forgotten
   candidacy.promises.set(peer.id, forgotten ? { ...m, voter: false } : m)
   candidacy.asked.delete(peer.id)
   if (candidacy.asked.size === 0) decide(s, effects, candidacy)

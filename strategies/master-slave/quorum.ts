@@ -9,8 +9,10 @@
  *   majority   floor(N/2) + 1    floor(N/2) + 1    what W hold, a witness among them
  */
 import type { Offset } from '../../src/contracts/types.js'
+import { isBetterLog } from '../../src/core/epochs.js'
 import { majorityOf } from '../../src/core/majority.js'
 import type { Profile } from './options.js'
+import type { LogEnd } from './owed.js'
 import type { GroupState, Peer, Sink } from './state.js'
 import { openView, reachedAmong, reachedToView, remembers } from './views.js'
 
@@ -42,9 +44,22 @@ export function promisesWanted(s: GroupState): number {
   return s.forced?.sole ? 1 : s.quorum.promises
 }
 
-/** The sender of `m` votes, and in this node's history: a vote in another one is none here. */
-export function votesHere(s: GroupState, m: { voter: boolean; history: string }): boolean {
-  return m.voter && (s.history === '' || m.history === s.history)
+type Claim = LogEnd & { readonly voter: boolean; readonly history: string }
+
+/** `peer` says `m`: it votes, and in this history. A vote in another one is none here. */
+export function votesHere(s: GroupState, peer: Peer, m: Claim): boolean {
+  if (!m.voter || (s.history !== '' && m.history !== s.history)) return false
+  return !peer.amnesiac || knowsItsName(s, peer, m)
+}
+
+/** One that woke, and was named, had said before that it votes. That may come late or twice; its
+ *  log was without the name then. */
+function knowsItsName(s: GroupState, { id, incarnation }: Peer, m: Claim): boolean {
+  const named = s.views.find(({ view }) =>
+    view.members.some(one => one.id === id && one.incarnation === incarnation),
+  )
+  if (named?.epoch === undefined) return true
+  return !isBetterLog(named.epoch, named.first + 1, m.lastEpoch, m.next)
 }
 
 /** True if what `peer` says and acks counts: a learner or an amnesiac never does (I17). */

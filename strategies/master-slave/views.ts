@@ -12,7 +12,7 @@
  * may ask. A data node that came back without memory is named as well (admission.ts): from there
  * on no other process of that node counts, such as one that was stopped, replaced, and wakes.
  */
-import type { Member, Offset, PeerId } from '../../src/contracts/types.js'
+import type { Epoch, Member, Offset, PeerId } from '../../src/contracts/types.js'
 import { reachedBy } from '../../src/core/majority.js'
 import { bareMember } from '../../src/wire/admin.js'
 import { decodeView, encodeView, type View, type ViewMember } from '../../src/wire/view.js'
@@ -24,6 +24,8 @@ import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 /** `first`: the offset of its entry; 0: it was not in this log. */
 export interface ViewStart {
   readonly first: Offset
+  /** Of its entry; undefined: it was not in this log. */
+  readonly epoch?: Epoch
   readonly view: View
   /** It names processes, and changes nothing else: the voters are those of the view before it. */
   readonly renames?: boolean
@@ -64,10 +66,10 @@ export function viewReplacedBy(s: GroupState, open: ViewStart): View {
   return s.views[Math.max(0, s.views.indexOf(open) - 1)].view
 }
 
-/** `view` was appended at `first`. */
+/** `view` was just appended at `first`. */
 export function pushView(s: GroupState, effects: Sink, first: Offset, view: View): void {
   const bare = ({ members, past }: View) => JSON.stringify([members.map(bareMember), past])
-  s.views.push({ first, view, renames: bare(view) === bare(currentView(s)) })
+  s.views.push({ first, epoch: s.lastEpoch, view, renames: bare(view) === bare(currentView(s)) })
   adoptView(s, effects)
 }
 
