@@ -208,7 +208,7 @@ class EngineNode implements Node {
   #address = ''
 
   constructor(options: FullNodeOptions, transport: TransportFactory, strategy: StrategyFactory) {
-    const { id, cluster, members, caches, autoCaches } = options
+    const { id, cluster, members, caches, autoCaches, valueBytesMax } = options
     this.id = id
     this.cluster = cluster
     this.#insecure = options.lacking.length > 0
@@ -228,6 +228,7 @@ class EngineNode implements Node {
         cluster,
         listen: options.listen,
         admit: peer => this.#engine.refusalOf(peer),
+        valueBytesMax,
       }),
       strategy: env => whole(strategy(env)),
       log: new MemoryLog(),
@@ -236,6 +237,7 @@ class EngineNode implements Node {
       ...(options.dataDir === undefined ? {} : { notes: openNotes(options.dataDir, cluster, id) }),
       caches,
       autoCaches,
+      valueBytesMax,
       authority: options.auth === undefined ? undefined : AUTHORITY,
       ...(this.#insecure ? { facts: { insecure: true } } : {}),
       onMerge: options.onMerge,
@@ -246,7 +248,7 @@ class EngineNode implements Node {
       if (!now.some(member => member.id === id))
         this.#calls.onLeft({ view, members: now.map(bareMember) })
     })
-    this.#calls = new NodeCalls({ ...world, self: id, cluster, engine })
+    this.#calls = new NodeCalls({ ...world, self: id, cluster, valueBytesMax, engine })
     this.#port = new NodePort({
       engine,
       store,

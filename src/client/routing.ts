@@ -3,6 +3,7 @@
  * highest epoch that says of itself that it serves. What a node says of another only tells where to
  * look.
  */
+import { LIMITS } from '../config.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { LinkLoss, Transport, TransportHandler } from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
@@ -215,6 +216,7 @@ export class Routing implements TransportHandler {
     const former = this.#master
     this.#master = { node: view.node, epoch: view.epoch }
     this.#highest = Math.max(this.#highest, view.epoch)
+    this.#env.calls.limitValues(view.valueBytesMax ?? LIMITS.valueBytesMax)
     this.#env.calls.route(best.peer)
     this.#env.onRoute()
     if (former === undefined || former.node === view.node) return

@@ -97,6 +97,12 @@ export interface TransportEnv {
    * (T11). Clients (`~`) and peers are told apart by their ids.
    */
   readonly admit?: (peer: PeerId) => string | undefined
+  /**
+   * Values that this side may carry, bytes: frames then hold one of it and LIMITS.frameRoomBytes,
+   * both ways, unless the transport was told otherwise. A node refuses a node whose frames hold
+   * less. Undefined: as the transport's own options say, and nobody is refused for it.
+   */
+  readonly valueBytesMax?: number
   /** With it no link comes up before both sides have proved who they are: AUTH_FAILED otherwise.
    *  Without it the other side may have none either. */
   readonly authenticator?: Authenticator

@@ -25,6 +25,8 @@ export interface EngineOptions<M> {
   readonly authority?: Authority | undefined
   readonly caches: Readonly<Record<string, CacheOptions>>
   readonly autoCaches: boolean
+  /** One value. Default LIMITS.valueBytesMax. */
+  readonly valueBytesMax?: number
   /** Where a few bytes outlive the process; save() returns once they do. */
   readonly notes?: { readonly last: Uint8Array | undefined; save(note: Uint8Array): void }
   /** Said with the status to whoever asks. */

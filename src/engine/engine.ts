@@ -68,6 +68,7 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#options = options
     this.#applier = new Applier(options.log, options.store)
     const { self, incarnation, random, transport, log, durability, clock, store } = options
+    const { valueBytesMax, caches, autoCaches } = options
     this.#strategy = options.strategy({
       self,
       incarnation,
@@ -97,8 +98,7 @@ export class Engine<M = unknown> implements TransportHandler {
       store,
       defaultAck: this.#strategy.defaultAck,
       keyed: this.#strategy.keyed,
-      autoCaches: options.autoCaches,
-      caches: new Map(Object.entries(options.caches)),
+      ...{ autoCaches, valueBytesMax, caches: new Map(Object.entries(caches)) },
       propose: proposals => this.feed({ kind: 'propose', proposals }),
       standing: () => this.standing,
       time: () => this.time(),
@@ -115,19 +115,17 @@ export class Engine<M = unknown> implements TransportHandler {
       forbid: (...asked) => this.#rights.refuseOperation(...asked),
     })
     const standing = () => this.standing
-    this.#clients = new Clients({ self, standing, send, flush }, options.members)
+    this.#clients = new Clients({ self, standing, valueBytesMax, send, flush }, options.members)
     this.#watches = new Watches({ store, send })
     this.admin = this.#makeAdmin(send, flush)
     this.#merges = new Merges({
-      ...{ store, log, clock, logger, onMerge: options.onMerge },
+      ...{ store, log, clock, logger, onMerge: options.onMerge, valueBytesMax },
       time: () => this.time(),
       feed: input => this.feed(input),
       fail: error => this.#fail(error),
     })
     this.#housekeeping = new Housekeeping({
-      store,
-      clock,
-      caches: options.caches,
+      ...{ store, clock, caches },
       time: () => this.time(),
       propose: proposals => this.feed({ kind: 'propose', proposals }),
     })

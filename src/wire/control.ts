@@ -91,6 +91,8 @@ export type Control =
       epoch: number
       serving: boolean
       members: ViewMember[]
+      /** Of one value that `node` takes; absent: LIMITS.valueBytesMax. */
+      valueBytesMax?: number
     }
   | { type: 'status'; id: number }
   | { type: 'status-reply'; id: number; status: Record<string, unknown> }
@@ -143,7 +145,14 @@ const MEMBER_FIELDS: Fields = {
 }
 
 const CONTROL_FIELDS: Record<Control['type'], Fields> = {
-  view: { node: 'text', master: 'text', epoch: 'whole', serving: 'flag', members: 'list' },
+  view: {
+    node: 'text',
+    master: 'text',
+    epoch: 'whole',
+    serving: 'flag',
+    members: 'list',
+    valueBytesMax: 'whole?',
+  },
   status: { id: 'whole' },
   'status-reply': { id: 'whole', status: 'map' },
   watch: { id: 'whole', cache: 'text', prefix: 'text' },

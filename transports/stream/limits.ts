@@ -72,6 +72,20 @@ function refusal(whose: string, text: string): GcacheError {
   return new GcacheError('CONFIG', `${whose}: ${text}`)
 }
 
+/** `limits` for values of `valueBytesMax`; a frame limit that was set on purpose stays. */
+export function fitted(limits: StreamLimits, valueBytesMax: number | undefined): StreamLimits {
+  if (valueBytesMax === undefined) return limits
+  const frame = valueBytesMax + LIMITS.frameRoomBytes
+  const { frameBytesMax, clientFrameBytesMax } = DEFAULTS
+  return {
+    ...limits,
+    ...(limits.frameBytesMax === frameBytesMax && {
+      frameBytesMax: Math.max(frameBytesMax, frame),
+    }),
+    ...(limits.clientFrameBytesMax === clientFrameBytesMax && { clientFrameBytesMax: frame }),
+  }
+}
+
 /** The largest frame that `sender` may send. */
 export function sendBytesMax(limits: StreamLimits, sender: PeerId): number {
   return isClient(sender) ? limits.clientFrameBytesMax : limits.frameBytesMax

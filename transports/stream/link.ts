@@ -5,7 +5,8 @@
  *   0 ..... 1/4 ............ 1/2 ............ queueBytesMax
  *           | writable again  | 'congested'    | 'dropped'
  *
- * A frame larger than the whole queue is let through alone, when nothing waits before it.
+ * A frame larger than the whole queue is let through alone, when nothing waits before it; what
+ * follows it has the queue for itself.
  */
 import type { Identity } from '../../src/contracts/authentication.js'
 import type { LinkLoss, SendResult } from '../../src/contracts/transport.js'
@@ -74,6 +75,8 @@ export class Link implements StreamEvents, Paced {
   #onHold = false
   /** Bytes given to the connection. */
   #written = 0
+  /** The frame larger than the whole queue that is on its way. */
+  #alone = 0
 
   constructor(
     owner: LinkOwner,
@@ -97,7 +100,8 @@ export class Link implements StreamEvents, Paced {
     if (this.#filled + this.#connection.unsentBytes + size > this.#queueBytesMax) {
       this.flush()
       const unsent = this.#connection.unsentBytes
-      if (unsent > 0 && unsent + size > this.#queueBytesMax) {
+      if (unsent === 0) this.#alone = size > this.#queueBytesMax ? size : 0
+      else if (unsent + size > this.#queueBytesMax + this.#alone) {
         this.#wait()
         this.#refused = Math.max(this.#refused, size)
         return 'dropped'
@@ -211,9 +215,11 @@ export class Link implements StreamEvents, Paced {
   }
 
   onDrain(): void {
-    if (this.#connection.unsentBytes === 0)
+    if (this.#connection.unsentBytes === 0) {
+      this.#alone = 0
       for (let buffer = this.#lent.pop(); buffer !== undefined; buffer = this.#lent.pop())
         this.#owner.buffers.give(buffer)
+    }
     this.#tellWritable()
   }
 
@@ -234,6 +240,7 @@ export class Link implements StreamEvents, Paced {
     buffer.set(frame, FRAME_HEAD_BYTES)
     this.#written += size
     if (this.#connection.write(buffer.subarray(0, size))) buffers.giveLarge(buffer)
+    if (this.#connection.unsentBytes === 0) this.#alone = 0
   }
 
   #wait(): void {

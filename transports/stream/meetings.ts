@@ -143,7 +143,8 @@ export class Meetings implements HandshakeOwner {
       if (impostor !== undefined) code = 'TLS_IDENTITY'
       return impostor ?? this.#env.admit?.(peer)
     }
-    const reason = refusal(hello, { self, cluster, admit: known }, handshake.expected)
+    const reason =
+      refusal(hello, { self, cluster, admit: known }, handshake.expected) ?? this.#tooSmall(hello)
     if (reason !== undefined) return { accept: false, reason, tie: false, code }
     if (!handshake.dialled && this.#isFull(hello.from))
       return { accept: false, reason: `${this.#limits.linksMax} links stand already`, tie: false }
@@ -174,6 +175,18 @@ export class Meetings implements HandshakeOwner {
     if (!handshake.dialled && loss !== 'closed' && !logged)
       this.#complaints.warn({ peer, loss, reason: cause?.message }, 'an arriving link was refused')
     if (answers && peer !== undefined) this.#owner.notLinked(peer, loss, cause)
+  }
+
+  /** Between nodes: a value of ours would end the link again and again. */
+  #tooSmall({ from, frameBytesMax }: Hello): string | undefined {
+    const { self, valueBytesMax } = this.#env
+    if (valueBytesMax === undefined || isClient(self) || isClient(from)) return undefined
+    const needed = valueBytesMax + LIMITS.frameRoomBytes
+    if (frameBytesMax >= needed) return undefined
+    return (
+      `${from} takes frames of ${frameBytesMax} bytes, and values of ${valueBytesMax} bytes on ` +
+      `${self} need ${needed}: give every node the same valueBytesMax (--value-max)`
+    )
   }
 
   /** No place for one more client; peers are few, and one that dials anew keeps its place. */

@@ -20,6 +20,7 @@ import type { Handshake } from './handshake.js'
 import { type Hello, isClient } from './hello.js'
 import type { StreamConnection, StreamLayer } from './layer.js'
 import {
+  fitted,
   queueBytesMax,
   type StreamLimits,
   type StreamOptions,
@@ -38,7 +39,8 @@ export function streamTransport(
   layer: StreamLayer,
   options: StreamOptions = {},
 ): Transport {
-  return new StreamTransport(env, layer, streamLimits(options, layer.scheme))
+  const limits = fitted(streamLimits(options, layer.scheme), env.valueBytesMax)
+  return new StreamTransport(env, layer, limits)
 }
 
 class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
@@ -79,8 +81,8 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
       topology: 'direct',
       detectsPeerLoss: layer.detectsPeerLoss,
       frameBytesMax,
-      // A frame larger than the whole queue may wait alone.
-      queueBytesMax: Math.max(queue, frameBytesMax + FRAME_HEAD_BYTES),
+      // A frame larger than the whole queue may be on its way, with a queue behind it.
+      queueBytesMax: queue + (frameBytesMax < queue ? 0 : frameBytesMax + FRAME_HEAD_BYTES),
     }
   }
 

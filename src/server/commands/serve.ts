@@ -42,6 +42,7 @@ export function serveCommand(): Command {
       '--poll-us <n>',
       'poll so many microseconds after a frame: latency for CPU (default: 0)',
     )
+    .option('--value-max <size>', 'the largest value, 1k to 16m, on every node (default: 1m)')
     .option('--config <file>', "JSON with createNode's options; what stands here wins over it")
     .addOption(
       new Option('--log-level <level>', 'what goes to stderr').choices(LOG_LEVELS).default('info'),
