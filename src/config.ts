@@ -68,6 +68,9 @@ export const LIMITS = {
   scanPageMax: 1_000,
   /** Unsent bytes for a client; then it is cut off (SECURITY 12). */
   clientQueueBytesMax: 8 * 2 ** 20,
+  /** ... and for all clients together: 32 that read nothing, or 10,000 that are 26 KB behind.
+   *  Beyond, those with the most are cut off first. SECURITY 12, TESTING 10. */
+  clientQueuesBytesMax: 256 * 2 ** 20,
   /** Unsent bytes for a slave; the backlog holds the rest. PROTOCOL 13. */
   peerQueueBytesMax: 2 ** 20,
   /** Bytes of calls that wait inside a client for a master. */

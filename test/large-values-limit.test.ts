@@ -49,7 +49,7 @@ function pattern(bytes: number, seed: number): Buffer {
   return value.fill(seed, bytes - (bytes % 4))
 }
 
-test('row 8: a value of 16 MiB is set, read, replicated and copied; a byte more is LIMIT', async () => {
+test('row 8: 16 MiB are set, read, replicated and copied; a byte more is LIMIT', async () => {
   const members = await membersOf(['a', 'b'])
   const options = { valueBytesMax: MOST }
   const a = await started('a', members, options)

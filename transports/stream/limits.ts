@@ -14,6 +14,8 @@ export interface StreamOptions {
   queueBytesMax?: number
   /** Unsent bytes on a link between client and node, either way. */
   clientQueueBytesMax?: number
+  /** Unsent bytes for all clients of a node together; beyond, the greatest laggards are cut off. */
+  clientQueuesBytesMax?: number
   /** Connect and hello together, ms. */
   handshakeMs?: number
   /** Arriving links that have not finished their handshake: in all, and from one address. */
@@ -34,6 +36,7 @@ const DEFAULTS: StreamLimits = {
   clientFrameBytesMax: LIMITS.clientFrameBytesMax,
   queueBytesMax: LIMITS.peerQueueBytesMax,
   clientQueueBytesMax: LIMITS.clientQueueBytesMax,
+  clientQueuesBytesMax: LIMITS.clientQueuesBytesMax,
   handshakeMs: TIMES.handshakeMs,
   strangersMax: LIMITS.strangersMax,
   strangersPerHostMax: LIMITS.strangersPerHostMax,

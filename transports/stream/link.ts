@@ -28,6 +28,8 @@ export interface LinkOwner {
   lost(link: Link, loss: LinkLoss, cause?: Error): void
   /** From inside send(): the link is over, tell the handler later. */
   lostLater(link: Link, loss: LinkLoss, cause?: Error): void
+  /** A client's link has more unsent than before, or less. May end it. */
+  count(link: Link): void
   /** Something may be held up on this link. */
   watch(link: Link): void
 }
@@ -99,6 +101,7 @@ export class Link implements StreamEvents, Paced {
     if (!this.awake) this.#owner.wake(this)
     if (this.#filled + this.#connection.unsentBytes + size > this.#queueBytesMax) {
       this.flush()
+      if (this.over) return 'dropped'
       const unsent = this.#connection.unsentBytes
       if (unsent === 0) this.#alone = size > this.#queueBytesMax ? size : 0
       else if (unsent + size > this.#queueBytesMax + this.#alone) {
@@ -108,6 +111,7 @@ export class Link implements StreamEvents, Paced {
       }
     }
     if (size > OUT_BUFFER_BYTES - this.#filled) this.flush()
+    if (this.over) return 'dropped'
     if (size > OUT_BUFFER_BYTES) this.#writeLarge(frame, size)
     else {
       const buffer = this.#buffer ?? this.#takeBuffer()
@@ -118,6 +122,7 @@ export class Link implements StreamEvents, Paced {
     }
     if ((this.#filled + this.#connection.unsentBytes) * 2 <= this.#queueBytesMax) return 'sent'
     this.flush()
+    if (this.over) return 'dropped'
     if (this.#connection.unsentBytes * 2 <= this.#queueBytesMax) return 'sent'
     this.#wait()
     return 'congested'
@@ -130,9 +135,11 @@ export class Link implements StreamEvents, Paced {
     const bytes = buffer.subarray(0, this.#filled)
     this.#filled = 0
     this.#written += bytes.length
-    if (this.#connection.write(bytes)) return
-    this.#lent.push(buffer)
-    this.#buffer = undefined
+    if (!this.#connection.write(bytes)) {
+      this.#lent.push(buffer)
+      this.#buffer = undefined
+    }
+    this.#count()
   }
 
   /** The turn's end: writes, and tells a waiting sender if everything went out at once. */
@@ -220,6 +227,7 @@ export class Link implements StreamEvents, Paced {
       for (let buffer = this.#lent.pop(); buffer !== undefined; buffer = this.#lent.pop())
         this.#owner.buffers.give(buffer)
     }
+    this.#count()
     this.#tellWritable()
   }
 
@@ -241,6 +249,11 @@ export class Link implements StreamEvents, Paced {
     this.#written += size
     if (this.#connection.write(buffer.subarray(0, size))) buffers.giveLarge(buffer)
     if (this.#connection.unsentBytes === 0) this.#alone = 0
+    this.#count()
+  }
+
+  #count(): void {
+    if (this.facts.pausesReading && !this.over) this.#owner.count(this)
   }
 
   #wait(): void {

@@ -30,6 +30,7 @@ import {
 import { Link, type LinkOwner } from './link.js'
 import { Meetings, type MeetingsOwner } from './meetings.js'
 import { Pace } from './pace.js'
+import { Unread } from './unread.js'
 
 const ENDED = 'a link was ended for what came, or did not come, by it'
 
@@ -53,6 +54,7 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   readonly #limits: StreamLimits
   readonly #meetings: Meetings
   readonly #pace: Pace
+  readonly #unread: Unread<Link>
   readonly #complaints: Complaints
   #handler: TransportHandler | undefined
   #stopping: Promise<void> | undefined
@@ -71,6 +73,9 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     this.#complaints = new Complaints(env.logger, env.clock)
     this.#meetings = new Meetings(this, env, layer, limits, this.#complaints)
     this.#pace = new Pace(env.clock, limits)
+    this.#unread = new Unread(limits.clientQueuesBytesMax, (link, cause) =>
+      this.lostLater(link, 'local', cause),
+    )
     this.name = layer.scheme
     const frameBytesMax = sendBytesMax(limits, env.self)
     const queue = Math.max(
@@ -170,6 +175,10 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     this.#later(() => this.#tellDown(link, loss, cause))
   }
 
+  count(link: Link): void {
+    this.#unread.count(link)
+  }
+
   watch(link: Link): void {
     this.#pace.watch(link)
   }
@@ -229,6 +238,7 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   #remove(link: Link): boolean {
     if (link.over) return false
     link.end().destroy()
+    this.#unread.forget(link)
     this.#links.delete(link.facts.peer)
     if (link.facts.peer !== link.facts.remote) this.#aliased.delete(link.facts.remote)
     return true
