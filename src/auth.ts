@@ -37,12 +37,17 @@ interface World {
   readonly logger: Logger
 }
 
+/** A node's, which counts the attempts that have failed. */
+export interface NodeAuthenticator extends Authenticator {
+  readonly failed: number
+}
+
 /** CONFIG for a wrong option, an unreadable file, a secret that is too short. Takes some 0.3 s. */
 export async function nodeAuthenticator(
   auth: NodeAuth,
   cluster: string,
   world: World,
-): Promise<Authenticator & { readonly failed: number }> {
+): Promise<NodeAuthenticator> {
   checkNames(auth, NODE_NAMES)
   const secret = secretOf(auth)
   const users = usersOf(auth)

@@ -4,12 +4,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'eventemitter3'
-import { authenticated, nodeAuthenticator } from './auth.js'
+import { authenticated, type NodeAuthenticator, nodeAuthenticator } from './auth.js'
 import { createCache } from './cache/cache.js'
 import { checkOptions, KNOWN } from './cache/options.js'
 import type { AdminOptions, ForceOptions, HandoverOptions } from './client/admin.js'
 import { makeTransport } from './client/transport.js'
-import type { Authenticator } from './contracts/authentication.js'
 import type { Cache, CodecChoice } from './contracts/cache.js'
 import type { Logger } from './contracts/environment.js'
 import type {
@@ -172,7 +171,12 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     strategyOf(full),
     authenticatorOf(full),
   ])
-  const node = new EngineNode(full, authenticated(transport, authenticator), strategy)
+  const node = new EngineNode(
+    full,
+    authenticated(transport, authenticator),
+    strategy,
+    authenticator,
+  )
   await node.start()
   return node
 }
@@ -189,7 +193,7 @@ async function strategyOf(options: FullNodeOptions): Promise<StrategyFactory> {
   return typeof strategy === 'function' ? strategy : await strategyByName(strategy)
 }
 
-async function authenticatorOf(options: FullNodeOptions): Promise<Authenticator | undefined> {
+async function authenticatorOf(options: FullNodeOptions): Promise<NodeAuthenticator | undefined> {
   const { auth, cluster, logger = SILENCE } = options
   if (auth === undefined) return undefined
   return await nodeAuthenticator(auth, cluster, { clock: systemClock, logger })
@@ -207,7 +211,12 @@ class EngineNode implements Node {
   #closed: Promise<void> | undefined
   #address = ''
 
-  constructor(options: FullNodeOptions, transport: TransportFactory, strategy: StrategyFactory) {
+  constructor(
+    options: FullNodeOptions,
+    transport: TransportFactory,
+    strategy: StrategyFactory,
+    authenticator: NodeAuthenticator | undefined,
+  ) {
     const { id, cluster, members, caches, autoCaches, valueBytesMax } = options
     this.id = id
     this.cluster = cluster
@@ -239,7 +248,12 @@ class EngineNode implements Node {
       autoCaches,
       valueBytesMax,
       authority: options.auth === undefined ? undefined : AUTHORITY,
-      ...(this.#insecure ? { facts: { insecure: true } } : {}),
+      facts: {
+        ...(this.#insecure ? { insecure: true } : {}),
+        get authFailures() {
+          return authenticator?.failed ?? 0
+        },
+      },
       onMerge: options.onMerge,
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),
     })

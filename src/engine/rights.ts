@@ -33,6 +33,8 @@ interface LinkRights {
 
 /** Links without a proof whose last hint is remembered; then all are forgotten. */
 const HINTERS_MAX = 1_024
+/** Of what the other side says in a line of the log. */
+const REASON_CHARS_MAX = 200
 const NAMES = new Map<number, string>(Object.entries(OP).map(([name, op]) => [op, name]))
 
 export class Rights {
@@ -103,6 +105,13 @@ export class Rights {
     return false
   }
 
+  /** The other side ends this link, for what it heard from us. */
+  onRefused(peer: PeerId, refusal: Extract<Control, { type: 'refused' }>): void {
+    const { code, offset, message } = refusal
+    const reason = message.slice(0, REASON_CHARS_MAX)
+    this.#log({ peer, code: code.slice(0, 64), offset, reason }, 'the other side refuses the link')
+  }
+
   /** May a hint of `peer` be heard, so soon after its last? */
   hears(peer: PeerId): boolean {
     const who = this.of(peer)?.user ?? peer
@@ -140,7 +149,7 @@ export class Rights {
     this.#env.disconnect(peer, error)
   }
 
-  #log(fields: Record<string, unknown>): void {
+  #log(fields: Record<string, unknown>, text = 'refused: FORBIDDEN'): void {
     const now = this.#env.clock.now()
     if (now - this.#loggedAt < AUTH.logEveryMs) {
       this.#omitted++
@@ -149,6 +158,6 @@ export class Rights {
     const omitted = this.#omitted
     this.#loggedAt = now
     this.#omitted = 0
-    this.#env.logger.warn(omitted === 0 ? fields : { ...fields, omitted }, 'refused: FORBIDDEN')
+    this.#env.logger.warn(omitted === 0 ? fields : { ...fields, omitted }, text)
   }
 }

@@ -102,8 +102,9 @@ export type Control =
   | { type: 'hint'; epoch: number }
   /** Node to client: this node leaves; go elsewhere. */
   | { type: 'farewell' }
-  /** Node to client: what its message `what`, of this `id` if it had one, ends with. */
-  | { type: 'refused'; id: number; what: string; code: string; message: string }
+  /** Node to client: what its message `what`, of this `id` if it had one, ends with. What 'link',
+   *  either way: this link ends, for what came at byte `offset` of it if there is one. */
+  | { type: 'refused'; id: number; what: string; code: string; message: string; offset?: number }
   /** To the master: give your place to `to`, '' for whom you choose; take `member` in; let `to`
    *  leave. To any node: force a beginning, `empty` even if it holds no data and others do.
    *  Answered within `timeoutMs`, 5,000 if absent. Of an admin, or of a member for its own
@@ -159,7 +160,7 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
   unwatch: { id: 'whole' },
   hint: { epoch: 'whole' },
   farewell: {},
-  refused: { id: 'whole', what: 'text', code: 'text', message: 'text' },
+  refused: { id: 'whole', what: 'text', code: 'text', message: 'text', offset: 'whole?' },
   admin: {
     id: 'whole',
     command: 'text',
@@ -185,6 +186,12 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
 
 export function encodeControl(message: Control): Uint8Array {
   return packMessage(3, message)
+}
+
+/** The last words on a link that ends for `cause`. */
+export function encodeLinkEnd({ code, message, offset }: GcacheError): Uint8Array {
+  const place = offset === undefined ? {} : { offset }
+  return encodeControl({ type: 'refused', id: 0, what: 'link', code, message, ...place })
 }
 
 /** PROTOCOL_ERROR for an unknown type or a field that is not what it should be. */

@@ -142,6 +142,12 @@ export class Link implements StreamEvents, Paced {
     this.#count()
   }
 
+  /** Sends `words`, as far as the queue takes them; the link may be over by then. */
+  close(words: Uint8Array): void {
+    this.send(words)
+    this.flush()
+  }
+
   /** The turn's end: writes, and tells a waiting sender if everything went out at once. */
   settle(): void {
     if (this.over) return

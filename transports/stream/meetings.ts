@@ -49,6 +49,8 @@ export class Meetings implements HandshakeOwner {
   /** Tells this start from earlier ones of the same id. */
   readonly #life: string
   #dials = 0
+  /** Arriving links that were refused; wrong proofs are counted by who judged them. */
+  refused = 0
   readonly #admission: Admission
   readonly #complaints: Complaints
   /** Arriving ones have a place. */
@@ -172,8 +174,10 @@ export class Meetings implements HandshakeOwner {
     const answers = this.#end(handshake) && handshake.wanted
     // Proofs that fail are logged by who judged them.
     const logged = cause instanceof GcacheError && cause.code === 'AUTH_FAILED'
-    if (!handshake.dialled && loss !== 'closed' && !logged)
+    if (!handshake.dialled && loss !== 'closed' && !logged) {
+      this.refused++
       this.#complaints.warn({ peer, loss, reason: cause?.message }, 'an arriving link was refused')
+    }
     if (answers && peer !== undefined) this.#owner.notLinked(peer, loss, cause)
   }
 

@@ -6,6 +6,7 @@ import type {
   LinkLoss,
   SendResult,
   Transport,
+  TransportCounts,
   TransportEnv,
   TransportHandler,
   TransportTraits,
@@ -59,6 +60,8 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   #handler: TransportHandler | undefined
   #stopping: Promise<void> | undefined
   #sessions = 0
+  #protocolErrors = 0
+  #slowConsumers = 0
   readonly #links = new Map<PeerId, Link>()
   /** Links that were dialled by an alias, by the id that answered. */
   readonly #aliased = new Map<PeerId, Link>()
@@ -133,6 +136,14 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     if (link?.facts.pausesReading) link.hold(onHold)
   }
 
+  counts(): TransportCounts {
+    return {
+      protocolErrors: this.#protocolErrors,
+      preauthRefusals: this.#meetings.refused,
+      slowConsumers: this.#slowConsumers,
+    }
+  }
+
   stop(): Promise<void> {
     if (this.#stopping !== undefined) return this.#stopping
     this.#notices = []
@@ -164,7 +175,8 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   lost(link: Link, loss: LinkLoss, cause?: Error): void {
-    if (!this.#remove(link)) return
+    const told = !link.over && loss === 'protocol' && this.#tellWhy(link, cause)
+    if (!this.#remove(link, told)) return
     if (cause instanceof GcacheError) this.#complain(link, loss, cause)
     this.#tellDown(link, loss, cause)
   }
@@ -235,17 +247,29 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   /** True if it was there: the handler must then hear that it is down, once. */
-  #remove(link: Link): boolean {
+  #remove(link: Link, told = false): boolean {
     if (link.over) return false
-    link.end().destroy()
+    const connection = link.end()
+    if (told) connection.close()
+    else connection.destroy()
     this.#unread.forget(link)
     this.#links.delete(link.facts.peer)
     if (link.facts.peer !== link.facts.remote) this.#aliased.delete(link.facts.remote)
     return true
   }
 
+  /** True if last words are on their way. */
+  #tellWhy(link: Link, cause: Error | undefined): boolean {
+    if (!link.announced || !(cause instanceof GcacheError)) return false
+    const words = this.#handler?.lastWords?.(cause)
+    if (words !== undefined) link.close(words)
+    return words !== undefined
+  }
+
   /** It sent what it must not, or held something up: nobody else would say so. */
   #complain(link: Link, loss: LinkLoss, { code, offset, message }: GcacheError): void {
+    if (loss === 'protocol') this.#protocolErrors++
+    else if (code === 'SLOW_CONSUMER') this.#slowConsumers++
     const place = offset === undefined ? {} : { offset }
     this.#complaints.warn({ peer: link.facts.peer, loss, code, ...place, reason: message }, ENDED)
   }
