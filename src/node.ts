@@ -140,11 +140,23 @@ export interface Node {
    */
   forceBootstrap(options?: ForceOptions): Promise<ForceResult>
   /**
+   * Reads `auth.usersFile` again. New users may come in at once; links of those who are gone, or
+   * whose line changed, end with AUTH_FAILED before this returns. CONFIG, and nothing changes, if
+   * there is no such file or anything is wrong with it.
+   */
+  reloadUsers(): UsersResult
+  /**
    * A master hands over first, within 2 s, unless `handover` is false; where no slave is in sync it
    * closes at once. Then ends links and pending calls (CLOSED); resolves when nothing is open.
    * Idempotent: the first call decides.
    */
   close(options?: CloseOptions): Promise<void>
+}
+
+export interface UsersResult {
+  readonly users: number
+  /** Links that were ended. */
+  readonly ended: number
 }
 
 export interface CloseOptions {
@@ -203,6 +215,7 @@ class EngineNode implements Node {
   readonly id: PeerId
   readonly cluster: string
   readonly #insecure: boolean
+  readonly #authenticator: NodeAuthenticator | undefined
   readonly #engine: Engine
   readonly #calls: NodeCalls
   readonly #port: NodePort
@@ -220,6 +233,7 @@ class EngineNode implements Node {
     const { id, cluster, members, caches, autoCaches, valueBytesMax } = options
     this.id = id
     this.cluster = cluster
+    this.#authenticator = authenticator
     this.#insecure = options.lacking.length > 0
     this.#logger = options.logger ?? SILENCE
     const logger = this.#logger
@@ -254,6 +268,7 @@ class EngineNode implements Node {
           return authenticator?.failed ?? 0
         },
       },
+      isCurrent: identity => authenticator?.isCurrent(identity) ?? true,
       onMerge: options.onMerge,
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),
     })
@@ -364,6 +379,14 @@ class EngineNode implements Node {
       }
       admin.forceBootstrap(timeoutMs, end, empty)
     })
+  }
+
+  reloadUsers(): UsersResult {
+    this.#assertOpen()
+    if (this.#authenticator === undefined)
+      throw new GcacheError('CONFIG', 'option auth is missing: there are no users to read again')
+    const users = this.#authenticator.reload()
+    return { users, ended: this.#engine.rights.endStale() }
   }
 
   async close(options: CloseOptions = {}): Promise<void> {

@@ -1,4 +1,5 @@
 /** What an engine is made of, and what it tells. */
+import type { Identity } from '../contracts/authentication.js'
 import type { Authority } from '../contracts/authorisation.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { MergeFunction } from '../contracts/merge.js'
@@ -23,6 +24,8 @@ export interface EngineOptions<M> {
   readonly logger: Logger
   /** What each link may do. Undefined: nobody proves anything, everybody may do everything. */
   readonly authority?: Authority | undefined
+  /** May who has proved to be this still come in? Default: yes. */
+  readonly isCurrent?: ((identity: Identity) => boolean) | undefined
   readonly caches: Readonly<Record<string, CacheOptions>>
   readonly autoCaches: boolean
   /** One value. Default LIMITS.valueBytesMax. */

@@ -94,8 +94,8 @@ export class Engine<M = unknown> implements TransportHandler {
     const send = (peer: PeerId, frame: Uint8Array) => this.#sendClient(peer, frame)
     const flush = (peer: PeerId) => transport.flush?.(peer)
     const disconnect = (peer: PeerId, cause: GcacheError) => transport.disconnect(peer, cause)
-    const { authority, logger } = options
-    this.rights = new Rights({ authority, clock, logger, send, flush, disconnect })
+    const { authority, isCurrent, logger } = options
+    this.rights = new Rights({ authority, isCurrent, clock, logger, send, flush, disconnect })
     this.#requests = new Requests({
       store,
       defaultAck: this.#strategy.defaultAck,
