@@ -14,7 +14,7 @@ import type { Clock, Logger } from './contracts/environment.js'
 import type { TransportFactory } from './contracts/transport.js'
 import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
-import { createAuthenticator } from './security/authenticator.js'
+import { createAuthenticator, type KnowingAuthenticator } from './security/authenticator.js'
 import {
   type Credential,
   CredentialStore,
@@ -37,21 +37,23 @@ interface World {
   readonly logger: Logger
 }
 
+/** A node's, whose users may change. */
+export interface NodeAuthenticator extends KnowingAuthenticator {
+  /** Reads auth.usersFile again; how many users it has. CONFIG if there is none, or if anything is
+   *  wrong with it: then the users stay as they were. */
+  reload(): number
+}
+
 /** CONFIG for a wrong option, an unreadable file, a secret that is too short. Takes some 0.3 s. */
 export async function nodeAuthenticator(
   auth: NodeAuth,
   cluster: string,
   world: World,
-): Promise<Authenticator & { readonly failed: number }> {
+): Promise<NodeAuthenticator> {
   checkNames(auth, NODE_NAMES)
   const secret = secretOf(auth)
   const users = usersOf(auth)
-  const bare = [...users.values()].filter(isBare).map(({ user }) => user)
-  if (bare.length > 0)
-    world.logger.warn(
-      { users: bare.slice(0, NAMES_LOGGED_MAX), count: bare.length },
-      'clients without grants may touch no cache: end their lines with one, such as *:rw',
-    )
+  warnOfBare(users, world.logger)
   const iterations = auth.iterations ?? AUTH.iterations
   if (!Number.isInteger(iterations) || iterations < AUTH.iterationsMin)
     throw config(`auth.iterations must be a whole number from ${AUTH.iterationsMin}`)
@@ -66,11 +68,29 @@ export async function nodeAuthenticator(
   if (keys === undefined) throw new GcacheError('INTERNAL', 'PBKDF2 is not to be had here')
   const stored = storedKeys(keys, salt, iterations)
   const key = secret.expose(bytes => hmac(bytes, 'gcache users that there are not'))
-  return createAuthenticator({
+  const store = new CredentialStore(users, key)
+  const reload = () => {
+    if (auth.usersFile === undefined) throw config('auth has no usersFile that could be read again')
+    const now = usersOf(auth)
+    warnOfBare(now, world.logger)
+    store.replace(now)
+    return now.size
+  }
+  const authenticator = createAuthenticator({
     ...world,
     dials: { user: SECRET_USER, keychain },
-    accepts: { secret: stored, users: new CredentialStore(users, key) },
+    accepts: { secret: stored, users: store },
   })
+  return Object.assign(authenticator, { reload })
+}
+
+function warnOfBare(users: ReadonlyMap<string, Credential>, logger: Logger): void {
+  const bare = [...users.values()].filter(isBare).map(({ user }) => user)
+  if (bare.length > 0)
+    logger.warn(
+      { users: bare.slice(0, NAMES_LOGGED_MAX), count: bare.length },
+      'clients without grants may touch no cache: end their lines with one, such as *:rw',
+    )
 }
 
 /** CONFIG as above. */

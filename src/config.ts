@@ -21,11 +21,20 @@ export const LIMITS = {
   cacheNameBytesMax: 64,
   /** Caches of a cluster; a write that would make one more ends as 'full'. Each costs 14 KiB. */
   cachesMax: 1_024,
-  /** One value. SECURITY 8. */
+  /** One value, where nobody says: createNode's option valueBytesMax. SECURITY 8. */
   valueBytesMax: 2 ** 20,
-  /** Between a client and a node: one value and its frame. SECURITY 6. */
+  /** What that option may be: below, its frames would be all head; above, one value holds up a link
+   *  for longer than a heartbeat may be late. SECURITY 8. */
+  valueBytesFloor: 1_024,
+  valueBytesCeiling: 16 * 2 ** 20,
+  /** A frame holds one value of the limit and so much besides. SECURITY 6. */
+  frameRoomBytes: 65_536,
+  /** A larger value is taken, or given, only while nothing else of its link waits: else one client
+   *  would hold several times callBytesPerLinkMax. SECURITY, below row 12. */
+  largeValueBytes: 4 * 2 ** 20,
+  /** Between a client and a node: one value and its frame; follows valueBytesMax. SECURITY 6. */
   clientFrameBytesMax: 2 ** 20 + 65_536,
-  /** Between nodes. SECURITY 6. */
+  /** Between nodes, more where one value and its frame are. SECURITY 6. */
   peerFrameBytesMax: 4 * 2 ** 20,
   /** Before the hello is accepted: one frame, all frames, and how many. SECURITY 1. */
   helloBytesMax: 4_096,
@@ -59,6 +68,9 @@ export const LIMITS = {
   scanPageMax: 1_000,
   /** Unsent bytes for a client; then it is cut off (SECURITY 12). */
   clientQueueBytesMax: 8 * 2 ** 20,
+  /** ... and for all clients together: 32 that read nothing, or 10,000 that are 26 KB behind.
+   *  Beyond, those with the most are cut off first. SECURITY 12, TESTING 10. */
+  clientQueuesBytesMax: 256 * 2 ** 20,
   /** Unsent bytes for a slave; the backlog holds the rest. PROTOCOL 13. */
   peerQueueBytesMax: 2 ** 20,
   /** Bytes of calls that wait inside a client for a master. */

@@ -41,6 +41,7 @@ export {
   type NodeEvents,
   type NodeStatus,
   type RoleEvent,
+  type UsersResult,
 } from './node.js'
 export type { NamedStrategy, NodeOptions } from './options.js'
 export { Secret } from './security/secret.js'

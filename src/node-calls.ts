@@ -26,6 +26,8 @@ export interface NodeCallsOptions {
   readonly engine: CallEngine
   readonly clock: Clock
   readonly random: Random
+  /** One value, as this node takes it. */
+  readonly valueBytesMax: number
 }
 
 export class NodeCalls {
@@ -58,6 +60,7 @@ export class NodeCalls {
         if (target !== this.#self) this.#engine.flush(target)
       },
     })
+    this.#calls.limitValues(options.valueBytesMax)
     this.#admin = new AdminAsks({
       clock: options.clock,
       send: (target, frame) => this.#send(target, frame),

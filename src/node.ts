@@ -4,12 +4,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'eventemitter3'
-import { authenticated, nodeAuthenticator } from './auth.js'
+import { authenticated, type NodeAuthenticator, nodeAuthenticator } from './auth.js'
 import { createCache } from './cache/cache.js'
 import { checkOptions, KNOWN } from './cache/options.js'
 import type { AdminOptions, ForceOptions, HandoverOptions } from './client/admin.js'
 import { makeTransport } from './client/transport.js'
-import type { Authenticator } from './contracts/authentication.js'
 import type { Cache, CodecChoice } from './contracts/cache.js'
 import type { Logger } from './contracts/environment.js'
 import type {
@@ -141,11 +140,23 @@ export interface Node {
    */
   forceBootstrap(options?: ForceOptions): Promise<ForceResult>
   /**
+   * Reads `auth.usersFile` again. New users may come in at once; links of those who are gone, or
+   * whose line changed, end with AUTH_FAILED before this returns. CONFIG, and nothing changes, if
+   * there is no such file or anything is wrong with it.
+   */
+  reloadUsers(): UsersResult
+  /**
    * A master hands over first, within 2 s, unless `handover` is false; where no slave is in sync it
    * closes at once. Then ends links and pending calls (CLOSED); resolves when nothing is open.
    * Idempotent: the first call decides.
    */
   close(options?: CloseOptions): Promise<void>
+}
+
+export interface UsersResult {
+  readonly users: number
+  /** Links that were ended. */
+  readonly ended: number
 }
 
 export interface CloseOptions {
@@ -172,7 +183,12 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     strategyOf(full),
     authenticatorOf(full),
   ])
-  const node = new EngineNode(full, authenticated(transport, authenticator), strategy)
+  const node = new EngineNode(
+    full,
+    authenticated(transport, authenticator),
+    strategy,
+    authenticator,
+  )
   await node.start()
   return node
 }
@@ -189,7 +205,7 @@ async function strategyOf(options: FullNodeOptions): Promise<StrategyFactory> {
   return typeof strategy === 'function' ? strategy : await strategyByName(strategy)
 }
 
-async function authenticatorOf(options: FullNodeOptions): Promise<Authenticator | undefined> {
+async function authenticatorOf(options: FullNodeOptions): Promise<NodeAuthenticator | undefined> {
   const { auth, cluster, logger = SILENCE } = options
   if (auth === undefined) return undefined
   return await nodeAuthenticator(auth, cluster, { clock: systemClock, logger })
@@ -199,6 +215,7 @@ class EngineNode implements Node {
   readonly id: PeerId
   readonly cluster: string
   readonly #insecure: boolean
+  readonly #authenticator: NodeAuthenticator | undefined
   readonly #engine: Engine
   readonly #calls: NodeCalls
   readonly #port: NodePort
@@ -207,10 +224,16 @@ class EngineNode implements Node {
   #closed: Promise<void> | undefined
   #address = ''
 
-  constructor(options: FullNodeOptions, transport: TransportFactory, strategy: StrategyFactory) {
-    const { id, cluster, members, caches, autoCaches } = options
+  constructor(
+    options: FullNodeOptions,
+    transport: TransportFactory,
+    strategy: StrategyFactory,
+    authenticator: NodeAuthenticator | undefined,
+  ) {
+    const { id, cluster, members, caches, autoCaches, valueBytesMax } = options
     this.id = id
     this.cluster = cluster
+    this.#authenticator = authenticator
     this.#insecure = options.lacking.length > 0
     this.#logger = options.logger ?? SILENCE
     const logger = this.#logger
@@ -228,6 +251,7 @@ class EngineNode implements Node {
         cluster,
         listen: options.listen,
         admit: peer => this.#engine.refusalOf(peer),
+        valueBytesMax,
       }),
       strategy: env => whole(strategy(env)),
       log: new MemoryLog(),
@@ -236,8 +260,15 @@ class EngineNode implements Node {
       ...(options.dataDir === undefined ? {} : { notes: openNotes(options.dataDir, cluster, id) }),
       caches,
       autoCaches,
+      valueBytesMax,
       authority: options.auth === undefined ? undefined : AUTHORITY,
-      ...(this.#insecure ? { facts: { insecure: true } } : {}),
+      facts: {
+        ...(this.#insecure ? { insecure: true } : {}),
+        get authFailures() {
+          return authenticator?.failed ?? 0
+        },
+      },
+      isCurrent: identity => authenticator?.isCurrent(identity) ?? true,
       onMerge: options.onMerge,
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),
     })
@@ -246,7 +277,7 @@ class EngineNode implements Node {
       if (!now.some(member => member.id === id))
         this.#calls.onLeft({ view, members: now.map(bareMember) })
     })
-    this.#calls = new NodeCalls({ ...world, self: id, cluster, engine })
+    this.#calls = new NodeCalls({ ...world, self: id, cluster, valueBytesMax, engine })
     this.#port = new NodePort({
       engine,
       store,
@@ -348,6 +379,14 @@ class EngineNode implements Node {
       }
       admin.forceBootstrap(timeoutMs, end, empty)
     })
+  }
+
+  reloadUsers(): UsersResult {
+    this.#assertOpen()
+    if (this.#authenticator === undefined)
+      throw new GcacheError('CONFIG', 'option auth is missing: there are no users to read again')
+    const users = this.#authenticator.reload()
+    return { users, ended: this.#engine.rights.endStale() }
   }
 
   async close(options: CloseOptions = {}): Promise<void> {

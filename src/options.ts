@@ -46,6 +46,12 @@ export interface NodeOptions {
   caches?: Record<string, Partial<CacheOptions>>
   /** A cache that `caches` does not name is made at its first use. Default true. */
   autoCaches?: boolean
+  /**
+   * The largest value, bytes: 1 KiB to 16 MiB, default 1 MiB; LIMIT beyond. Give every node the
+   * same: nodes whose frames differ by it refuse each other. A link must carry one value in less
+   * than the time of suspicion: 16 MiB in 1 s takes some 150 Mbit/s.
+   */
+  valueBytesMax?: number
   /** Only 'memory' in this version. */
   durability?: 'memory'
   /** A witness's folder for the few bytes it must not forget. Data nodes have none here. */
@@ -82,6 +88,7 @@ export interface FullNodeOptions {
   tls: TlsOptions | TlsCredentials | undefined
   caches: Record<string, CacheOptions>
   autoCaches: boolean
+  valueBytesMax: number
   durability: 'memory'
   listen: string
   dataDir: string | undefined
@@ -130,6 +137,9 @@ const loggerSchema = z.custom<Logger>(
   'must have the functions debug, info, warn and error',
 )
 
+const isValueLimit = (bytes: number) =>
+  Number.isInteger(bytes) && bytes >= LIMITS.valueBytesFloor && bytes <= LIMITS.valueBytesCeiling
+
 const nodeSchema = z.strictObject({
   cluster: id,
   id,
@@ -147,6 +157,10 @@ const nodeSchema = z.strictObject({
     .optional(),
   caches: z.record(z.string(), cacheSchema).optional(),
   autoCaches: z.boolean().optional(),
+  valueBytesMax: z
+    .number()
+    .refine(isValueLimit, 'must be a whole number of bytes from 1024 to 16777216 (1 KiB to 16 MiB)')
+    .optional(),
   durability: z.string().optional(),
   listen: z.string().min(1).optional(),
   dataDir: z.string().min(1).optional(),
@@ -200,6 +214,7 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
     strategy: typeof strategy === 'string' ? { name: strategy } : strategy,
     caches: fillCaches(checked.caches ?? {}),
     autoCaches: checked.autoCaches ?? true,
+    valueBytesMax: checked.valueBytesMax ?? LIMITS.valueBytesMax,
     durability: 'memory',
     listen,
     dataDir: checked.dataDir,

@@ -54,6 +54,7 @@ function extending(handler: TransportHandler, vigil: Vigil): TransportHandler {
     onLinkUp: (peer, session, identity) => handler.onLinkUp(peer, session, identity),
     onLinkDown: (peer, session, loss, cause) => handler.onLinkDown(peer, session, loss, cause),
     onWritable: (peer, session) => handler.onWritable(peer, session),
+    lastWords: cause => handler.lastWords?.(cause),
     onFrame: (peer, session, frame) => {
       handler.onFrame(peer, session, frame)
       vigil.extend()

@@ -1,20 +1,17 @@
 /** `gcache serve` with TLS, as processes: who gets in, and certificates that change under way. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
 import { type Client, connect } from '../src/index.js'
 import { Authority } from './harness/certificates.js'
 import { rejectionOf } from './harness/codes.js'
 import { freePorts, gcache } from './harness/processes.js'
+import { Served } from './harness/served.js'
 
 // A command is a process: a second each where the machine is busy.
 vi.setConfig({ testTimeout: 60_000 })
 
-const CLI = fileURLToPath(new URL('../dist/src/server/cli.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'gcache-tls-'))
 const file = (name: string) => join(folder, name)
 const authority = new Authority('the first authority')
@@ -32,50 +29,6 @@ const flagsOf = (id: string) => [
   ...['--tls-cert', file(`${id}.crt`), '--tls-key', file(`${id}.key`)],
   ...['--tls-ca', file(`${id}.ca`)],
 ]
-
-/** A server, and what it logs. */
-class Served {
-  readonly #child: ChildProcess
-  readonly #log: string[] = []
-  readonly #waiting = new Set<() => void>()
-  readonly ended: Promise<number | null>
-
-  constructor(args: readonly string[]) {
-    this.#child = spawn(process.execPath, [CLI, 'serve', ...args], { stdio: 'pipe' })
-    this.ended = new Promise(resolve => this.#child.once('exit', resolve))
-    for (const stream of [this.#child.stdout, this.#child.stderr])
-      createInterface({ input: stream as NonNullable<typeof stream> }).on('line', line => {
-        this.#log.push(line)
-        for (const look of [...this.#waiting]) look()
-      })
-  }
-
-  /** Resolves once a line that holds `text` was printed, `times` times. */
-  says(text: string, times = 1): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const late = setTimeout(() => {
-        this.#waiting.delete(look)
-        reject(new Error(`never said ${text}, but\n${this.#log.join('\n')}`))
-      }, 20_000)
-      const look = () => {
-        if (this.#log.filter(line => line.includes(text)).length < times) return
-        clearTimeout(late)
-        this.#waiting.delete(look)
-        resolve()
-      }
-      this.#waiting.add(look)
-      look()
-    })
-  }
-
-  get log(): string {
-    return this.#log.join('\n')
-  }
-
-  signal(name: NodeJS.Signals): void {
-    this.#child.kill(name)
-  }
-}
 
 const running: Served[] = []
 const clients: Client[] = []

@@ -245,6 +245,50 @@ describe('row 12, readers that do not read', () => {
     },
   )
 
+  test('row 12: all clients together, 256 MiB', () => {
+    expect(streamLimits({}, 'x').clientQueuesBytesMax).toBe(2 ** 28)
+  })
+
+  overBoth(
+    'row 12: beyond the sum for all clients the greatest laggard goes first, readers stay',
+    { clientQueuesBytesMax: 12 * 2 ** 20, strangersPerHostMax: 32 },
+    async it => {
+      const { bench } = it
+      const a = await bench.started('a')
+      const readers: Stranger[] = []
+      for (const name of ['~greedy', '~m1', '~m2', '~m3', '~m4', '~m5', '~idle']) {
+        const one = await Stranger.opened(bench, a, name)
+        await one.link(name)
+        if (name !== '~idle') one.read(false)
+        readers.push(one)
+      }
+      const frame = Buffer.alloc(250_000, 1)
+      // As much as its own queue takes, which is less than the sum.
+      let taken = 'sent'
+      for (let i = 0; i < 200 && taken !== 'dropped'; i++) {
+        taken = a.send('~greedy', frame)
+        await bench.pass(1)
+      }
+      expect(taken).toBe('dropped')
+      expect(a.all('down')).toEqual([])
+      // Each of the others as far as its link is congested: 4 MiB a client.
+      for (const name of ['~m1', '~m2', '~m3', '~m4', '~m5'])
+        for (let i = 0, result = 'sent'; i < 200 && result === 'sent'; i++) {
+          result = a.send(name, frame)
+          await bench.pass(1)
+        }
+      await bench.sees('it is down', () => a.all('down').length >= 2)
+      const downs = a.all('down')
+      expect(downs[0].peer).toBe('~greedy')
+      expect(downs.map(({ cause }) => codeIn(cause))).toEqual(downs.map(() => 'SLOW_CONSUMER'))
+      expect(downs.length, 'no more than it takes').toBeLessThan(6)
+      expect(a.isUp('~idle')).toBe(true)
+      expect(a.send('~idle', Buffer.alloc(100_000))).toBe('sent')
+      await livesOn(bench, a)
+      for (const one of readers) await one.leave()
+    },
+  )
+
   overBoth(
     'row 12: a client that reads slowly is not: all that was sent arrives',
     medium => (medium === 'tcp' ? { stalledMs: 400, clientQueueBytesMax: 2 ** 27 } : {}),

@@ -22,6 +22,8 @@ import { CallHow } from './read-how.js'
 export abstract class CallMaker {
   readonly #timeoutMs: number
   readonly #cluster: string
+  /** One value, as whoever serves has said. */
+  protected valueBytesMax: number = LIMITS.valueBytesMax
 
   /** `timeoutMs`: of writes that name none. Tokens of another cluster are refused. */
   constructor(timeoutMs: number, cluster: string) {
@@ -82,10 +84,7 @@ export abstract class CallMaker {
   set(cache: string, key: string, value: Uint8Array, options: SetOptions): Promise<WriteReceipt> {
     const call = new Call(OP.set, ackCode(options.ack), cache, key)
     call.value = value
-    if (value.length > LIMITS.valueBytesMax) {
-      const text = `value of ${value.length} bytes exceeds ${LIMITS.valueBytesMax}`
-      return this.refuse(call, 'LIMIT', text)
-    }
+    if (value.length > this.valueBytesMax) return this.refuse(call, 'LIMIT', this.tooLarge(call))
     return this.#submitWrite(call, options)
   }
 
@@ -109,6 +108,10 @@ export abstract class CallMaker {
     call.options = options
     const timeoutMs = options.timeoutMs ?? this.#timeoutMs
     return this.submit(call, timeoutMs) as Promise<WriteReceipt>
+  }
+
+  protected tooLarge({ value }: Call): string {
+    return `value of ${value.length} bytes exceeds valueBytesMax ${this.valueBytesMax}`
   }
 
   protected refuse<T>(call: Call, code: ErrorCode, message: string): Promise<T> {

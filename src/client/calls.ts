@@ -133,6 +133,13 @@ export class Calls extends CallMaker implements CachePort {
     this.#watches.onRefused(target, id, error)
   }
 
+  /** Values that the master takes, bytes; said before it is routed. What is larger and waits for
+   *  it ends with LIMIT. */
+  limitValues(bytes: number): void {
+    this.valueBytesMax = bytes
+    this.#outbox.frameBytesMax = bytes + LIMITS.frameRoomBytes
+  }
+
   /** The master that serves now; undefined while none is known: calls wait. What is in flight
    *  elsewhere is asked again here, oldest first. */
   route(target: PeerId | undefined): void {
@@ -290,6 +297,10 @@ export class Calls extends CallMaker implements CachePort {
       if (this.#lane.write(call, this.#now)) return true
     }
     if (!outbox.open) return false
+    if (call.value.length > this.valueBytesMax) {
+      this.#fail(call, 'LIMIT', this.tooLarge(call))
+      return true
+    }
     how?.goToMaster()
     if (call.op >= FIRST_WRITE_OP && call.window === undefined) {
       const window = this.#openWindow()

@@ -5,7 +5,7 @@
 import { EventEmitter } from 'eventemitter3'
 import { type CacheFaceOptions, createCache } from '../cache/cache.js'
 import { checkOptions as checkCallOptions, KNOWN, unknownOption } from '../cache/options.js'
-import { TIMES } from '../config.js'
+import { LIMITS, TIMES } from '../config.js'
 import type { ClientAuth } from '../contracts/authentication.js'
 import type { Cache } from '../contracts/cache.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
@@ -106,7 +106,9 @@ export class Client {
     const { clock, random, cluster, logger = SILENCE } = options
     this.#timeoutMs = options.timeoutMs ?? TIMES.timeoutMs
     this.id = `~${hex(random, 16)}`
-    const env = { self: this.id, cluster, clock, random, logger }
+    // Frames of the largest values: which of them the servers take, they say.
+    const valueBytesMax = LIMITS.valueBytesCeiling
+    const env = { self: this.id, cluster, clock, random, logger, valueBytesMax }
     const transport = makeTransport(options.transport, env)
     this.#transport = transport
     this.#calls = new Calls({

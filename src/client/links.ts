@@ -29,6 +29,8 @@ export interface ServerLink {
   /** At least one attempt has ended. */
   tried: boolean
   readonly redial: Redial
+  /** Why the server ends this session, in its own words. */
+  told: Error | undefined
   /** Why it is not linked. */
   reason: string
   refused: boolean
@@ -75,6 +77,7 @@ export class ClientLinks {
       view: undefined,
       tried: false,
       redial: new Redial(),
+      told: undefined,
       reason: 'no answer',
       refused: false,
       unproved: false,
@@ -105,6 +108,7 @@ export class ClientLinks {
     link.tried = true
     link.refused = false
     link.view = undefined
+    link.told = undefined
     link.timer?.cancel()
     link.timer = undefined
   }

@@ -3,6 +3,7 @@
  * whatever goes wrong with one sends it to the master, once. A node that refuses or is silent is
  * left alone for a while, so that reads do not pay for two ways each.
  */
+import { LIMITS } from '../config.js'
 import type { Clock } from '../contracts/environment.js'
 import type { SendResult } from '../contracts/transport.js'
 import type { PeerId } from '../contracts/types.js'
@@ -52,6 +53,8 @@ export class LocalLane {
       },
       onDropped: calls => this.#giveBack(calls),
     })
+    // Reads fit into the frames of any node.
+    this.#outbox.frameBytesMax = LIMITS.valueBytesFloor + LIMITS.frameRoomBytes
   }
 
   get target(): PeerId | undefined {

@@ -45,6 +45,8 @@ export class Outbox {
   #calls: Call[] = []
   #window: WriteWindow | undefined
   #lowest = 0
+  /** What the target takes. */
+  frameBytesMax: number = LIMITS.clientFrameBytesMax
 
   constructor(env: OutboxEnv) {
     this.#env = env
@@ -112,7 +114,7 @@ export class Outbox {
   }
 
   #fits(call: Call, window: WriteWindow | undefined): boolean {
-    if (this.#slab.frameBytes + callBytesMax(call) > LIMITS.clientFrameBytesMax) return false
+    if (this.#slab.frameBytes + callBytesMax(call) > this.frameBytesMax) return false
     if (call.op < FIRST_WRITE_OP) return true
     return window === this.#window && call.seq - this.#lowest < LIMITS.windowWritesMax
   }

@@ -3,11 +3,12 @@
  * highest epoch that says of itself that it serves. What a node says of another only tells where to
  * look.
  */
+import { LIMITS } from '../config.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { LinkLoss, Transport, TransportHandler } from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
 import { errorCode, GcacheError } from '../errors.js'
-import { decodeControl, encodeControl } from '../wire/control.js'
+import { decodeControl, encodeControl, encodeLinkEnd } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
 import { AdminAsks } from './admin.js'
 import type { Calls } from './calls.js'
@@ -52,6 +53,7 @@ export class Routing implements TransportHandler {
   readonly links: ClientLinks
   readonly asks: StatusAsks
   readonly admin: AdminAsks
+  readonly lastWords = encodeLinkEnd
   readonly #env: RoutingEnv
   #routed: ServerLink | undefined
   #master: { node: PeerId; epoch: number } | undefined
@@ -102,7 +104,7 @@ export class Routing implements TransportHandler {
     const link = this.links.get(peer)
     if (link === undefined || this.#stopped) return
     const wasUp = session !== 0
-    this.links.onDown(link, session, loss, cause)
+    this.links.onDown(link, session, loss, cause ?? link.told)
     this.asks.onLink(link)
     if (wasUp) this.#env.calls.onTargetDown(peer)
     if (wasUp) this.admin.onLinkDown(peer)
@@ -155,6 +157,7 @@ export class Routing implements TransportHandler {
         return
       case 'refused': {
         const error = new GcacheError(errorCode(message.code), message.message)
+        if (message.what === 'link') link.told = error
         if (message.what === 'watch') this.#env.calls.onWatchRefused(peer, message.id, error)
         else if (message.what === 'status') this.asks.onRefused(link, message.id, error)
         return
@@ -215,6 +218,7 @@ export class Routing implements TransportHandler {
     const former = this.#master
     this.#master = { node: view.node, epoch: view.epoch }
     this.#highest = Math.max(this.#highest, view.epoch)
+    this.#env.calls.limitValues(view.valueBytesMax ?? LIMITS.valueBytesMax)
     this.#env.calls.route(best.peer)
     this.#env.onRoute()
     if (former === undefined || former.node === view.node) return

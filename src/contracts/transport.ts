@@ -2,6 +2,8 @@
  * A transport carries opaque frames to a peer, and knows nothing of what they say. Its laws T1-T13
  * are stated here in prose and shipped as tests in `gcache/testing` (transport-suite).
  */
+
+import type { GcacheError } from '../errors.js'
 import type { Authenticator, Identity } from './authentication.js'
 import type { Clock, Logger, Random } from './environment.js'
 import type { PeerId, Session } from './types.js'
@@ -27,6 +29,16 @@ export interface TransportTraits {
   frameBytesMax: number
   /** The most bytes that wait unsent for one peer. */
   queueBytesMax: number
+}
+
+/** Since the start. Names as a status shows them. */
+export interface TransportCounts {
+  /** Links that ended for a frame that was malformed or too large. */
+  readonly protocolErrors: number
+  /** Arriving links that were refused before they stood, wrong proofs aside. */
+  readonly preauthRefusals: number
+  /** Clients that were cut off for what they left unread. */
+  readonly slowConsumers: number
 }
 
 export interface Transport {
@@ -64,6 +76,8 @@ export interface Transport {
   hold?(peer: PeerId, onHold: boolean): void
   /** Only where one call reaches everyone (a broker). */
   broadcast?(frame: Uint8Array): SendResult
+  /** What it has refused so far; says nothing of who. */
+  counts?(): TransportCounts
   /** T12: idempotent; afterwards no handler call and no open handle. */
   stop(): Promise<void>
 }
@@ -80,6 +94,11 @@ export interface TransportHandler {
   /** T3: whole, in order, at most once, gapless. `frame` is borrowed for the call. */
   onFrame(peer: PeerId, session: Session, frame: Uint8Array): void
   onWritable(peer: PeerId, session: Session): void
+  /**
+   * A session ends for what came by it, `cause`: the frame that tells the other side so, sent
+   * before its link is closed. From an event, before onLinkDown.
+   */
+  lastWords?(cause: GcacheError): Uint8Array | undefined
 }
 
 /** Who we are to the other side, and the world we run in. */
@@ -97,6 +116,12 @@ export interface TransportEnv {
    * (T11). Clients (`~`) and peers are told apart by their ids.
    */
   readonly admit?: (peer: PeerId) => string | undefined
+  /**
+   * Values that this side may carry, bytes: frames then hold one of it and LIMITS.frameRoomBytes,
+   * both ways, unless the transport was told otherwise. A node refuses a node whose frames hold
+   * less. Undefined: as the transport's own options say, and nobody is refused for it.
+   */
+  readonly valueBytesMax?: number
   /** With it no link comes up before both sides have proved who they are: AUTH_FAILED otherwise.
    *  Without it the other side may have none either. */
   readonly authenticator?: Authenticator

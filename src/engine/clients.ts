@@ -1,4 +1,5 @@
 /** The clients that are linked, and what every one of them is told without asking. */
+import { LIMITS } from '../config.js'
 import type { Standing } from '../contracts/strategy.js'
 import type { SendResult } from '../contracts/transport.js'
 import type { Member, PeerId, Session } from '../contracts/types.js'
@@ -7,6 +8,8 @@ import { encodeControl } from '../wire/control.js'
 export interface ClientsEnv {
   readonly self: PeerId
   standing(): Standing
+  /** Said to clients where it is not the default. */
+  readonly valueBytesMax?: number | undefined
   send(peer: PeerId, frame: Uint8Array): SendResult
   flush(peer: PeerId): void
 }
@@ -61,6 +64,8 @@ export class Clients {
     const { master, epoch, serving } = this.#env.standing()
     const view = { node: this.#env.self, master: master ?? '', epoch: epoch.number, serving }
     const members = this.#members.map(({ id, ordinal, address }) => ({ id, ordinal, address }))
-    return encodeControl({ type: 'view', ...view, members })
+    const { valueBytesMax = LIMITS.valueBytesMax } = this.#env
+    const own = valueBytesMax === LIMITS.valueBytesMax ? {} : { valueBytesMax }
+    return encodeControl({ type: 'view', ...view, members, ...own })
   }
 }

@@ -1,4 +1,5 @@
 /** What an engine is made of, and what it tells. */
+import type { Identity } from '../contracts/authentication.js'
 import type { Authority } from '../contracts/authorisation.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { MergeFunction } from '../contracts/merge.js'
@@ -23,8 +24,12 @@ export interface EngineOptions<M> {
   readonly logger: Logger
   /** What each link may do. Undefined: nobody proves anything, everybody may do everything. */
   readonly authority?: Authority | undefined
+  /** May who has proved to be this still come in? Default: yes. */
+  readonly isCurrent?: ((identity: Identity) => boolean) | undefined
   readonly caches: Readonly<Record<string, CacheOptions>>
   readonly autoCaches: boolean
+  /** One value. Default LIMITS.valueBytesMax. */
+  readonly valueBytesMax?: number
   /** Where a few bytes outlive the process; save() returns once they do. */
   readonly notes?: { readonly last: Uint8Array | undefined; save(note: Uint8Array): void }
   /** Said with the status to whoever asks. */

@@ -19,7 +19,7 @@ import type { Epoch, Member, Offset, PeerId, Position, Session } from '../contra
 import { compareEpochs, NO_EPOCH } from '../core/epochs.js'
 import { GcacheError, REFUSALS } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
-import { decodeControl } from '../wire/control.js'
+import { decodeControl, encodeLinkEnd } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
 import { Admin } from './admin.js'
 import { Applier } from './applier.js'
@@ -42,6 +42,7 @@ const FLUSH_BYTES = 1_024
 
 export class Engine<M = unknown> implements TransportHandler {
   readonly events = new EventEmitter<EngineEvents>()
+  readonly lastWords = encodeLinkEnd
   /** The commands of an admin. */
   readonly admin: Admin
   standing: Standing = { role: 'slave', epoch: NO_EPOCH, master: undefined, serving: false }
@@ -54,7 +55,8 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #housekeeping: Housekeeping
   readonly #merges: Merges
   readonly #clients: Clients
-  readonly #rights: Rights
+  /** What each link may do. */
+  readonly rights: Rights
   readonly #sessions = new Map<PeerId, Session>()
   readonly #snapshots = new Set<number>()
   #timer: Timer | undefined
@@ -68,6 +70,7 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#options = options
     this.#applier = new Applier(options.log, options.store)
     const { self, incarnation, random, transport, log, durability, clock, store } = options
+    const { valueBytesMax, caches, autoCaches } = options
     this.#strategy = options.strategy({
       self,
       incarnation,
@@ -91,14 +94,13 @@ export class Engine<M = unknown> implements TransportHandler {
     const send = (peer: PeerId, frame: Uint8Array) => this.#sendClient(peer, frame)
     const flush = (peer: PeerId) => transport.flush?.(peer)
     const disconnect = (peer: PeerId, cause: GcacheError) => transport.disconnect(peer, cause)
-    const { authority, logger } = options
-    this.#rights = new Rights({ authority, clock, logger, send, flush, disconnect })
+    const { authority, isCurrent, logger } = options
+    this.rights = new Rights({ authority, isCurrent, clock, logger, send, flush, disconnect })
     this.#requests = new Requests({
       store,
       defaultAck: this.#strategy.defaultAck,
       keyed: this.#strategy.keyed,
-      autoCaches: options.autoCaches,
-      caches: new Map(Object.entries(options.caches)),
+      ...{ autoCaches, valueBytesMax, caches: new Map(Object.entries(caches)) },
       propose: proposals => this.feed({ kind: 'propose', proposals }),
       standing: () => this.standing,
       time: () => this.time(),
@@ -111,23 +113,21 @@ export class Engine<M = unknown> implements TransportHandler {
       flush,
       hold: (peer, onHold) => transport.hold?.(peer, onHold),
       disconnect,
-      access: peer => this.#rights.of(peer),
-      forbid: (...asked) => this.#rights.refuseOperation(...asked),
+      access: peer => this.rights.of(peer),
+      forbid: (...asked) => this.rights.refuseOperation(...asked),
     })
     const standing = () => this.standing
-    this.#clients = new Clients({ self, standing, send, flush }, options.members)
+    this.#clients = new Clients({ self, standing, valueBytesMax, send, flush }, options.members)
     this.#watches = new Watches({ store, send })
     this.admin = this.#makeAdmin(send, flush)
     this.#merges = new Merges({
-      ...{ store, log, clock, logger, onMerge: options.onMerge },
+      ...{ store, log, clock, logger, onMerge: options.onMerge, valueBytesMax },
       time: () => this.time(),
       feed: input => this.feed(input),
       fail: error => this.#fail(error),
     })
     this.#housekeeping = new Housekeeping({
-      store,
-      clock,
-      caches: options.caches,
+      ...{ store, clock, caches },
       time: () => this.time(),
       propose: proposals => this.feed({ kind: 'propose', proposals }),
     })
@@ -265,7 +265,7 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   onLinkUp(peer: PeerId, session: Session, identity?: Identity): void {
-    if (this.#stopped || !this.#rights.onUp(peer, session, identity)) return
+    if (this.#stopped || !this.rights.onUp(peer, session, identity)) return
     this.#sessions.set(peer, session)
     if (!peer.startsWith('~') && this.#strategy.welcomesStrangers?.()) this.#links.meet(peer)
     if (this.#links.isMember(peer)) {
@@ -280,7 +280,7 @@ export class Engine<M = unknown> implements TransportHandler {
   onLinkDown(peer: PeerId, session: Session, loss: LinkLoss, cause?: Error): void {
     if (this.#stopped) return
     if (session !== 0 && this.#sessions.get(peer) === session) this.#sessions.delete(peer)
-    this.#rights.onDown(peer, session)
+    this.rights.onDown(peer, session)
     this.#requests.onLinkDown(peer, session)
     this.#watches.onLinkDown(peer, session)
     this.#clients.onDown(peer, session)
@@ -301,14 +301,14 @@ export class Engine<M = unknown> implements TransportHandler {
       if (!this.#links.isMember(peer)) {
         // A member a moment ago, which does not know that it has left.
         if (!peer.startsWith('~')) return this.#options.transport.disconnect(peer)
-        return this.#rights.intrude(peer, kind)
+        return this.rights.intrude(peer, kind)
       }
       const message = this.#strategy.codec.decode(frame)
       this.feed({ kind: 'message', peer, session, message })
     } else if (kind === FRAME.request) this.#onClient(peer, session, frame)
     else if (kind === FRAME.control) this.#onControl(peer, session, frame)
     else if (this.#links.isMember(peer)) this.#options.onClientFrame?.(peer, session, frame)
-    else this.#rights.intrude(peer, kind)
+    else this.rights.intrude(peer, kind)
   }
 
   onWritable(peer: PeerId, session: Session): void {
@@ -327,10 +327,11 @@ export class Engine<M = unknown> implements TransportHandler {
 
   #onControl(peer: PeerId, session: Session, frame: Uint8Array): void {
     const message = decodeControl(frame)
-    if (!this.#rights.admits(peer, message)) return
+    if (message.type === 'refused') return this.rights.onRefused(peer, message)
+    if (!this.rights.admits(peer, message)) return
     switch (message.type) {
       case 'status': {
-        const counts = { clients: this.#clients.count, forbidden: this.#rights.refused }
+        const counts = { clients: this.#clients.count, forbidden: this.rights.refused }
         const own = { ...this.status(), ...counts, startedAt: this.#startedAt }
         this.#sendClient(peer, statusFrame(message.id, this.#options, own))
         return
@@ -339,7 +340,7 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'unwatch':
         return this.#watches.onControl(peer, session, message)
       case 'hint':
-        if (this.#rights.hears(peer)) this.feed({ kind: 'hint', identity: peer })
+        if (this.rights.hears(peer)) this.feed({ kind: 'hint', identity: peer })
         return
       case 'admin':
         return this.admin.onControl(peer, message)

@@ -24,6 +24,8 @@ export interface MergerEnv {
   readonly log: LogStore
   readonly logger: Logger
   readonly onMerge: MergeFunction | undefined
+  /** One value. Default LIMITS.valueBytesMax. */
+  readonly valueBytesMax?: number | undefined
   /** Cluster time in ms. */
   time(): number
 }
@@ -161,7 +163,7 @@ export class Merger implements PieceVisitor {
   }
 
   #choose(cache: string, key: string, mine: Mine, theirs: Theirs): 'mine' | 'theirs' | Uint8Array {
-    const { onMerge, logger } = this.#env
+    const { onMerge, logger, valueBytesMax = LIMITS.valueBytesMax } = this.#env
     const newest = isNewer(theirs, mine) ? 'theirs' : 'mine'
     if (onMerge === undefined) return newest
     try {
@@ -172,7 +174,7 @@ export class Merger implements PieceVisitor {
         sideOf(theirs.record, theirs.origin),
       )
       if (choice === 'mine' || choice === 'theirs') return choice
-      if (choice instanceof Uint8Array && choice.length <= LIMITS.valueBytesMax) return choice
+      if (choice instanceof Uint8Array && choice.length <= valueBytesMax) return choice
       logger.warn({ cache }, "onMerge answered neither 'mine', 'theirs' nor a value that fits")
     } catch (error) {
       logger.warn({ cache, error: String(error) }, 'onMerge threw')

@@ -37,6 +37,10 @@ const { callsPerLinkMax: CALLS_MAX, callBytesPerLinkMax: CALL_BYTES_MAX } = LIMI
 /** Slabs kept for the next turn; more are left to the collector. */
 const SLABS_KEPT = 8
 const SMALL_SLAB_BYTES = 4_096
+/** A slab grows for a large frame, and is not kept for it. */
+const SLAB_BYTES_KEPT = 2 ** 20
+/** What a queue that is not half full may refuse; one such frame a link waits here instead. */
+const PARKED_BYTES_MIN = LIMITS.peerQueueBytesMax / 2
 
 /** One session of one client: where its replies go, for as long as it lasts. */
 export class ReplyLink {
@@ -61,6 +65,8 @@ export class ReplyLink {
   callBytes = 0
   /** So many that no more are read. */
   onHold = false
+  /** A large frame that found no room: sent once its queue is empty. */
+  parked: Uint8Array | undefined
 
   constructor(peer: PeerId, session: Session, access?: Access) {
     this.peer = peer
@@ -70,7 +76,7 @@ export class ReplyLink {
 
   /** True while more bytes would only fill its queue. */
   get full(): boolean {
-    return this.congestedBytes > CONGESTED_BYTES_MAX
+    return this.parked !== undefined || this.congestedBytes > CONGESTED_BYTES_MAX
   }
 }
 
@@ -110,7 +116,18 @@ export class Replies {
 
   onWritable(peer: PeerId, session: Session): void {
     const link = this.#links.get(peer)
-    if (link !== undefined && link.session === session) link.congestedBytes = -1
+    if (link === undefined || link.session !== session) return
+    link.congestedBytes = -1
+    const { parked } = link
+    link.parked = undefined
+    if (parked !== undefined) this.#give(link, parked)
+  }
+
+  /** False: a reply of `bytes` is large, and others wait before it; it is asked for again. */
+  hasRoom(link: ReplyLink, bytes: number): boolean {
+    if (bytes <= LIMITS.largeValueBytes) return true
+    const open = link.slab?.frameBytes ?? 0
+    return !link.full && link.congestedBytes < 0 && open <= LIMITS.largeValueBytes
   }
 
   /** A call of `bytes` waits for its answer. */
@@ -182,12 +199,20 @@ export class Replies {
     const frame = slab.end()
     link.out = undefined
     link.slab = undefined
-    if (this.#slabs.length < SLABS_KEPT) this.#slabs.push(slab)
-    if (link.down) return
+    const keeps = this.#slabs.length < SLABS_KEPT && frame.length <= SLAB_BYTES_KEPT
+    if (keeps) this.#slabs.push(slab)
+    if (!link.down) this.#give(link, frame)
+  }
+
+  #give(link: ReplyLink, frame: Uint8Array): void {
     const result = this.#env.send(link.peer, frame)
     if (result === 'sent') return
     if (result === 'congested') {
       link.congestedBytes = Math.max(0, link.congestedBytes) + frame.length
+      return
+    }
+    if (frame.length >= PARKED_BYTES_MIN && link.parked === undefined) {
+      link.parked = frame
       return
     }
     // A lost reply would leave its calls to their deadlines: the session ends instead.

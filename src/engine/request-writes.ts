@@ -4,12 +4,27 @@
  */
 import { LIMITS } from '../config.js'
 import type { Outcome, ResultSink } from '../contracts/store.js'
-import type { Offset } from '../contracts/types.js'
+import type { Proposal } from '../contracts/strategy.js'
+import type { Ack, ClientRef, Offset } from '../contracts/types.js'
 import type { ReplyLink } from './request-replies.js'
 
 /** Powers of two; the last one is above LIMITS.unackedWritesMax. */
 const SLOTS_FIRST = 256
 const SLOTS = 16_384
+
+export const NO_BYTES = new Uint8Array(0)
+
+/** Filled anew for each propose: proposals are lent for the step only. */
+export class PooledProposal implements Proposal {
+  id = 0
+  key: string | undefined = undefined
+  ack: Ack = 'none'
+  client: ClientRef | null = null
+  seq = 0
+  bytes: Uint8Array = NO_BYTES
+  start = 0
+  end = 0
+}
 
 /** Who waits for which proposal id. Ids grow from 1 and never return. */
 export class WaitingWrites {

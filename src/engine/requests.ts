@@ -21,7 +21,7 @@ import type {
 } from '../contracts/types.js'
 import { ERROR_CODES, type ErrorCode, errorCode, GcacheError } from '../errors.js'
 import { Reader } from '../wire/bytes.js'
-import { checkCommand, FIRST_WRITE_OP, OP } from '../wire/command.js'
+import { type CommandLimits, checkCommand, FIRST_WRITE_OP, OP } from '../wire/command.js'
 import {
   ackOf,
   FRAME,
@@ -37,7 +37,7 @@ import { CacheNames, PendingKeys } from './request-keys.js'
 import { readPage, writePage } from './request-pages.js'
 import { type Read, Reads } from './request-reads.js'
 import { Replies, type ReplyEnv, type ReplyLink } from './request-replies.js'
-import { RecentResults, WaitingWrites } from './request-writes.js'
+import { NO_BYTES, PooledProposal, RecentResults, WaitingWrites } from './request-writes.js'
 
 export interface RequestsEnv extends ReplyEnv {
   readonly store: StateMachine
@@ -48,6 +48,8 @@ export interface RequestsEnv extends ReplyEnv {
   /** False refuses caches that `caches` does not name. */
   readonly autoCaches: boolean
   readonly caches: { has(name: string): boolean }
+  /** One value. Default LIMITS.valueBytesMax. */
+  readonly valueBytesMax?: number | undefined
   /** Runs steps to completion; settle() and reject() may be called before it returns. The array and
    *  its proposals are lent for the call. */
   propose(proposals: readonly Proposal[]): void
@@ -68,7 +70,6 @@ export interface RequestsEnv extends ReplyEnv {
 const REPLY_BYTES_MAX = 64
 const ERROR_BYTES_MAX = 512
 const LOWEST_MAX = Number.MAX_SAFE_INTEGER - LIMITS.windowWritesMax
-const NO_BYTES = new Uint8Array(0)
 
 const OUTCOME_CODES: Record<Exclude<Outcome, 'ok'>, ErrorCode> = {
   exists: 'ALREADY_EXISTS',
@@ -78,20 +79,9 @@ const OUTCOME_CODES: Record<Exclude<Outcome, 'ok'>, ErrorCode> = {
   expired: 'CLIENT_EXPIRED',
 }
 
-/** Filled anew for each propose: proposals are lent for the step only. */
-class PooledProposal implements Proposal {
-  id = 0
-  key: string | undefined = undefined
-  ack: Ack = 'none'
-  client: ClientRef | null = null
-  seq = 0
-  bytes: Uint8Array = NO_BYTES
-  start = 0
-  end = 0
-}
-
 export class Requests implements ResultSink {
   readonly #env: RequestsEnv
+  readonly #limits: CommandLimits
   readonly #replies: Replies
   readonly #reads: Reads
   readonly #waiting = new WaitingWrites()
@@ -111,6 +101,7 @@ export class Requests implements ResultSink {
 
   constructor(env: RequestsEnv) {
     this.#env = env
+    this.#limits = { ...LIMITS, valueBytesMax: env.valueBytesMax ?? LIMITS.valueBytesMax }
     this.#replies = new Replies(env)
     this.#standing = env.standing()
     this.#reads = new Reads({
@@ -366,15 +357,18 @@ export class Requests implements ResultSink {
       if (record === undefined) writeAbsent(this.#replies.reply(link, epoch, REPLY_BYTES_MAX), call)
       else {
         const value = record.value
+        if (!this.#replies.hasRoom(link, value.length))
+          return this.#refuse(link, call, 'BUSY', true)
         const out = this.#replies.reply(link, epoch, REPLY_BYTES_MAX + value.length)
         writeValue(out, call, record.version, record.expiresAt, value)
       }
     } else if (op === OP.scan) {
       const page = readPage(store, cache, key, cursor, limit, this.#time)
+      if (!this.#replies.hasRoom(link, page.bytes)) return this.#refuse(link, call, 'BUSY', true)
       writePage(this.#replies.reply(link, epoch, page.bytes), call, page.page)
     } else {
-      const number =
-        op === OP.size ? store.size(cache, this.#time) : Number(store.has(cache, key, this.#time))
+      const isSize = op === OP.size
+      const number = isSize ? store.size(cache, this.#time) : +store.has(cache, key, this.#time)
       writeNumber(this.#replies.reply(link, epoch, REPLY_BYTES_MAX), call, number)
     }
   }
@@ -406,7 +400,9 @@ export class Requests implements ResultSink {
       this.#refuse(link, call, refusal, true)
       return
     }
-    const id = this.#waiting.add(link, call, end - start)
+    // A large one comes alone: what it finds waiting is held in memory beside it.
+    const crowded = end - start > LIMITS.largeValueBytes && link.calls > 0
+    const id = crowded ? 0 : this.#waiting.add(link, call, end - start)
     if (id === 0) {
       this.#refuse(link, call, 'BUSY', true)
       return
@@ -438,7 +434,7 @@ export class Requests implements ResultSink {
     end: number,
   ): boolean {
     try {
-      checkCommand(frame, start, end, LIMITS)
+      checkCommand(frame, start, end, this.#limits)
       return true
     } catch (error) {
       if (!(error instanceof GcacheError) || error.code !== 'LIMIT') throw error

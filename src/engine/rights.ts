@@ -11,7 +11,7 @@ import type { PeerId, Session } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import { refusalReply } from '../wire/admin.js'
 import { OP } from '../wire/command.js'
-import { type Control, encodeControl } from '../wire/control.js'
+import { type Control, encodeControl, encodeLinkEnd } from '../wire/control.js'
 
 /** In-process client calls come from this peer, which no link may be called. */
 export const LOCAL_PEER = '~local'
@@ -19,6 +19,8 @@ export const LOCAL_PEER = '~local'
 export interface RightsEnv {
   /** Undefined: nobody proves anything, and everybody may do everything. */
   readonly authority: Authority | undefined
+  /** May who has proved to be this still come in? Default: yes. */
+  readonly isCurrent?: ((identity: Identity) => boolean) | undefined
   readonly clock: Clock
   readonly logger: Logger
   send(peer: PeerId, frame: Uint8Array): unknown
@@ -29,10 +31,13 @@ export interface RightsEnv {
 interface LinkRights {
   readonly session: Session
   readonly access: Access
+  readonly identity: Identity | undefined
 }
 
 /** Links without a proof whose last hint is remembered; then all are forgotten. */
 const HINTERS_MAX = 1_024
+/** Of what the other side says in a line of the log. */
+const REASON_CHARS_MAX = 200
 const NAMES = new Map<number, string>(Object.entries(OP).map(([name, op]) => [op, name]))
 
 export class Rights {
@@ -58,10 +63,19 @@ export class Rights {
     const { authority } = this.#env
     if (authority === undefined) return true
     const access = authority.access(peer, identity)
-    this.#links.set(peer, { session, access })
-    if (access.role !== undefined) return true
-    this.#end(peer, 'a link without a proof')
+    this.#links.set(peer, { session, access, identity })
+    if (access.role === undefined) this.#end(peer, 'a link without a proof')
+    // The users may have changed between its proof and now.
+    else if (!this.#isStale(identity)) return true
+    else this.#endStale(peer)
     return false
+  }
+
+  /** Ends the links of users who are gone or changed: AUTH_FAILED. Returns how many. */
+  endStale(): number {
+    const stale = [...this.#links].filter(([, { identity }]) => this.#isStale(identity))
+    for (const [peer] of stale) this.#endStale(peer)
+    return stale.length
   }
 
   onDown(peer: PeerId, session: Session): void {
@@ -103,6 +117,13 @@ export class Rights {
     return false
   }
 
+  /** The other side ends this link, for what it heard from us. */
+  onRefused(peer: PeerId, refusal: Extract<Control, { type: 'refused' }>): void {
+    const { code, offset, message } = refusal
+    const reason = message.slice(0, REASON_CHARS_MAX)
+    this.#log({ peer, code: code.slice(0, 64), offset, reason }, 'the other side refuses the link')
+  }
+
   /** May a hint of `peer` be heard, so soon after its last? */
   hears(peer: PeerId): boolean {
     const who = this.of(peer)?.user ?? peer
@@ -131,16 +152,26 @@ export class Rights {
     return text
   }
 
+  #isStale(identity: Identity | undefined): boolean {
+    return identity !== undefined && this.#env.isCurrent?.(identity) === false
+  }
+
+  #endStale(peer: PeerId): void {
+    this.#part(peer, new GcacheError('AUTH_FAILED', 'the users have changed: log in again'))
+  }
+
   #end(peer: PeerId, what: string): void {
     this.refused++
-    const error = new GcacheError('FORBIDDEN', `${what}, and the link is not a node's`)
-    const { code, message } = error
-    this.#env.send(peer, encodeControl({ type: 'refused', id: 0, what: 'link', code, message }))
+    this.#part(peer, new GcacheError('FORBIDDEN', `${what}, and the link is not a node's`))
+  }
+
+  #part(peer: PeerId, error: GcacheError): void {
+    this.#env.send(peer, encodeLinkEnd(error))
     this.#env.flush(peer)
     this.#env.disconnect(peer, error)
   }
 
-  #log(fields: Record<string, unknown>): void {
+  #log(fields: Record<string, unknown>, text = 'refused: FORBIDDEN'): void {
     const now = this.#env.clock.now()
     if (now - this.#loggedAt < AUTH.logEveryMs) {
       this.#omitted++
@@ -149,6 +180,6 @@ export class Rights {
     const omitted = this.#omitted
     this.#loggedAt = now
     this.#omitted = 0
-    this.#env.logger.warn(omitted === 0 ? fields : { ...fields, omitted }, 'refused: FORBIDDEN')
+    this.#env.logger.warn(omitted === 0 ? fields : { ...fields, omitted }, text)
   }
 }

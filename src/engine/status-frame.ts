@@ -13,12 +13,13 @@ export interface OwnStatus extends StrategyStatus {
 /** Answers the ask `id`; what is no part of the strategy's status stands under `extra`. */
 export function statusFrame<M>(
   id: number,
-  { cluster, store, facts, clock }: EngineOptions<M>,
+  { cluster, store, facts, clock, transport }: EngineOptions<M>,
   { clients, forbidden, startedAt, ...strategy }: OwnStatus,
 ): Uint8Array {
   const { entries, bytes, windows } = store.stats()
   const upMs = Math.floor(clock.now() - startedAt)
-  const extra = { ...facts, entries, bytes, windows, clients, forbidden, upMs }
+  const refused = { forbidden, ...transport.counts?.() }
+  const extra = { ...facts, entries, bytes, windows, clients, ...refused, upMs }
   const status = { cluster, ...strategy, extra } as unknown as Record<string, unknown>
   return encodeControl({ type: 'status-reply', id, status })
 }

@@ -49,19 +49,34 @@ export interface AuthenticatorOptions {
 const NONCE_BYTES = 18
 const REFUSAL = 'authentication failed'
 
-export function createAuthenticator(options: AuthenticatorOptions): Authenticator & {
+/** An Authenticator that knows whom it has let in. */
+export interface KnowingAuthenticator extends Authenticator {
   /** Attempts of others that have failed so far. */
   readonly failed: number
-} {
+  /** May who has proved to be `identity` still come in so: neither gone from the users nor changed
+   *  among them? */
+  isCurrent(identity: Identity): boolean
+}
+
+export function createAuthenticator(options: AuthenticatorOptions): KnowingAuthenticator {
   const nonce = options.nonce ?? (() => randomBytes(NONCE_BYTES).toString('base64'))
   const guard = new Guard(options.clock, options.logger)
+  const { accepts } = options
+  /** The users that identities were made of; the secret's are none. */
+  const proved = new WeakMap<Identity, Credential>()
   return {
     get failed() {
       return guard.failed
     },
+    isCurrent(identity) {
+      const credential = proved.get(identity)
+      return credential === undefined || accepts?.users.isCurrent(credential) === true
+    },
     prove: (claims, around, events) => new Proof(options.dials, nonce(), claims, around, events),
     examine(self, claims, first, around, events) {
-      const examination = new Examination(options.accepts, guard, { self, claims, around, events })
+      const examination = new Examination(accepts, guard, {
+        ...{ self, claims, around, events, proved },
+      })
       examination.begin(first, nonce())
       return examination
     },
@@ -150,6 +165,7 @@ interface Meeting {
   readonly claims: Claims
   readonly around: Surroundings
   readonly events: ExchangeEvents
+  readonly proved: WeakMap<Identity, Credential>
 }
 
 /** The acceptor's side: heard first, answered -> heard final -> proved. */
@@ -193,7 +209,7 @@ class Examination implements Exchange {
   receive(message: string): void {
     if (this.#over || this.#exchange === undefined) return
     const { first, answer, credential, known } = this.#exchange
-    const { claims, around, events } = this.#meeting
+    const { claims, around, events, proved } = this.#meeting
     const final = serverFinal(first, answer, message, credential, around.binding)
     const identity = identityOf(claims.from, credential)
     const allowed = this.#guard.allows(this.#host, this.#account)
@@ -203,6 +219,7 @@ class Examination implements Exchange {
     }
     this.#over = true
     this.#guard.success(this.#host, this.#account)
+    if (identity.user !== SECRET_USER) proved.set(identity, credential)
     events.say(final)
     events.proved(identity, undefined)
   }

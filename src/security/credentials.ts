@@ -144,18 +144,33 @@ function grantsOf(line: string, role: Role): readonly Grant[] | undefined {
 /** Looks users up. Of a user that there is not it makes up, always the same, what one would look
  *  like, so that nobody learns who exists. */
 export class CredentialStore {
-  readonly #users: ReadonlyMap<string, Credential>
+  #users: ReadonlyMap<string, Credential> = new Map()
   readonly #key: Uint8Array
-  readonly #iterations: number
+  #iterations: number = AUTH.iterations
 
   /** `key` is the same on every node and unknown elsewhere. */
   constructor(users: ReadonlyMap<string, Credential>, key: Uint8Array) {
-    // All of one make, the false ones as well: what is made otherwise takes another time.
-    this.#users = new Map([...users].map(([user, each]) => [user, uniform(each)]))
     this.#key = key
+    this.replace(users)
+  }
+
+  /** From now on `users`. Whose line is as it was stays the same object. */
+  replace(users: ReadonlyMap<string, Credential>): void {
+    const kept = (each: Credential): Credential => {
+      const before = this.#users.get(each.user)
+      if (before !== undefined && formatCredential(before) === formatCredential(each)) return before
+      // All of one make, the false ones as well: what is made otherwise takes another time.
+      return uniform(each)
+    }
+    this.#users = new Map([...users].map(([user, each]) => [user, kept(each)]))
     // As whoever stands first: a made-up count that no user has would tell.
     const [first] = users.values()
     this.#iterations = first?.iterations ?? AUTH.iterations
+  }
+
+  /** True while the line that `credential` was made of stands there. */
+  isCurrent(credential: Credential): boolean {
+    return this.#users.get(credential.user) === credential
   }
 
   /** `known` false: no proof for these keys exists. The same work is done for every name. */

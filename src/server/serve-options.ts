@@ -7,6 +7,7 @@ import type { NamedStrategy, NodeOptions } from '../options.js'
 import { nodeAuth } from './auth-flags.js'
 import {
   DEFAULT_CLUSTER,
+  parseBytes,
   parseCache,
   parseCount,
   parseMember,
@@ -36,6 +37,7 @@ export interface ServeOptions extends NodeTlsFlags {
   autoCaches: boolean
   insecure?: boolean
   pollUs?: string
+  valueMax?: string
   config?: string
   logLevel: LogLevel
   untilStdinEnds?: boolean
@@ -77,6 +79,8 @@ export function nodeOptions(
   if (!flags.autoCaches) options.autoCaches = false
   if (flags.insecure) options.insecure = true
   if (flags.pollUs !== undefined) options.pollUs = parseCount(flags.pollUs, '--poll-us')
+  if (flags.valueMax !== undefined)
+    options.valueBytesMax = parseBytes(flags.valueMax, '--value-max')
   const auth = nodeAuth(flags, file.auth)
   if (auth !== undefined) options.auth = auth
   const strategy = strategyOf(flags, file.strategy)

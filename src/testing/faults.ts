@@ -17,6 +17,7 @@ import type {
   TransportTraits,
 } from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
+import type { GcacheError } from '../errors.js'
 
 /** Frames that a held or delayed link keeps, bytes; then its session ends with `reset`. */
 const HELD_BYTES_MAX = 16 * 2 ** 20
@@ -152,6 +153,15 @@ class FaultyTransport implements Transport, TransportHandler {
     this.#inboxes.clear()
     this.#unlisten()
     return this.#inner.stop()
+  }
+
+  counts() {
+    const none = { protocolErrors: 0, preauthRefusals: 0, slowConsumers: 0 }
+    return this.#inner.counts?.() ?? none
+  }
+
+  lastWords(cause: GcacheError): Uint8Array | undefined {
+    return this.#handler?.lastWords?.(cause)
   }
 
   onLinkUp(peer: PeerId, session: Session, identity?: Identity): void {

@@ -196,6 +196,12 @@ export function readConfigure(reader: Reader): CacheOptions {
   }
 }
 
+export interface CommandLimits {
+  readonly keyBytesMax: number
+  readonly cacheNameBytesMax: number
+  readonly valueBytesMax: number
+}
+
 const CHECK = new Reader()
 
 /**
@@ -206,7 +212,7 @@ export function checkCommand(
   source: Uint8Array,
   start: number,
   end: number,
-  limits: { keyBytesMax: number; cacheNameBytesMax: number; valueBytesMax: number },
+  limits: CommandLimits,
 ): number {
   const reader = CHECK.open(source, start, end)
   const op = reader.u8()

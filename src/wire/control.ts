@@ -91,6 +91,8 @@ export type Control =
       epoch: number
       serving: boolean
       members: ViewMember[]
+      /** Of one value that `node` takes; absent: LIMITS.valueBytesMax. */
+      valueBytesMax?: number
     }
   | { type: 'status'; id: number }
   | { type: 'status-reply'; id: number; status: Record<string, unknown> }
@@ -100,8 +102,9 @@ export type Control =
   | { type: 'hint'; epoch: number }
   /** Node to client: this node leaves; go elsewhere. */
   | { type: 'farewell' }
-  /** Node to client: what its message `what`, of this `id` if it had one, ends with. */
-  | { type: 'refused'; id: number; what: string; code: string; message: string }
+  /** Node to client: what its message `what`, of this `id` if it had one, ends with. What 'link',
+   *  either way: this link ends, for what came at byte `offset` of it if there is one. */
+  | { type: 'refused'; id: number; what: string; code: string; message: string; offset?: number }
   /** To the master: give your place to `to`, '' for whom you choose; take `member` in; let `to`
    *  leave. To any node: force a beginning, `empty` even if it holds no data and others do.
    *  Answered within `timeoutMs`, 5,000 if absent. Of an admin, or of a member for its own
@@ -143,14 +146,21 @@ const MEMBER_FIELDS: Fields = {
 }
 
 const CONTROL_FIELDS: Record<Control['type'], Fields> = {
-  view: { node: 'text', master: 'text', epoch: 'whole', serving: 'flag', members: 'list' },
+  view: {
+    node: 'text',
+    master: 'text',
+    epoch: 'whole',
+    serving: 'flag',
+    members: 'list',
+    valueBytesMax: 'whole?',
+  },
   status: { id: 'whole' },
   'status-reply': { id: 'whole', status: 'map' },
   watch: { id: 'whole', cache: 'text', prefix: 'text' },
   unwatch: { id: 'whole' },
   hint: { epoch: 'whole' },
   farewell: {},
-  refused: { id: 'whole', what: 'text', code: 'text', message: 'text' },
+  refused: { id: 'whole', what: 'text', code: 'text', message: 'text', offset: 'whole?' },
   admin: {
     id: 'whole',
     command: 'text',
@@ -176,6 +186,12 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
 
 export function encodeControl(message: Control): Uint8Array {
   return packMessage(3, message)
+}
+
+/** The last words on a link that ends for `cause`. */
+export function encodeLinkEnd({ code, message, offset }: GcacheError): Uint8Array {
+  const place = offset === undefined ? {} : { offset }
+  return encodeControl({ type: 'refused', id: 0, what: 'link', code, message, ...place })
 }
 
 /** PROTOCOL_ERROR for an unknown type or a field that is not what it should be. */

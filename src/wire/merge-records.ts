@@ -122,7 +122,7 @@ function readRecord(reader: Reader): MergeRecord {
     expiresAt: readTime(reader),
   }
   const valueBytes = reader.u32()
-  if (valueBytes > LIMITS.valueBytesMax) reader.fail(`a value of ${valueBytes} bytes`)
+  if (valueBytes > LIMITS.valueBytesCeiling) reader.fail(`a value of ${valueBytes} bytes`)
   return { key, version, touchedAt, origin, ...life, value: reader.latin1(valueBytes) }
 }
 

@@ -17,7 +17,8 @@ import {
   STATUS,
   type Window,
 } from '../../src/wire/requests.js'
-import { tcp } from '../../transports/tcp.js'
+import { streamTransport } from '../../transports/stream/transport.js'
+import { TcpLayer } from '../../transports/tcp.js'
 
 const PATIENCE_MS = 15_000
 const NODE = '*node'
@@ -32,6 +33,7 @@ export class RawClient {
   readonly messages: string[] = []
   events = 0
   readonly #transport: Transport
+  #stream: ReturnType<TcpLayer['dial']> | undefined
   #up = false
   #calls = 0
   #news: () => void = () => {}
@@ -39,7 +41,15 @@ export class RawClient {
   private constructor(id: string, auth: ClientAuth, cluster: string) {
     this.id = id
     const world = { ...systemWorld, logger: SILENCE }
-    const factory = authenticated(tcp(), clientAuthenticator(auth, world))
+    const factory = authenticated(
+      env => {
+        const layer = new TcpLayer(env.clock)
+        const dial = layer.dial.bind(layer)
+        layer.dial = (...to) => (this.#stream = dial(...to))
+        return streamTransport(env, layer)
+      },
+      clientAuthenticator(auth, world),
+    )
     this.#transport = factory({ ...world, self: id, cluster })
   }
 
@@ -66,6 +76,11 @@ export class RawClient {
 
   close(): Promise<void> {
     return this.#transport.stop()
+  }
+
+  /** Reads nothing any more. */
+  pause(): void {
+    this.#stream?.pause()
   }
 
   say(frame: Uint8Array): void {

@@ -14,6 +14,8 @@ export interface StreamOptions {
   queueBytesMax?: number
   /** Unsent bytes on a link between client and node, either way. */
   clientQueueBytesMax?: number
+  /** Unsent bytes for all clients of a node together; beyond, the greatest laggards are cut off. */
+  clientQueuesBytesMax?: number
   /** Connect and hello together, ms. */
   handshakeMs?: number
   /** Arriving links that have not finished their handshake: in all, and from one address. */
@@ -34,6 +36,7 @@ const DEFAULTS: StreamLimits = {
   clientFrameBytesMax: LIMITS.clientFrameBytesMax,
   queueBytesMax: LIMITS.peerQueueBytesMax,
   clientQueueBytesMax: LIMITS.clientQueueBytesMax,
+  clientQueuesBytesMax: LIMITS.clientQueuesBytesMax,
   handshakeMs: TIMES.handshakeMs,
   strangersMax: LIMITS.strangersMax,
   strangersPerHostMax: LIMITS.strangersPerHostMax,
@@ -70,6 +73,20 @@ export function streamLimits(
 
 function refusal(whose: string, text: string): GcacheError {
   return new GcacheError('CONFIG', `${whose}: ${text}`)
+}
+
+/** `limits` for values of `valueBytesMax`; a frame limit that was set on purpose stays. */
+export function fitted(limits: StreamLimits, valueBytesMax: number | undefined): StreamLimits {
+  if (valueBytesMax === undefined) return limits
+  const frame = valueBytesMax + LIMITS.frameRoomBytes
+  const { frameBytesMax, clientFrameBytesMax } = DEFAULTS
+  return {
+    ...limits,
+    ...(limits.frameBytesMax === frameBytesMax && {
+      frameBytesMax: Math.max(frameBytesMax, frame),
+    }),
+    ...(limits.clientFrameBytesMax === clientFrameBytesMax && { clientFrameBytesMax: frame }),
+  }
 }
 
 /** The largest frame that `sender` may send. */

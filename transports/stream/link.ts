@@ -5,7 +5,8 @@
  *   0 ..... 1/4 ............ 1/2 ............ queueBytesMax
  *           | writable again  | 'congested'    | 'dropped'
  *
- * A frame larger than the whole queue is let through alone, when nothing waits before it.
+ * A frame larger than the whole queue is let through alone, when nothing waits before it; what
+ * follows it has the queue for itself.
  */
 import type { Identity } from '../../src/contracts/authentication.js'
 import type { LinkLoss, SendResult } from '../../src/contracts/transport.js'
@@ -27,6 +28,8 @@ export interface LinkOwner {
   lost(link: Link, loss: LinkLoss, cause?: Error): void
   /** From inside send(): the link is over, tell the handler later. */
   lostLater(link: Link, loss: LinkLoss, cause?: Error): void
+  /** A client's link has more unsent than before, or less. May end it. */
+  count(link: Link): void
   /** Something may be held up on this link. */
   watch(link: Link): void
 }
@@ -74,6 +77,8 @@ export class Link implements StreamEvents, Paced {
   #onHold = false
   /** Bytes given to the connection. */
   #written = 0
+  /** The frame larger than the whole queue that is on its way. */
+  #alone = 0
 
   constructor(
     owner: LinkOwner,
@@ -96,14 +101,17 @@ export class Link implements StreamEvents, Paced {
     if (!this.awake) this.#owner.wake(this)
     if (this.#filled + this.#connection.unsentBytes + size > this.#queueBytesMax) {
       this.flush()
+      if (this.over) return 'dropped'
       const unsent = this.#connection.unsentBytes
-      if (unsent > 0 && unsent + size > this.#queueBytesMax) {
+      if (unsent === 0) this.#alone = size > this.#queueBytesMax ? size : 0
+      else if (unsent + size > this.#queueBytesMax + this.#alone) {
         this.#wait()
         this.#refused = Math.max(this.#refused, size)
         return 'dropped'
       }
     }
     if (size > OUT_BUFFER_BYTES - this.#filled) this.flush()
+    if (this.over) return 'dropped'
     if (size > OUT_BUFFER_BYTES) this.#writeLarge(frame, size)
     else {
       const buffer = this.#buffer ?? this.#takeBuffer()
@@ -114,6 +122,7 @@ export class Link implements StreamEvents, Paced {
     }
     if ((this.#filled + this.#connection.unsentBytes) * 2 <= this.#queueBytesMax) return 'sent'
     this.flush()
+    if (this.over) return 'dropped'
     if (this.#connection.unsentBytes * 2 <= this.#queueBytesMax) return 'sent'
     this.#wait()
     return 'congested'
@@ -126,9 +135,17 @@ export class Link implements StreamEvents, Paced {
     const bytes = buffer.subarray(0, this.#filled)
     this.#filled = 0
     this.#written += bytes.length
-    if (this.#connection.write(bytes)) return
-    this.#lent.push(buffer)
-    this.#buffer = undefined
+    if (!this.#connection.write(bytes)) {
+      this.#lent.push(buffer)
+      this.#buffer = undefined
+    }
+    this.#count()
+  }
+
+  /** Sends `words`, as far as the queue takes them; the link may be over by then. */
+  close(words: Uint8Array): void {
+    this.send(words)
+    this.flush()
   }
 
   /** The turn's end: writes, and tells a waiting sender if everything went out at once. */
@@ -211,9 +228,12 @@ export class Link implements StreamEvents, Paced {
   }
 
   onDrain(): void {
-    if (this.#connection.unsentBytes === 0)
+    if (this.#connection.unsentBytes === 0) {
+      this.#alone = 0
       for (let buffer = this.#lent.pop(); buffer !== undefined; buffer = this.#lent.pop())
         this.#owner.buffers.give(buffer)
+    }
+    this.#count()
     this.#tellWritable()
   }
 
@@ -234,6 +254,12 @@ export class Link implements StreamEvents, Paced {
     buffer.set(frame, FRAME_HEAD_BYTES)
     this.#written += size
     if (this.#connection.write(buffer.subarray(0, size))) buffers.giveLarge(buffer)
+    if (this.#connection.unsentBytes === 0) this.#alone = 0
+    this.#count()
+  }
+
+  #count(): void {
+    if (this.facts.pausesReading && !this.over) this.#owner.count(this)
   }
 
   #wait(): void {

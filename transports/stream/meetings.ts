@@ -49,6 +49,8 @@ export class Meetings implements HandshakeOwner {
   /** Tells this start from earlier ones of the same id. */
   readonly #life: string
   #dials = 0
+  /** Arriving links that were refused; wrong proofs are counted by who judged them. */
+  refused = 0
   readonly #admission: Admission
   readonly #complaints: Complaints
   /** Arriving ones have a place. */
@@ -143,7 +145,8 @@ export class Meetings implements HandshakeOwner {
       if (impostor !== undefined) code = 'TLS_IDENTITY'
       return impostor ?? this.#env.admit?.(peer)
     }
-    const reason = refusal(hello, { self, cluster, admit: known }, handshake.expected)
+    const reason =
+      refusal(hello, { self, cluster, admit: known }, handshake.expected) ?? this.#tooSmall(hello)
     if (reason !== undefined) return { accept: false, reason, tie: false, code }
     if (!handshake.dialled && this.#isFull(hello.from))
       return { accept: false, reason: `${this.#limits.linksMax} links stand already`, tie: false }
@@ -171,9 +174,23 @@ export class Meetings implements HandshakeOwner {
     const answers = this.#end(handshake) && handshake.wanted
     // Proofs that fail are logged by who judged them.
     const logged = cause instanceof GcacheError && cause.code === 'AUTH_FAILED'
-    if (!handshake.dialled && loss !== 'closed' && !logged)
+    if (!handshake.dialled && loss !== 'closed' && !logged) {
+      this.refused++
       this.#complaints.warn({ peer, loss, reason: cause?.message }, 'an arriving link was refused')
+    }
     if (answers && peer !== undefined) this.#owner.notLinked(peer, loss, cause)
+  }
+
+  /** Between nodes: a value of ours would end the link again and again. */
+  #tooSmall({ from, frameBytesMax }: Hello): string | undefined {
+    const { self, valueBytesMax } = this.#env
+    if (valueBytesMax === undefined || isClient(self) || isClient(from)) return undefined
+    const needed = valueBytesMax + LIMITS.frameRoomBytes
+    if (frameBytesMax >= needed) return undefined
+    return (
+      `${from} takes frames of ${frameBytesMax} bytes, and values of ${valueBytesMax} bytes on ` +
+      `${self} need ${needed}: give every node the same valueBytesMax (--value-max)`
+    )
   }
 
   /** No place for one more client; peers are few, and one that dials anew keeps its place. */

@@ -6,6 +6,7 @@ import type {
   LinkLoss,
   SendResult,
   Transport,
+  TransportCounts,
   TransportEnv,
   TransportHandler,
   TransportTraits,
@@ -20,6 +21,7 @@ import type { Handshake } from './handshake.js'
 import { type Hello, isClient } from './hello.js'
 import type { StreamConnection, StreamLayer } from './layer.js'
 import {
+  fitted,
   queueBytesMax,
   type StreamLimits,
   type StreamOptions,
@@ -29,6 +31,7 @@ import {
 import { Link, type LinkOwner } from './link.js'
 import { Meetings, type MeetingsOwner } from './meetings.js'
 import { Pace } from './pace.js'
+import { Unread } from './unread.js'
 
 const ENDED = 'a link was ended for what came, or did not come, by it'
 
@@ -38,7 +41,8 @@ export function streamTransport(
   layer: StreamLayer,
   options: StreamOptions = {},
 ): Transport {
-  return new StreamTransport(env, layer, streamLimits(options, layer.scheme))
+  const limits = fitted(streamLimits(options, layer.scheme), env.valueBytesMax)
+  return new StreamTransport(env, layer, limits)
 }
 
 class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
@@ -51,10 +55,13 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   readonly #limits: StreamLimits
   readonly #meetings: Meetings
   readonly #pace: Pace
+  readonly #unread: Unread<Link>
   readonly #complaints: Complaints
   #handler: TransportHandler | undefined
   #stopping: Promise<void> | undefined
   #sessions = 0
+  #protocolErrors = 0
+  #slowConsumers = 0
   readonly #links = new Map<PeerId, Link>()
   /** Links that were dialled by an alias, by the id that answered. */
   readonly #aliased = new Map<PeerId, Link>()
@@ -69,6 +76,9 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     this.#complaints = new Complaints(env.logger, env.clock)
     this.#meetings = new Meetings(this, env, layer, limits, this.#complaints)
     this.#pace = new Pace(env.clock, limits)
+    this.#unread = new Unread(limits.clientQueuesBytesMax, (link, cause) =>
+      this.lostLater(link, 'local', cause),
+    )
     this.name = layer.scheme
     const frameBytesMax = sendBytesMax(limits, env.self)
     const queue = Math.max(
@@ -79,8 +89,8 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
       topology: 'direct',
       detectsPeerLoss: layer.detectsPeerLoss,
       frameBytesMax,
-      // A frame larger than the whole queue may wait alone.
-      queueBytesMax: Math.max(queue, frameBytesMax + FRAME_HEAD_BYTES),
+      // A frame larger than the whole queue may be on its way, with a queue behind it.
+      queueBytesMax: queue + (frameBytesMax < queue ? 0 : frameBytesMax + FRAME_HEAD_BYTES),
     }
   }
 
@@ -126,6 +136,14 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     if (link?.facts.pausesReading) link.hold(onHold)
   }
 
+  counts(): TransportCounts {
+    return {
+      protocolErrors: this.#protocolErrors,
+      preauthRefusals: this.#meetings.refused,
+      slowConsumers: this.#slowConsumers,
+    }
+  }
+
   stop(): Promise<void> {
     if (this.#stopping !== undefined) return this.#stopping
     this.#notices = []
@@ -157,7 +175,8 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   lost(link: Link, loss: LinkLoss, cause?: Error): void {
-    if (!this.#remove(link)) return
+    const told = !link.over && loss === 'protocol' && this.#tellWhy(link, cause)
+    if (!this.#remove(link, told)) return
     if (cause instanceof GcacheError) this.#complain(link, loss, cause)
     this.#tellDown(link, loss, cause)
   }
@@ -166,6 +185,10 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     if (!this.#remove(link)) return
     if (cause instanceof GcacheError) this.#complain(link, loss, cause)
     this.#later(() => this.#tellDown(link, loss, cause))
+  }
+
+  count(link: Link): void {
+    this.#unread.count(link)
   }
 
   watch(link: Link): void {
@@ -224,16 +247,29 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   /** True if it was there: the handler must then hear that it is down, once. */
-  #remove(link: Link): boolean {
+  #remove(link: Link, told = false): boolean {
     if (link.over) return false
-    link.end().destroy()
+    const connection = link.end()
+    if (told) connection.close()
+    else connection.destroy()
+    this.#unread.forget(link)
     this.#links.delete(link.facts.peer)
     if (link.facts.peer !== link.facts.remote) this.#aliased.delete(link.facts.remote)
     return true
   }
 
+  /** True if last words are on their way. */
+  #tellWhy(link: Link, cause: Error | undefined): boolean {
+    if (!link.announced || !(cause instanceof GcacheError)) return false
+    const words = this.#handler?.lastWords?.(cause)
+    if (words !== undefined) link.close(words)
+    return words !== undefined
+  }
+
   /** It sent what it must not, or held something up: nobody else would say so. */
   #complain(link: Link, loss: LinkLoss, { code, offset, message }: GcacheError): void {
+    if (loss === 'protocol') this.#protocolErrors++
+    else if (code === 'SLOW_CONSUMER') this.#slowConsumers++
     const place = offset === undefined ? {} : { offset }
     this.#complaints.warn({ peer: link.facts.peer, loss, code, ...place, reason: message }, ENDED)
   }

@@ -42,6 +42,7 @@ export function serveCommand(): Command {
       '--poll-us <n>',
       'poll so many microseconds after a frame: latency for CPU (default: 0)',
     )
+    .option('--value-max <size>', 'the largest value, 1k to 16m, on every node (default: 1m)')
     .option('--config <file>', "JSON with createNode's options; what stands here wins over it")
     .addOption(
       new Option('--log-level <level>', 'what goes to stderr').choices(LOG_LEVELS).default('info'),
@@ -63,7 +64,8 @@ const HELP = `
 Options of a cache: ttl=30m (default life), idle=10m (life without use), max-entries=100000,
 max-bytes=64m, eviction=lru|none (none: a full cache answers CACHE_FULL).
 Not in this version: --data-dir, --http.
-SIGHUP reads the files of --tls-cert, --tls-key and --tls-ca again; links that stand live on.
+SIGHUP reads the files of --tls-cert, --tls-key and --tls-ca again; links that stand live on. It
+reads --users-file again: links of users who are gone or changed end.
 Three nodes on one machine:
   gcache serve --id a --ordinal 0 --listen tcp://127.0.0.1:7400 \\
     --member b=1@tcp://127.0.0.1:7401 --member c=2@tcp://127.0.0.1:7402
@@ -92,12 +94,26 @@ export async function serve(given: NodeOptions, flags: ServeOptions): Promise<vo
     import('../log.js'),
   ])
   const logger = serverLogger(flags.logLevel)
-  if (tls !== undefined) process.on('SIGHUP', () => tls.reload(logger))
-  const node = await createNode({ ...options, logger })
+  let node: Node | undefined
+  const { usersFile } = options.auth ?? {}
+  if (tls !== undefined || usersFile !== undefined)
+    process.on('SIGHUP', () => {
+      tls?.reload(logger)
+      if (usersFile !== undefined && node !== undefined) reloadUsers(node, usersFile, logger)
+    })
+  node = await createNode({ ...options, logger })
   process.stdout.write(banner(node, options))
   const ended = untilEnded(node, flags.untilStdinEnds === true)
   await Promise.race([ended, announce(node, logger)])
   process.exitCode = await ended
+}
+
+function reloadUsers(node: Node, file: string, logger: Logger): void {
+  try {
+    logger.info({ file, ...node.reloadUsers() }, 'users were read again')
+  } catch (error) {
+    logger.error({ file, reason: (error as Error).message }, 'users stay as they were')
+  }
 }
 
 /** Waits as long as it takes: a node alone may wait for its peers for hours. */

@@ -92,10 +92,10 @@ async function stdin(): Promise<Buffer> {
   let bytes = 0
   for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
     bytes += chunk.length
-    if (bytes > LIMITS.valueBytesMax)
+    if (bytes > LIMITS.valueBytesCeiling)
       throw new GcacheError(
         'LIMIT',
-        `the value on stdin exceeds valueBytesMax ${LIMITS.valueBytesMax}`,
+        `the value on stdin exceeds ${LIMITS.valueBytesCeiling} bytes, which no server takes`,
       )
     chunks.push(chunk)
   }
