@@ -1,4 +1,4 @@
-/** `gcache serve` with users, as a process: the file changes under way, and SIGHUP reads it again. */
+/** `gcache serve` with users, as a process: their file changes, and SIGHUP reads it again. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
