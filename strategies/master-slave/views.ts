@@ -18,6 +18,7 @@ import { bareMember } from '../../src/wire/admin.js'
 import { decodeView, encodeView, type View, type ViewMember } from '../../src/wire/view.js'
 import { stopCopy } from './copy.js'
 import type { Message } from './messages.js'
+import { isOfHistory } from './owed.js'
 import { type Quorum, quorumOf } from './quorum.js'
 import { GROUP, type GroupState, type Peer, type Sink } from './state.js'
 
@@ -174,7 +175,7 @@ export function onMembers(
   m: Extract<Message, { type: 'members' }>,
 ): void {
   const view = decodeView(m.view)
-  if (s.data === 'ready' && m.history !== s.history) return
+  if (isOfHistory(s) && m.history !== s.history) return
   if (view.number <= Math.max(committedView(s).number, s.told?.number ?? 0)) return
   if (s.views.some(known => isSame(known.view, view))) return
   s.told = view

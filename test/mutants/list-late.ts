@@ -141,7 +141,7 @@ export const LATE: readonly Mutant[] = [
     [
       [
         'src/engine/requests.ts',
-        '    const id = this.#waiting.add(link, call, end - start)\n    if (id === 0) {',
+        '    const crowded = end - start > LIMITS.largeValueBytes && link.calls > 0\n',
         '    const flags = frame[start + 1]\n' +
           '    if (op === OP.set && (flags & 3) !== 0) {\n' +
           '      const name = this.#names.read(reader, nameAt, nameBytes)\n' +
@@ -153,7 +153,7 @@ export const LATE: readonly Mutant[] = [
           "      const code = (flags & 2) !== 0 ? 'ALREADY_EXISTS' : other\n" +
           '      if (version !== wanted) return this.#refuse(link, call, code, true)\n' +
           '    }\n' +
-          '    const id = this.#waiting.add(link, call, end - start)\n    if (id === 0) {',
+          '    const crowded = end - start > LIMITS.largeValueBytes && link.calls > 0\n',
       ],
       ['src/store/apply.ts', 'if (flags !== 0) {', 'if (flags < 0) {'],
     ],
