@@ -136,13 +136,12 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     if (link?.facts.pausesReading) link.hold(onHold)
   }
 
-  counts(): TransportCounts {
-    return {
-      protocolErrors: this.#protocolErrors,
-      preauthRefusals: this.#meetings.refused,
-      slowConsumers: this.#slowConsumers,
-    }
-  }
+  /** Its own at any distance: a transport that is wrapped by its prototype counts as well. */
+  readonly counts = (): TransportCounts => ({
+    protocolErrors: this.#protocolErrors,
+    preauthRefusals: this.#meetings.refused,
+    slowConsumers: this.#slowConsumers,
+  })
 
   stop(): Promise<void> {
     if (this.#stopping !== undefined) return this.#stopping
