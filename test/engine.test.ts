@@ -83,13 +83,7 @@ describe('trace lines', () => {
 
 describe('links', () => {
   it('redial at once after a loss, then back off up to a second, and stop when told', () => {
-    const clock = new VirtualClock()
-    const dials: number[] = []
-    const transport = { connect: () => dials.push(clock.now()) } as never
-    const links = new Links({ transport, clock, random: seededRandom(1) }, [
-      { id: 'b', ordinal: 1, address: 'memory://b' },
-    ])
-    links.start()
+    const { clock, dials, links } = oneLink()
     links.onUp('b', 1)
     expect(links.isLinked('b')).toBe(true)
     clock.advance(1_000)

@@ -222,9 +222,7 @@ describe('a cluster', () => {
   it('does not count a process that stood still while another one of its node voted', () => {
     const world = new MembersWorld(3, { profile: 'majority' })
     const { cluster } = world
-    const wake = cluster.putAside('b')
-    cluster.start('b')
-    expect(cluster.runUntil(() => world.state('b') === 'online', 5_000)).toBe(true)
+    const wake = world.replaceProcess('b')
     cluster.split(['c'])
     expect(world.write('kept')).toBe('written')
     // Of those who acked it one dies and one is cut off; the other two are most of three.
@@ -247,9 +245,7 @@ describe('a cluster', () => {
   it('wants the proof of a founding process, too, that another of its node has replaced', () => {
     const world = new MembersWorld(3, { profile: 'majority' })
     const { cluster } = world
-    const wake = cluster.putAside('b')
-    cluster.start('b')
-    expect(cluster.runUntil(() => world.state('b') === 'online', 5_000)).toBe(true)
+    const wake = world.replaceProcess('b')
     // The second process votes for a new master; a, the founder, does not know.
     cluster.split(['a'])
     cluster.run(4_000)

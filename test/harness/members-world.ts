@@ -63,6 +63,14 @@ export class MembersWorld extends World {
     this.cluster.run(4_000)
   }
 
+  /** The process of `id` stands still and another one of it is made a voter; wakes the first. */
+  replaceProcess(id: string): () => void {
+    const wake = this.cluster.putAside(id)
+    this.cluster.start(id)
+    expect(this.cluster.runUntil(() => this.state(id) === 'online', 5_000)).toBe(true)
+    return wake
+  }
+
   /** Nodes d and e join, then d leads. */
   grow(): void {
     for (const [i, id] of ['d', 'e'].entries()) {
