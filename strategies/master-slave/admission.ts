@@ -21,7 +21,7 @@ import { bindAdmitted, neverVoted } from './force.js'
 import type { Charter, Message } from './messages.js'
 import { countersHeard, counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
-import { currentView, isAnother, isReplaced, remembers, viewBefore } from './views.js'
+import { committedView, currentView, isAnother, isReplaced, remembers } from './views.js'
 
 /** Notes who is empty at the birth of a history: they vote as soon as they follow. */
 export function writeCharter(s: GroupState): void {
@@ -67,8 +67,10 @@ export function admitReady(s: GroupState, effects: Sink): void {
     // A view makes it a voter (membership.ts).
     if (peer.learner && !peer.witness) continue
     if (!peer.witness && !peer.progress?.inSync) continue
-    if (peer.admitFrom === 0 && !isFree(s, peer) && !mayBeProved(s)) continue
-    if (peer.admitFrom === 0) beginAdmission(s, effects, peer)
+    if (peer.admitFrom === 0) {
+      if (!isFree(s, peer) && !mayBeProved(s)) continue
+      beginAdmission(s, effects, peer)
+    }
     const own = peer.witness ? peer.admitFrom : (peer.progress?.acked ?? 0)
     if (own < peer.admitFrom) continue
     if (!isFree(s, peer) && !isProved(s, peer)) continue
@@ -122,7 +124,7 @@ function isProved(s: GroupState, newcomer: Peer): boolean {
   if (holders(s, newcomer) < readmits) return false
   if (promises > 1) return true
   // A view that is not committed yet lets nobody go: its own commit hangs on this very vote.
-  for (const { id, learner } of viewBefore(s, s.commit).members) {
+  for (const { id, learner } of committedView(s).members) {
     const peer = s.peers.get(id)
     if (learner || peer === undefined || peer === newcomer) continue
     if (peer.session === 0 || peer.said === undefined) return false

@@ -21,7 +21,7 @@ import {
   type Progress,
   type Sink,
 } from './state.js'
-import { isReplaced, viewBefore } from './views.js'
+import { committedView, isReplaced } from './views.js'
 
 /** A copy that failed is tried again after it, doubled each time up to 16 times as long. */
 const COPY_AGAIN_MS = 500
@@ -86,7 +86,7 @@ export function copyTo(s: GroupState, effects: Sink, peer: Peer, diverged: numbe
   effects.openSnapshot(GROUP, copy)
   const { epoch, history } = s
   const starts = s.starts.filter(start => start.first < at)
-  const view = encodeView(viewBefore(s, at))
+  const view = encodeView(committedView(s))
   const begin = { copy, at, crc, time: s.clock.time, diverged, starts, view, ...s.lineage }
   effects.send(peer.id, { type: 'copy-begin', epoch, history, ...begin })
   effects.readSnapshot(GROUP, copy, s.blockBytes(LIMITS.snapshotSliceBytes))

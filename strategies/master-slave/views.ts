@@ -42,13 +42,9 @@ export function currentView(s: GroupState): View {
 /** The newest view that no later log will lack. Of those above it, each deposed master may have
  *  its own, and any number of them: theirs are not compared. */
 export function committedView(s: GroupState): View {
-  return viewBefore(s, s.commit)
-}
-
-/** The view in force for the entry at `offset`. */
-export function viewBefore(s: GroupState, offset: Offset): View {
-  for (let i = s.views.length - 1; i > 0; i--) if (s.views[i].first < offset) return s.views[i].view
-  return s.views[0].view
+  const { views, commit } = s
+  for (let i = views.length - 1; i > 0; i--) if (views[i].first < commit) return views[i].view
+  return views[0].view
 }
 
 /** The newest view that changes who belongs, while it may still be truncated. */
