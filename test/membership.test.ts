@@ -284,6 +284,29 @@ describe('a cluster', () => {
     expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
   })
 
+  it.each([0, 20, 300, 700])('names nobody %i ms after a split that it can not admit', ms => {
+    const world = new MembersWorld(3, { profile: 'majority' })
+    const { cluster } = world
+    expect(world.write('kept')).toBe('written')
+    cluster.split(['c'])
+    cluster.run(ms)
+    const wake = cluster.putAside('b')
+    cluster.start('b')
+    cluster.run(700)
+    cluster.crash('b')
+    wake()
+    cluster.run(2_000)
+    expect(world.state('b')).toBe('online')
+    cluster.crash('a')
+    cluster.mendAll()
+    cluster.run(5_000)
+    expect(cluster.master()).toBeDefined()
+    cluster.start('a')
+    cluster.run(10_000)
+    expect(world.state('a')).toBe('online')
+    expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
+  })
+
   it('tells who belongs to a side that named processes on its own', () => {
     const world = new MembersWorld(5, { profile: 'majority' })
     const { cluster } = world

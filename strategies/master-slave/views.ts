@@ -289,6 +289,7 @@ export function newPeer(member: ViewMember): Peer {
     headed: 0,
     stated: undefined,
     echo: 0,
+    askFrom: 0,
     admitFrom: 0,
     admitSentAt: Number.NEGATIVE_INFINITY,
   }

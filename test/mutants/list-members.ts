@@ -110,8 +110,8 @@ export const MEMBERS: readonly Mutant[] = [
       ],
       [
         `${STRATEGY}/admission.ts`,
-        'return own + countersHeard(s, s.settings.heardWithinMs) >= s.quorum.readmits',
-        'return own >= 0',
+        'if (own + countersHeard(s, s.settings.heardWithinMs) < s.quorum.readmits) return false',
+        'if (own >= 0) return true',
       ],
     ],
     undefined,
