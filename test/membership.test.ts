@@ -167,6 +167,33 @@ describe('a cluster', () => {
     expect(world.write('after', 'all')).toBe('written')
   })
 
+  it('of profile ordinal is given to nobody whom most do not know as a voter', () => {
+    const world = new MembersWorld(3, {})
+    const { cluster } = world
+    const d = cluster.add({ id: 'd', ordinal: 3 })
+    expect(world.join(d)).toMatchObject({ state: 'done' })
+    cluster.run(500)
+    cluster.split(['b', 'c'])
+    cluster.start('d')
+    const a = cluster.node('a')
+    world.watch(() => world.state('d') === 'online')
+    const answers: unknown[] = []
+    a.engine.events.on('report', (event: string, fields: unknown) => {
+      if (event === 'handover') answers.push(fields)
+    })
+    cluster.run(300)
+    a.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'd' })
+    cluster.run(500)
+    expect(answers).toMatchObject([{ state: 'refused', code: 'HANDOVER_REFUSED' }])
+    cluster.mendAll()
+    cluster.run(10_000)
+    for (const id of 'abcd') expect(world.membersOf(id)).toBe('abcd')
+    expect(world.master.id).not.toBe('d')
+    world.master.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'd' })
+    cluster.run(1_000)
+    expect(world.master.id).toBe('d')
+  })
+
   it.each([3, 4, 5])('of %i, cut off from its slaves, lets nobody go that they follow', nodes => {
     const world = new MembersWorld(nodes, {})
     const { cluster } = world
