@@ -63,8 +63,7 @@ function isFree(s: GroupState, peer: Peer): boolean {
 export function admitReady(s: GroupState, effects: Sink): void {
   if (!s.commitsLate) return
   for (const peer of s.peers.values()) {
-    // One that another process has replaced, and that does not know yet, is told by the log first.
-    if (peer.session === 0 || peer.left || peer.voter) continue
+    if (peer.session === 0 || peer.left || saysItVotes(s, peer)) continue
     // A view makes it a voter (membership.ts).
     if (peer.learner && !peer.witness) continue
     if (!peer.witness && !peer.progress?.inSync) continue
@@ -81,6 +80,21 @@ export function admitReady(s: GroupState, effects: Sink): void {
     const { epoch, history, lastEpoch, next } = s
     effects.send(peer.id, { type: 'admit', epoch, history, lastEpoch, next })
   }
+}
+
+/**
+ * One that another process has replaced, and that does not know yet, is told by the log first. If
+ * it holds that by its acks, it had said so before, and that came late or twice.
+ */
+function saysItVotes(s: GroupState, peer: Peer): boolean {
+  if (!peer.voter || !isReplaced(s, peer)) return peer.voter
+  const { id, incarnation, progress } = peer
+  const named = s.views.find(({ view }) =>
+    view.members.some(one => one.id === id && one.incarnation === incarnation),
+  )
+  if (progress?.state === 'stream' && named !== undefined && progress.acked > named.first)
+    peer.voter = false
+  return peer.voter
 }
 
 /**
