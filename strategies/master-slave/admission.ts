@@ -130,6 +130,7 @@ function mayBeginProof(s: GroupState, effects: Sink, peer: Peer): boolean {
 
 /** A name waits for an ack, whoever's: it must be written while that is news. */
 export function isAsked(s: GroupState): boolean {
+  if (!s.commitsLate) return false
   for (const peer of s.peers.values()) if (peer.askFrom > 0 && peer.admitFrom === 0) return true
   return false
 }
