@@ -161,7 +161,7 @@ function isProved(s: GroupState, newcomer: Peer): boolean {
   for (const { id, learner } of committedView(s).members) {
     const peer = s.peers.get(id)
     if (learner || peer === undefined || peer === newcomer) continue
-    if (peer.session === 0 || peer.said === undefined) return false
+    if (peer.session === 0 || peer.process === '') return false
     if (remembers(s, peer) && (peer.progress?.acked ?? 0) < newcomer.admitFrom) return false
   }
   return true
