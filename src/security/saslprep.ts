@@ -13,7 +13,7 @@ const SPACES = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/gu
 const UNSEEN = /[\u00ad\u034f\u1806\u180b-\u180d\u200c\u200d\u2060\ufe00-\ufe0f\ufeff]/gu
 /** RFC 3454: C.2 control, C.3 private, C.4 no characters, C.5 surrogates; A.1 not assigned. */
 const NO_TEXT = /[\p{Cc}\p{Co}\p{Cs}\p{Cn}\p{Noncharacter_Code_Point}]/u
-/** RFC 3454: the rest of C.2.2, C.6 (also what stands for bytes that were no text), C.7, C.8, C.9. */
+/** RFC 3454: the rest of C.2.2, C.6 (it stands for bytes that were no text, too), C.7 to C.9. */
 const FORMATS = new RegExp(
   [
     '[\\u06dd\\u070f\\u180e\\u2028\\u2029\\u2061-\\u2063\\u206a-\\u206f\\ufff9-\\ufffd]',

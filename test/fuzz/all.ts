@@ -5,6 +5,7 @@ import { DECODERS } from './decoders.js'
 import { ENGINE_TARGET } from './engines.js'
 import { PROOF_TARGET } from './proofs.js'
 import type { Target } from './target.js'
+import { NOTE_TARGET } from './witnesses.js'
 
 export const TARGETS: readonly Target[] = [
   ...DECODERS,
@@ -12,4 +13,5 @@ export const TARGETS: readonly Target[] = [
   ENGINE_TARGET,
   CLIENT_TARGET,
   PROOF_TARGET,
+  NOTE_TARGET,
 ]

@@ -23,7 +23,7 @@ import { decodeGreeting, encodeGreeting, refusal } from '../../transports/stream
 import { EDGE_COMMANDS, EDGE_VALUES, edgePacked, found, golden } from './corpus.js'
 import { promise, type Target } from './target.js'
 
-function pure(
+export function pure(
   name: string,
   weight: number,
   seeds: readonly Uint8Array[],
@@ -36,7 +36,7 @@ function pure(
 const text = (value: unknown) => JSON.stringify(value)
 
 /** Says it again: what was understood must survive being said, or two versions would differ. */
-function again<T>(
+export function again<T>(
   message: T,
   encode: (message: T) => Uint8Array,
   decode: (b: Buffer) => T,
