@@ -111,12 +111,30 @@ function batches(): Buffer[] {
 /** What a client reads of a cache, whoever wrote it. */
 const { decode } = codecOf<unknown>('msgpack')
 const value = pure('value', 4, [...EDGE_VALUES, ...values()], input => {
+  let taken: unknown
   try {
-    return inspect(decode(input), { depth: 4, maxArrayLength: 20, maxStringLength: 200 })
+    taken = decode(input)
   } catch (cause) {
-    throw new GcacheError('CODEC', String(cause))
+    throw new GcacheError('CODEC', cause instanceof RangeError ? TOO_DEEP : String(cause))
   }
+  // Whether the stack is deep enough depends on who calls.
+  if (isDeep(taken)) throw new GcacheError('CODEC', TOO_DEEP)
+  return inspect(taken, { depth: 4, maxArrayLength: 20, maxStringLength: 200 })
 })
+
+const TOO_DEEP = 'RangeError, or so deep that it may be one'
+
+/** Far fewer levels than any stack holds. */
+function isDeep(value: unknown): boolean {
+  let level = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > 500) return true
+    level = level
+      .filter(each => typeof each === 'object' && each !== null && !ArrayBuffer.isView(each))
+      .flatMap(each => (each instanceof Set ? [...each] : Object.values(each as object)))
+  }
+  return false
+}
 
 function values(): Buffer[] {
   const { encode } = codecOf<unknown>('msgpack')
