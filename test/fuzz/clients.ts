@@ -97,6 +97,8 @@ class Client implements Trial {
   readonly #sessions = new Map<PeerId, number>()
   readonly #dialled: PeerId[] = []
   readonly #turns: (() => void)[] = []
+  /** Not answered yet: the honest node's work is no lie's cost. */
+  readonly #asked: Buffer[] = []
   readonly #heard = new Map<number, Buffer[]>()
   #sessionsMade = 0
   #frames = 0
@@ -138,7 +140,6 @@ class Client implements Trial {
   take(input: Buffer): string {
     const random = this.#random
     this.#frames = 0
-    if (random.chance(0.5)) this.#ask()
     const peers = [...this.#sessions.keys()]
     if (peers.length === 0) return 'nobody is linked'
     const peer = random.pick(peers)
@@ -191,7 +192,7 @@ class Client implements Trial {
     if (!this.#sessions.has(peer)) return 'dropped'
     if (!this.#quiet && this.#random.chance(0.02)) return 'dropped'
     const kept = Buffer.from(frame)
-    this.#turns.push(() => this.#server.engine.onFrame(CLIENT, 1, kept))
+    this.#asked.push(kept)
     return 'sent'
   }
 
@@ -223,6 +224,7 @@ class Client implements Trial {
     for (let peer = this.#dialled.shift(); peer !== undefined; peer = this.#dialled.shift())
       this.#dial(peer)
     this.#endTurn()
+    for (const frame of this.#asked.splice(0)) this.#server.engine.onFrame(CLIENT, 1, frame)
     for (const frame of this.#server.said.splice(0)) {
       this.#keep(frame)
       if (!this.#quiet && this.#random.chance(0.3)) continue
@@ -292,7 +294,7 @@ class Client implements Trial {
           mind(cache.size())
           break
         default:
-          if (random.chance(0.004)) mind(calls.set('c', key, Buffer.alloc(2 ** 20), {}))
+          if (random.chance(0.01)) mind(calls.set('c', key, Buffer.alloc(2 ** 17), {}))
           else mind(cache.delete(key))
       }
   }
