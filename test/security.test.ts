@@ -302,6 +302,20 @@ describe('a password as text', () => {
   // The examples of RFC 4013, section 3, and what looks alike.
   test.each([
     ['I\u00adX', 'IX'],
+    ...[
+      '00ad',
+      '034f',
+      '1806',
+      '180b',
+      '180c',
+      '180d',
+      '200c',
+      '200d',
+      '2060',
+      'fe00',
+      'fe0f',
+      'feff',
+    ].map(hex => [`I${String.fromCharCode(Number.parseInt(hex, 16))}X`, 'IX']),
     ['user', 'user'],
     ['USER', 'USER'],
     ['\u00aa', 'a'],

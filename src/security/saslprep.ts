@@ -10,7 +10,7 @@
 /** RFC 3454, C.1.2. */
 const SPACES = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/gu
 /** RFC 3454, B.1. */
-const UNSEEN = /[\u00ad\u034f\u1806\u180b-\u180d\u200c\u200d\u2060\ufe00-\ufe0f\ufeff]/gu
+const UNSEEN = /\u034f|[\u180b-\u180d]|[\ufe00-\ufe0f]|[\u00ad\u1806\u2060\ufeff]|\u200c|\u200d/gu
 /** RFC 3454: C.2 control, C.3 private, C.4 no characters, C.5 surrogates; A.1 not assigned. */
 const NO_TEXT = /[\p{Cc}\p{Co}\p{Cs}\p{Cn}\p{Noncharacter_Code_Point}]/u
 /** RFC 3454: the rest of C.2.2, C.6 (it stands for bytes that were no text, too), C.7 to C.9. */
