@@ -224,7 +224,7 @@ describe('a port', () => {
     },
   )
 
-  test('wrong passwords and secrets leave nothing of themselves in logs, errors and ps', async () => {
+  test('wrong passwords and secrets are in no log line, no error and not in ps', async () => {
     const { one, address } = await served(...auth())
     const login = (auth: object) => client(address, { auth })
     for (const wrong of [
