@@ -42,11 +42,17 @@ describe('simulation', () => {
 })
 
 describe('seeds that broke a law once', () => {
-  // What a slave says of itself was lost alone, and only its sync told who it is: one that had to be
-  // readmitted waited for that word for ever.
+  // What a slave says of itself was lost alone, and only its sync told who it is: one that had to
+  // be readmitted waited for that word for ever.
   test('strict 1142: I18, who was heard by its sync alone holds back nobody', () => {
     const options = drawOptions(1_142, 60, undefined, 'strict')
     expect(simulate(options, envOf('strict')).violation).toBe(undefined)
+  })
+
+  // At 1 byte a ms a link behind wrote 27 KiB at once, and the medium brought none of it before all.
+  test('ordinal 936: I12, a slow stream brings frame after frame', () => {
+    const options = drawOptions(936, 120, undefined, 'ordinal')
+    expect(simulate(options, envOf('ordinal')).violation).toBe(undefined)
   })
 })
 

@@ -245,7 +245,7 @@ describe('row 12, readers that do not read', () => {
     },
   )
 
-  test('row 12: what waits in small pieces costs its bytes, not a buffer of 64 KiB for each', async () => {
+  test('row 12: what waits in small pieces costs its bytes, no buffer of 64 KiB each', async () => {
     const bench = overTcp(1, { clientQueueBytesMax: 2 ** 25 })
     try {
       const a = await bench.started('a')
