@@ -5,7 +5,7 @@
  */
 import { Command, CommanderError, Option } from 'commander'
 import { Client, connectWith } from '../client/connect.js'
-import { clientTransport, systemWorld } from '../defaults.js'
+import { clientTransport, worldFor } from '../defaults.js'
 import { GcacheError } from '../errors.js'
 import { addClientAuth, type ClientAuthFlags, clientAuth } from './auth-flags.js'
 import { DEFAULT_CLUSTER, parseDuration, parseServers } from './parse.js'
@@ -112,7 +112,7 @@ export async function withClient<T>(
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
   const wanted = clientOptions(options)
-  const client = await connectWith(await clientTransport(wanted), wanted, systemWorld)
+  const client = await connectWith(await clientTransport(wanted), wanted, worldFor(wanted))
   try {
     return await work(client)
   } finally {
@@ -131,7 +131,7 @@ export async function withAnyNode<T>(
   const wanted = clientOptions(options)
   const timeoutMs = Math.min(wanted.timeoutMs, MASTER_MS_MAX)
   const client = new Client({
-    ...systemWorld,
+    ...worldFor(wanted),
     ...wanted,
     timeoutMs,
     transport: await clientTransport(wanted),
