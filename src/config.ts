@@ -229,6 +229,8 @@ export const FORMATION = {
   /** A promise to found binds for so long after it was told last: thrice what it counts, so that
    *  whoever acts on it has done so. */
   promiseMs: 3_000,
+  /** In profile ordinal it binds no longer than this, though nobody has said that it is over. */
+  abandonMs: 10_000,
   /** Profile ordinal founds without the founders of its ordinals after this, as it begins without
    *  unreachable members (TIMES.bootstrapWaitMs). */
   patienceMs: 5_000,

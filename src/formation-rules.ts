@@ -53,9 +53,9 @@ export interface Situation {
   readonly now: number
   /** When this process began to listen. */
   readonly listensSince: number
-  /** The list that this process has promised to found with, '' for none; and when it last said so,
-   *  to anybody. */
-  readonly promise: string
+  /** With whom this process has promised to found, none at first; and when it last said so, to
+   *  anybody. */
+  readonly promised: readonly Founder[]
   readonly toldAt: number
   /** Fresh or not; one a process. */
   readonly words: readonly Word[]
@@ -69,8 +69,8 @@ export interface Situation {
 
 export type Decision =
   | { readonly do: 'wait'; readonly why: string; readonly enough?: boolean }
-  /** Say to whoever asks that only this list will be founded; then judge again. */
-  | { readonly do: 'promise'; readonly list: string; readonly why: string }
+  /** Say to whoever asks that this list will be founded, and no other; then judge again. */
+  | { readonly do: 'promise'; readonly founders: readonly Founder[]; readonly why: string }
   | { readonly do: 'start'; readonly members: readonly Member[]; readonly how: string }
   | { readonly do: 'join'; readonly master: Word }
   | {
@@ -125,9 +125,7 @@ function enter(s: Situation, words: readonly Word[], best: Word): Decision {
     const text = `${self.id} has ordinal ${mine.ordinal} for all time, and was given ${self.ordinal}`
     return { do: 'refuse', code: 'CONFIG', text }
   }
-  const list = listOf(best.members)
-  if (s.promise !== '' && s.promise !== list && isBound(s))
-    return wait('another list was promised a moment ago')
+  if (isBound(s, words, listOf(best.members))) return wait(bound(s))
   // Only the master knows whether who is linked keeps up: a frozen process does not.
   if (best.serves && mine.state === 'online') {
     if (s.onlineSince === undefined || s.now - s.onlineSince < FORMATION.takenMs)
@@ -175,10 +173,8 @@ function foundersAmong(s: Situation, all: readonly Founder[]): readonly Founder[
 function foundWith(s: Situation, others: readonly Word[], founders: readonly Founder[]): Decision {
   const list = listOf(founders)
   const names = founders.map(({ id }) => id).join(', ')
-  if (s.promise !== list) {
-    if (s.promise !== '' && isBound(s)) return wait('another list was promised a moment ago')
-    return { do: 'promise', list, why: `founds with ${names}` }
-  }
+  if (isBound(s, others, list)) return wait(bound(s))
+  if (listOf(s.promised) !== list) return { do: 'promise', founders, why: `founds with ${names}` }
   const late = founders.find(
     each =>
       each !== s.self &&
@@ -188,9 +184,30 @@ function foundWith(s: Situation, others: readonly Word[], founders: readonly Fou
   return { do: 'start', members: founders.map(bare), how: 'founded' }
 }
 
-/** Somebody may still act on what was told. */
-function isBound({ now, toldAt }: Situation): boolean {
-  return now - toldAt < FORMATION.promiseMs
+/**
+ * This process has promised another list than `list`, and somebody may found with it, or has. That
+ * ends, once nobody goes by what was told any more, when each of the others on it says that it has
+ * promised none such, or is another process by now. In profile ordinal also by time: there, a cluster
+ * that two have begun is better than none.
+ */
+function isBound(s: Situation, words: readonly Word[], list: string): boolean {
+  const { promised, now, toldAt, self } = s
+  const own = listOf(promised)
+  if (promised.length === 0 || own === list) return false
+  if (now - toldAt < FORMATION.promiseMs) return true
+  if (s.profile === 'ordinal' && now - toldAt >= FORMATION.abandonMs) return false
+  return promised.some(({ id, process }) => {
+    if (id === self.id) return false
+    const word = words.find(({ node }) => node.id === id)
+    if (word === undefined) return true
+    if (word.node.process !== process) return false
+    return word.forming === undefined || word.forming.promise === own
+  })
+}
+
+function bound({ promised }: Situation): string {
+  const names = promised.map(({ id, address }) => `${id} (${address})`).join(', ')
+  return `it has promised to found with ${names}, and not all of them have let it go`
 }
 
 function doubled(all: readonly Founder[], ordinal: number): string {
@@ -219,8 +236,9 @@ function bestOf(words: readonly Word[]): Word | undefined {
   return [...words].sort(order)[0]
 }
 
-/** The list as text that is equal only where the lists are. */
+/** The list as text that is equal only where the lists are; '' for none. */
 export function listOf(members: readonly Pick<Member, 'id' | 'ordinal' | 'address'>[]): string {
+  if (members.length === 0) return ''
   const sorted = [...members].sort((a, b) => a.ordinal - b.ordinal)
   const text = JSON.stringify(sorted.map(({ id, ordinal, address }) => [id, ordinal, address]))
   return createHash('sha256').update(text).digest('hex').slice(0, 32)

@@ -11,7 +11,7 @@ import type { StrategyStatus } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
 import type { Member, PeerId } from './contracts/types.js'
 import { GcacheError } from './errors.js'
-import { type Decision, decide, type Founder, type Word } from './formation-rules.js'
+import { type Decision, decide, type Founder, listOf, type Word } from './formation-rules.js'
 import { RollCall } from './roll-call.js'
 
 export interface FormationEnv {
@@ -51,7 +51,7 @@ export class Formation {
   readonly #roll: RollCall
   readonly #since: number
   #listensSince = 0
-  #promise = ''
+  #promised: readonly Founder[] = []
   #toldAt = Number.NEGATIVE_INFINITY
   #onlineSince: number | undefined
   #enoughSince: number | undefined
@@ -116,8 +116,8 @@ export class Formation {
   }
 
   #tell(): string {
-    if (this.#promise !== '') this.#toldAt = this.#env.clock.now()
-    return this.#promise
+    if (this.#promised.length > 0) this.#toldAt = this.#env.clock.now()
+    return listOf(this.#promised)
   }
 
   #self(): Founder {
@@ -150,7 +150,7 @@ export class Formation {
     this.#onlineSince = online ? (this.#onlineSince ?? now) : undefined
     const decision = decide({
       ...{ self: this.#self(), profile: this.#env.status().profile, expect: this.#env.expect },
-      ...{ now, listensSince: this.#listensSince, promise: this.#promise, toldAt: this.#toldAt },
+      ...{ now, listensSince: this.#listensSince, promised: this.#promised, toldAt: this.#toldAt },
       ...{ words, mute: this.#mute(words) },
       ...{ onlineSince: this.#onlineSince, enoughSince: this.#enoughSince },
     })
@@ -164,7 +164,7 @@ export class Formation {
         else if (!this.#isPatient(now)) this.#enoughSince = undefined
         return this.#waitFor(decision.why, now)
       case 'promise':
-        this.#promise = decision.list
+        this.#promised = decision.founders
         this.#waitFor(decision.why, now)
         return this.#consider()
       case 'start':

@@ -49,8 +49,8 @@ export function addDiscovery(command: Command): Command {
 /** What the flags ask for; undefined: nothing is to be found. */
 export function discoveryOf(flags: DiscoveryFlags): DiscoveryFactory | undefined {
   const { discovery } = flags
+  // A port by environment is for whoever uses it.
   for (const way of ['multicast', 'dns'] as const)
-    // A port by environment is for whoever uses it.
     for (const name of FLAGS[way])
       if (way !== discovery && flags[name] !== undefined && name !== 'multicastPort')
         throw new GcacheError('CONFIG', `${flagOf(name)} needs --discovery ${way}`)
