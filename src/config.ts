@@ -222,7 +222,7 @@ export const DISCOVERY = {
 export const FORMATION = {
   /** Every known address is asked again after it. */
   askEveryMs: 200,
-  /** Nobody founds before it has listened for so long: a cluster that there is, is heard by then. */
+  /** Nobody founds before it has listened for so long: one that there is, is heard by then. */
   listenMs: 1_500,
   /** What a process has said of itself counts for so long, from the moment it was asked. */
   freshMs: 1_000,

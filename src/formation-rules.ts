@@ -122,7 +122,8 @@ function enter(s: Situation, words: readonly Word[], best: Word): Decision {
     return { do: 'join', master }
   }
   if (mine.ordinal !== self.ordinal) {
-    const text = `${self.id} has ordinal ${mine.ordinal} for all time, and was given ${self.ordinal}`
+    const { id, ordinal } = self
+    const text = `${id} has ordinal ${mine.ordinal} for all time, and was given ${ordinal}`
     return { do: 'refuse', code: 'CONFIG', text }
   }
   if (isBound(s, words, listOf(best.members))) return wait(bound(s))
@@ -161,7 +162,7 @@ function isOther(s: Situation, profile: string): boolean {
   return profile !== s.profile
 }
 
-/** Those of the first ordinals; in profile ordinal, and after a while, the lowest that are there. */
+/** Those of the first ordinals; after a while, in profile ordinal, the lowest that are there. */
 function foundersAmong(s: Situation, all: readonly Founder[]): readonly Founder[] | undefined {
   const { expect, profile, enoughSince, now } = s
   const first = all.filter(({ ordinal }) => ordinal < expect)
@@ -187,8 +188,8 @@ function foundWith(s: Situation, others: readonly Word[], founders: readonly Fou
 /**
  * This process has promised another list than `list`, and somebody may found with it, or has. That
  * ends, once nobody goes by what was told any more, when each of the others on it says that it has
- * promised none such, or is another process by now. In profile ordinal also by time: there, a cluster
- * that two have begun is better than none.
+ * promised none such, or is another process by now. In profile ordinal also by time: there, a
+ * cluster that two have begun is better than none.
  */
 function isBound(s: Situation, words: readonly Word[], list: string): boolean {
   const { promised, now, toldAt, self } = s

@@ -248,8 +248,8 @@ export class Formation {
     this.#watchHistories(known)
   }
 
-  /** Another process of this id. The younger one goes while it has no cluster. If it has one, it was
-   *  let in because this one was silent: then this one goes. */
+  /** Another process of this id. The younger one goes while it has no cluster. If it has one, it
+   *  was let in because this one was silent: then this one goes. */
   #judgeTwin(): void {
     const { self, clock, logger } = this.#env
     const twin = this.#roll.words.find(

@@ -40,8 +40,8 @@ export function lateStrategy(factory: StrategyFactory, options: LateOptions): St
     if (profile !== 'ordinal')
       throw new GcacheError(
         'CONFIG',
-        `option expect is missing: in profile ${profile} discovery must know how many nodes found ` +
-          'the cluster, such as expect: 3 with the ordinals 0, 1 and 2',
+        `option expect is missing: in profile ${profile} discovery must know how many nodes ` +
+          'found the cluster, such as expect: 3 with the ordinals 0, 1 and 2',
       )
     const pair = factory({ ...env, members: founders(options.self, FORMATION.expect) })
     return new LateStrategy(env, factory, pair, options)

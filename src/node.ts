@@ -90,8 +90,8 @@ export interface Node {
   readonly address: string
   /**
    * Resolves once this node has joined: it serves as master, or is a slave that has caught up.
-   * Rejects with NOT_READY after `timeoutMs` (default 30,000), with CLOSED, with CONFIG or LIMIT for
-   * wrong options, and with what the event 'error' said.
+   * Rejects with NOT_READY after `timeoutMs` (default 30,000), with CLOSED, with CONFIG or LIMIT
+   * for wrong options, and with what the event 'error' said.
    */
   ready(options?: { timeoutMs?: number }): Promise<void>
   /** The cache `name`: the same face as a Client's. Default codec 'msgpack'. */

@@ -26,7 +26,7 @@ export interface NamedStrategy {
   [option: string]: unknown
 }
 
-/** Everything createNode takes. Only `cluster`, `id`, and `members` or `discovery`, are required. */
+/** Everything createNode takes. Required: `cluster`, `id`, and `members` or `discovery`. */
 export interface NodeOptions {
   /** Its name: 1..64 of A-Z a-z 0-9 _ -. Nodes and clients of other clusters are refused. */
   cluster: string

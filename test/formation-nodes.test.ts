@@ -1,4 +1,4 @@
-/** Embedded nodes without a list of members, on real sockets: they find each other, or say why not. */
+/** Embedded nodes without a list of members, on real sockets: they find each other or say why. */
 import { afterEach, describe, expect, test } from 'vitest'
 import type { DiscoveryFactory } from '../src/contracts/discovery.js'
 import { multicast } from '../src/discovery/multicast.js'

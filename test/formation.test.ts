@@ -130,7 +130,7 @@ describe('a cluster that there is', () => {
     expect(joined).toMatchObject({ do: 'join', master: { node: { id: 'b' } } })
   })
 
-  test('goes before founding, though the founders are there; without its master it is waited for', () => {
+  test('goes before founding; without its master it is waited for', () => {
     const words = [...others(list), inCluster(founder(3), [3, 4], { master: 'e', serves: false })]
     expect(decide(situation({ promised: three, words }))).toMatchObject({ do: 'wait' })
   })

@@ -1,7 +1,7 @@
 /**
  * Nodes say who they are to a multicast group of their network, again and again: the announcement
- * is the heartbeat, and silence says that a node is gone. Signed with the cluster's secret; unsigned
- * it stays on loopback, as everything that anybody could forge does (SECURITY 4, 15).
+ * is the heartbeat, and silence says that a node is gone. Signed with the cluster's secret;
+ * unsigned it stays on loopback, as everything that anybody could forge does (SECURITY 4, 15).
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
@@ -38,7 +38,7 @@ export interface MulticastOptions {
    * the cluster's secret, where `auth` names it.
    */
   secret?: string | Uint8Array | Redacted
-  /** Allow unsigned announcements beyond loopback. A node's own `insecure: true` does so as well. */
+  /** Allow unsigned announcements beyond loopback, as a node's own `insecure: true` does. */
   insecure?: boolean
 }
 
@@ -242,8 +242,8 @@ function refuseUnsigned(env: DiscoveryEnv, { network }: FullOptions, exposed: bo
   if (env.proved)
     throw new GcacheError(
       'CONFIG',
-      'multicast: the nodes sign what they announce, and a password cannot judge that: give all of ' +
-        'them and this client multicast({ secret }), or name the servers',
+      'multicast: the nodes sign what they announce, and a password cannot judge that: give all ' +
+        'of them and this client multicast({ secret }), or name the servers',
     )
   if (exposed || network.startsWith('127.')) return
   throw new GcacheError(

@@ -14,8 +14,8 @@ export interface EngineOptions<M> {
   readonly incarnation: string
   /** All voters, this node included. */
   readonly members: readonly Member[]
-  /** The members are not known yet: until Engine.meet() tells them nobody is dialled, no node is let
-   *  in, and the strategy hears nothing but ticks. `members` stands for them, for what a strategy
+  /** The members are not known yet: until Engine.meet() tells them nobody is dialled, no node is
+   *  let in, and the strategy hears nothing but ticks. `members` stands for them, for what a strategy
    *  judges beforehand. */
   readonly late?: boolean | undefined
   readonly transport: Transport
