@@ -60,9 +60,9 @@ export { continuesChain, decodeBatch, encodeBatch } from './wire/batch.js'
 /**
  * Connects to a cluster through any of `options.servers`, or of those that `options.discovery`
  * finds, over the built-in transport of their scheme, and resolves once calls can reach a serving
- * master, which the client follows from then on. Rejects with CONFIG, ADDRESS_INVALID; with REFUSED when all servers refuse (a wrong cluster
- * name), AUTH_FAILED when they do for want of a proof; by its deadline with UNREACHABLE or
- * NOT_READY.
+ * master, which the client follows from then on. Rejects with CONFIG, ADDRESS_INVALID; with REFUSED
+ * when all servers refuse (a wrong cluster name), AUTH_FAILED when they do for want of a proof; by
+ * its deadline with UNREACHABLE or NOT_READY.
  */
 export async function connect(options: ClientOptions): Promise<Client> {
   return await connectWith(await clientTransport(options), options, worldFor(options))
