@@ -234,9 +234,9 @@ export const FORMATION = {
   /** Profile ordinal founds without the founders of its ordinals after this, as it begins without
    *  unreachable members (TIMES.bootstrapWaitMs). */
   patienceMs: 5_000,
-  /** An id whose former process the master calls online is refused after this: a process that was
-   *  killed just now is noticed sooner. */
-  takenMs: 3_000,
+  /** An id whose former process the master calls online is refused after this: one that was killed
+   *  is noticed at once, one that vanished or froze within the 2 s of in-sync. */
+  takenMs: 5_000,
   /** A refused request to join that may succeed later is made again after it, and jitter. */
   joinEveryMs: 500,
   /** How long one request to join may take. */

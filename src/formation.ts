@@ -4,6 +4,7 @@
  * were seen, and watches for a second process of its own id.
  */
 import { createHash } from 'node:crypto'
+import { makeDiscovery } from './client/finder.js'
 import { FORMATION } from './config.js'
 import type { Announcement, Discovery, DiscoveryFactory, Sighting } from './contracts/discovery.js'
 import type { Clock, Logger, Random, Timer } from './contracts/environment.js'
@@ -70,7 +71,7 @@ export class Formation {
     this.#env = env
     const { cluster, clock, random, logger, sign, insecure, transport } = env
     this.#since = Math.floor(clock.wall())
-    this.#discovery = env.discovery({
+    this.#discovery = makeDiscovery(env.discovery, {
       ...{ cluster, clock, random, logger, sign, insecure },
       proved: false,
       self: () => this.announcement(),

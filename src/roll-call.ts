@@ -166,7 +166,9 @@ export class RollCall implements TransportHandler {
     if (message.type === 'refused') asked.reason = message.message.slice(0, 200)
     if (message.type !== 'status-reply' || message.id !== asked.open) return
     asked.open = 0
-    asked.word = wordFrom(message.status, asked.address, asked.openAt)
+    const word = wordFrom(message.status, asked.address, asked.openAt)
+    // Who has left knows of the cluster only what was.
+    asked.word = (message.status.self as { state: string }).state === 'left' ? undefined : word
     this.#env.changed()
   }
 

@@ -156,7 +156,7 @@ describe('servers without a list of members', () => {
     expect(JSON.parse(formed.out).members).toMatchObject([{ id: 'a' }, { id: 'b' }])
   }, 60_000)
 
-  test('a second process of an id ends with ID_TAKEN; after a freeze, the first one does', async () => {
+  test('a second process of an id is refused; after a freeze, the first one is', async () => {
     const found = await group()
     const [a, b] = [found.start('a', 0), found.start('b', 1)]
     await Promise.all([a.ready(), b.ready()])

@@ -25,7 +25,7 @@ import {
 import { encodeToken } from '../wire/token.js'
 import type { AdminOptions, ForceOptions, HandoverOptions } from './admin.js'
 import { Calls } from './calls.js'
-import { Finder } from './finder.js'
+import { Finder, makeDiscovery } from './finder.js'
 import type { ServerLink } from './links.js'
 import { type Failover, type LinkChange, Routing } from './routing.js'
 import type { ClusterStatus } from './status.js'
@@ -150,7 +150,7 @@ export class Client {
     if (discovery === undefined) return undefined
     const proved = auth?.user !== undefined && sign === undefined
     const env = { cluster, clock, random, logger, sign, proved, insecure: false }
-    return new Finder(discovery(env), this.#routing.links, clock)
+    return new Finder(makeDiscovery(discovery, env), this.#routing.links, clock)
   }
 
   /** The node that calls go to; undefined while no serving master is known. */

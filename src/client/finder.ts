@@ -2,12 +2,22 @@
  * A client's use of discovery: whatever is seen is dialled, besides the servers that it was given.
  * Who answers there proves itself as any server does.
  */
-import type { Discovery } from '../contracts/discovery.js'
+import type { Discovery, DiscoveryEnv, DiscoveryFactory } from '../contracts/discovery.js'
 import type { Clock, Timer } from '../contracts/environment.js'
+import { GcacheError } from '../errors.js'
 import type { ClientLinks } from './links.js'
 
 /** A server that went away and came back says so by discovery, too: looked at so often. */
 const LOOK_EVERY_MS = 1_000
+
+const FUNCTIONS = ['start', 'known', 'stop'] as const
+
+/** CONFIG if `factory` returns no Discovery; else what it throws itself. */
+export function makeDiscovery(factory: DiscoveryFactory, env: DiscoveryEnv): Discovery {
+  const discovery = factory(env) as Discovery | null | undefined
+  if (discovery && FUNCTIONS.every(name => typeof discovery[name] === 'function')) return discovery
+  throw new GcacheError('CONFIG', 'option discovery returned none: pass what multicast() returns')
+}
 
 export class Finder {
   readonly #discovery: Discovery

@@ -15,8 +15,7 @@ export interface EngineOptions<M> {
   /** All voters, this node included. */
   readonly members: readonly Member[]
   /** The members are not known yet: until Engine.meet() tells them nobody is dialled, no node is
-   *  let in, and the strategy hears nothing but ticks. `members` stands for them, for what a strategy
-   *  judges beforehand. */
+   *  let in, and the strategy hears no view. `members` is this node alone until then. */
   readonly late?: boolean | undefined
   readonly transport: Transport
   readonly strategy: StrategyFactory<M>
