@@ -6,7 +6,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
 import { isIPv4 } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { AUTH, DISCOVERY } from '../config.js'
 import type { Redacted } from '../contracts/authentication.js'
 import type {
@@ -267,16 +266,8 @@ function checked(options: MulticastOptions): FullOptions {
   whole('ttl', ttl, 0, TTL_MAX)
   whole('intervalMs', intervalMs, DISCOVERY.intervalMsMin, DISCOVERY.intervalMsMax)
   if (!isIPv4(network)) throw wrong(`option interface: ${String(network)} is no IPv4 address`)
-  if (!isOwn(network)) throw wrong(`option interface: this host has no address ${network}`)
   const key = keyOf(options.secret)
   return { group, port, intervalMs, ttl, network, key, insecure: insecure === true }
-}
-
-function isOwn(network: string): boolean {
-  if (network.startsWith('127.')) return true
-  return Object.values(networkInterfaces()).some(each =>
-    each?.some(({ address }) => address === network),
-  )
 }
 
 function keyOf(secret: MulticastOptions['secret']): Buffer | undefined {
