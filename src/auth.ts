@@ -114,6 +114,19 @@ export function clientAuthenticator(auth: ClientAuth, world: World): Authenticat
   })
 }
 
+/**
+ * What signs the announcements of a cluster: by a key of its own, so that no announcement says
+ * anything of the keys of links. Undefined where `auth` has no secret. CONFIG as above.
+ */
+export function announcementSigner(
+  auth: NodeAuth | ClientAuth | undefined,
+  cluster: string,
+): ((bytes: Uint8Array) => Uint8Array) | undefined {
+  if (auth === undefined || 'user' in auth) return undefined
+  const key = secretOf(auth).expose(bytes => hmac(bytes, `gcache announcements of ${cluster}`))
+  return bytes => hmac(key, bytes)
+}
+
 /** `factory`, whose links prove themselves by `authenticator`. */
 export function authenticated(
   factory: TransportFactory,

@@ -182,6 +182,71 @@ export const AUTH = {
   derivationsMax: 4,
 } as const
 
+/** Finding each other. SECURITY 15. */
+export const DISCOVERY = {
+  /** The administratively scoped block of RFC 2365; a port that is nobody's at IANA. */
+  group: '239.255.71.67',
+  port: 7_446,
+  /** Of announcements, and what it may be. A node that comes is heard at once (it announces itself,
+   *  and those that hear it do), so this is how soon a client or a silence is noticed. */
+  intervalMs: 500,
+  intervalMsMin: 50,
+  intervalMsMax: 60_000,
+  /** Each interval is up to so much shorter or longer, or all would speak at once. */
+  jitter: 0.2,
+  /** An announcement provoked by a newcomer comes so long after the last one at the earliest. */
+  answerMsMin: 100,
+  /** Intervals of silence after which a node is forgotten: two may get lost. */
+  silentIntervals: 4,
+  /** One datagram: far below any MTU, so it is never cut. SECURITY 15. */
+  datagramBytesMax: 512,
+  /** UTF-8 of an announced address: its length is a byte. */
+  addressBytesMax: 255,
+  /** An announcement is this old at most, by both wall clocks: a recorded one is worth nothing
+   *  afterwards, and within it only what is newer than the last of its process counts.
+   *  SECURITY 15. */
+  replayMs: 30_000,
+  /** Nodes that are remembered: two processes of each ordinal. */
+  sightingsMax: 512,
+  /** Signatures judged in a second: 512 nodes at 500 ms, or 1 % of a core. */
+  judgedPerSecMax: 1_024,
+  /** Lines of the log about what was dropped come at most this often. */
+  logEveryMs: 10_000,
+  /** Names are asked for again after it; one lookup may take so long, and is tried so often. */
+  lookupEveryMs: 5_000,
+  lookupMs: 2_000,
+  lookupTries: 2,
+} as const
+
+/** From addresses to a cluster (ARCHITECTURE, Finding each other). */
+export const FORMATION = {
+  /** Every known address is asked again after it. */
+  askEveryMs: 200,
+  /** Nobody founds before it has listened for so long: one that there is, is heard by then. */
+  listenMs: 1_500,
+  /** What a process has said of itself counts for so long, from the moment it was asked. */
+  freshMs: 1_000,
+  /** A promise to found binds for so long after it was told last: thrice what it counts, so that
+   *  whoever acts on it has done so. */
+  promiseMs: 3_000,
+  /** In profile ordinal it binds no longer than this, though nobody has said that it is over. */
+  abandonMs: 10_000,
+  /** Profile ordinal founds without the founders of its ordinals after this, as it begins without
+   *  unreachable members (TIMES.bootstrapWaitMs). */
+  patienceMs: 5_000,
+  /** An id whose former process the master calls online is refused after this: one that was killed
+   *  is noticed at once, one that vanished or froze within the 2 s of in-sync. */
+  takenMs: 5_000,
+  /** A refused request to join that may succeed later is made again after it, and jitter. */
+  joinEveryMs: 500,
+  /** How long one request to join may take. */
+  joinMs: 5_000,
+  /** Why it waits is logged so often. */
+  logEveryMs: 10_000,
+  /** Founding members where nobody says, in profile ordinal: fewer cannot fail over. */
+  expect: 2,
+} as const
+
 /** What a cache that no configuration names gets. */
 export const CACHE_DEFAULTS = {
   maxEntries: 1_000_000,

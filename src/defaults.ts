@@ -1,6 +1,6 @@
 /** What the roof gives to a client and a node: the machine's clock and its unguessable chance. */
 import { randomBytes } from 'node:crypto'
-import { authenticated, clientAuthenticator } from './auth.js'
+import { announcementSigner, authenticated, clientAuthenticator } from './auth.js'
 import { type ClientOptions, type ClientWorld, checkOptions } from './client/connect.js'
 import type { TransportFactory } from './contracts/transport.js'
 import { SILENCE } from './core/silence.js'
@@ -13,11 +13,21 @@ export const systemWorld: ClientWorld = {
   random: { next: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48 },
 }
 
+/** The same, and what signs the announcements of the cluster that `options` has the secret of. */
+export function worldFor({ auth, cluster, discovery }: ClientOptions): ClientWorld {
+  if (discovery === undefined) return systemWorld
+  return { ...systemWorld, sign: announcementSigner(auth, cluster) }
+}
+
+/** What a client speaks that is told no address: the built-in transport of nodes that say none. */
+const ANY_ADDRESS = 'tcp://'
+
 /** The transport that `options` bring along, else the built-in one for the first of the servers;
  *  its links prove who they are if `auth` says how. CONFIG for wrong options. */
 export async function clientTransport(options: ClientOptions): Promise<TransportFactory> {
   checkOptions(options)
-  const transport = options.transport ?? (await transportByAddress(options.servers[0], options.tls))
+  const address = options.servers?.[0] ?? ANY_ADDRESS
+  const transport = options.transport ?? (await transportByAddress(address, options.tls))
   const { auth, clock = systemClock } = options
   if (auth === undefined) return transport
   return authenticated(transport, clientAuthenticator(auth, { clock, logger: SILENCE }))

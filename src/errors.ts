@@ -85,6 +85,11 @@ export const ERROR_CODES = {
     'the cluster has a serving master: nothing to force',
     'leave it as it is; look at `gcache status`',
   ),
+  ID_TAKEN: row(
+    false,
+    'another process has the id of this node, and lives',
+    'give this node an id of its own, or stop the other one first',
+  ),
   INSECURE: row(
     false,
     'a node would listen beyond loopback without authentication or without encryption',
@@ -100,6 +105,11 @@ export const ERROR_CODES = {
     true,
     'the member that is to leave is the master',
     'hand over first; leave() of a node or client does so by itself',
+  ),
+  NAME_UNRESOLVED: row(
+    true,
+    'discovery asked a name server, and no address came back',
+    'check the name, its records and the name server; it is asked again',
   ),
   NODE_EMPTY: row(
     false,

@@ -1,6 +1,6 @@
 /** The public face of `gcache`: embed a node, connect a client. Loads no other medium than TCP. */
 import { type Client, type ClientOptions, connectWith } from './client/connect.js'
-import { clientTransport, systemWorld } from './defaults.js'
+import { clientTransport, worldFor } from './defaults.js'
 
 export { masterSlave } from '../strategies/master-slave/index.js'
 export { tlsCredentials } from '../transports/stream/tls.js'
@@ -26,6 +26,13 @@ export type {
   WriteOptions,
   WriteReceipt,
 } from './contracts/cache.js'
+export type {
+  Announcement,
+  Discovery,
+  DiscoveryEnv,
+  DiscoveryFactory,
+  Sighting,
+} from './contracts/discovery.js'
 export type { Logger } from './contracts/environment.js'
 export type { MergeFunction, MergeSide } from './contracts/merge.js'
 export type { CacheOptions } from './contracts/store.js'
@@ -33,6 +40,7 @@ export type { MemberStatus, StrategyFactory, StrategyStatus } from './contracts/
 export type { TlsCredentials, TlsOptions, TlsPems } from './contracts/tls.js'
 export type { TransportFactory } from './contracts/transport.js'
 export type { Ack, Member } from './contracts/types.js'
+export { staticAddresses } from './discovery/static.js'
 export { type ErrorCode, GcacheError, type GcacheErrorOptions } from './errors.js'
 export {
   type CloseOptions,
@@ -50,12 +58,12 @@ export type { ForceResult, HandoverResult, MembersResult } from './wire/admin.js
 export { continuesChain, decodeBatch, encodeBatch } from './wire/batch.js'
 
 /**
- * Connects to a cluster through any of `options.servers`, over the built-in transport of their
- * scheme, and resolves once calls can reach a serving master, which the client follows from then
- * on. Rejects with CONFIG, ADDRESS_INVALID; with REFUSED when all servers refuse (a wrong cluster
- * name), AUTH_FAILED when they do for want of a proof; by its deadline with UNREACHABLE or
- * NOT_READY.
+ * Connects to a cluster through any of `options.servers`, or of those that `options.discovery`
+ * finds, over the built-in transport of their scheme, and resolves once calls can reach a serving
+ * master, which the client follows from then on. Rejects with CONFIG, ADDRESS_INVALID; with REFUSED
+ * when all servers refuse (a wrong cluster name), AUTH_FAILED when they do for want of a proof; by
+ * its deadline with UNREACHABLE or NOT_READY.
  */
 export async function connect(options: ClientOptions): Promise<Client> {
-  return await connectWith(await clientTransport(options), options, systemWorld)
+  return await connectWith(await clientTransport(options), options, worldFor(options))
 }

@@ -11,12 +11,7 @@ import type { AdminOptions, ForceOptions, HandoverOptions } from './client/admin
 import { makeTransport } from './client/transport.js'
 import type { Cache, CodecChoice } from './contracts/cache.js'
 import type { Logger } from './contracts/environment.js'
-import type {
-  ReplicationStrategy,
-  Standing,
-  StrategyFactory,
-  StrategyStatus,
-} from './contracts/strategy.js'
+import type { Standing, StrategyFactory, StrategyStatus } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
 import type { Member, PeerId } from './contracts/types.js'
 import { SILENCE } from './core/silence.js'
@@ -26,7 +21,9 @@ import { Engine } from './engine/engine.js'
 import type { CommandEnd } from './engine/reported-command.js'
 import { systemClock } from './engine/system-clock.js'
 import { GcacheError } from './errors.js'
+import type { Formation } from './formation.js'
 import { NodeCalls } from './node-calls.js'
+import { formationOf, startingStrategy } from './node-formation.js'
 import { NodePort } from './node-port.js'
 import { openNotes } from './notes.js'
 import {
@@ -67,7 +64,8 @@ export interface RoleEvent {
 }
 
 /**
- * 'error' comes once, when the node stops because an invariant broke; nothing throws if nobody
+ * 'error' comes once, when the node stops because an invariant broke (INTERNAL), or because no
+ * cluster will have it (ID_TAKEN, CONFIG, FORBIDDEN: discovery only); nothing throws if nobody
  * listens. 'failover', 'handover', 'divergence', 'lag' and others are the strategy's reports, with
  * its fields.
  */
@@ -92,8 +90,8 @@ export interface Node {
   readonly address: string
   /**
    * Resolves once this node has joined: it serves as master, or is a slave that has caught up.
-   * Rejects with NOT_READY after `timeoutMs` (default 30,000), with CLOSED, and with CONFIG or
-   * LIMIT for wrong options.
+   * Rejects with NOT_READY after `timeoutMs` (default 30,000), with CLOSED, with CONFIG or LIMIT
+   * for wrong options, and with what the event 'error' said.
    */
   ready(options?: { timeoutMs?: number }): Promise<void>
   /** The cache `name`: the same face as a Client's. Default codec 'msgpack'. */
@@ -217,6 +215,8 @@ class EngineNode implements Node {
   readonly #insecure: boolean
   readonly #authenticator: NodeAuthenticator | undefined
   readonly #engine: Engine
+  readonly #formation: Formation | undefined
+  #failure: GcacheError | undefined
   readonly #calls: NodeCalls
   readonly #port: NodePort
   readonly #logger: Logger
@@ -238,13 +238,14 @@ class EngineNode implements Node {
     this.#logger = options.logger ?? SILENCE
     const logger = this.#logger
     const store = new KeyValueStore()
+    const incarnation = randomBytes(8).toString('hex')
+    const listensAt = () => this.#address
     const world = { ...systemWorld, logger }
     const engine: Engine = new Engine({
       ...world,
       self: id,
       cluster,
-      incarnation: randomBytes(8).toString('hex'),
-      members,
+      ...{ incarnation, members, late: options.discovery !== undefined },
       transport: makeTransport(polling(transport, options.pollUs), {
         ...world,
         self: id,
@@ -253,7 +254,7 @@ class EngineNode implements Node {
         admit: peer => this.#engine.refusalOf(peer),
         valueBytesMax,
       }),
-      strategy: env => whole(strategy(env)),
+      strategy: startingStrategy(options, strategy, listensAt),
       log: new MemoryLog(),
       store,
       durability: options.durability,
@@ -262,17 +263,20 @@ class EngineNode implements Node {
       autoCaches,
       valueBytesMax,
       authority: options.auth === undefined ? undefined : AUTHORITY,
-      facts: {
+      facts: () => ({
         ...(this.#insecure ? { insecure: true } : {}),
-        get authFailures() {
-          return authenticator?.failed ?? 0
-        },
-      },
+        authFailures: authenticator?.failed ?? 0,
+        ...this.#formation?.facts,
+      }),
       isCurrent: identity => authenticator?.isCurrent(identity) ?? true,
       onMerge: options.onMerge,
       onClientFrame: (peer, _session, frame) => this.#calls.onFrame(peer, frame),
     })
     this.#engine = engine
+    this.#formation = formationOf(options, {
+      ...{ ...world, transport, process: incarnation, engine, listensAt },
+      fail: error => this.#stopFor(error),
+    })
     engine.events.on('members', (now, view) => {
       if (!now.some(member => member.id === id))
         this.#calls.onLeft({ view, members: now.map(bareMember) })
@@ -302,11 +306,12 @@ class EngineNode implements Node {
     events.on('fatal', error => this.#onFatal(error))
     try {
       await this.#engine.start()
+      this.#address = this.#engine.address
+      await this.#formation?.start()
     } catch (error) {
       await this.close({ handover: false })
       throw error
     }
-    this.#address = this.#engine.address
     if (this.#insecure)
       this.#logger.warn({ node: this.id, address: this.#address }, 'insecure, as it was told')
   }
@@ -316,6 +321,7 @@ class EngineNode implements Node {
     const timeoutMs = options.timeoutMs ?? READY_MS
     const until = systemClock.now() + timeoutMs
     while (!this.#isReady()) {
+      if (this.#failure !== undefined) throw this.#failure
       this.#assertOpen()
       const leftMs = until - systemClock.now()
       if (leftMs <= 0) throw this.#notReady(timeoutMs)
@@ -400,7 +406,7 @@ class EngineNode implements Node {
     this.#engine.farewell()
     this.#port.close()
     this.#calls.close()
-    await this.#engine.stop()
+    await Promise.all([this.#formation?.stop(), this.#engine.stop()])
   }
 
   /** True if another node leads now. */
@@ -430,10 +436,12 @@ class EngineNode implements Node {
   #notReady(timeoutMs: number): GcacheError {
     const { self, master, members } = this.#engine.status()
     const down = members.filter(member => member.state === 'down').map(member => member.id)
+    const why = this.#formation?.why
     return new GcacheError(
       'NOT_READY',
       `node ${this.id} is not ready after ${timeoutMs} ms: it is ${self.state}, ` +
-        `master ${master ?? 'unknown'}, unreachable ${down.join(', ') || 'nobody'}`,
+        `master ${master ?? 'unknown'}, unreachable ${down.join(', ') || 'nobody'}` +
+        (why ? `; ${why}` : ''),
     )
   }
 
@@ -450,7 +458,15 @@ class EngineNode implements Node {
 
   #onFatal(cause: unknown): void {
     const text = cause instanceof Error ? cause.message : String(cause)
+    // A strategy that learns its members late judges late what it was configured with.
+    const judged = cause instanceof GcacheError && cause.code === 'CONFIG'
     const error = new GcacheError('INTERNAL', `node ${this.id} stopped: ${text}`, { cause })
+    this.#stopFor(judged ? cause : error)
+  }
+
+  #stopFor(error: GcacheError): void {
+    if (this.#failure !== undefined) return
+    this.#failure = error
     void this.close({ handover: false })
     this.#emit('error', error)
   }
@@ -463,15 +479,4 @@ class EngineNode implements Node {
       this.#logger.error({ event, error: String(error) }, 'a listener threw')
     }
   }
-}
-
-/** CONFIG for what is no strategy. */
-function whole(strategy: ReplicationStrategy<unknown>): ReplicationStrategy<unknown> {
-  const { step, time, status, codec } = (strategy ?? {}) as Partial<typeof strategy>
-  if ([step, time, status, codec?.encode, codec?.decode].every(one => typeof one === 'function'))
-    return strategy
-  throw new GcacheError(
-    'CONFIG',
-    'option strategy returned no strategy: pass what masterSlave() returns',
-  )
 }

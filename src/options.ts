@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { parseAddress } from '../transports/stream/address.js'
 import { CACHE_DEFAULTS, ID, ID_RULE, LIMITS } from './config.js'
 import type { NodeAuth } from './contracts/authentication.js'
+import type { DiscoveryFactory } from './contracts/discovery.js'
 import type { Logger } from './contracts/environment.js'
 import type { MergeFunction } from './contracts/merge.js'
 import type { CacheOptions } from './contracts/store.js'
@@ -25,7 +26,7 @@ export interface NamedStrategy {
   [option: string]: unknown
 }
 
-/** Everything createNode takes. Only `cluster`, `id` and `members` are required. */
+/** Everything createNode takes. Required: `cluster`, `id`, and `members` or `discovery`. */
 export interface NodeOptions {
   /** Its name: 1..64 of A-Z a-z 0-9 _ -. Nodes and clients of other clusters are refused. */
   cluster: string
@@ -35,7 +36,21 @@ export interface NodeOptions {
    * All voters, this node included. The lower ordinal (0..255, unique) is tried first. One with
    * `witness: true` votes in profile majority, holds no data and never leads.
    */
-  members: readonly Member[]
+  members?: readonly Member[]
+  /**
+   * Instead of `members`: what multicast(), dns() or staticAddresses() return. The nodes find each
+   * other, found a cluster together, and take in who comes later; `ready()` says when.
+   */
+  discovery?: DiscoveryFactory
+  /** This node's, 0..255 and its own for all time; with `discovery`, which requires it. */
+  ordinal?: number
+  /** What others dial, if not the listen address; with `discovery`. */
+  address?: string
+  /**
+   * How many nodes found the cluster: those with the ordinals 0 to expect - 1, all of which must be
+   * there. The same on every node. Default 2 in profile ordinal; the other profiles require it.
+   */
+  expect?: number
   /** Default: the built-in one for the scheme of the addresses, `tcp()`. */
   transport?: TransportFactory | string
   /** Default `masterSlave()`. A name, or a name with options, picks a built-in. */
@@ -56,7 +71,8 @@ export interface NodeOptions {
   durability?: 'memory'
   /** A witness's folder for the few bytes it must not forget. Data nodes have none here. */
   dataDir?: string
-  /** Where to listen, if not at this member's address: behind a NAT, in a container. */
+  /** Where to listen, if not at this member's address: behind a NAT, in a container. With
+   *  `discovery` the default is any free port of loopback. */
   listen?: string
   /** Allow to listen beyond loopback without authentication or encryption; status says so. */
   insecure?: boolean
@@ -82,7 +98,9 @@ export interface FullNodeOptions {
   cluster: string
   id: string
   self: Member
+  /** With `discovery` this node alone. */
   members: readonly Member[]
+  discovery: { factory: DiscoveryFactory; expect: number | undefined } | undefined
   transport: TransportFactory | string | undefined
   strategy: StrategyFactory | NamedStrategy
   tls: TlsOptions | TlsCredentials | undefined
@@ -143,7 +161,16 @@ const isValueLimit = (bytes: number) =>
 const nodeSchema = z.strictObject({
   cluster: id,
   id,
-  members: z.array(memberSchema),
+  members: z.array(memberSchema).optional(),
+  discovery: aFunction('what multicast() returns').optional(),
+  ordinal: memberSchema.shape.ordinal.optional(),
+  address: memberSchema.shape.address.optional(),
+  expect: z
+    .number()
+    .int()
+    .min(1)
+    .max(LIMITS.ordinalMax + 1)
+    .optional(),
   transport: z.union([z.string(), aFunction('what tcp() returns')]).optional(),
   strategy: z
     .union([
@@ -172,18 +199,12 @@ const nodeSchema = z.strictObject({
   logger: loggerSchema.optional(),
 })
 
-/** Options of the design that this version does not have, with what to do instead. */
-const LATER: Record<string, string> = {
-  discovery: 'name the members',
-}
-
 /**
  * Judges `options` and fills in the defaults. Throws CONFIG with one line: the option's place, what
  * is wrong with it and what to do.
  */
 export function parseNodeOptions(options: unknown): FullNodeOptions {
-  refuseLater(options)
-  const checked = check(nodeSchema, options, 'createNode') as NodeOptions
+  const checked = withDiscovery(check(nodeSchema, options, 'createNode') as NodeOptions)
   if (checked.durability !== undefined && checked.durability !== 'memory')
     throw config(
       `durability ${JSON.stringify(checked.durability)} is not in this version: ` +
@@ -209,6 +230,7 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
     id: checked.id,
     self,
     members: checked.members.map(member => ({ ...member })),
+    discovery: checked.discovery && { factory: checked.discovery, expect: checked.expect },
     transport: checked.transport,
     tls: checked.tls,
     strategy: typeof strategy === 'string' ? { name: strategy } : strategy,
@@ -243,13 +265,6 @@ function config(text: string): GcacheError {
   return new GcacheError('CONFIG', text)
 }
 
-function refuseLater(options: unknown): void {
-  if (typeof options !== 'object' || options === null) return
-  for (const [name, remedy] of Object.entries(LATER))
-    if ((options as Record<string, unknown>)[name] !== undefined)
-      throw config(`option ${name} is not in this version: ${remedy}`)
-}
-
 function fillCaches(caches: Record<string, Partial<CacheOptions>>): Record<string, CacheOptions> {
   const full: Record<string, CacheOptions> = {}
   for (const [name, options] of Object.entries(caches)) {
@@ -268,7 +283,34 @@ function withoutUndefined<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(pair => pair[1] !== undefined)) as T
 }
 
-function checkMembers(options: NodeOptions): Member {
+type WithMembers = NodeOptions & { members: readonly Member[] }
+
+const FREE_PORT = 'tcp://127.0.0.1:0'
+/** What listens everywhere can be dialled nowhere. */
+const EVERYWHERE = /^[a-z]+:\/\/(0\.0\.0\.0|\[::\]|\*)?(:|$)/
+
+/** With discovery this node stands for the members, until they are found. */
+function withDiscovery(options: NodeOptions): WithMembers {
+  const { members, discovery, ordinal, listen = FREE_PORT, address } = options
+  if (discovery === undefined) {
+    for (const name of ['ordinal', 'address', 'expect'] as const)
+      if (options[name] !== undefined)
+        throw config(`option ${name} belongs to discovery: members say it of every node`)
+    if (members === undefined)
+      throw config('option members is missing: name every node, or give discovery')
+    return { ...options, members }
+  }
+  if (members !== undefined)
+    throw config('options members and discovery say the same: keep one of them')
+  if (ordinal === undefined)
+    throw config('option ordinal is missing: who is tried first, such as ordinal: 0')
+  if (address === undefined && EVERYWHERE.test(listen))
+    throw config(`option address is missing: nobody can dial ${listen}, say what others dial`)
+  const self = { id: options.id, ordinal, address: address ?? listen }
+  return { ...options, listen, members: [self] }
+}
+
+function checkMembers(options: WithMembers): Member {
   if (options.members.length === 0)
     throw config('members is empty: name at least this node, with id, ordinal and address')
   const ids = new Map<string, Member>()
@@ -298,7 +340,7 @@ function checkMembers(options: NodeOptions): Member {
  * No address stands twice; and where this node listens by tcp, peers must be of its form, because
  * one that cannot be dialled would stay down for ever. Other media know their own addresses.
  */
-function checkAddresses(options: NodeOptions, listen: string): void {
+function checkAddresses(options: WithMembers, listen: string): void {
   const owners = new Map<string, Member>()
   for (const member of options.members) {
     for (const place of placesOf(member.address)) {

@@ -103,10 +103,33 @@ describe('links', () => {
     expect(dials).toHaveLength(14)
   })
 
+  it('try where discovery has seen the peer, too, and call no dial a proof', () => {
+    const { places, links, clock } = oneLink()
+    expect(links.isMoved('b')).toBe(false)
+    links.onDown('b', 0)
+    links.sight('b', 'memory://moved')
+    links.sight('b', 'memory://moved')
+    links.sight('stranger', 'memory://x')
+    expect(places).toEqual(['memory://b', 'memory://moved'])
+    expect(links.isMoved('b')).toBe(true)
+    for (let i = 0; i < 2; i++) {
+      links.onDown('b', 0)
+      clock.advance(1_000)
+    }
+    expect(places.slice(2)).toEqual(['memory://b', 'memory://moved'])
+    links.sight('b', 'memory://b')
+    expect(links.isMoved('b')).toBe(false)
+  })
+
   function oneLink() {
     const clock = new VirtualClock()
     const dials: number[] = []
-    const transport = { connect: () => dials.push(clock.now()) } as never
+    const places: string[] = []
+    const connect = (_peer: string, address: string) => {
+      places.push(address)
+      dials.push(clock.now())
+    }
+    const transport = { connect } as never
     const links = new Links({ transport, clock, random: seededRandom(1) }, [
       { id: 'b', ordinal: 1, address: 'memory://b' },
     ])
@@ -122,7 +145,7 @@ describe('links', () => {
       while (dials.length === length && clock.step(endedAt + 5_000));
       return dials[length] - endedAt
     }
-    return { clock, dials, links, lives }
+    return { clock, dials, places, links, lives }
   }
 
   it('back off from a peer that ends every session at once, until one lasts', () => {

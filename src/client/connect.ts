@@ -8,6 +8,7 @@ import { checkOptions as checkCallOptions, KNOWN, unknownOption } from '../cache
 import { LIMITS, TIMES } from '../config.js'
 import type { ClientAuth } from '../contracts/authentication.js'
 import type { Cache } from '../contracts/cache.js'
+import type { DiscoveryFactory } from '../contracts/discovery.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { TlsCredentials, TlsOptions } from '../contracts/tls.js'
 import type { Transport, TransportFactory } from '../contracts/transport.js'
@@ -24,6 +25,7 @@ import {
 import { encodeToken } from '../wire/token.js'
 import type { AdminOptions, ForceOptions, HandoverOptions } from './admin.js'
 import { Calls } from './calls.js'
+import { Finder, makeDiscovery } from './finder.js'
 import type { ServerLink } from './links.js'
 import { type Failover, type LinkChange, Routing } from './routing.js'
 import type { ClusterStatus } from './status.js'
@@ -32,8 +34,11 @@ import { makeTransport } from './transport.js'
 export interface ClientOptions {
   /** The cluster's name; a node of another one refuses. */
   cluster: string
-  /** Addresses such as `tcp://127.0.0.1:7400`; one that answers is enough. */
-  servers: readonly string[]
+  /** Addresses such as `tcp://127.0.0.1:7400`; one that answers is enough. Not needed with
+   *  `discovery`. */
+  servers?: readonly string[]
+  /** What multicast(), dns() or staticAddresses() return: servers are found, and found again. */
+  discovery?: DiscoveryFactory
   /** Default: the built-in transport of the servers' scheme. */
   transport?: TransportFactory
   /** How to prove who we are, where the servers ask for it; then they must prove it as well. */
@@ -52,6 +57,8 @@ export interface ClientOptions {
 export interface ClientWorld {
   readonly clock: Clock
   readonly random: Random
+  /** What signs the announcements of the cluster, where `auth` has its secret. */
+  readonly sign?: ((bytes: Uint8Array) => Uint8Array) | undefined
 }
 
 export interface ClientEvents {
@@ -61,7 +68,7 @@ export interface ClientEvents {
 }
 
 const OPTION_NAMES = [
-  ...['cluster', 'servers', 'transport', 'auth', 'tls', 'timeoutMs'],
+  ...['cluster', 'servers', 'discovery', 'transport', 'auth', 'tls', 'timeoutMs'],
   ...['clock', 'random', 'logger'],
 ]
 const STATUS_MS_MAX = 1_000
@@ -98,6 +105,7 @@ export class Client {
   readonly #calls: Calls
   readonly #routing: Routing
   readonly #timeoutMs: number
+  readonly #finder: Finder | undefined
   #onOpen: ((error?: GcacheError) => void) | undefined
   #closed = false
 
@@ -134,6 +142,15 @@ export class Client {
       },
       onFailover: failover => this.#emit('failover', failover),
     })
+    this.#finder = this.#makeFinder(logger)
+  }
+
+  #makeFinder(logger: Logger): Finder | undefined {
+    const { discovery, cluster, clock, random, sign, auth } = this.#options
+    if (discovery === undefined) return undefined
+    const proved = auth?.user !== undefined && sign === undefined
+    const env = { cluster, clock, random, logger, sign, proved, insecure: false }
+    return new Finder(makeDiscovery(discovery, env), this.#routing.links, clock)
   }
 
   /** The node that calls go to; undefined while no serving master is known. */
@@ -237,13 +254,14 @@ export class Client {
       this.#calls.close()
       this.#routing.stop()
     }
-    await this.#transport.stop()
+    await Promise.all([this.#finder?.stop(), this.#transport.stop()])
   }
 
   /** For connectWith(): dials, and waits for a route. */
   async open(): Promise<void> {
-    const { clock, servers } = this.#options
+    const { clock, servers = [] } = this.#options
     await this.#transport.start(this.#routing)
+    await this.#finder?.start()
     await new Promise<void>((resolve, reject) => {
       const timer = clock.after(this.#timeoutMs, () => this.#onOpen?.(this.#whyNot()))
       this.#onOpen = error => {
@@ -271,16 +289,20 @@ export class Client {
     const invalid = given.find(link => link.invalid)
     if (invalid !== undefined)
       this.#onOpen(new GcacheError('ADDRESS_INVALID', `option servers: ${invalid.reason}`))
-    else if (given.every(link => link.refused)) this.#onOpen(this.#whyNot())
+    // Who answers in a moment may be found by then.
+    else if (this.#finder === undefined && given.every(link => link.refused))
+      this.#onOpen(this.#whyNot())
   }
 
   #whyNot(): GcacheError {
     const links = [...this.#routing.links]
     const given = links.filter(link => link.given)
-    const each = links.map(link => `${link.address}: ${reasonOf(link)}`).join('; ')
-    if (given.every(link => link.refused))
+    const texts = links.map(link => `${link.address}: ${reasonOf(link)}`)
+    const each = [...texts, ...(this.#finder === undefined ? [] : [this.#finder.why])].join('; ')
+    const asked = this.#finder === undefined ? given : links
+    if (asked.length > 0 && asked.every(link => link.refused))
       return new GcacheError(
-        given.every(link => link.unproved) ? 'AUTH_FAILED' : 'REFUSED',
+        asked.every(link => link.unproved) ? 'AUTH_FAILED' : 'REFUSED',
         `all servers refused: ${each}`,
       )
     if (links.every(link => link.session === 0))
@@ -304,17 +326,28 @@ export class Client {
 /** CONFIG for the first option that is unknown, missing or of the wrong kind. */
 export function checkOptions(options: ClientOptions): void {
   if (typeof options !== 'object' || options === null)
-    throw new GcacheError('CONFIG', 'connect() takes { cluster, servers }')
+    throw new GcacheError(
+      'CONFIG',
+      'connect() takes { cluster, servers } or { cluster, discovery }',
+    )
   for (const name of Object.keys(options))
     if (!OPTION_NAMES.includes(name)) throw unknownOption(name, OPTION_NAMES)
-  const { cluster, servers, timeoutMs } = options
+  const { cluster, servers } = options
   if (typeof cluster !== 'string' || cluster === '')
     throw new GcacheError('CONFIG', "option cluster is missing: the cluster's name")
+  if (options.discovery !== undefined && typeof options.discovery !== 'function')
+    throw new GcacheError('CONFIG', 'option discovery must be what multicast() returns')
+  if (servers === undefined && options.discovery !== undefined) return checkRest(options)
   if (!Array.isArray(servers) || servers.length === 0)
     throw new GcacheError('CONFIG', 'option servers is missing: at least one address')
   for (const address of servers)
     if (typeof address !== 'string' || address === '')
       throw new GcacheError('CONFIG', 'option servers holds something that is no address')
+  checkRest(options)
+}
+
+function checkRest(options: ClientOptions): void {
+  const { timeoutMs } = options
   if (timeoutMs !== undefined)
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1 && timeoutMs < 2 ** 31))
       throw new GcacheError('CONFIG', 'option timeoutMs must be a number within 1..2^31')

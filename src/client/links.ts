@@ -88,6 +88,11 @@ export class ClientLinks {
     this.#dial(link)
   }
 
+  /** Discovery has seen somebody there. A view that does not name it may forget it again. */
+  sight(address: string): void {
+    if (this.#links.size < LEARNED_MAX) this.#addLearned(address)
+  }
+
   /** Dials servers that a view names and nobody dials yet; forgets those that none names now. */
   learn(view: View): void {
     const nodes = new Set<PeerId>()

@@ -14,6 +14,9 @@ export interface EngineOptions<M> {
   readonly incarnation: string
   /** All voters, this node included. */
   readonly members: readonly Member[]
+  /** The members are not known yet: until Engine.meet() tells them nobody is dialled, no node is
+   *  let in, and the strategy hears no view. `members` is this node alone until then. */
+  readonly late?: boolean | undefined
   readonly transport: Transport
   readonly strategy: StrategyFactory<M>
   readonly log: LogStore
@@ -32,8 +35,8 @@ export interface EngineOptions<M> {
   readonly valueBytesMax?: number
   /** Where a few bytes outlive the process; save() returns once they do. */
   readonly notes?: { readonly last: Uint8Array | undefined; save(note: Uint8Array): void }
-  /** Said with the status to whoever asks. */
-  readonly facts?: Readonly<Record<string, unknown>>
+  /** Said with the status to whoever asks; called for each. */
+  readonly facts?: () => Readonly<Record<string, unknown>>
   /** Decides keys that both sides of a network split changed, in place of the newest. */
   readonly onMerge?: MergeFunction | undefined
   /** Replies and events on a link with a member: answers to this node's own calls. */

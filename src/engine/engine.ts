@@ -16,7 +16,7 @@ import type {
 } from '../contracts/strategy.js'
 import type { LinkLoss, SendResult, TransportHandler } from '../contracts/transport.js'
 import type { Epoch, Member, Offset, PeerId, Position, Session } from '../contracts/types.js'
-import { compareEpochs, NO_EPOCH } from '../core/epochs.js'
+import { NO_EPOCH } from '../core/epochs.js'
 import { GcacheError, REFUSALS } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
 import { decodeControl, encodeLinkEnd } from '../wire/control.js'
@@ -33,7 +33,9 @@ import { Pump } from './pump.js'
 import type { CommandEnd } from './reported-command.js'
 import { Requests } from './requests.js'
 import { LOCAL_PEER, Rights } from './rights.js'
+import { Snapshots } from './snapshots.js'
 import { statusFrame } from './status-frame.js'
+import { freshnessOf, placeIn } from './unsaid.js'
 import { Watches } from './watches.js'
 
 /** Frames between nodes that leave at once, so that the slave works beside the master; smaller ones
@@ -58,9 +60,11 @@ export class Engine<M = unknown> implements TransportHandler {
   /** What each link may do. */
   readonly rights: Rights
   readonly #sessions = new Map<PeerId, Session>()
-  readonly #snapshots = new Set<number>()
+  readonly #snapshots: Snapshots
   #timer: Timer | undefined
   #startedAt = 0
+  /** Who the members are is known. */
+  #met: boolean
   #stopped = false
   readonly #applier: Applier
   #encoded: { message: M; frame: Uint8Array } | undefined
@@ -90,7 +94,8 @@ export class Engine<M = unknown> implements TransportHandler {
       onTrace: options.onTrace,
     })
     const others = options.members.filter(member => member.id !== self)
-    this.#links = new Links({ transport, clock, random }, others)
+    this.#met = options.late !== true
+    this.#links = new Links({ transport, clock, random }, this.#met ? others : [])
     const send = (peer: PeerId, frame: Uint8Array) => this.#sendClient(peer, frame)
     const flush = (peer: PeerId) => transport.flush?.(peer)
     const disconnect = (peer: PeerId, cause: GcacheError) => transport.disconnect(peer, cause)
@@ -119,6 +124,7 @@ export class Engine<M = unknown> implements TransportHandler {
     const standing = () => this.standing
     this.#clients = new Clients({ self, standing, valueBytesMax, send, flush }, options.members)
     this.#watches = new Watches({ store, send })
+    this.#snapshots = new Snapshots(store, clock, input => this.feed(input))
     this.admin = this.#makeAdmin(send, flush)
     this.#merges = new Merges({
       ...{ store, log, clock, logger, onMerge: options.onMerge, valueBytesMax },
@@ -157,7 +163,7 @@ export class Engine<M = unknown> implements TransportHandler {
     // start() binds before it returns: dialling already is harmless, and a simulation never waits
     // for a promise.
     const started = this.#options.transport.start(this)
-    this.feed({ kind: 'view', view: 1, members: this.#options.members })
+    if (this.#met) this.feed({ kind: 'view', view: 1, members: this.#options.members })
     this.#tick()
     this.#links.start()
     try {
@@ -168,11 +174,24 @@ export class Engine<M = unknown> implements TransportHandler {
     }
   }
 
+  /** Once, where the members came late: this node included, dialled from now on. */
+  meet(members: readonly Member[]): void {
+    this.#met = true
+    this.#view(members, 0)
+    this.feed({ kind: 'view', view: 1, members })
+  }
+
+  /** Discovery has seen `peer` there; its member's address is tried in turn with it. */
+  sight(peer: PeerId, address: string): void {
+    this.#links.sight(peer, address)
+  }
+
   /** Ends all links and timers; resolves when nothing of it is open. Idempotent. */
   async stop(): Promise<void> {
     this.#stopped = true
     this.#timer?.cancel()
     this.admin.stop()
+    this.#snapshots.stop()
     this.#links.stop()
     await this.#options.transport.stop()
   }
@@ -181,15 +200,11 @@ export class Engine<M = unknown> implements TransportHandler {
     return this.#options.transport.address
   }
 
-  /** Links with clients. */
-  get clients(): number {
-    return this.#clients.count
-  }
-
   /** Why `peer` may not link; undefined: it may. Clients may, and of the others members. */
   refusalOf(peer: PeerId): string | undefined {
     if (peer === LOCAL_PEER) return `no link is called ${peer}`
     if (peer.startsWith('~') || this.#links.isMember(peer)) return undefined
+    if (!this.#met) return `${this.#options.self} looks for its cluster`
     if (this.#strategy.welcomesStrangers?.()) return undefined
     return `${peer} is no member of this cluster`
   }
@@ -205,24 +220,16 @@ export class Engine<M = unknown> implements TransportHandler {
 
   /** Own monotonic ms at which what is applied here was surely what a master had applied. */
   freshness(): number {
-    if (this.#strategy.freshness !== undefined) return this.#strategy.freshness(0)
-    const { role, serving } = this.standing
-    return role === 'master' && serving ? this.#options.clock.now() : Number.NEGATIVE_INFINITY
+    return freshnessOf(this.#strategy, this.standing, this.#options.clock)
   }
 
   place(position: Position): Place {
-    if (this.#strategy.place !== undefined) return this.#strategy.place(0, position)
-    if (compareEpochs(position.epoch, this.standing.epoch) !== 0) return 'lost'
-    return position.offset < this.#options.log.next ? 'here' : 'ahead'
+    return placeIn(this.#strategy, this.standing, this.#options.log, position)
   }
 
   /** Entries `[1, next)` are in the store; the last one is of `epoch`. The object is reused. */
   applied(): { readonly epoch: Epoch; readonly next: Offset } {
     return this.#applier.applied()
-  }
-
-  get defaultAck() {
-    return this.#strategy.defaultAck
   }
 
   /** Gives mastership to `to`, or to the slave that the strategy chooses; `end` is called once,
@@ -287,7 +294,9 @@ export class Engine<M = unknown> implements TransportHandler {
     if (!this.#links.isMember(peer)) return
     // A handshake that was answered with a reason came from a living process: no evidence.
     const refusedByName = cause instanceof GcacheError && REFUSALS.has(cause.code)
-    const seen = refusedByName ? 'protocol' : loss
+    // Nor is what was found, or not found, where discovery had seen it.
+    const found = session === 0 && this.#links.isMoved(peer) ? 'unreachable' : loss
+    const seen = refusedByName ? 'protocol' : found
     if (refusedByName) this.#options.logger.warn({ peer, reason: cause.message }, 'refused')
     this.#links.onDown(peer, session)
     this.feed({ kind: 'link-down', peer, session, loss: seen })
@@ -380,7 +389,6 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   #execute(effect: Effect<M>): void {
-    const { store } = this.#options
     switch (effect.kind) {
       case 'append':
         this.#applier.append(effect.batch)
@@ -408,13 +416,11 @@ export class Engine<M = unknown> implements TransportHandler {
         if (effect.note !== undefined) this.#options.notes?.save(effect.note)
         return
       case 'openSnapshot':
-        this.#snapshots.add(effect.id)
-        return store.openSnapshot(effect.id)
+        return this.#snapshots.open(effect.id)
       case 'readSnapshot':
-        return this.#readSnapshot(effect.group, effect.id, effect.bytesMax)
+        return this.#snapshots.read(effect.group, effect.id, effect.bytesMax)
       case 'closeSnapshot':
-        this.#snapshots.delete(effect.id)
-        return store.closeSnapshot(effect.id)
+        return this.#snapshots.close(effect.id)
       case 'install':
         return this.#install(effect)
       case 'collect':
@@ -468,15 +474,6 @@ export class Engine<M = unknown> implements TransportHandler {
     if (peer !== LOCAL_PEER) return this.#options.transport.send(peer, frame)
     this.#localReply?.(frame)
     return 'sent'
-  }
-
-  #readSnapshot(group: number, id: number, bytesMax: number): void {
-    // In a turn of its own, so that a copy never holds up the calls of clients.
-    this.#options.clock.after(0, () => {
-      if (this.#stopped || !this.#snapshots.has(id)) return
-      const { slice, next, state } = this.#options.store.readSnapshot(id, bytesMax)
-      this.feed({ kind: 'snapshot', group, id, next, slice, state })
-    })
   }
 
   #view(members: readonly Member[], view: number): void {

@@ -17,6 +17,10 @@ interface Link {
   unwanted: boolean
   /** It came by itself, and no list names it. */
   stranger: boolean
+  /** Where discovery has seen it, if that is another place than its member's. */
+  seenAt: string | undefined
+  /** Dials so far: the two places take turns. */
+  dials: number
 }
 
 export interface LinksEnv {
@@ -67,6 +71,24 @@ export class Links {
 
   start(): void {
     for (const link of this.#links.values()) this.#dial(link)
+  }
+
+  /** Who answers there has to prove, or at least to say, that it is this peer. */
+  sight(peer: PeerId, address: string): void {
+    const link = this.#links.get(peer)
+    if (link === undefined || link.stranger) return
+    const news = address !== link.member.address && address !== link.seenAt
+    link.seenAt = address === link.member.address ? undefined : address
+    if (!news || link.session !== 0) return
+    link.timer?.cancel()
+    link.timer = undefined
+    link.dials |= 1
+    this.#dial(link)
+  }
+
+  /** It was seen elsewhere than its member's address: what a dial finds there proves nothing. */
+  isMoved(peer: PeerId): boolean {
+    return this.#links.get(peer)?.seenAt !== undefined
   }
 
   stop(): void {
@@ -134,11 +156,14 @@ export class Links {
 
   #dial(link: Link): void {
     if (this.#stopped || link.session !== 0 || link.stranger) return
-    this.#env.transport.connect(link.member.id, link.member.address)
+    const { member, seenAt } = link
+    const address = link.dials++ % 2 === 1 ? (seenAt ?? member.address) : member.address
+    this.#env.transport.connect(member.id, address)
   }
 }
 
 function newLink(member: Member): Link {
   const redial = new Redial()
-  return { member, session: 0, redial, timer: undefined, unwanted: false, stranger: false }
+  const nowhere = { timer: undefined, seenAt: undefined, dials: 0 }
+  return { member, session: 0, redial, ...nowhere, unwanted: false, stranger: false }
 }

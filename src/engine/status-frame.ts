@@ -19,7 +19,7 @@ export function statusFrame<M>(
   const { entries, bytes, windows } = store.stats()
   const upMs = Math.floor(clock.now() - startedAt)
   const refused = { forbidden, ...transport.counts?.() }
-  const extra = { ...facts, entries, bytes, windows, clients, ...refused, upMs }
+  const extra = { ...facts?.(), entries, bytes, windows, clients, ...refused, upMs }
   const status = { cluster, ...strategy, extra } as unknown as Record<string, unknown>
   return encodeControl({ type: 'status-reply', id, status })
 }

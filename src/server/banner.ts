@@ -7,13 +7,14 @@ import { version } from './version.js'
 export function banner(node: Node, options: NodeOptions): string {
   const paint = paintFor(process.stdout)
   const status = node.status()
-  const peers = options.members.filter(member => member.id !== node.id)
+  const peers = (options.members ?? []).filter(member => member.id !== node.id)
+  const found = options.discovery === undefined ? 'none' : 'those that discovery finds'
   const unsafe = paint.yellow('unsafe')
   const missing = lacks(options)
   const lines = [
     `${paint.bold(`gcache ${version()}`)}  node ${paint.bold(node.id)} of cluster ${node.cluster}`,
     `  address    ${node.address}`,
-    `  peers      ${peers.map(peer => `${peer.id} ${peer.address}`).join(', ') || 'none'}`,
+    `  peers      ${peers.map(peer => `${peer.id} ${peer.address}`).join(', ') || found}`,
     `  strategy   ${status.strategy} / ${status.profile}`,
     `  guarantee  ${status.guarantee}`,
     `  ${unsafe}     data is in memory only: it lives as long as one of the nodes does`,

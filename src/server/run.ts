@@ -5,9 +5,10 @@
  */
 import { Command, CommanderError, Option } from 'commander'
 import { Client, connectWith } from '../client/connect.js'
-import { clientTransport, systemWorld } from '../defaults.js'
+import { clientTransport, worldFor } from '../defaults.js'
 import { GcacheError } from '../errors.js'
 import { addClientAuth, type ClientAuthFlags, clientAuth } from './auth-flags.js'
+import { addDiscovery, type DiscoveryFlags, discoveryOf } from './discovery-flags.js'
 import { DEFAULT_CLUSTER, parseDuration, parseServers } from './parse.js'
 import { plain } from './plain.js'
 import { addClientTls, type ClientTlsFlags, clientTls } from './tls-flags.js'
@@ -70,7 +71,7 @@ export function oneLine(error: unknown): string {
   return plain(text.replace(/\s*\n\s*/g, ' '))
 }
 
-export interface ServerOptions extends ClientAuthFlags, ClientTlsFlags {
+export interface ServerOptions extends ClientAuthFlags, ClientTlsFlags, DiscoveryFlags {
   server: string[]
   cluster: string
   timeout: string
@@ -80,7 +81,7 @@ const collect = (text: string, before: string[] | undefined) => [...(before ?? [
 
 /** --server, --cluster, --timeout, who we are and --tls-*, with their environment variables. */
 export function addServerOptions(command: Command): Command {
-  return addClientTls(addClientAuth(command))
+  return addDiscovery(addClientTls(addClientAuth(command)))
     .addOption(
       new Option('--server <addresses>', 'servers to ask, ADDR[,ADDR]; any one will do')
         .env('GCACHE_SERVER')
@@ -95,13 +96,16 @@ export function addServerOptions(command: Command): Command {
     .option('--timeout <duration>', 'every call settles within it', '5s')
 }
 
-/** The options of --server, checked. */
+/** The options of --server and --discovery, checked; without either, the default server. */
 export function clientOptions(options: ServerOptions) {
   const auth = clientAuth(options)
   const tls = clientTls(options)
+  const discovery = discoveryOf(options)
+  const named = options.server ?? (discovery === undefined ? ['tcp://127.0.0.1:7400'] : undefined)
   return {
     cluster: options.cluster,
-    servers: parseServers(options.server ?? ['tcp://127.0.0.1:7400']),
+    ...(named === undefined ? {} : { servers: parseServers(named) }),
+    ...(discovery === undefined ? {} : { discovery }),
     timeoutMs: parseDuration(options.timeout, '--timeout'),
     ...(auth === undefined ? {} : { auth }),
     ...(tls === undefined ? {} : { tls }),
@@ -114,7 +118,7 @@ export async function withClient<T>(
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
   const wanted = clientOptions(options)
-  const client = await connectWith(await clientTransport(wanted), wanted, systemWorld)
+  const client = await connectWith(await clientTransport(wanted), wanted, worldFor(wanted))
   try {
     return await work(client)
   } finally {
@@ -133,7 +137,7 @@ export async function withAnyNode<T>(
   const wanted = clientOptions(options)
   const timeoutMs = Math.min(wanted.timeoutMs, MASTER_MS_MAX)
   const client = new Client({
-    ...systemWorld,
+    ...worldFor(wanted),
     ...wanted,
     timeoutMs,
     transport: await clientTransport(wanted),

@@ -5,6 +5,7 @@ import type { Member } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import type { NamedStrategy, NodeOptions } from '../options.js'
 import { nodeAuth } from './auth-flags.js'
+import { type DiscoveryFlags, discoveryOf } from './discovery-flags.js'
 import {
   DEFAULT_CLUSTER,
   parseBytes,
@@ -21,7 +22,7 @@ const DEFAULT_LISTEN = 'tcp://127.0.0.1:7400'
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-export interface ServeOptions extends NodeTlsFlags {
+export interface ServeOptions extends NodeTlsFlags, DiscoveryFlags {
   id?: string
   ordinal?: string
   listen?: string
@@ -32,6 +33,7 @@ export interface ServeOptions extends NodeTlsFlags {
   strategy?: string
   profile?: string
   merge?: string
+  expect?: string
   durability?: string
   cache?: string[]
   autoCaches: boolean
@@ -85,10 +87,27 @@ export function nodeOptions(
   if (auth !== undefined) options.auth = auth
   const strategy = strategyOf(flags, file.strategy)
   if (strategy !== undefined) options.strategy = strategy
-  options.members = membersOf(id, flags, file.members)
+  const discovery = discoveryOf(flags)
+  if (discovery !== undefined) Object.assign(options, found(flags), { discovery })
+  else if (flags.expect !== undefined) throw new GcacheError('CONFIG', '--expect needs --discovery')
+  else options.members = membersOf(id, flags, file.members)
   const caches = (flags.cache ?? []).map(parseCache)
   if (caches.length > 0) options.caches = mergeCaches(file.caches, caches)
   return options as unknown as NodeOptions
+}
+
+/** What a node says of itself where nobody lists it; createNode judges what is missing. */
+function found({ member, witness, ordinal, advertise, expect }: ServeOptions): object {
+  if (member !== undefined || witness !== undefined)
+    throw new GcacheError(
+      'CONFIG',
+      '--discovery finds the members: leave --member and --witness out',
+    )
+  return {
+    ...(ordinal === undefined ? {} : { ordinal: parseCount(ordinal, '--ordinal') }),
+    ...(advertise === undefined ? {} : { address: withScheme(advertise) }),
+    ...(expect === undefined ? {} : { expect: parseCount(expect, '--expect', 1) }),
+  }
 }
 
 /** The options of `gcache witness`. */

@@ -3,12 +3,21 @@
  * remembered. What a decoder lets through is used as its users would, since "decoded" promises that
  * nobody behind it has to judge again.
  */
+import { createHmac } from 'node:crypto'
 import { inspect } from 'node:util'
 import { codecOf } from '../../src/cache/codec.js'
 import { LIMITS } from '../../src/config.js'
 import type { SeededRandom } from '../../src/core/prng.js'
+import { HeardNodes } from '../../src/discovery/heard.js'
+import {
+  type AnnouncementRecord,
+  decodeRecord,
+  encodeRecord,
+  SIGNATURE_BYTES,
+} from '../../src/discovery/record.js'
 import { GcacheError } from '../../src/errors.js'
 import { KeyValueStore } from '../../src/store/key-value.js'
+import { VirtualClock } from '../../src/testing/virtual-clock.js'
 import { decodeBatch, encodeBatch } from '../../src/wire/batch.js'
 import { checksum } from '../../src/wire/checksum.js'
 import { checkCommand, FIRST_WRITE_OP } from '../../src/wire/command.js'
@@ -65,6 +74,26 @@ const greeting = pure(
 const control = pure('control', 8, [...golden('control-'), ...edgePacked(3)], input =>
   again(decodeControl(input), encodeControl, decodeControl),
 )
+
+const KEY = Buffer.from('announcements are signed by this')
+const sign = (bytes: Uint8Array) => createHmac('sha256', KEY).update(bytes).digest()
+
+/** Every second one signed anew: behind the signature the table must stand as firm. */
+const announcement = pure('announcement', 4, golden('discovery-'), input => {
+  const end = input.length - SIGNATURE_BYTES
+  if (end > 0 && (input[end] & 1) === 1) sign(input.subarray(0, end)).copy(input, end)
+  const heard = new HeardNodes({
+    ...{ cluster: 'shop', clock: new VirtualClock(), sign, loopbackOnly: false },
+    ownProcess: () => undefined,
+  })
+  const change = heard.take(input, true)
+  const dropped = Object.values(heard.counts).reduce((sum, count) => sum + count, 0)
+  promise(dropped === 1, `${dropped} counts for one datagram`)
+  promise(heard.known.length === (change === 'new' ? 1 : 0), `${change}, and something is known`)
+  const encode = (record: AnnouncementRecord) =>
+    encodeRecord(record, record.signed ? sign : undefined)
+  return `${change} ${again(decodeRecord(input), encode, decodeRecord)}`
+})
 
 const codec = messageCodec()
 const message = pure('message', 16, [...golden('master-slave-'), ...edgePacked(0x50)], input =>
@@ -335,5 +364,6 @@ function slices(): Buffer[] {
 }
 
 export const DECODERS: readonly Target[] = [
-  ...[stream, greeting, control, message, batch, value, view, records, token, command, slice],
+  ...[stream, greeting, control, announcement, message, batch, value],
+  ...[view, records, token, command, slice],
 ]

@@ -1,6 +1,6 @@
 /**
  * Dead files: what no export, binary, script, test or benchmark reaches by imports, nor by a text
- * that names the compiled file (workers and child processes are started so).
+ * that names the file (workers, child processes and the tests' set-up are started so).
  */
 import ts from 'typescript'
 import { type Finding, finding, type House, importsOf, resolveSource, walk } from './sources.js'
@@ -29,8 +29,9 @@ export function checkReach({ sources, manifest }: House): Finding[] {
     reached.add(path)
     for (const { name } of importsOf(source)) open.push(resolveSource(path, name))
     walk(source.tree, node => {
-      if (!ts.isStringLiteralLike(node) || !/^[\w./-]+\.js$/.test(node.text)) return
-      open.push(resolveSource(source.path, node.text), sourceOf(node.text))
+      if (!ts.isStringLiteralLike(node) || !/^[\w./-]+\.[jt]s$/.test(node.text)) return
+      const built = node.text.replace(/\.ts$/, '.js')
+      open.push(resolveSource(source.path, built), sourceOf(built))
     })
   }
   return sources

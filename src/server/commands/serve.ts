@@ -10,6 +10,7 @@ import type { Node } from '../../node.js'
 import type { NodeOptions } from '../../options.js'
 import { addNodeAuth } from '../auth-flags.js'
 import { banner, readyLine } from '../banner.js'
+import { addDiscovery } from '../discovery-flags.js'
 import { EXIT, failure, subcommand } from '../run.js'
 import { LOG_LEVELS, nodeOptions, type ServeOptions } from '../serve-options.js'
 import { addNodeTls, nodeTls } from '../tls-flags.js'
@@ -23,13 +24,14 @@ const NOT_READY_EVERY_MS = 30_000
 export const repeated = (text: string, before: string[] | undefined) => [...(before ?? []), text]
 
 export function serveCommand(): Command {
-  return addNodeTls(addNodeAuth(subcommand('serve', 'run one node of a cluster')))
+  return addDiscovery(addNodeTls(addNodeAuth(subcommand('serve', 'run one node of a cluster'))))
     .option('--id <id>', "this node's id, for all time: A-Z a-z 0-9 _ -")
     .option('--ordinal <n>', 'its place in the order of succession, 0 to 255; lower goes first')
     .option('--listen <address>', 'where to listen (default: tcp://127.0.0.1:7400)')
     .option('--advertise <address>', 'what others dial, if not the listen address')
     .option('--member <member>', 'another voter, ID=ORDINAL@ADDRESS; repeat for each', repeated)
     .option('--witness <member>', 'a voter without data, ID@ADDRESS, in profile majority')
+    .option('--expect <n>', 'with --discovery: nodes that found the cluster, ordinals 0 to n - 1')
     .option('--cluster <name>', 'name of the cluster (default: gcache)')
     .option('--strategy <name>', 'who copies what to whom (default: master-slave)')
     .option('--profile <name>', "the strategy's profile (default: ordinal)")
@@ -70,6 +72,9 @@ Three nodes on one machine:
   gcache serve --id a --ordinal 0 --listen tcp://127.0.0.1:7400 \\
     --member b=1@tcp://127.0.0.1:7401 --member c=2@tcp://127.0.0.1:7402
   ... and the same for b and c.
+Two that find each other, on any free ports:
+  gcache serve --id a --ordinal 0 --discovery multicast
+  gcache serve --id b --ordinal 1 --discovery multicast
 Exit: 0 closed by a signal, 1 trouble such as a port in use, 2 wrong options.`
 
 /** The object in a JSON file, or a CONFIG error that names the file. */

@@ -1,0 +1,73 @@
+/** What of a node depends on whether its members are configured or have to be found. */
+import { announcementSigner } from './auth.js'
+import { FORMATION } from './config.js'
+import type { Clock, Logger, Random } from './contracts/environment.js'
+import type { ReplicationStrategy, StrategyFactory } from './contracts/strategy.js'
+import type { TransportFactory } from './contracts/transport.js'
+import type { Engine } from './engine/engine.js'
+import { GcacheError } from './errors.js'
+import { Formation } from './formation.js'
+import { lateStrategy } from './late-strategy.js'
+import type { FullNodeOptions } from './options.js'
+
+export interface FormationParts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Whose links prove who they are. */
+  readonly transport: TransportFactory
+  /** 16 hex digits. */
+  readonly process: string
+  readonly engine: Engine
+  /** '' until the node listens. */
+  listensAt(): string
+  fail(error: GcacheError): void
+}
+
+/** Undefined where the members are configured. Throws what the discovery throws for its options. */
+export function formationOf(
+  options: FullNodeOptions,
+  parts: FormationParts,
+): Formation | undefined {
+  const { discovery, self, cluster, auth, insecure } = options
+  if (discovery === undefined) return undefined
+  const { clock, random, logger, transport, process, engine, listensAt, fail } = parts
+  const { id, ordinal, address } = self
+  return new Formation({
+    ...{ clock, random, logger, cluster, transport, insecure, fail },
+    ...{ discovery: discovery.factory, expect: discovery.expect ?? FORMATION.expect },
+    ...{ sign: announcementSigner(auth, cluster), self: { id, ordinal, process } },
+    address: () => advertised(address, listensAt()),
+    status: () => engine.status(),
+    meet: members => engine.meet(members),
+    sight: (peer, at) => engine.sight(peer, at),
+  })
+}
+
+/** Where the members have to be found, one that waits for them. */
+export function startingStrategy(
+  { discovery, self }: FullNodeOptions,
+  strategy: StrategyFactory,
+  listensAt: () => string,
+): StrategyFactory {
+  const checked: StrategyFactory = env => whole(strategy(env))
+  if (discovery === undefined) return checked
+  const address = () => advertised(self.address, listensAt())
+  return lateStrategy(checked, { expect: discovery.expect, self, address })
+}
+
+/** Port 0 asked for a free one. */
+function advertised(address: string, listensAt: string): string {
+  return /:0$/.test(address) && listensAt !== '' ? listensAt : address
+}
+
+/** CONFIG for what is no strategy. */
+function whole(strategy: ReplicationStrategy<unknown>): ReplicationStrategy<unknown> {
+  const { step, time, status, codec } = (strategy ?? {}) as Partial<typeof strategy>
+  if ([step, time, status, codec?.encode, codec?.decode].every(one => typeof one === 'function'))
+    return strategy
+  throw new GcacheError(
+    'CONFIG',
+    'option strategy returned no strategy: pass what masterSlave() returns',
+  )
+}
