@@ -2,6 +2,8 @@
  * The built-ins by name and by URL scheme, imported when somebody asks for them: who uses TCP never
  * loads another medium's library.
  */
+import { parseAddress } from '../transports/stream/address.js'
+import { parseWebAddress } from '../transports/websocket/address.js'
 import type { StrategyFactory } from './contracts/strategy.js'
 import type { TlsCredentials, TlsOptions } from './contracts/tls.js'
 import type { TransportFactory } from './contracts/transport.js'
@@ -13,12 +15,20 @@ interface TransportRow {
   /** Schemes of the addresses that it serves, without the colon. */
   readonly schemes: readonly string[]
   load(tls?: TlsOptions | TlsCredentials): Promise<TransportFactory>
+  /** Throws ADDRESS_INVALID for what can never be dialled. Absent: the medium judges by itself. */
+  readonly check?: (address: string) => void
 }
 
 const TRANSPORTS: Record<string, TransportRow> = {
   tcp: {
     schemes: ['tcp'],
     load: async tls => (await import('../transports/tcp.js')).tcp(tls && { tls }),
+    check: address => parseAddress('tcp', address),
+  },
+  websocket: {
+    schemes: ['ws', 'wss'],
+    load: async tls => (await import('../transports/websocket.js')).websocket(tls && { tls }),
+    check: parseWebAddress,
   },
   memory: {
     schemes: ['memory'],
@@ -59,7 +69,7 @@ export async function transportByAddress(
   address: string,
   tls?: TlsOptions | TlsCredentials,
 ): Promise<TransportFactory> {
-  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(address)?.[1].toLowerCase()
+  const scheme = schemeOf(address)
   const schemes = Object.values(TRANSPORTS).flatMap(row => row.schemes)
   if (scheme === undefined)
     throw new GcacheError(
@@ -72,6 +82,31 @@ export async function transportByAddress(
     'ADDRESS_INVALID',
     `no built-in transport serves ${scheme}: in ${address}; ${suggestion(scheme, schemes)}`,
   )
+}
+
+/** The scheme of `address` without its colon, in small letters; undefined: it has none. */
+export function schemeOf(address: string): string | undefined {
+  return /^([a-z][a-z0-9+.-]*):/i.exec(address)?.[1].toLowerCase()
+}
+
+/** ADDRESS_INVALID for an address of a built-in transport's scheme that it could never dial. */
+export function checkAddress(address: string): void {
+  const scheme = schemeOf(address) ?? ''
+  Object.values(TRANSPORTS)
+    .find(row => row.schemes.includes(scheme))
+    ?.check?.(address)
+}
+
+/** CONFIG if `addresses` are of more than one scheme: one transport cannot reach them all. */
+export function checkOneScheme(addresses: readonly string[], whose: string): void {
+  const [first] = addresses
+  const other = addresses.find(address => schemeOf(address) !== schemeOf(first))
+  if (other !== undefined)
+    throw new GcacheError(
+      'CONFIG',
+      `${whose} mix ${schemeOf(first)}: and ${schemeOf(other)}: (${first}, ${other}): ` +
+        'all of a cluster are reached over one medium',
+    )
 }
 
 /** The built-in strategy of that name, made with the other options. CONFIG as for transports. */
