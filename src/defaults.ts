@@ -5,7 +5,7 @@ import { type ClientOptions, type ClientWorld, checkOptions } from './client/con
 import type { TransportFactory } from './contracts/transport.js'
 import { SILENCE } from './core/silence.js'
 import { systemClock } from './engine/system-clock.js'
-import { checkOneScheme, transportByAddress } from './registry.js'
+import { checkSameScheme, transportByAddress } from './registry.js'
 
 /** Chance is uniform and the system's own: names of clients and windows come from it. */
 export const systemWorld: ClientWorld = {
@@ -17,8 +17,10 @@ export const systemWorld: ClientWorld = {
  *  its links prove who they are if `auth` says how. CONFIG for wrong options. */
 export async function clientTransport(options: ClientOptions): Promise<TransportFactory> {
   checkOptions(options)
-  if (options.transport === undefined) checkOneScheme(options.servers, 'option servers:')
-  const transport = options.transport ?? (await transportByAddress(options.servers[0], options.tls))
+  const { servers } = options
+  if (options.transport === undefined)
+    for (const server of servers) checkSameScheme(servers[0], server)
+  const transport = options.transport ?? (await transportByAddress(servers[0], options.tls))
   const { auth, clock = systemClock } = options
   if (auth === undefined) return transport
   return authenticated(transport, clientAuthenticator(auth, { clock, logger: SILENCE }))

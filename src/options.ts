@@ -17,7 +17,7 @@ import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
 import { checkExposure } from './exposure.js'
 import { POLL_US_MAX } from './polling.js'
-import { checkAddress, checkOneScheme, schemeOf } from './registry.js'
+import { checkAddress, checkSameScheme, isBuiltIn } from './registry.js'
 
 /** A built-in strategy by its name, with its options: what a JSON file can say. */
 export interface NamedStrategy {
@@ -311,15 +311,13 @@ function checkAddresses(options: NodeOptions, listen: string): void {
     }
     for (const place of placesOf(member.address)) owners.set(place, member)
   }
-  // A transport that was handed in knows its own addresses.
-  if (typeof options.transport !== 'function')
-    checkOneScheme([listen, ...options.members.map(({ address }) => address)], 'the addresses')
-  if (schemeOf(listen) === undefined) return
-  for (const { id, address } of options.members) checkDialled(id, address)
+  if (!isBuiltIn(listen)) return
+  for (const { id, address } of options.members) checkDialled(id, address, listen)
 }
 
-function checkDialled(id: string, address: string): void {
+function checkDialled(id: string, address: string, listen = address): void {
   try {
+    checkSameScheme(listen, address)
     checkAddress(address)
   } catch (cause) {
     const text = `the address of member ${id}: ${(cause as Error).message}`

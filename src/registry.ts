@@ -55,13 +55,17 @@ export async function transportByName(
   name: string,
   tls?: TlsOptions | TlsCredentials,
 ): Promise<TransportFactory> {
-  const row = Object.hasOwn(TRANSPORTS, name) ? TRANSPORTS[name] : undefined
-  if (row === undefined)
-    throw new GcacheError(
-      'CONFIG',
-      `unknown transport ${name}: ${suggestion(name, TRANSPORT_NAMES)}`,
-    )
-  return await row.load(tls)
+  return await rowNamed(name).load(tls)
+}
+
+/** The scheme of plain addresses of the built-in transport `name`. CONFIG as above. */
+export function schemeOfTransport(name: string): string {
+  return rowNamed(name).schemes[0]
+}
+
+function rowNamed(name: string): TransportRow {
+  if (Object.hasOwn(TRANSPORTS, name)) return TRANSPORTS[name]
+  throw new GcacheError('CONFIG', `unknown transport ${name}: ${suggestion(name, TRANSPORT_NAMES)}`)
 }
 
 /** The built-in transport for `address`, by its scheme. ADDRESS_INVALID if none serves it. */
@@ -76,8 +80,8 @@ export async function transportByAddress(
       'ADDRESS_INVALID',
       `address ${address} has no scheme: write tcp://${address}`,
     )
-  for (const row of Object.values(TRANSPORTS))
-    if (row.schemes.includes(scheme)) return await row.load(tls)
+  const row = rowOf(address)
+  if (row !== undefined) return await row.load(tls)
   throw new GcacheError(
     'ADDRESS_INVALID',
     `no built-in transport serves ${scheme}: in ${address}; ${suggestion(scheme, schemes)}`,
@@ -85,28 +89,34 @@ export async function transportByAddress(
 }
 
 /** The scheme of `address` without its colon, in small letters; undefined: it has none. */
-export function schemeOf(address: string): string | undefined {
+function schemeOf(address: string): string | undefined {
   return /^([a-z][a-z0-9+.-]*):/i.exec(address)?.[1].toLowerCase()
+}
+
+/** A built-in transport judges addresses of this scheme; other media know their own. */
+export function isBuiltIn(address: string): boolean {
+  return rowOf(address)?.check !== undefined
 }
 
 /** ADDRESS_INVALID for an address of a built-in transport's scheme that it could never dial. */
 export function checkAddress(address: string): void {
-  const scheme = schemeOf(address) ?? ''
-  Object.values(TRANSPORTS)
-    .find(row => row.schemes.includes(scheme))
-    ?.check?.(address)
+  rowOf(address)?.check?.(address)
 }
 
-/** CONFIG if `addresses` are of more than one scheme: one transport cannot reach them all. */
-export function checkOneScheme(addresses: readonly string[], whose: string): void {
-  const [first] = addresses
-  const other = addresses.find(address => schemeOf(address) !== schemeOf(first))
-  if (other !== undefined)
-    throw new GcacheError(
-      'CONFIG',
-      `${whose} mix ${schemeOf(first)}: and ${schemeOf(other)}: (${first}, ${other}): ` +
-        'all of a cluster are reached over one medium',
-    )
+function rowOf(address: string): TransportRow | undefined {
+  const scheme = schemeOf(address) ?? ''
+  return Object.values(TRANSPORTS).find(row => row.schemes.includes(scheme))
+}
+
+/** ADDRESS_INVALID if `address` is of another scheme than `first`: one transport reaches all. */
+export function checkSameScheme(first: string, address: string): void {
+  const [expected, scheme] = [schemeOf(first), schemeOf(address)]
+  if (scheme === expected) return
+  throw new GcacheError(
+    'ADDRESS_INVALID',
+    `address ${JSON.stringify(address)} is not of the scheme ${expected}: of ${first}, ` +
+      'and all of a cluster are reached over one medium',
+  )
 }
 
 /** The built-in strategy of that name, made with the other options. CONFIG as for transports. */

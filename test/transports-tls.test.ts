@@ -1,4 +1,4 @@
-/** TLS on TCP and under WebSockets: the transport's laws over it, who is believed to be whom, versions, trouble. */
+/** TLS on TCP and under WebSockets: the laws over it, who is believed, versions, trouble. */
 import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { describe, expect, test } from 'vitest'
@@ -66,7 +66,7 @@ describe.each(['tcp', 'wss'] as const)('over %s', over => {
       })
     })
 
-    test('a dialled node whose certificate names another is refused with TLS_IDENTITY', async () => {
+    test('a dialled node that shows the name of another is refused with TLS_IDENTITY', async () => {
       const of = (id: string) =>
         id === 'a' ? { ...authority.issue('x', { hosts: ['127.0.0.1'] }), ca } : tlsOf(id)
       await meeting(of, async bench => {

@@ -1,6 +1,6 @@
 /**
- * WebSockets, for where only HTTP passes: a StreamLayer over ws. Addresses are `ws://host:port/path`
- * and `wss://...`; a node listens at a port of its own, or as a part of the application's server.
+ * WebSockets, for where only HTTP passes: a StreamLayer over ws. Addresses: `ws://host:port/path`,
+ * `wss://...`; a node listens at a port of its own, or as a part of the application's server.
  * Everything above bytes stands in stream/.
  */
 import { createServer, type Server } from 'node:http'
@@ -34,9 +34,12 @@ export type { WebSocketOptions } from './websocket/options.js'
 /** `transport: websocket()`. Throws CONFIG for an option that is unknown or out of range. */
 export function websocket(options: WebSocketOptions = {}): TransportFactory {
   const settings = settingsOf(options)
-  const factory = (env: TransportEnv): Transport =>
-    streamTransport(env, new WebSocketLayer(env, settings), settings.limits)
-  const encrypts = settings.credentials !== undefined || settings.server instanceof TlsServer
+  const { credentials, server, limits } = settings
+  const factory = (env: TransportEnv): Transport => {
+    if (env.listen !== undefined && server === undefined) credentials?.assertListens()
+    return streamTransport(env, new WebSocketLayer(env, settings), limits)
+  }
+  const encrypts = server === undefined ? credentials !== undefined : server instanceof TlsServer
   return Object.assign(factory, { encrypts })
 }
 

@@ -1,6 +1,6 @@
 /**
- * Strangers on a bare stream, in memory, over TCP and WebSockets: they say what they like, when they
- * like. One body of a test runs over all these media.
+ * Strangers on a bare stream, in memory, over TCP and WebSockets: they say what they like, when
+ * they like. One body of a test runs over all these media.
  */
 import { test } from 'vitest'
 import { LIMITS, PROTOCOL_VERSION } from '../../src/config.js'
