@@ -134,7 +134,7 @@ describe.skipIf(lacks('haproxy'))('a client behind HAProxy', () => {
     const auth = { secret }
     const how = (web: WebSocketOptions) => ({ scheme: 'wss', web: { tls, ...web } })
     const bound = outside(ground, { auth, timeoutMs: 3_000 }, how({}))
-    expect(await rejectionOf(bound), 'a proof is bound to its connection').toBe('AUTH_FAILED') // tidy: allow connection - TLS's
+    expect(await rejectionOf(bound), 'a proof is bound to its TLS').toBe('AUTH_FAILED')
     const { client } = await outside(ground, { auth }, how({ proxyEndsTls: true }))
     await client.cache('s').set('k', 1)
     const foreign = { tls: { ca: new Authority('another').cert }, proxyEndsTls: true }

@@ -16,6 +16,7 @@ import { readPiece } from '../../src/wire/merge-records.js'
 import { decodeToken, encodeToken } from '../../src/wire/token.js'
 import { decodeView, encodeView } from '../../src/wire/view.js'
 import { messageCodec } from '../../strategies/master-slave/message-codec.js'
+import { decodeEnvelope, encodeEnvelope } from '../../transports/relay/envelope.js'
 import { decodeGreeting, encodeGreeting, refusal } from '../../transports/stream/hello.js'
 import { EDGE_COMMANDS, edgePacked, found, golden } from './corpus.js'
 import { promise, type Target } from './target.js'
@@ -61,6 +62,14 @@ const greeting = pure(
 
 const control = pure('control', 8, [...golden('control-'), ...edgePacked(3)], input =>
   again(decodeControl(input), encodeControl, decodeControl),
+)
+
+const relay = pure('relay', 4, golden('relay-'), input =>
+  again(
+    decodeEnvelope(input),
+    ({ circuit, message }) => encodeEnvelope(circuit, message),
+    decodeEnvelope,
+  ),
 )
 
 const codec = messageCodec()
@@ -296,5 +305,5 @@ function slices(): Buffer[] {
 }
 
 export const DECODERS: readonly Target[] = [
-  ...[stream, greeting, control, message, batch, view, records, token, command, slice],
+  ...[stream, greeting, control, message, batch, view, records, token, command, slice, relay],
 ]

@@ -16,7 +16,8 @@ export class DemoCluster {
     this.members = members
   }
 
-  /** Picks free ports and starts the nodes, at addresses of `scheme`; resolves once all three are ready. */
+  /** Picks free ports and starts the nodes, at addresses of `scheme`; resolves once all three are
+   *  ready. */
   static async start(children: Children, scheme: string): Promise<DemoCluster> {
     const ports = await freePorts(IDS.length)
     const members = IDS.map((id, ordinal) => ({
