@@ -28,7 +28,7 @@ export interface CrowdState {
   /** Open now, and linked now. */
   readonly open: number
   readonly linked: number
-  /** Ended by the other side so far. */
+  /** Ended by the other side so far; of kind `unread` this is known up to 2 s later. */
   readonly cut: number
   readonly bytes: number
 }
@@ -41,6 +41,10 @@ const AGAIN_MS = 1_000
 /** Strangers are turned away at once, and an attacker's own machine would be the limit. */
 const STRANGER_AGAIN_MS = 10_000
 const DRIP_EVERY_MS = 2
+/** Who reads nothing does not hear that the other side has ended: only what it writes then fails.
+ *  The end of a watch that there is not costs the node nothing and is not answered. */
+const PROBE_EVERY_MS = 1_000
+const PROBE = framed(encodeControl({ type: 'unwatch', id: 0 }))
 /** A frame that takes 17 hours at one byte a second. */
 const FRAME_BYTES = 60_000
 
@@ -71,6 +75,7 @@ class Crowd {
     this.#fill()
     const drips = options.kind === 'dripping' || options.kind === 'strangers'
     if (drips) setInterval(() => this.#drip(), DRIP_EVERY_MS)
+    if (options.kind === 'unread') setInterval(() => this.#probe(), PROBE_EVERY_MS)
   }
 
   get state(): CrowdState {
@@ -124,6 +129,12 @@ class Crowd {
         stranger ? STRANGER_AGAIN_MS : AGAIN_MS,
       )
     })
+  }
+
+  #probe(): void {
+    // A node that reads nothing of us has not ended.
+    for (const { socket, linked } of this.#members)
+      if (linked && socket?.writableLength === 0) socket.write(PROBE)
   }
 
   /** What a member says once it is linked. */

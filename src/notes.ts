@@ -5,11 +5,13 @@
  */
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
+  statSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -25,12 +27,16 @@ export interface Notes {
   save(note: Uint8Array): void
 }
 
-/** The notes of node `id` of `cluster` in `folder`, which is made. CONFIG for a damaged file. */
+/** The notes of node `id` of `cluster` in `folder`, which is made with mode 0700. CONFIG for a
+ *  damaged file, and for a folder or a file that is open to others. */
 export function openNotes(folder: string, cluster: string, id: string): Notes {
   const file = join(folder, `${cluster}-${id}.note`)
   try {
-    mkdirSync(folder, { recursive: true })
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    refuseOpen(folder, 0o700)
+    if (existsSync(file)) refuseOpen(file, 0o600)
   } catch (cause) {
+    if (cause instanceof GcacheError) throw cause
     throw new GcacheError('CONFIG', `--data-dir ${folder} cannot be used: ${text(cause)}`, {
       cause,
     })
@@ -54,8 +60,16 @@ export function openNotes(folder: string, cluster: string, id: string): Notes {
   }
 }
 
+/** SECURITY 17: whoever else could write there could make this node vote twice. */
+function refuseOpen(path: string, mode: number): void {
+  const wider = statSync(path).mode & 0o777 & ~mode
+  if (wider === 0 || process.platform === 'win32') return
+  const octal = mode.toString(8)
+  throw new GcacheError('CONFIG', `${path} is open to others than its owner: chmod ${octal} it`)
+}
+
 function writeDurably(file: string, bytes: Uint8Array): void {
-  const descriptor = openSync(file, 'w')
+  const descriptor = openSync(file, 'w', 0o600)
   try {
     writeSync(descriptor, bytes)
     fsyncSync(descriptor)

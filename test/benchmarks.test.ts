@@ -1,7 +1,8 @@
 /** The benchmarks print what DESIGN says they print, and refuse what they cannot measure. */
 import { execFile } from 'node:child_process'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { options } from '../benchmarks/arguments.js'
 import { median, percentile, Samples } from '../benchmarks/statistics.js'
 
@@ -125,6 +126,37 @@ describe('npm run bench', () => {
       expect(row.addedMiB, JSON.stringify(row)).toBeLessThan(96)
     }
   }, 120_000)
+
+  test('unread: a watcher that never reads notices that it was cut off', async () => {
+    const built = new URL('../dist/benchmarks/gathered.js', import.meta.url).href
+    const { Gathered } = (await import(built)) as typeof import('../benchmarks/gathered.js')
+    const sockets: Socket[] = []
+    // As a node for as much as a crowd sees of one: it answers, and says more than anybody reads.
+    const server = createServer(socket => {
+      sockets.push(socket)
+      socket.on('error', () => {})
+      socket.once('data', () => socket.write(Buffer.alloc(2 ** 20)))
+      socket.resume()
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    const crowd = await Gathered.open({
+      kind: 'unread',
+      sockets: 5,
+      cluster: 'x',
+      port,
+      cache: 'c',
+    })
+    try {
+      expect((await crowd.state()).cut).toBe(0)
+      server.close()
+      for (const socket of sockets) socket.destroy()
+      await vi.waitUntil(async () => (await crowd.state()).linked === 0, { timeout: 20_000 })
+      expect((await crowd.state()).cut).toBeGreaterThanOrEqual(5)
+    } finally {
+      crowd.close()
+    }
+  }, 60_000)
 
   test('unread: nobody of another kind', async () => {
     const { code, errors } = await bench(['unread', '--kinds', 'master'])

@@ -167,6 +167,33 @@ describe('a cluster', () => {
     expect(world.write('after', 'all')).toBe('written')
   })
 
+  it('of profile ordinal is given to nobody whom most do not know as a voter', () => {
+    const world = new MembersWorld(3, {})
+    const { cluster } = world
+    const d = cluster.add({ id: 'd', ordinal: 3 })
+    expect(world.join(d)).toMatchObject({ state: 'done' })
+    cluster.run(500)
+    cluster.split(['b', 'c'])
+    cluster.start('d')
+    const a = cluster.node('a')
+    world.watch(() => world.state('d') === 'online')
+    const answers: unknown[] = []
+    a.engine.events.on('report', (event: string, fields: unknown) => {
+      if (event === 'handover') answers.push(fields)
+    })
+    cluster.run(300)
+    a.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'd' })
+    cluster.run(500)
+    expect(answers).toMatchObject([{ state: 'refused', code: 'HANDOVER_REFUSED' }])
+    cluster.mendAll()
+    cluster.run(10_000)
+    for (const id of 'abcd') expect(world.membersOf(id)).toBe('abcd')
+    expect(world.master.id).not.toBe('d')
+    world.master.engine.feed({ kind: 'admin', command: 'handover', group: 0, peer: 'd' })
+    cluster.run(1_000)
+    expect(world.master.id).toBe('d')
+  })
+
   it.each([3, 4, 5])('of %i, cut off from its slaves, lets nobody go that they follow', nodes => {
     const world = new MembersWorld(nodes, {})
     const { cluster } = world
@@ -281,6 +308,29 @@ describe('a cluster', () => {
     cluster.crash('a')
     cluster.mendAll()
     expect(cluster.runUntil(() => cluster.master() !== undefined, 5_000)).toBe(true)
+    expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
+  })
+
+  it.each([0, 20, 300, 700])('names nobody %i ms after a split that it can not admit', ms => {
+    const world = new MembersWorld(3, { profile: 'majority' })
+    const { cluster } = world
+    expect(world.write('kept')).toBe('written')
+    cluster.split(['c'])
+    cluster.run(ms)
+    const wake = cluster.putAside('b')
+    cluster.start('b')
+    cluster.run(700)
+    cluster.crash('b')
+    wake()
+    cluster.run(2_000)
+    expect(world.state('b')).toBe('online')
+    cluster.crash('a')
+    cluster.mendAll()
+    cluster.run(5_000)
+    expect(cluster.master()).toBeDefined()
+    cluster.start('a')
+    cluster.run(10_000)
+    expect(world.state('a')).toBe('online')
     expect(world.master.version('c', 'kept')).toBeGreaterThan(0)
   })
 

@@ -137,6 +137,7 @@ function peerOf(id: string, ordinal: number): Peer {
     voter: true,
     witness: false,
     headed: 0,
+    askFrom: 0,
     admitFrom: 0,
     stated: undefined,
     echo: 0,

@@ -56,6 +56,8 @@ const RFC = {
   serverFinal: 'v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=',
 }
 
+const SIGNS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+
 describe('SCRAM-SHA-256', () => {
   const salt = bytesOf(RFC.salt) as Uint8Array
   const binding = Buffer.alloc(32, 7)
@@ -176,6 +178,15 @@ describe('SCRAM-SHA-256', () => {
     expect(readServerFirst(text, clientFirst('ann', 'one'))).toBeUndefined()
   })
 
+  test('a proof has one form only: bits that belong to no byte are none', async () => {
+    expect(bytesOf('AA==')).toEqual(Buffer.of(0))
+    for (const text of ['AB==', 'AP==', 'AAB=', 'AAD=']) expect(bytesOf(text)).toBeUndefined()
+    const last = (text: string, step: number) =>
+      step === 3 ? text.replace(/(.)=$/, (_, sign) => `${next(sign)}=`) : text
+    const next = (sign: string) => SIGNS[SIGNS.indexOf(sign) + 1]
+    expect(await exchange({ tamper: last })).toBe('refused at client-final')
+  })
+
   test('names with commas and equals signs come through', () => {
     for (const name of ['a,b', '=', ',=2C', 'plain']) expect(unescaped(escaped(name))).toBe(name)
     expect(unescaped('a=2')).toBeUndefined()
@@ -280,6 +291,73 @@ describe('a secret', () => {
     ).toBe(true)
     expect(() => secretFrom(Buffer.from('abc\ndef'), 'f')).toThrow('f holds control characters')
     expect(codeOf(() => secretFrom(Buffer.from('\n'), 'f'))).toBe('CONFIG')
+  })
+})
+
+describe('a password as text', () => {
+  const form = (text: string) => new Secret(text).expose(bytes => Buffer.from(bytes).toString())
+  const fromFile = (text: string) =>
+    secretFrom(Buffer.from(`${text}\n`), 'f').expose(bytes => Buffer.from(bytes).toString())
+
+  // The examples of RFC 4013, section 3, and what looks alike.
+  test.each([
+    ['I\u00adX', 'IX'],
+    ...[
+      '00ad',
+      '034f',
+      '1806',
+      '180b',
+      '180c',
+      '180d',
+      '200c',
+      '200d',
+      '2060',
+      'fe00',
+      'fe0f',
+      'feff',
+    ].map(hex => [`I${String.fromCharCode(Number.parseInt(hex, 16))}X`, 'IX']),
+    ['user', 'user'],
+    ['USER', 'USER'],
+    ['\u00aa', 'a'],
+    ['\u2168', 'IX'],
+    ['e\u0301', '\u00e9'],
+    ['a\u00a0b', 'a b'],
+    ['\u3000', ' '],
+    ['\ufb01x', 'fix'],
+    ['\u{1f511}\ufe0f', '\u{1f511}'],
+  ])('%j is %j, typed, in a file and in a program', (typed, meant) => {
+    expect(form(typed)).toBe(meant)
+    expect(fromFile(typed)).toBe(meant)
+  })
+
+  test.each([
+    '\u0007',
+    'a\u0000',
+    '\u0085',
+    '\ue000',
+    '\ufdd0',
+    '\ud800',
+    '\ufffd',
+    '\u2028',
+    '\u202e',
+    '\u0340',
+    '\u{e0041}',
+    '\u0378',
+  ])('with %j is refused, not changed', text => {
+    expect(codeOf(() => new Secret(text))).toBe('CONFIG')
+    expect(codeOf(() => secretFrom(Buffer.from(text), 'f'))).toBe('CONFIG')
+    expect(() => secretFrom(Buffer.from(`hush${text}`), 'f')).not.toThrow(/hush/)
+  })
+
+  test('that is not UTF-8 is refused: all such would be one and the same', () => {
+    for (const hex of ['e4', 'ff'.repeat(32), 'eda080', 'c0af', 'f09f94'])
+      expect(() => secretFrom(Buffer.from(hex, 'hex'), 'f')).toThrow('not UTF-8')
+    const latin1 = Buffer.from('m\u00fcller', 'latin1')
+    expect(() => secretFrom(latin1, 'f')).toThrow('not UTF-8')
+    expect(
+      latin1.every(byte => byte === 0),
+      'what was read is zeroed',
+    ).toBe(true)
   })
 })
 

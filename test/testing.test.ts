@@ -3,7 +3,7 @@
  * with a broken law, each of which the shipped suite must turn red.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it, test } from 'vitest'
 import type { Effects, Input, StrategyFactory } from '../src/contracts/strategy.js'
 import type { Batch } from '../src/contracts/types.js'
 import { seededRandom } from '../src/core/prng.js'
@@ -18,10 +18,12 @@ import { strategySuite } from '../src/testing/strategy-suite.js'
 import { drawOptions, STYLES } from '../src/testing/swarm.js'
 import { transportSuite, virtualTime } from '../src/testing/transport-suite.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
+import { CALM_WORKLOAD, Workload } from '../src/testing/workload.js'
 import { encodeBatch } from '../src/wire/batch.js'
 import { Writer } from '../src/wire/bytes.js'
 import { OP, writePlain } from '../src/wire/command.js'
 import { MemoryNetwork } from '../transports/memory.js'
+import { World } from './harness/profile-world.js'
 import { explain, ORDINAL, replays } from './sim.js'
 
 describe('a gate', () => {
@@ -361,5 +363,16 @@ describe('a simulation', { timeout: 60_000 }, () => {
     const text = explain(options, result, 'crashes')
     expect(text).toContain('--seed 4 --profile ordinal --seconds 60 --style "crashes"')
     expect(text).toContain('"style":"crashes"')
+  })
+})
+
+describe('a simulated client', () => {
+  it.each(['local', 'master'] as const)('sends a read once (%s)', read => {
+    const world = new World(3, {}, false, {})
+    const workload = new Workload(world.cluster, { ...CALM_WORKLOAD, clients: 1, rate: 0 })
+    world.cluster.run(500)
+    const calls = ['k', 'l'].map(key => workload.call({ kind: 'get', cache: 'c', key, read }))
+    world.cluster.run(500)
+    for (const call of calls) expect(call).toMatchObject({ outcome: 'ok', attempts: 1 })
   })
 })

@@ -11,7 +11,7 @@ import { FrameDecoder, framed } from '../src/wire/frame.js'
 import { decodeGreeting } from '../transports/stream/hello.js'
 import { streamLimits } from '../transports/stream/limits.js'
 import { codeIn } from './harness/codes.js'
-import { simulated } from './harness/networks.js'
+import { overTcp, simulated } from './harness/networks.js'
 import { headOf, overStreams, Stranger } from './harness/strangers.js'
 
 /** Ends as soon as it is known that `node` still serves its good link. */
@@ -248,6 +248,33 @@ describe('row 12, readers that do not read', () => {
       await raw.leave()
     },
   )
+
+  test('row 12: what waits in small pieces costs its bytes, not a buffer of 64 KiB for each', async () => {
+    const bench = overTcp(1, { clientQueueBytesMax: 2 ** 25 })
+    try {
+      const a = await bench.started('a')
+      const raw = await Stranger.opened(bench, a)
+      await raw.link('~mute')
+      raw.read(false)
+      // The kernel takes no more of it: what follows is ours to keep.
+      for (let i = 0; i < 12; i++) a.send('~mute', Buffer.alloc(1_000_000, 1))
+      await bench.pass(1)
+      const before = process.memoryUsage().arrayBuffers
+      for (let turn = 0; turn < 1_000; turn++) {
+        a.send('~mute', Buffer.alloc(100, 1))
+        await new Promise(setImmediate)
+      }
+      // 100 KB in two buffers; a buffer a turn were 62 MiB.
+      expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4 * 2 ** 20)
+      expect(a.all('down')).toEqual([])
+      raw.read(true)
+      const whole = 12 * 1_000_004 + 1_000 * 104
+      await bench.sees('all of it arrives', () => raw.heardBytes >= whole)
+      await raw.leave()
+    } finally {
+      await bench.close()
+    }
+  })
 
   test('row 12: all clients together, 256 MiB', () => {
     expect(streamLimits({}, 'x').clientQueuesBytesMax).toBe(2 ** 28)

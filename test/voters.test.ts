@@ -5,9 +5,14 @@
 import { describe, expect, it } from 'vitest'
 import type { Epoch } from '../src/contracts/types.js'
 import { NO_EPOCH } from '../src/core/epochs.js'
+import { MemoryLog } from '../src/store/memory-log.js'
 import { encodeBatch } from '../src/wire/batch.js'
 import { encodeView } from '../src/wire/view.js'
+import { admitReady } from '../strategies/master-slave/admission.js'
 import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
+import { settingsOf } from '../strategies/master-slave/options.js'
+import { GroupState, newProgress } from '../strategies/master-slave/state.js'
+import { applyView } from '../strategies/master-slave/views.js'
 import { Alone, emptyState } from './harness/alone.js'
 import { MAJORITY, World } from './harness/profile-world.js'
 
@@ -247,15 +252,15 @@ it('a word that was overtaken makes no process a voter that was replaced meanwhi
   a.change()
   a.hear(emptyState('d'), 'b', 2)
   a.sync('b', 'd', false, 1)
-  for (const id of ['b', 'b', 'c', 'b']) a.ack(id)
+  for (const id of ['b', 'b', 'c', 'b', 'c', 'b']) a.ack(id)
   expect(a.last('admit')).toBeDefined()
   const { next } = a.log
   a.change()
   a.say('b', 'b', true, 2)
   a.sync('b', 'b', true, 2)
   a.say('b', 'b', false, next)
-  for (let i = 0; i < 2; i++) a.ack('b')
-  expect(a.log.next).toBe(next + 1)
+  for (const id of ['b', 'b', 'c']) a.ack(id)
+  expect(a.log.next).toBe(next + 2)
   // c is silent, and what b said first comes once more.
   a.say('b', 'b', true, 2)
   a.tick(400)
@@ -264,6 +269,39 @@ it('a word that was overtaken makes no process a voter that was replaced meanwhi
   expect(a.receipts).toEqual([])
   a.ack('c')
   expect(a.receipts).toHaveLength(1)
+})
+
+it('one whose log holds that it was replaced is admitted, whatever it had said before', () => {
+  const members = ['a', 'b', 'c'].map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
+  const env = { self: 'a', incarnation: 'a'.repeat(16), members, log: () => new MemoryLog() }
+  const s = new GroupState(env as never, settingsOf(MAJORITY))
+  // Of a copy: where the name was written nobody here knows.
+  const of = { incarnation: 'd'.repeat(16), amnesiac: true }
+  const named = members.map(member => (member.id === 'b' ? { ...member, ...of } : member))
+  s.views = [{ first: 0, view: { number: 1, members: named, past: [] } }]
+  applyView(s)
+  const epoch = { number: 256, incarnation: 'a'.repeat(16) }
+  const led = { role: 'master', data: 'ready', voter: true, epoch, next: 12, commit: 12 } as const
+  Object.assign(s, led, { now: 1_000 })
+  for (const peer of s.peers.values()) {
+    const { id } = peer
+    const progress = { ...newProgress('stream', 12, 12, 0, 1, 12), inSync: true }
+    Object.assign(peer, {
+      process: id.repeat(16),
+      session: 1,
+      voter: true,
+      progress,
+      heardAt: 1_000,
+    })
+  }
+  let appended = 0
+  const append = () => void appended++
+  admitReady(
+    s,
+    new Proxy({ append }, { get: (all, name) => Reflect.get(all, name) ?? (() => {}) }) as never,
+  )
+  expect(appended).toBe(1)
+  expect(s.peers.get('b')?.voter).toBe(false)
 })
 
 describe('a witness whose file', () => {

@@ -2,7 +2,7 @@
  * How values become bytes. Only the edge knows: servers keep what they are given (SECURITY 3), so
  * reader and writer of a cache must choose the same codec.
  */
-import { Packr } from 'msgpackr'
+import { Packr, Unpackr } from 'msgpackr'
 import type { CodecChoice, ValueCodec } from '../contracts/cache.js'
 import { GcacheError } from '../errors.js'
 
@@ -48,20 +48,26 @@ function own(lent: Uint8Array): Uint8Array {
  * No records and no structured clones: those would compile readers from what they read.
  */
 function msgpack(): LentCodec<unknown> {
-  const packr = new Packr({
-    useRecords: false,
-    moreTypes: true,
-    structuredClone: false,
-    mapsAsObjects: true,
-    copyBuffers: true,
-  })
+  const packr = new Packr(PLAIN)
+  // msgpackr reads records even where it writes none, unless it has no place to keep their shapes.
+  const shapes: object[] = []
+  const unpackr = new Unpackr({ ...PLAIN, structures: shapes })
+  Object.preventExtensions(shapes)
   return {
     encode(value) {
       if (typeof value === 'object' && value !== null) refuseMaps(value, 0)
       return packr.pack(value)
     },
-    decode: lent => packr.unpack(lent),
+    decode: lent => unpackr.unpack(lent),
   }
+}
+
+const PLAIN = {
+  useRecords: false,
+  moreTypes: true,
+  structuredClone: false,
+  mapsAsObjects: true,
+  copyBuffers: true,
 }
 
 /** A Map would come back as a plain object, silently: better refused. */

@@ -136,8 +136,9 @@ export class Calls extends CallMaker implements CachePort {
   /** Values that the master takes, bytes; said before it is routed. What is larger and waits for
    *  it ends with LIMIT. */
   limitValues(bytes: number): void {
-    this.valueBytesMax = bytes
-    this.#outbox.frameBytesMax = bytes + LIMITS.frameRoomBytes
+    // No node takes more, and our own transport carries no larger frame, whatever a server claims.
+    this.valueBytesMax = Math.min(bytes, LIMITS.valueBytesCeiling)
+    this.#outbox.frameBytesMax = this.valueBytesMax + LIMITS.frameRoomBytes
   }
 
   /** The master that serves now; undefined while none is known: calls wait. What is in flight

@@ -11,7 +11,7 @@ import type { Control } from '../wire/control.js'
 
 export type View = Extract<Control, { type: 'view' }>
 
-/** Servers that views may add to the given ones. */
+/** Servers that views may add to the given ones: as many as there are ordinals. */
 const LEARNED_MAX = 256
 
 /** A server by its address. `peer` stands for whoever answers there. */
@@ -92,14 +92,18 @@ export class ClientLinks {
   learn(view: View): void {
     const nodes = new Set<PeerId>()
     for (const link of this.#links.values()) if (link.node !== undefined) nodes.add(link.node)
-    for (const { id, address } of view.members.slice(0, LEARNED_MAX))
-      if (address !== '' && !nodes.has(id)) this.#addLearned(address)
     const named = new Set(view.members.map(member => member.address))
+    let learned = 0
     for (const link of this.#links.values())
       if (!link.given && link.session === 0 && !named.has(link.address)) {
         link.timer?.cancel()
         this.#links.delete(link.peer)
-      }
+      } else if (!link.given) learned++
+    // Those that stand count as well: else each view could bring as many new ones.
+    for (const { id, address } of view.members) {
+      if (learned >= LEARNED_MAX) return
+      if (address !== '' && !nodes.has(id) && this.#addLearned(address)) learned++
+    }
   }
 
   onUp(link: ServerLink, session: Session): void {
@@ -138,13 +142,16 @@ export class ClientLinks {
     for (const link of this.#links.values()) link.timer?.cancel()
   }
 
-  #addLearned(address: string): void {
+  /** True if it is dialled now and was not before. */
+  #addLearned(address: string): boolean {
+    const known = this.#links.size
     try {
       this.add(address, false)
     } catch {
       // A view only tells where to look; an address that cannot be dialled is nowhere.
       this.#links.delete(`*${address}`)
     }
+    return this.#links.size > known
   }
 
   #dial(link: ServerLink): void {

@@ -155,19 +155,25 @@ export class Watches implements ChangeSink {
 
   #sendAll(watches: Set<Watch>, count: number): void {
     this.#out.patchU16(5, count)
+    let frame: Uint8Array | undefined
+    let id = 0
     for (const watch of watches) {
       const link = watch.link
       if (watch.gap || link.congestedBytes > CONGESTED_BYTES_MAX) {
         watch.gap = true
         continue
       }
-      this.#out.patchU32(1, watch.id)
-      this.#send(link, watch)
+      // Clients that watch one thing number it alike: a thousand of them share a frame.
+      if (frame === undefined || watch.id !== id) {
+        id = watch.id
+        this.#out.patchU32(1, id)
+        frame = this.#out.copy()
+      }
+      this.#send(link, watch, frame)
     }
   }
 
-  #send(link: WatchLink, watch: Watch): void {
-    const frame = this.#out.copy()
+  #send(link: WatchLink, watch: Watch, frame: Uint8Array): void {
     const result = this.#env.send(link.peer, frame)
     if (result === 'dropped') watch.gap = true
     else if (result === 'congested')
@@ -186,7 +192,7 @@ export class Watches implements ChangeSink {
       out.f64(0)
       out.u32(0)
       watch.gap = false
-      this.#send(link, watch)
+      this.#send(link, watch, out.copy())
     }
   }
 

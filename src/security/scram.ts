@@ -175,7 +175,10 @@ export function base64(bytes: Uint8Array): string {
 
 /** Undefined for what is no base64 in its one form. */
 export function bytesOf(text: string): Uint8Array | undefined {
-  return BASE64.test(text) ? Buffer.from(text, 'base64') : undefined
+  if (!BASE64.test(text)) return undefined
+  const bytes = Buffer.from(text, 'base64')
+  // The last character may hold bits that belong to no byte.
+  return base64(bytes) === text ? bytes : undefined
 }
 
 /** A saslname: without commas and equals signs. */

@@ -5,15 +5,17 @@
  */
 import { inspect } from 'node:util'
 import { GcacheError } from '../errors.js'
+import { saslprep } from './saslprep.js'
 
 const REDACTED = '[redacted]'
 
 export class Secret {
   #bytes: Buffer
 
-  /** Copies `value`; text is taken in its normal form (NFKC), as RFC 4013 asks. */
+  /** Copies `value`: bytes as they are, text in the form of RFC 4013. CONFIG for text that has
+   *  none. */
   constructor(value: string | Uint8Array) {
-    this.#bytes = Buffer.from(typeof value === 'string' ? value.normalize('NFKC') : value)
+    this.#bytes = typeof value === 'string' ? textOf(value) : Buffer.from(value)
   }
 
   get length(): number {
@@ -44,9 +46,16 @@ export class Secret {
   }
 }
 
+function textOf(value: string): Buffer {
+  const text = saslprep(value)
+  if (text !== undefined) return Buffer.from(text)
+  throw new GcacheError('CONFIG', 'a secret or password holds control or format characters')
+}
+
 /**
  * The first line's worth of `bytes`: one line break at the end is cut off, `bytes` is zeroed.
- * CONFIG, naming `whose`, if it is empty, has a second line, or holds less than `bytesMin`.
+ * CONFIG, naming `whose`, if it is empty, has a second line, is no UTF-8, holds what RFC 4013
+ * prohibits, or less than `bytesMin`.
  */
 export function secretFrom(bytes: Buffer, whose: string, bytesMin = 1): Secret {
   let end = bytes.length
@@ -54,9 +63,16 @@ export function secretFrom(bytes: Buffer, whose: string, bytesMin = 1): Secret {
   if (end > 0 && bytes[end - 1] === 13) end--
   const line = bytes.subarray(0, end)
   const control = line.some(byte => byte < 32 || byte === 127)
-  const secret = new Secret(control ? '' : line.toString('utf8'))
+  const written = control ? '' : line.toString('utf8')
+  const faithful = Buffer.from(written).equals(line)
+  const text = faithful ? saslprep(written) : undefined
   bytes.fill(0)
   if (control) throw new GcacheError('CONFIG', `${whose} holds control characters: one line only`)
+  // Bytes that are no text would all be read as one and the same sign.
+  if (!faithful) throw new GcacheError('CONFIG', `${whose} is not UTF-8: write it as text`)
+  if (text === undefined)
+    throw new GcacheError('CONFIG', `${whose} holds signs that no password may hold (RFC 4013)`)
+  const secret = new Secret(text)
   if (secret.length >= bytesMin) return secret
   const fact = `${whose} has ${secret.length} bytes, at least ${bytesMin} are needed`
   secret.drop()

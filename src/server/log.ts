@@ -5,6 +5,7 @@
 import { pino } from 'pino'
 import type { Logger } from '../contracts/environment.js'
 import { type Paint, paintFor } from './paint.js'
+import { plain } from './plain.js'
 import type { LogLevel } from './serve-options.js'
 
 /** Lines are written at once, so that the last words of a dying process are there. */
@@ -20,8 +21,8 @@ export function serverLogger(level: LogLevel): Logger {
 
 const WORDS: Record<number, string> = { 20: 'debug', 30: 'info ', 40: 'warn ', 50: 'error' }
 
-/** `14:03:11.204 warn  text  name=value`. */
-function readable(line: string, paint: Paint): string {
+/** `14:03:11.204 warn  text  name=value`; exported for its test. */
+export function readable(line: string, paint: Paint): string {
   const { level, time, msg, ...fields } = JSON.parse(line) as {
     level: number
     time: string
@@ -33,5 +34,7 @@ function readable(line: string, paint: Paint): string {
   const rest = Object.entries(fields)
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join(' ')
-  return `${paint.dim(time.slice(11, 23))} ${shown} ${msg ?? ''}  ${paint.dim(rest)}\n`
+  // Of one line each, whatever somebody called himself.
+  const [text, facts] = [msg ?? '', rest].map(each => plain(each).replaceAll('\n', '\\n'))
+  return `${paint.dim(time.slice(11, 23))} ${shown} ${text}  ${paint.dim(facts)}\n`
 }

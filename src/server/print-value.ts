@@ -4,6 +4,7 @@
  */
 import { inspect } from 'node:util'
 import { codecOf } from '../cache/codec.js'
+import { plain } from './plain.js'
 
 const TEXT = new TextDecoder('utf-8', { fatal: true })
 const DUMP_BYTES_MAX = 4_096
@@ -38,7 +39,7 @@ function textOf(bytes: Uint8Array): string | undefined {
 
 /** For a terminal: several lines where the value has parts. */
 export function pretty(value: unknown, colours: boolean): string {
-  if (typeof value === 'string') return value
+  if (typeof value === 'string') return plain(value)
   if (value instanceof Uint8Array) return dump(value)
   return inspect(value, { colors: colours, depth: 12, maxStringLength: 10_000, breakLength: 90 })
 }

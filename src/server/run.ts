@@ -9,6 +9,7 @@ import { clientTransport, systemWorld } from '../defaults.js'
 import { GcacheError } from '../errors.js'
 import { addClientAuth, type ClientAuthFlags, clientAuth } from './auth-flags.js'
 import { DEFAULT_CLUSTER, parseDuration, parseServers } from './parse.js'
+import { plain } from './plain.js'
 import { addClientTls, type ClientTlsFlags, clientTls } from './tls-flags.js'
 
 export const EXIT = { ok: 0, no: 1, trouble: 2 } as const
@@ -65,7 +66,8 @@ export function oneLine(error: unknown): string {
       : error instanceof Error
         ? `${error.name}: ${error.message}`
         : String(error)
-  return text.replace(/\s*\n\s*/g, ' ')
+  // A server's own words may be in it.
+  return plain(text.replace(/\s*\n\s*/g, ' '))
 }
 
 export interface ServerOptions extends ClientAuthFlags, ClientTlsFlags {

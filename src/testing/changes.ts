@@ -24,6 +24,8 @@ const HASTY_CHANCE = 0.2
 const HASTY_MS = 6
 /** All members are there and agree so long after the last change. */
 const SETTLED_MS = 30_000
+/** So long after heal who is in order has found the others, ms. */
+const WON_MS = 10_000
 
 export class Changes implements Checker {
   readonly name = 'an operator remembers what was answered'
@@ -153,10 +155,22 @@ function giveNewLists(cluster: SimulatedCluster): void {
   }
 }
 
+/** One let go that still ran has won it over: it is started anew, as ARCHITECTURE.md says of strict
+ *  (seed 59 of style membership). Whoever knows better holds everything. */
+function restartWon(cluster: SimulatedCluster): void {
+  const there = cluster.live().filter(({ id }) => cluster.belongs(id))
+  const won = there.filter(node => node.status().self.state === 'left')
+  const knows = there.some(node => node.votes && !won.includes(node))
+  if (won.length !== 1 || !knows || won[0].status().profile !== 'strict') return
+  cluster.crash(won[0].id)
+  cluster.start(won[0].id)
+}
+
 /** Faults are over: who belongs to the cluster runs, and everybody agrees who that is. */
 export function settleMembers(cluster: SimulatedCluster): PeerId[] {
   for (const { id } of cluster.members) cluster.resume(id)
   giveNewLists(cluster)
+  const healedAt = cluster.now()
   const settled = () => {
     for (const node of cluster.live()) {
       if (node.status().self.state === 'left') continue
@@ -164,6 +178,7 @@ export function settleMembers(cluster: SimulatedCluster): PeerId[] {
     }
     // Who was let go unawares is to be stopped: under strict the rest may wait for that.
     for (const { id } of cluster.live()) if (!cluster.belongs(id)) cluster.crash(id)
+    if (cluster.now() - healedAt > WON_MS) restartWon(cluster)
     const master = cluster.master()
     if (master === undefined) return false
     const { members, view } = master.status()

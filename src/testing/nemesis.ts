@@ -123,6 +123,8 @@ export class Nemesis {
     this.#changes = new Changes(cluster, this.#random)
     this.#twins = new Twins(cluster, this.#random, id => this.#running && this.#mayForget(id))
     if (rates.join > 0) cluster.checkers.push(this.#changes)
+    // The first pair while all processes are those with which the history began.
+    if (rates.twin > 0 && this.#twins.begin()) this.#count('twin')
     this.#schedule()
   }
 

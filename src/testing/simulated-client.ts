@@ -74,9 +74,9 @@ interface Attempt {
 const RETRY_MS = 40
 const REDIAL_MS = 100
 const SILENT_MS_MAX = 2_000
-/** Later answers to older attempts are not understood any more. */
 /** Bytes of values after which a frame is sent; one more value still fits (seed 1734). */
 const FRAME_VALUES_MAX = 512 * 1_024
+/** Later answers to older attempts are not understood any more. */
 const ATTEMPTS_KEPT = 2_000
 const OUT = new Writer(4_096)
 
@@ -228,12 +228,14 @@ export class SimulatedClient implements TransportHandler {
     this.#outbox = []
     if (this.#dead) return
     const calls = outbox.filter(call => call.endedAt === undefined)
-    if (calls.length === 1 && !goesLocal(calls[0])) return this.#send(calls, false)
-    for (const window of new Set(calls.map(call => call.window)))
-      for (const local of [true, false]) {
-        const group = calls.filter(call => call.window === window && goesLocal(call) === local)
-        if (group.length > 0) this.#send(group, false)
-      }
+    if (calls.length === 1) return this.#send(calls, false)
+    // Once sent, no call goes local any more: the groups are made before.
+    const groups = [...new Set(calls.map(call => call.window))].flatMap(window =>
+      [true, false].map(local =>
+        calls.filter(call => call.window === window && goesLocal(call) === local),
+      ),
+    )
+    for (const group of groups) if (group.length > 0) this.#send(group, false)
   }
 
   #send(calls: readonly Call[], repeat: boolean): void {

@@ -1,8 +1,14 @@
 /**
  * Two processes of one node, one after the other, and the first comes back: a voter stands still
- * (SIGSTOP, a suspended machine), another process takes its place, is made a voter and acks alone
- * with the master; then it dies, the master is cut off, and the first one wakes. What it remembers
- * is from before: if its vote counted, a master without those writes could be elected.
+ * (SIGSTOP, a suspended machine), another process takes its place and is made a voter; then that
+ * one dies, and the first one wakes. What it remembers is from before, so its word must count
+ * nowhere until it is admitted anew:
+ *
+ *   ambush   the second has acked alone with the master, which is cut off: no master without those
+ *            writes may be elected by the vote of the first
+ *   coup     the second has deposed the master together with the others: the first wakes beside the
+ *            deposed one, which knows nothing of it, and those two may acknowledge nothing
+ *   calm     nobody else is touched: the master that named the second admits the first
  */
 import type { PeerId } from '../contracts/types.js'
 import type { SeededRandom } from '../core/prng.js'
@@ -11,8 +17,10 @@ import type { SimulatedCluster } from './cluster.js'
 /** The second process is killed at a time when its memory may be lost, looked for so often. */
 const LOOK_MS = 250
 const LOOKS = 24
-/** Entries are acked without the third node, ms. */
+/** Entries are acked without the third node, or the deposed master, ms. */
 const ALONE_MS = 800
+/** The first one is with the deposed master alone, ms. */
+const APART_MS = 2_500
 
 /** One pair at a time. */
 export class Twins {
@@ -55,22 +63,54 @@ export class Twins {
       if (looks === 0) this.#busy = false
       else if (!node.running || !node.votes || !this.#mayForget(id))
         this.#whenVoter(id, wake, looks - 1)
-      else this.#ambush(id, wake)
+      else this.#meet(id, wake)
     })
   }
 
-  /** Who is neither the node nor its master misses what both acknowledge. */
-  #ambush(id: PeerId, wake: () => void): void {
+  #meet(id: PeerId, wake: () => void): void {
     const cluster = this.#cluster
     const master = cluster.master()?.id
     const others = cluster.members.filter(one => one.id !== id && one.id !== master)
-    if (master === undefined || master === id || others.length === 0) return this.#end(id, wake)
-    cluster.split([this.#random.pick(others).id])
+    const history = this.#random.below(3)
+    if (master === undefined || master === id || others.length === 0 || history === 0)
+      this.#end(id, wake)
+    else if (history === 1) this.#ambush(id, wake, master, this.#random.pick(others).id)
+    else this.#coup(id, wake, master)
+  }
+
+  /** `absent` misses what the second and the master acknowledge. */
+  #ambush(id: PeerId, wake: () => void, master: PeerId, absent: PeerId): void {
+    const cluster = this.#cluster
+    cluster.split([absent])
     cluster.clock.after(ALONE_MS, () => {
       cluster.mendAll()
       if (this.#mayForget(id)) cluster.split([master])
       this.#end(id, wake)
     })
+  }
+
+  /** `master` misses that another one leads by the vote of the second, and what that one wrote. */
+  #coup(id: PeerId, wake: () => void, master: PeerId): void {
+    const cluster = this.#cluster
+    cluster.split([master])
+    this.#whenAnotherLeads(master, LOOKS, () =>
+      cluster.clock.after(ALONE_MS, () => {
+        cluster.mendAll()
+        if (this.#mayForget(id)) {
+          for (const { id: other } of cluster.members)
+            if (other !== id && other !== master)
+              for (const one of [id, master]) cluster.cut(one, other)
+          cluster.clock.after(APART_MS, () => cluster.mendAll())
+        }
+        this.#end(id, wake)
+      }),
+    )
+  }
+
+  #whenAnotherLeads(old: PeerId, looks: number, then: () => void): void {
+    const now = this.#cluster.master()?.id
+    if (looks === 0 || (now !== undefined && now !== old)) return then()
+    this.#cluster.clock.after(LOOK_MS, () => this.#whenAnotherLeads(old, looks - 1, then))
   }
 
   /** The second dies, where that is allowed, and the first wakes. */

@@ -14,6 +14,7 @@
  *
  * A witness is not named: its note goes from process to process.
  */
+import type { Offset } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { encodeView, type View } from '../../src/wire/view.js'
 import { appendNoop, appendOwn, feedWitnesses } from './feed.js'
@@ -62,13 +63,12 @@ function isFree(s: GroupState, peer: Peer): boolean {
 export function admitReady(s: GroupState, effects: Sink): void {
   if (!s.commitsLate) return
   for (const peer of s.peers.values()) {
-    // One that another process has replaced, and that does not know yet, is told by the log first.
-    if (peer.session === 0 || peer.left || peer.voter) continue
+    if (peer.session === 0 || peer.left || saysItVotes(s, peer)) continue
     // A view makes it a voter (membership.ts).
     if (peer.learner && !peer.witness) continue
     if (!peer.witness && !peer.progress?.inSync) continue
     if (peer.admitFrom === 0) {
-      if (!isFree(s, peer) && !mayBeProved(s)) continue
+      if (!isFree(s, peer) && !mayBeginProof(s, effects, peer)) continue
       beginAdmission(s, effects, peer)
     }
     const own = peer.witness ? peer.admitFrom : (peer.progress?.acked ?? 0)
@@ -83,6 +83,21 @@ export function admitReady(s: GroupState, effects: Sink): void {
 }
 
 /**
+ * One that another process has replaced, and that does not know yet, is told by the log first. If
+ * it holds that by its acks, it had said so before, and that came late or twice.
+ */
+function saysItVotes(s: GroupState, peer: Peer): boolean {
+  if (!peer.voter || !isReplaced(s, peer)) return peer.voter
+  const { id, incarnation, progress } = peer
+  const named = s.views.find(({ view }) =>
+    view.members.some(one => one.id === id && one.incarnation === incarnation),
+  )
+  if (progress?.state === 'stream' && named !== undefined && progress.acked > named.first)
+    peer.voter = false
+  return peer.voter
+}
+
+/**
  * An ack from before says nothing: its sender may have promised a higher epoch since, together with
  * the process that this one has replaced, and nobody else remembers that (found by the model). So
  * the proof is an entry made after this process began.
@@ -90,19 +105,38 @@ export function admitReady(s: GroupState, effects: Sink): void {
 function beginAdmission(s: GroupState, effects: Sink, peer: Peer): void {
   if (!isFree(s, peer)) {
     if (peer.witness) appendNoop(s, effects)
-    else if (isReplaced(s, peer) || peer.incarnation === '') appendOwn(s, effects, naming(s, peer))
+    else if (isUnnamed(s, peer)) appendOwn(s, effects, naming(s, peer))
     feedWitnesses(s, effects)
   }
   peer.admitFrom = s.next
 }
 
 /**
- * As many answer as must hold the entry. A master that is cut off would name a process that it
- * cannot admit; whoever holds that name takes it for the only one, for ever if that master dies.
+ * As many answer as must hold the entry, and before a name is written they hold one that was made
+ * when its process had caught up. A master that is cut off would name one that it cannot admit;
+ * whoever holds that name takes it for the only one, for ever if that master dies.
  */
-function mayBeProved(s: GroupState): boolean {
+function mayBeginProof(s: GroupState, effects: Sink, peer: Peer): boolean {
   const own = s.voter ? 1 : 0
-  return own + countersHeard(s, s.settings.heardWithinMs) >= s.quorum.readmits
+  if (own + countersHeard(s, s.settings.heardWithinMs) < s.quorum.readmits) return false
+  if (peer.witness || !isUnnamed(s, peer) || own >= s.quorum.readmits) return true
+  if (peer.askFrom === 0) {
+    appendNoop(s, effects)
+    feedWitnesses(s, effects)
+    peer.askFrom = s.next
+  }
+  return holders(s, peer, peer.askFrom) >= s.quorum.readmits
+}
+
+/** A name waits for an ack, whoever's: it must be written while that is news. */
+export function isAsked(s: GroupState): boolean {
+  if (!s.commitsLate) return false
+  for (const peer of s.peers.values()) if (peer.askFrom > 0 && peer.admitFrom === 0) return true
+  return false
+}
+
+function isUnnamed(s: GroupState, peer: Peer): boolean {
+  return isReplaced(s, peer) || peer.incarnation === ''
 }
 
 /** The view in force, but that the process of `peer` is the one that may vote as it. */
@@ -121,20 +155,20 @@ function naming(s: GroupState, peer: Peer): Uint8Array {
  */
 function isProved(s: GroupState, newcomer: Peer): boolean {
   const { promises, readmits } = s.quorum
-  if (holders(s, newcomer) < readmits) return false
+  if (holders(s, newcomer, newcomer.admitFrom) < readmits) return false
   if (promises > 1) return true
   // A view that is not committed yet lets nobody go: its own commit hangs on this very vote.
   for (const { id, learner } of committedView(s).members) {
     const peer = s.peers.get(id)
     if (learner || peer === undefined || peer === newcomer) continue
-    if (peer.session === 0 || peer.said === undefined) return false
+    if (peer.session === 0 || peer.process === '') return false
     if (remembers(s, peer) && (peer.progress?.acked ?? 0) < newcomer.admitFrom) return false
   }
   return true
 }
 
-/** Of the others than `newcomer`, this node included, who hold what it had when it caught up. */
-function holders(s: GroupState, newcomer: Peer): number {
+/** Of the others than `newcomer`, this node included, who hold what lies below `at`. */
+function holders(s: GroupState, newcomer: Peer, at: Offset): number {
   let holding = s.voter ? 1 : 0
   for (const peer of s.peers.values()) {
     if (peer === newcomer || !counts(s, peer)) continue
@@ -143,7 +177,7 @@ function holders(s: GroupState, newcomer: Peer): number {
       : peer.progress?.state === 'stream'
         ? peer.progress.acked
         : 0
-    if (next >= newcomer.admitFrom) holding++
+    if (next >= at) holding++
   }
   return holding
 }

@@ -20,7 +20,7 @@ import { type Candidacy, startPromotion, votes } from './promotion.js'
 import { counts, promisesWanted } from './quorum.js'
 import { isCurrent } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
-import { committedView, isVoterIn } from './views.js'
+import { isVoterIn, settledView } from './views.js'
 
 type Of<T extends Message['type']> = Extract<Message, { type: T }>
 
@@ -93,8 +93,8 @@ function choose(s: GroupState, named: PeerId | undefined, tried: Set<PeerId>): P
 function mayTakeOver(s: GroupState, peer: Peer): boolean {
   const { progress, said } = peer
   if (peer.session === 0 || peer.congested || said?.data !== 'ready') return false
-  // Who is made a voter by a view that is not committed yet is none to whoever lacks that view.
-  if (!counts(s, peer) || !isVoterIn(committedView(s), peer.id)) return false
+  // Who is made a voter by a view that may yet be truncated is none to whoever lacks that view.
+  if (!counts(s, peer) || !isVoterIn(settledView(s), peer.id)) return false
   if (progress?.state !== 'stream' || !progress.inSync) return false
   return s.now - peer.heardAt <= s.settings.heardWithinMs
 }

@@ -287,6 +287,7 @@ function onLinkUp(s: GroupState, effects: Sink, id: PeerId, session: number): vo
   peer.said = undefined
   peer.process = ''
   peer.voter = false
+  peer.askFrom = 0
   peer.admitFrom = 0
   effects.send(id, s.statement())
   if (s.master === id) requestSync(s, effects)

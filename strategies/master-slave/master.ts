@@ -8,7 +8,7 @@ import type { Ack } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { copiesWanted } from '../../src/core/majority.js'
 import { BATCH_HEAD_BYTES, encodeBatch, entryBytesMax } from '../../src/wire/batch.js'
-import { admitReady } from './admission.js'
+import { admitReady, isAsked } from './admission.js'
 import { advanceCopy, stopCopy } from './copy.js'
 import { catchUp, feedWitnesses, replicate } from './feed.js'
 import { endForced } from './force.js'
@@ -155,7 +155,7 @@ export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMess
   if (message.next > progress.next || message.next < progress.acked) return
   noteAck(s, effects, peer, progress, message.next, message.durable)
   settle(s, effects)
-  if (!remembers(s, peer)) admitReady(s, effects)
+  if (!remembers(s, peer) || isAsked(s)) admitReady(s, effects)
   if (progress.next < s.next) catchUp(s, effects, peer)
   if (!s.serving) serveIfReady(s, effects)
 }

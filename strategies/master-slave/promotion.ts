@@ -284,6 +284,7 @@ function becomeMaster(s: GroupState, effects: Sink, candidacy: Candidacy): void 
     peer.progress = undefined
     peer.headed = 0
     peer.echo = 0
+    peer.askFrom = 0
     peer.admitFrom = 0
   }
   dropTold(s, effects)

@@ -141,6 +141,8 @@ export interface Peer {
   stated: Stated | undefined
   /** The newest cluster time that it has returned under an epoch led here. */
   echo: number
+  /** The others are asked, by an entry below it, whether they answer: then it is named; 0: no. */
+  askFrom: Offset
   /** Where the log ended when this amnesiac had caught up; 0: not yet. */
   admitFrom: Offset
   admitSentAt: number

@@ -42,8 +42,16 @@ export function currentView(s: GroupState): View {
 /** The newest view that no later log will lack. Of those above it, each deposed master may have
  *  its own, and any number of them: theirs are not compared. */
 export function committedView(s: GroupState): View {
-  const { views, commit } = s
-  for (let i = views.length - 1; i > 0; i--) if (views[i].first < commit) return views[i].view
+  return newestBelow(s, s.commit)
+}
+
+/** As committedView(), but in profile ordinal the newest that is in most logs. */
+export function settledView(s: GroupState): View {
+  return newestBelow(s, settledTo(s))
+}
+
+function newestBelow({ views }: GroupState, to: Offset): View {
+  for (let i = views.length - 1; i > 0; i--) if (views[i].first < to) return views[i].view
   return views[0].view
 }
 
@@ -289,6 +297,7 @@ export function newPeer(member: ViewMember): Peer {
     headed: 0,
     stated: undefined,
     echo: 0,
+    askFrom: 0,
     admitFrom: 0,
     admitSentAt: Number.NEGATIVE_INFINITY,
   }

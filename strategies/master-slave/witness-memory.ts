@@ -103,15 +103,7 @@ export class WitnessMemory {
   }
 
   #recall(note: Uint8Array): void {
-    const kept = unpackMessage(note)
-    checkFields(kept, {
-      history: 'text',
-      incarnation: 'text',
-      voter: 'flag',
-      next: 'whole',
-      promised: 'list',
-      lastEpoch: 'list',
-    })
+    const kept = keptIn(note)
     this.history = kept.history as string
     this.incarnation = kept.incarnation as string
     this.voter = kept.voter as boolean
@@ -121,9 +113,34 @@ export class WitnessMemory {
   }
 }
 
+/** The fields of a note, each of its kind. */
+function keptIn(note: Uint8Array): Record<string, unknown> {
+  try {
+    const kept = unpackMessage(note)
+    checkFields(kept, {
+      history: 'text',
+      incarnation: 'text',
+      voter: 'flag',
+      next: 'whole',
+      promised: 'list',
+      lastEpoch: 'list',
+    })
+    if (note[0] === NOTE_VERSION && isIncarnation(kept.incarnation) && kept.next !== 0) return kept
+  } catch (cause) {
+    throw new GcacheError('CONFIG', DAMAGED, { cause })
+  }
+  throw new GcacheError('CONFIG', DAMAGED)
+}
+
+const DAMAGED = 'the witness file holds no note of this version: it is damaged'
+
+function isIncarnation(value: unknown): boolean {
+  return typeof value === 'string' && /^[0-9a-f]{16}$/.test(value)
+}
+
 function epochOf(value: unknown): Epoch {
   const [number, incarnation] = value as unknown[]
-  if (!Number.isSafeInteger(number) || !/^[0-9a-f]{16}$/.test(String(incarnation)))
+  if (!Number.isSafeInteger(number) || !isIncarnation(incarnation))
     throw new GcacheError('CONFIG', 'the witness file holds no epoch: it is damaged')
   return { number: number as number, incarnation: incarnation as string }
 }

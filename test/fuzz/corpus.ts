@@ -90,6 +90,19 @@ export const EDGE_REQUESTS: readonly Buffer[] = [
   request(1, () => writeScan(out, 'c', '', 0, LIMITS.scanPageMax)),
 ]
 
+/** Values as a codec may meet them: good ones, a Date, a Set, bytes, a record, depth, and none. */
+export const EDGE_VALUES: readonly Buffer[] = [
+  ...['01', 'a3616263', '81a16101', 'd6ff65000000', 'd4730092a161a162', 'c403010203', '7b7d'],
+  ...[
+    'd4724091a17801',
+    'd572400191a17801',
+    'd4690191a17801',
+    `${'91'.repeat(3_000)}c0`,
+    'dd00ffffff',
+  ],
+  ...['81a95f5f70726f746f5f5f81a17801', 'd4780092a16100a0', 'c1', ''],
+].map(hex => Buffer.from(hex, 'hex'))
+
 /** What may stand behind the first byte of a message that is packed: names that are nobody's, a
  *  record definition, an extension, depth, lengths that are not there. */
 export function edgePacked(kind: number): Buffer[] {

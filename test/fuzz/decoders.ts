@@ -3,8 +3,11 @@
  * remembered. What a decoder lets through is used as its users would, since "decoded" promises that
  * nobody behind it has to judge again.
  */
+import { inspect } from 'node:util'
+import { codecOf } from '../../src/cache/codec.js'
 import { LIMITS } from '../../src/config.js'
 import type { SeededRandom } from '../../src/core/prng.js'
+import { GcacheError } from '../../src/errors.js'
 import { KeyValueStore } from '../../src/store/key-value.js'
 import { decodeBatch, encodeBatch } from '../../src/wire/batch.js'
 import { checksum } from '../../src/wire/checksum.js'
@@ -18,10 +21,10 @@ import { decodeView, encodeView } from '../../src/wire/view.js'
 import { messageCodec } from '../../strategies/master-slave/message-codec.js'
 import { decodeEnvelope, encodeEnvelope } from '../../transports/relay/envelope.js'
 import { decodeGreeting, encodeGreeting, refusal } from '../../transports/stream/hello.js'
-import { EDGE_COMMANDS, edgePacked, found, golden } from './corpus.js'
+import { EDGE_COMMANDS, EDGE_VALUES, edgePacked, found, golden } from './corpus.js'
 import { promise, type Target } from './target.js'
 
-function pure(
+export function pure(
   name: string,
   weight: number,
   seeds: readonly Uint8Array[],
@@ -34,7 +37,7 @@ function pure(
 const text = (value: unknown) => JSON.stringify(value)
 
 /** Says it again: what was understood must survive being said, or two versions would differ. */
-function again<T>(
+export function again<T>(
   message: T,
   encode: (message: T) => Uint8Array,
   decode: (b: Buffer) => T,
@@ -112,6 +115,42 @@ function batches(): Buffer[] {
   const all = [...proposals.map(one => [one]), proposals]
   const encoded = all.map(each => encodeBatch(epoch, 7, 1_700_000_000_000, 99, each))
   return [...golden('batch'), ...encoded.map(({ bytes }) => Buffer.from(bytes))]
+}
+
+/** What a client reads of a cache, whoever wrote it. */
+const { decode } = codecOf<unknown>('msgpack')
+const value = pure('value', 4, [...EDGE_VALUES, ...values()], input => {
+  let taken: unknown
+  try {
+    taken = decode(input)
+  } catch (cause) {
+    throw new GcacheError('CODEC', cause instanceof RangeError ? TOO_DEEP : String(cause))
+  }
+  // Whether the stack is deep enough depends on who calls.
+  if (isDeep(taken)) throw new GcacheError('CODEC', TOO_DEEP)
+  return inspect(taken, { depth: 4, maxArrayLength: 20, maxStringLength: 200 })
+})
+
+const TOO_DEEP = 'RangeError, or so deep that it may be one'
+
+/** Far fewer levels than any stack holds. */
+function isDeep(value: unknown): boolean {
+  let level = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > 500) return true
+    level = level
+      .filter(each => typeof each === 'object' && each !== null && !ArrayBuffer.isView(each))
+      .flatMap(each => (each instanceof Set ? [...each] : Object.values(each as object)))
+  }
+  return false
+}
+
+function values(): Buffer[] {
+  const { encode } = codecOf<unknown>('msgpack')
+  const plain = { name: 'ann', items: [1, -1, 2.5, 2 ** 40, null, true, [{ a: {} }]] }
+  const rich = { at: new Date(5), of: new Set(['a', 1]), big: 2n ** 70n, small: -5n }
+  const raw = { bytes: Buffer.from('abc'), floats: new Float64Array([1, Number.NaN]) }
+  return [plain, rich, raw, 'x'.repeat(300), undefined].map(each => Buffer.from(encode(each)))
 }
 
 const view = pure('view', 3, views(), input => text(decodeView(input)))
@@ -305,5 +344,6 @@ function slices(): Buffer[] {
 }
 
 export const DECODERS: readonly Target[] = [
-  ...[stream, greeting, control, message, batch, view, records, token, command, slice, relay],
+  ...[stream, greeting, control, message, batch, value, view, records, token, command, slice],
+  relay,
 ]

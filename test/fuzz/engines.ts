@@ -1,5 +1,6 @@
 /**
- * Whole clusters under virtual time, one to three real engines in a profile drawn, whose members
+ * Whole clusters under virtual time, one to three real engines in a profile drawn, one of them a
+ * witness at times, whose members
  * and clients say wrong things: mutants of what they have really said in this cluster, so that
  * epochs, feeds and offsets fit, and of the recorded messages. A frame is taken or refused as a
  * protocol error, which a transport answers by ending that link; no engine may ever stop by it.
@@ -44,6 +45,29 @@ const RECORDED = [
 
 const WRITES = [...golden('request-write'), EDGE_REQUESTS[3]]
 
+/** Of how many nodes, and whether the last of them is a witness. */
+const SHAPES = [
+  { count: 1 },
+  { count: 2 },
+  { count: 3 },
+  { count: 3 },
+  { count: 3, witness: true },
+] as const
+
+interface Shape {
+  readonly count: number
+  readonly witness?: boolean
+}
+
+/** The note of a witness, as its disk has it. */
+class Notes {
+  last: Uint8Array | undefined
+
+  save(note: Uint8Array): void {
+    this.last = Buffer.from(note)
+  }
+}
+
 /** One node of the cluster, and what it heard. */
 class Listener implements TransportHandler {
   readonly engine: Engine
@@ -52,7 +76,8 @@ class Listener implements TransportHandler {
   readonly transport: Transport
   readonly #heard: Buffer[]
 
-  constructor(world: World, member: Member, heard: Buffer[]) {
+  /** `notes`: what a witness has written down, which outlives it. */
+  constructor(world: World, member: Member, heard: Buffer[], notes: Notes) {
     this.#heard = heard
     const { clock, network, members } = world
     const random = world.random.fork()
@@ -79,6 +104,7 @@ class Listener implements TransportHandler {
       durability: 'memory',
       caches: {},
       autoCaches: true,
+      ...(member.witness === true ? { notes } : {}),
     })
     this.engine.events.on('fatal', error => world.stopped(member.id, error))
     void this.engine.start()
@@ -122,16 +148,18 @@ class World implements Trial {
   readonly profile: (typeof PROFILES)[number]
   readonly #nodes = new Map<string, Listener>()
   readonly #heard: Buffer[] = []
+  readonly #notes = new Notes()
   #broken: Error | undefined
 
   constructor(random: SeededRandom) {
     this.random = random
     const latency = { latencyMsMin: 0.1, latencyMsMax: 0.3 }
     this.network = new MemoryNetwork({ clock: this.clock, random: random.fork(), ...latency })
-    const count = 1 + random.below(3)
-    this.profile = count === 2 ? 'ordinal' : random.pick(PROFILES)
+    const { count, witness = false } = random.pick<Shape>(SHAPES)
+    this.profile = witness ? 'majority' : count === 2 ? 'ordinal' : random.pick(PROFILES)
     const ids = ['a', 'b', 'c'].slice(0, count)
     this.members = ids.map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
+    if (witness) this.members[2] = { ...this.members[2], ordinal: 255, witness }
     for (const member of this.members) this.#start(member)
     // Some are met while they begin, most at work; then one may come back empty and be copied.
     this.#pass(random.pick([0, 50, 1_500, 1_500, 1_500, 4_000]))
@@ -210,7 +238,7 @@ class World implements Trial {
   }
 
   #start(member: Member): void {
-    this.#nodes.set(member.id, new Listener(this, member, this.#heard))
+    this.#nodes.set(member.id, new Listener(this, member, this.#heard, this.#notes))
   }
 
   #restart(member: Member): void {

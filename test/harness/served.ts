@@ -38,6 +38,10 @@ export class Served {
     })
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
   get log(): string {
     return this.#log.join('\n')
   }

@@ -80,7 +80,7 @@ function partsOfPeer(s: GroupState, peer: Peer, master: boolean): unknown {
     said && [said.data, said.history, said.role, said.incarnation],
     said?.data === 'copying' && said.next,
     [Math.max(peer.copyAfter - s.now, 0), peer.copiesFailed, ago(peer.admitSentAt, OVER_500_MS)],
-    master && [peer.headed, peer.admitFrom],
+    master && [peer.headed, peer.askFrom, peer.admitFrom],
     progress && {
       ...progress,
       durable: 0,

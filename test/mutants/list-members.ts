@@ -84,4 +84,37 @@ export const MEMBERS: readonly Mutant[] = [
     undefined,
     'majority',
   ),
+  mutant(
+    '64',
+    'the charter outlives the process that took its place',
+    'the founder that named another one neither names the first nor asks for its proof, for ever',
+    [
+      [
+        `${STRATEGY}/admission.ts`,
+        "peer.process !== '' && peer.incarnation === '' && s.charter",
+        "peer.process !== '' && s.charter",
+      ],
+    ],
+    undefined,
+    'majority',
+  ),
+  mutant(
+    '65',
+    'as 64, but named it counts without a proof; and a master that is cut off names',
+    'the first process and the deposed founder acknowledge beside those who have another master',
+    [
+      [
+        `${STRATEGY}/admission.ts`,
+        "peer.process !== '' && peer.incarnation === '' && s.charter",
+        "peer.process !== '' && !isReplaced(s, peer) && s.charter",
+      ],
+      [
+        `${STRATEGY}/admission.ts`,
+        'if (own + countersHeard(s, s.settings.heardWithinMs) < s.quorum.readmits) return false',
+        'if (own >= 0) return true',
+      ],
+    ],
+    undefined,
+    'majority',
+  ),
 ]

@@ -99,10 +99,10 @@ export class Link implements StreamEvents, Paced {
     const size = frame.length + FRAME_HEAD_BYTES
     if (frame.length > this.facts.sendBytesMax) return this.#tooBig(frame.length)
     if (!this.awake) this.#owner.wake(this)
-    if (this.#filled + this.#connection.unsentBytes + size > this.#queueBytesMax) {
+    if (this.unsentBytes + size > this.#queueBytesMax) {
       this.flush()
       if (this.over) return 'dropped'
-      const unsent = this.#connection.unsentBytes
+      const unsent = this.unsentBytes
       if (unsent === 0) this.#alone = size > this.#queueBytesMax ? size : 0
       else if (unsent + size > this.#queueBytesMax + this.#alone) {
         this.#wait()
@@ -110,7 +110,7 @@ export class Link implements StreamEvents, Paced {
         return 'dropped'
       }
     }
-    if (size > OUT_BUFFER_BYTES - this.#filled) this.flush()
+    if (size > OUT_BUFFER_BYTES - this.#filled) this.#write()
     if (this.over) return 'dropped'
     if (size > OUT_BUFFER_BYTES) this.#writeLarge(frame, size)
     else {
@@ -120,16 +120,22 @@ export class Link implements StreamEvents, Paced {
       buffer.set(frame, at + FRAME_HEAD_BYTES)
       this.#filled = at + size
     }
-    if ((this.#filled + this.#connection.unsentBytes) * 2 <= this.#queueBytesMax) return 'sent'
+    if (this.unsentBytes * 2 <= this.#queueBytesMax) return 'sent'
     this.flush()
     if (this.over) return 'dropped'
-    if (this.#connection.unsentBytes * 2 <= this.#queueBytesMax) return 'sent'
+    if (this.unsentBytes * 2 <= this.#queueBytesMax) return 'sent'
     this.#wait()
     return 'congested'
   }
 
-  /** Writes what has gathered. */
+  /** Writes what has gathered, if the connection has taken what came before: what it has not taken
+   *  would keep a whole buffer for each turn, 64 KiB for a few bytes. */
   flush(): void {
+    if (this.#connection.unsentBytes === 0) this.#write()
+    else this.#count()
+  }
+
+  #write(): void {
     if (this.#filled === 0) return
     const buffer = this.#buffer as Buffer
     const bytes = buffer.subarray(0, this.#filled)
@@ -142,22 +148,18 @@ export class Link implements StreamEvents, Paced {
     this.#count()
   }
 
-  /** Sends `words`, as far as the queue takes them; the link may be over by then. */
-  close(words: Uint8Array): void {
-    this.send(words)
-    this.flush()
+  /** Sends `words`, as far as the queue takes them, and all that waits: the link ends, or is over
+   *  by then. */
+  close(words?: Uint8Array): void {
+    if (words !== undefined) this.send(words)
+    this.#write()
   }
 
   /** The turn's end: writes, and tells a waiting sender if everything went out at once. */
   settle(): void {
     if (this.over) return
-    this.flush()
-    if (this.#buffer !== undefined) {
-      this.#owner.buffers.give(this.#buffer)
-      this.#buffer = undefined
-    }
-    if (!this.watched && this.mustTake && this.#connection.unsentBytes > 0) this.#owner.watch(this)
-    this.#tellWritable()
+    this.#writeOn()
+    if (!this.watched && this.mustTake && this.unsentBytes > 0) this.#owner.watch(this)
   }
 
   /** No frames until hold(false); what has been read already may still come. */
@@ -187,7 +189,7 @@ export class Link implements StreamEvents, Paced {
   }
 
   get unsentBytes(): number {
-    return this.#connection.unsentBytes
+    return this.#filled + this.#connection.unsentBytes
   }
 
   get departure(): number {
@@ -234,12 +236,21 @@ export class Link implements StreamEvents, Paced {
       for (let buffer = this.#lent.pop(); buffer !== undefined; buffer = this.#lent.pop())
         this.#owner.buffers.give(buffer)
     }
-    this.#count()
-    this.#tellWritable()
+    this.#writeOn()
   }
 
   onClose(loss: LinkLoss, cause?: Error): void {
     this.#owner.lost(this, loss, cause)
+  }
+
+  /** Writes what it may, gives an empty buffer back, and tells a sender that it may go on. */
+  #writeOn(): void {
+    this.flush()
+    if (this.#buffer !== undefined && this.#filled === 0) {
+      this.#owner.buffers.give(this.#buffer)
+      this.#buffer = undefined
+    }
+    this.#tellWritable()
   }
 
   #takeBuffer(): Buffer {
@@ -276,7 +287,7 @@ export class Link implements StreamEvents, Paced {
 
   #tellWritable(): void {
     if (!this.#waiting) return
-    const queued = this.#filled + this.#connection.unsentBytes
+    const queued = this.unsentBytes
     if (queued * 4 > this.#queueBytesMax) return
     if (queued > 0 && queued + this.#refused > this.#queueBytesMax) return
     this.#waiting = false

@@ -149,7 +149,7 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
     this.#meetings.stop()
     this.#pace.stop()
     for (const link of this.#links.values()) {
-      link.flush()
+      link.close()
       link.end().close()
     }
     this.#links.clear()

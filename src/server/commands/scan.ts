@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { Command } from 'commander'
 import { addDataOptions, type DataOptions, run } from '../data.js'
 import { parseCount } from '../parse.js'
+import { plain } from '../plain.js'
 import { guess, jsonable, pretty } from '../print-value.js'
 import { EXIT, subcommand, withClient } from '../run.js'
 
@@ -40,6 +41,7 @@ async function scan(prefix: string, options: ScanOptions): Promise<number> {
 function line(key: string, value: Uint8Array, options: ScanOptions): string {
   if (options.json)
     return `${JSON.stringify(options.values ? { key, value: jsonable(guess(value)) } : { key })}\n`
-  if (!options.values) return `${key}\n`
-  return `${key}\t${pretty(guess(value), false).replace(/\s*\n\s*/g, ' ')}\n`
+  const name = process.stdout.isTTY ? plain(key) : key
+  if (!options.values) return `${name}\n`
+  return `${name}\t${pretty(guess(value), false).replace(/\s*\n\s*/g, ' ')}\n`
 }

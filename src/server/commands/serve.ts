@@ -74,13 +74,22 @@ Exit: 0 closed by a signal, 1 trouble such as a port in use, 2 wrong options.`
 
 /** The object in a JSON file, or a CONFIG error that names the file. */
 function readConfig(file: string): Record<string, unknown> {
+  let text: string
   try {
-    const value = JSON.parse(readFileSync(file, 'utf8')) as unknown
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>
+    text = readFileSync(file, 'utf8')
   } catch (cause) {
     throw new GcacheError('CONFIG', `--config ${file}: ${(cause as Error).message}`, { cause })
   }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    // Its words may quote the file, and so a secret: only the place is told.
+    const [place = ''] = / at position \d+/.exec((cause as Error).message) ?? []
+    throw new GcacheError('CONFIG', `--config ${file}: is no JSON${place}`)
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>
   throw new GcacheError('CONFIG', `--config ${file}: must hold one JSON object`)
 }
 

@@ -30,6 +30,9 @@ interface AddOptions {
   iterations?: string
 }
 
+/** As NIST SP 800-63B asks; fewer are told of, and it is the operator's decision. */
+const PASSWORD_BYTES_ADVISED = 8
+
 export function userCommand(): Command {
   const add = subcommand('add', 'print the line that lets a user in; the password is read on stdin')
     .argument('<name>', '1 to 64 of A-Z a-z 0-9 . _ @ -')
@@ -69,6 +72,12 @@ async function addUser(name: string, options: AddOptions): Promise<void> {
   if (parseCredentials(before, file ?? '').has(user))
     throw new GcacheError('CONFIG', `${user} stands in ${file} already: remove that line first`)
   const password = await readPassword(process.stdin)
+  const { length } = password
+  if (length < PASSWORD_BYTES_ADVISED)
+    process.stderr.write(
+      `the password has ${length} bytes: with fewer than ${PASSWORD_BYTES_ADVISED} it is soon ` +
+        'guessed\n',
+    )
   const line = formatCredential(await makeCredential(user, role, password, iterations, grants))
   password.drop()
   if (role === 'client' && grants.length === 0)
