@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { schemeOfTransport } from '../src/registry.js'
 
 const CLI = fileURLToPath(new URL('../src/server/cli.js', import.meta.url))
 const LOAD = fileURLToPath(new URL('./load.js', import.meta.url))
@@ -69,7 +70,7 @@ export class Cluster {
   /** Resolves when every node has said that it is ready. */
   static async start(options: ClusterOptions): Promise<Cluster> {
     const cluster = new Cluster(options)
-    const scheme = options.transport === 'websocket' ? 'ws' : options.transport
+    const scheme = schemeOfTransport(options.transport)
     for (let i = 0; i < options.nodes; i++)
       cluster.servers.push(`${scheme}://127.0.0.1:${await freePort()}`)
     await Promise.all(cluster.servers.map((_, i) => cluster.startNode(idOf(i))))

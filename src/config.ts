@@ -98,6 +98,12 @@ export const LIMITS = {
   mergePieceBytes: 256 * 1_024,
   /** Records that first touch holds for the next slice; more restarts the copy. */
   snapshotPendingBytesMax: 64 * 2 ** 20,
+  /** Nodes that a relayed link may pass: two networks need one, a chain of four networks three. */
+  relayHopsMax: 4,
+  /** Relayed links that pass a node, and those that end at it: a full mesh of 32 nodes. */
+  relayCircuitsMax: 1_024,
+  /** Of one relayed link, each way, on the way and not yet taken: a quarter of a peer's queue. */
+  relayWindowBytes: 256 * 1_024,
 } as const
 
 export const TIMES = {

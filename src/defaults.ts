@@ -5,7 +5,7 @@ import { type ClientOptions, type ClientWorld, checkOptions } from './client/con
 import type { TransportFactory } from './contracts/transport.js'
 import { SILENCE } from './core/silence.js'
 import { systemClock } from './engine/system-clock.js'
-import { transportByAddress } from './registry.js'
+import { checkSameScheme, transportByAddress } from './registry.js'
 
 /** Chance is uniform and the system's own: names of clients and windows come from it. */
 export const systemWorld: ClientWorld = {
@@ -26,7 +26,10 @@ const ANY_ADDRESS = 'tcp://'
  *  its links prove who they are if `auth` says how. CONFIG for wrong options. */
 export async function clientTransport(options: ClientOptions): Promise<TransportFactory> {
   checkOptions(options)
-  const address = options.servers?.[0] ?? ANY_ADDRESS
+  const servers = options.servers ?? []
+  const [address = ANY_ADDRESS] = servers
+  if (options.transport === undefined)
+    for (const server of servers) checkSameScheme(address, server)
   const transport = options.transport ?? (await transportByAddress(address, options.tls))
   const { auth, clock = systemClock } = options
   if (auth === undefined) return transport

@@ -3,7 +3,6 @@
  * level, with a suggestion; every rule that options have with one another is one clear line.
  */
 import { z } from 'zod'
-import { parseAddress } from '../transports/stream/address.js'
 import { CACHE_DEFAULTS, ID, ID_RULE, LIMITS } from './config.js'
 import type { NodeAuth } from './contracts/authentication.js'
 import type { DiscoveryFactory } from './contracts/discovery.js'
@@ -19,6 +18,7 @@ import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
 import { checkExposure } from './exposure.js'
 import { POLL_US_MAX } from './polling.js'
+import { checkAddress, checkSameScheme, isBuiltIn } from './registry.js'
 
 /** A built-in strategy by its name, with its options: what a JSON file can say. */
 export interface NamedStrategy {
@@ -337,8 +337,8 @@ function checkMembers(options: WithMembers): Member {
 }
 
 /**
- * No address stands twice; and where this node listens by tcp, peers must be of its form, because
- * one that cannot be dialled would stay down for ever. Other media know their own addresses.
+ * No address stands twice, and all are of one scheme and of its form, because one that cannot be
+ * dialled would stay down for ever. Media that are not built in know their own addresses.
  */
 function checkAddresses(options: WithMembers, listen: string): void {
   const owners = new Map<string, Member>()
@@ -353,18 +353,14 @@ function checkAddresses(options: WithMembers, listen: string): void {
     }
     for (const place of placesOf(member.address)) owners.set(place, member)
   }
-  if (!listen.startsWith('tcp://')) return
-  for (const { id, address } of options.members) checkTcp(id, address)
+  if (!isBuiltIn(listen)) return
+  for (const { id, address } of options.members) checkDialled(id, address, listen)
 }
 
-/** Other media know their own addresses. */
-function checkDialled(id: string, address: string): void {
-  if (address.startsWith('tcp://')) checkTcp(id, address)
-}
-
-function checkTcp(id: string, address: string): void {
+function checkDialled(id: string, address: string, listen = address): void {
   try {
-    parseAddress('tcp', address)
+    checkSameScheme(listen, address)
+    checkAddress(address)
   } catch (cause) {
     const text = `the address of member ${id}: ${(cause as Error).message}`
     throw new GcacheError('ADDRESS_INVALID', text, { cause })

@@ -2,6 +2,8 @@
  * The built-ins by name and by URL scheme, imported when somebody asks for them: who uses TCP never
  * loads another medium's library.
  */
+import { parseAddress } from '../transports/stream/address.js'
+import { parseWebAddress } from '../transports/websocket/address.js'
 import type { StrategyFactory } from './contracts/strategy.js'
 import type { TlsCredentials, TlsOptions } from './contracts/tls.js'
 import type { TransportFactory } from './contracts/transport.js'
@@ -13,12 +15,20 @@ interface TransportRow {
   /** Schemes of the addresses that it serves, without the colon. */
   readonly schemes: readonly string[]
   load(tls?: TlsOptions | TlsCredentials): Promise<TransportFactory>
+  /** Throws ADDRESS_INVALID for what can never be dialled. Absent: the medium judges by itself. */
+  readonly check?: (address: string) => void
 }
 
 const TRANSPORTS: Record<string, TransportRow> = {
   tcp: {
     schemes: ['tcp'],
     load: async tls => (await import('../transports/tcp.js')).tcp(tls && { tls }),
+    check: address => parseAddress('tcp', address),
+  },
+  websocket: {
+    schemes: ['ws', 'wss'],
+    load: async tls => (await import('../transports/websocket.js')).websocket(tls && { tls }),
+    check: parseWebAddress,
   },
   memory: {
     schemes: ['memory'],
@@ -45,13 +55,17 @@ export async function transportByName(
   name: string,
   tls?: TlsOptions | TlsCredentials,
 ): Promise<TransportFactory> {
-  const row = Object.hasOwn(TRANSPORTS, name) ? TRANSPORTS[name] : undefined
-  if (row === undefined)
-    throw new GcacheError(
-      'CONFIG',
-      `unknown transport ${name}: ${suggestion(name, TRANSPORT_NAMES)}`,
-    )
-  return await row.load(tls)
+  return await rowNamed(name).load(tls)
+}
+
+/** The scheme of plain addresses of the built-in transport `name`. CONFIG as above. */
+export function schemeOfTransport(name: string): string {
+  return rowNamed(name).schemes[0]
+}
+
+function rowNamed(name: string): TransportRow {
+  if (Object.hasOwn(TRANSPORTS, name)) return TRANSPORTS[name]
+  throw new GcacheError('CONFIG', `unknown transport ${name}: ${suggestion(name, TRANSPORT_NAMES)}`)
 }
 
 /** The built-in transport for `address`, by its scheme. ADDRESS_INVALID if none serves it. */
@@ -59,18 +73,49 @@ export async function transportByAddress(
   address: string,
   tls?: TlsOptions | TlsCredentials,
 ): Promise<TransportFactory> {
-  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(address)?.[1].toLowerCase()
+  const scheme = schemeOf(address)
   const schemes = Object.values(TRANSPORTS).flatMap(row => row.schemes)
   if (scheme === undefined)
     throw new GcacheError(
       'ADDRESS_INVALID',
       `address ${address} has no scheme: write tcp://${address}`,
     )
-  for (const row of Object.values(TRANSPORTS))
-    if (row.schemes.includes(scheme)) return await row.load(tls)
+  const row = rowOf(address)
+  if (row !== undefined) return await row.load(tls)
   throw new GcacheError(
     'ADDRESS_INVALID',
     `no built-in transport serves ${scheme}: in ${address}; ${suggestion(scheme, schemes)}`,
+  )
+}
+
+/** The scheme of `address` without its colon, in small letters; undefined: it has none. */
+function schemeOf(address: string): string | undefined {
+  return /^([a-z][a-z0-9+.-]*):/i.exec(address)?.[1].toLowerCase()
+}
+
+/** A built-in transport judges addresses of this scheme; other media know their own. */
+export function isBuiltIn(address: string): boolean {
+  return rowOf(address)?.check !== undefined
+}
+
+/** ADDRESS_INVALID for an address of a built-in transport's scheme that it could never dial. */
+export function checkAddress(address: string): void {
+  rowOf(address)?.check?.(address)
+}
+
+function rowOf(address: string): TransportRow | undefined {
+  const scheme = schemeOf(address) ?? ''
+  return Object.values(TRANSPORTS).find(row => row.schemes.includes(scheme))
+}
+
+/** ADDRESS_INVALID if `address` is of another scheme than `first`: one transport reaches all. */
+export function checkSameScheme(first: string, address: string): void {
+  const [expected, scheme] = [schemeOf(first), schemeOf(address)]
+  if (scheme === expected) return
+  throw new GcacheError(
+    'ADDRESS_INVALID',
+    `address ${JSON.stringify(address)} is not of the scheme ${expected}: of ${first}, ` +
+      'and all of a cluster are reached over one medium',
   )
 }
 

@@ -5,17 +5,23 @@ import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { MEDIA } from './harness/media.js'
 
 const CLI = fileURLToPath(new URL('../dist/src/server/cli.js', import.meta.url))
 
-function demo(): { child: ChildProcess; lines: string[]; table: Promise<string[]> } {
-  const child = spawn(process.execPath, [CLI, 'demo'], { stdio: ['ignore', 'pipe', 'inherit'] })
+function demo(...flags: string[]): {
+  child: ChildProcess
+  lines: string[]
+  table: Promise<string[]>
+} {
+  const stdio = ['ignore', 'pipe', 'inherit'] as const
+  const child = spawn(process.execPath, [CLI, 'demo', ...flags], { stdio: [...stdio] })
   const lines: string[] = []
   const table = new Promise<string[]>((resolve, reject) => {
     const addresses: string[] = []
     createInterface({ input: child.stdout! }).on('line', line => {
       lines.push(line)
-      const found = /^[abc] .*(tcp:\S+)/.exec(line)
+      const found = /^[abc] .* (\w+:\/\/127\S+)/.exec(line)
       if (found !== null) addresses.push(found[1])
       if (addresses.length === 3) resolve(addresses)
     })
@@ -27,7 +33,7 @@ function demo(): { child: ChildProcess; lines: string[]; table: Promise<string[]
 
 /** Resolves once nobody listens at `address` any more. */
 async function gone(address: string): Promise<void> {
-  const { hostname, port } = new URL(address.replace('tcp:', 'http:'))
+  const { hostname, port } = new URL(address.replace(/^\w+:/, 'http:'))
   for (;;) {
     const refused = await new Promise<boolean>(resolve => {
       const socket = connect(Number(port), hostname)
@@ -38,18 +44,24 @@ async function gone(address: string): Promise<void> {
   }
 }
 
-test('without a terminal it kills the master once, loses nothing and exits 0', async () => {
-  const { child, lines, table } = demo()
-  const addresses = await table
-  const [code] = (await once(child, 'exit')) as [number | null]
-  const story = lines.join('\n')
-  expect(story).toMatch(/killed node a, the master .* SIGKILL/)
-  expect(story).toMatch(/node b took over; \d+ ms from the kill to the next acknowledged write/)
-  expect(story).toMatch(/\d+ requests failed, 0 acknowledged session writes lost/)
-  expect(story).toMatch(/node a is back as slave, resynced after \d+ ms/)
-  expect(code).toBe(0)
-  for (const address of addresses) await gone(address)
-}, 60_000)
+test.each(MEDIA)(
+  'over $name it kills the master once, loses nothing, exits 0',
+  async medium => {
+    const { child, lines, table } = demo('--transport', medium.name)
+    const addresses = await table
+    const scheme = medium.address(1).split(':')[0]
+    expect(addresses.every(address => address.startsWith(`${scheme}:`))).toBe(true)
+    const [code] = (await once(child, 'exit')) as [number | null]
+    const story = lines.join('\n')
+    expect(story).toMatch(/killed node a, the master .* SIGKILL/)
+    expect(story).toMatch(/node b took over; \d+ ms from the kill to the next acknowledged write/)
+    expect(story).toMatch(/\d+ requests failed, 0 acknowledged session writes lost/)
+    expect(story).toMatch(/node a is back as slave, resynced after \d+ ms/)
+    expect(code).toBe(0)
+    for (const address of addresses) await gone(address)
+  },
+  60_000,
+)
 
 test.each(['SIGINT', 'SIGKILL'] as const)(
   '%s takes all of its processes with it',

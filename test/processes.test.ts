@@ -4,6 +4,7 @@
  */
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Cache, type Client, connect, GcacheError } from '../src/index.js'
+import { MEDIA, type ProcessMedium } from './harness/media.js'
 import { ServedCluster } from './harness/processes.js'
 
 const TIMEOUT_MS = 5_000
@@ -17,8 +18,11 @@ afterEach(async () => {
   cluster = undefined
 })
 
-async function setUp(nodes: number): Promise<{ cluster: ServedCluster; client: Client }> {
-  cluster = await ServedCluster.start(nodes)
+async function startOver(
+  medium: ProcessMedium,
+  nodes: number,
+): Promise<{ cluster: ServedCluster; client: Client }> {
+  cluster = await ServedCluster.start(nodes, [], medium)
   client = await connect({ cluster: 'proof', servers: cluster.servers, timeoutMs: TIMEOUT_MS })
   return { cluster, client }
 }
@@ -97,7 +101,9 @@ async function whole(of: Client, msMax: number): Promise<void> {
   }
 }
 
-describe('real servers', () => {
+describe.each(MEDIA)('real servers over $name', medium => {
+  const setUp = (nodes: number) => startOver(medium, nodes)
+
   it('lose nothing acknowledged when masters are killed with -9, one after the other', async () => {
     const { cluster, client } = await setUp(3)
     const cache = client.cache<number>('numbers')

@@ -34,9 +34,9 @@ const running: Served[] = []
 const clients: Client[] = []
 
 /** Nodes a and b, linked by TLS. */
-async function pair(): Promise<{ a: Served; b: Served; servers: string[] }> {
+async function pairOver(scheme: string): Promise<{ a: Served; b: Served; servers: string[] }> {
   const ports = await freePorts(2)
-  const [atA, atB] = ports.map(port => `tcp://127.0.0.1:${port}`)
+  const [atA, atB] = ports.map(port => `${scheme}://127.0.0.1:${port}`)
   for (const id of ['a', 'b']) install(id, authority)
   const common = ['--cluster', 'tls']
   const a = new Served([
@@ -66,7 +66,9 @@ afterEach(async () => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-describe('a cluster of servers with tls', () => {
+describe.each(['tcp', 'wss'])('a cluster of servers with tls over %s', scheme => {
+  const pair = () => pairOver(scheme)
+
   test('serves clients and commands that trust it, and nobody in plain bytes', async () => {
     const { servers, a } = await pair()
     const client = await clientOf(servers, authority.cert)
@@ -119,7 +121,7 @@ describe('a cluster of servers with tls', () => {
 
   test('files that are missing or do not fit are CONFIG at start, exit 2', async () => {
     install('a', authority)
-    const common = ['serve', '--id', 'a', '--listen', 'tcp://127.0.0.1:0']
+    const common = ['serve', '--id', 'a', '--listen', `${scheme}://127.0.0.1:0`]
     const wrong = [
       ['--tls-cert', file('none.crt'), '--tls-key', file('a.key')],
       ['--tls-cert', file('a.crt')],

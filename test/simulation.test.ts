@@ -49,7 +49,7 @@ describe('seeds that broke a law once', () => {
     expect(simulate(options, envOf('strict')).violation).toBe(undefined)
   })
 
-  // A link behind wrote 27 KiB at once, and at 1 byte a ms nothing of it arrived before all had left.
+  // A link behind wrote 27 KiB at once: at 1 byte a ms nothing of it arrived before all had left.
   test('ordinal 936: I12, a slow stream brings frame after frame', () => {
     const options = drawOptions(936, 120, undefined, 'ordinal')
     expect(simulate(options, envOf('ordinal')).violation).toBe(undefined)

@@ -14,7 +14,16 @@ import { decodeGreeting, encodeGreeting, type Greeting } from '../transports/str
 import type { StreamConnection, StreamLayer } from '../transports/stream/layer.js'
 import { streamTransport } from '../transports/stream/transport.js'
 import { tcp } from '../transports/tcp.js'
-import { HANDSHAKE_MS, memoryMedium, overTcp, simulated, tcpMedium } from './harness/networks.js'
+import { websocket } from '../transports/websocket.js'
+import {
+  HANDSHAKE_MS,
+  memoryMedium,
+  overTcp,
+  overWeb,
+  simulated,
+  tcpMedium,
+  webMedium,
+} from './harness/networks.js'
 import { authenticator, proving, type Who } from './harness/proofs.js'
 
 transportSuite({
@@ -22,6 +31,13 @@ transportSuite({
   name: 'tcp, proving',
   streams: false,
   medium: () => tcpMedium(seededRandom(1), proving(tcp({ handshakeMs: HANDSHAKE_MS }))),
+})
+
+transportSuite({
+  test,
+  name: 'websocket, proving',
+  streams: false,
+  medium: () => webMedium(seededRandom(1), proving(websocket({ handshakeMs: HANDSHAKE_MS }))),
 })
 
 for (const [name, faults] of [
@@ -47,6 +63,7 @@ const failuresOf = (node: BenchNode, peer: string) =>
 const mediums = [
   ['memory', () => simulated(1).bench],
   ['tcp', () => overTcp(1)],
+  ['websocket', () => overWeb(1)],
 ] as const
 
 for (const [medium, makeBench] of mediums)

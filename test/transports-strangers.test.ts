@@ -12,14 +12,14 @@ import { framed } from '../src/wire/frame.js'
 import { Admission, hostOf, type Place } from '../transports/stream/admission.js'
 import { Allowance } from '../transports/stream/allowance.js'
 import { Complaints } from '../transports/stream/complaints.js'
+import { arrivingMax } from '../transports/stream/descriptors.js'
 import { Handshake, type HandshakeOwner } from '../transports/stream/handshake.js'
 import { encodeGreeting, type Hello } from '../transports/stream/hello.js'
 import type { StreamConnection } from '../transports/stream/layer.js'
 import { streamLimits } from '../transports/stream/limits.js'
-import { arrivingMax } from '../transports/tcp/descriptors.js'
 import { codeOf } from './harness/codes.js'
 import { HANDSHAKE_MS, simulated } from './harness/networks.js'
-import { headOf, overBoth, Stranger } from './harness/strangers.js'
+import { headOf, overStreams, Stranger } from './harness/strangers.js'
 
 describe('row 1, input before authentication', () => {
   test('row 1: the bounds are 4 KiB a frame, 8 frames, 16 KiB in all', () => {
@@ -27,19 +27,23 @@ describe('row 1, input before authentication', () => {
     expect([helloBytesMax, greetingFramesMax, greetingBytesMax]).toEqual([4_096, 8, 16_384])
   })
 
-  overBoth('row 1: a frame over 4 KiB is refused before it came, others live on', {}, async it => {
-    const [a, b] = await it.bench.pair()
-    const raw = await Stranger.opened(it.bench, a)
-    raw.write(headOf(LIMITS.helloBytesMax + 1))
-    await it.bench.sees('it is closed', () => raw.closed)
-    expect(raw.heard).toContain('PREAUTH_LIMIT')
-    expect(a.warnings.at(-1)).toMatchObject({ loss: 'protocol' })
-    expect(String(a.warnings.at(-1)?.reason)).toContain('4096 bytes')
-    b.send('a', Buffer.from('x'))
-    await it.bench.sees('the other link lives', () => a.all('frame', 'b').length === 1)
-    expect(a.all('down')).toEqual([])
-    await raw.leave()
-  })
+  overStreams(
+    'row 1: a frame over 4 KiB is refused before it came, others live on',
+    {},
+    async it => {
+      const [a, b] = await it.bench.pair()
+      const raw = await Stranger.opened(it.bench, a)
+      raw.write(headOf(LIMITS.helloBytesMax + 1))
+      await it.bench.sees('it is closed', () => raw.closed)
+      expect(raw.heard).toContain('PREAUTH_LIMIT')
+      expect(a.warnings.at(-1)).toMatchObject({ loss: 'protocol' })
+      expect(String(a.warnings.at(-1)?.reason)).toContain('4096 bytes')
+      b.send('a', Buffer.from('x'))
+      await it.bench.sees('the other link lives', () => a.all('frame', 'b').length === 1)
+      expect(a.all('down')).toEqual([])
+      await raw.leave()
+    },
+  )
 
   test('row 1: the ninth frame and the byte above 16 KiB are PREAUTH_LIMIT', () => {
     const few = new Allowance()
@@ -51,15 +55,19 @@ describe('row 1, input before authentication', () => {
     expect(codeOf(() => large.take(93))).toBe('PREAUTH_LIMIT')
   })
 
-  overBoth('row 1: a stranger that says hello for ever is cut at its third frame', {}, async it => {
-    const a = await it.bench.started('a')
-    const raw = await Stranger.opened(it.bench, a)
-    for (let i = 0; i < 100; i++) raw.hello('~again', { dial: i + 1 })
-    await it.bench.sees('it is closed', () => raw.closed)
-    expect(a.happenings).toEqual([])
-    expect(a.warnings).toHaveLength(1)
-    await raw.leave()
-  })
+  overStreams(
+    'row 1: a stranger that says hello for ever is cut at its third frame',
+    {},
+    async it => {
+      const a = await it.bench.started('a')
+      const raw = await Stranger.opened(it.bench, a)
+      for (let i = 0; i < 100; i++) raw.hello('~again', { dial: i + 1 })
+      await it.bench.sees('it is closed', () => raw.closed)
+      expect(a.happenings).toEqual([])
+      expect(a.warnings).toHaveLength(1)
+      await raw.leave()
+    },
+  )
 })
 
 describe('row 2, output before authentication', () => {
@@ -102,7 +110,7 @@ describe('row 3, time before authentication', () => {
     expect(streamLimits({}, 'x').handshakeMs).toBe(2_000)
   })
 
-  overBoth('row 3: who is silent, drips, or never says ready is cut off', {}, async it => {
+  overStreams('row 3: who is silent, drips, or never says ready is cut off', {}, async it => {
     const { bench } = it
     const a = await bench.started('a')
     const silent = await Stranger.opened(bench, a)
@@ -110,7 +118,7 @@ describe('row 3, time before authentication', () => {
     half.hello('~half')
     const drip = await Stranger.opened(bench, a)
     const bytes = Buffer.concat([headOf(4_000), Buffer.alloc(4_000, 1)])
-    const wallMs = it.name === 'tcp' ? HANDSHAKE_MS : 2_000
+    const wallMs = it.name !== 'memory' ? HANDSHAKE_MS : 2_000
     const all = [silent, half, drip]
     const { clock } = bench.medium
     const began = clock.now()
@@ -135,9 +143,9 @@ describe('row 4, numbers before authentication', () => {
     expect([own.linksMax, own.strangersMax, own.strangersPerHostMax]).toEqual(bounds.slice(0, 3))
   })
 
-  overBoth(
+  overStreams(
     'row 4: of 300 strangers 256 are heard, the newest are refused first, links live on',
-    medium => (medium === 'tcp' ? { strangersPerHostMax: 300, handshakeMs: 2_000 } : {}),
+    medium => (medium !== 'memory' ? { strangersPerHostMax: 300, handshakeMs: 2_000 } : {}),
     async it => {
       const { bench } = it
       const a = await bench.started('a')
@@ -158,7 +166,7 @@ describe('row 4, numbers before authentication', () => {
     },
   )
 
-  overBoth(
+  overStreams(
     'row 4: one address has 16 unfinished handshakes, and places come back',
     {},
     async it => {
@@ -195,7 +203,7 @@ describe('row 4, numbers before authentication', () => {
     await bench.sees('our own dial needs no place', () => a.isUp('c'))
   })
 
-  overBoth(
+  overStreams(
     'row 4: beyond its links a node refuses clients, not peers',
     { linksMax: 3 },
     async it => {

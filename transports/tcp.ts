@@ -3,19 +3,21 @@
  * `tcp://[::1]:port`; port 0 listens on a free one. Everything above bytes stands in stream/.
  */
 import { connect, createServer, type OnReadOpts, type Server, type Socket } from 'node:net'
+import { createServer as createSecureServer } from 'node:tls'
 import type { Clock } from '../src/contracts/environment.js'
 import type { TlsCredentials, TlsOptions } from '../src/contracts/tls.js'
 import type { Transport, TransportEnv, TransportFactory } from '../src/contracts/transport.js'
 import { assert } from '../src/core/assert.js'
 import { GcacheError } from '../src/errors.js'
 import { formatAddress, parseAddress } from './stream/address.js'
+import { arrivingMax } from './stream/descriptors.js'
 import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer.js'
 import { type StreamOptions, streamLimits } from './stream/limits.js'
+import { dialSecurely, secureOptions, securing, type TlsWorld } from './stream/secure.js'
+import { listenError } from './stream/sockets.js'
 import { credentialsOf } from './stream/tls.js'
 import { streamTransport } from './stream/transport.js'
 import { readingInto, TcpConnection } from './tcp/connection.js'
-import { arrivingMax } from './tcp/descriptors.js'
-import { dialSecurely, secureServer, type TlsWorld } from './tcp/secure.js'
 
 export interface TcpOptions extends StreamOptions {
   /** Links are encrypted, and a node shows by its certificate who it is; without it, neither. */
@@ -68,7 +70,7 @@ export class TcpLayer implements StreamLayer {
     if (this.#tls === undefined)
       return this.#adopt(events, onread => connect({ host, port, noDelay: true, onread }))
     return dialSecurely(this.#tls, { host, port }, open =>
-      this.#adopt(events, open, 'secureConnect'),
+      this.#adopt(events, onread => open({ onread }), 'secureConnect'),
     )
   }
 
@@ -124,8 +126,8 @@ export class TcpLayer implements StreamLayer {
       return createServer({ noDelay: true, pauseOnConnect: true }, socket => {
         arrived(socket, onread => readingInto(socket, onread))
       })
-    const { server, unfollow } = secureServer(this.#tls, socket => arrived(socket, () => socket))
-    this.#unfollow = unfollow
+    const server = createSecureServer({ ...secureOptions(this.#tls), noDelay: true })
+    this.#unfollow = securing(this.#tls, server, socket => arrived(socket, () => socket))
     return server
   }
 
@@ -145,10 +147,3 @@ export class TcpLayer implements StreamLayer {
 }
 
 const SILENT: StreamEvents = { onOpen() {}, onData() {}, onDrain() {}, onClose() {} }
-
-function listenError(address: string, cause: NodeJS.ErrnoException): GcacheError {
-  if (cause instanceof GcacheError) return cause
-  const code = cause.code === 'EADDRINUSE' ? 'ADDRESS_IN_USE' : 'ADDRESS_INVALID'
-  const fact = code === 'ADDRESS_IN_USE' ? 'is in use' : `cannot be bound: ${cause.message}`
-  return new GcacheError(code, `address ${address} ${fact}`, { cause })
-}

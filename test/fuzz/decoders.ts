@@ -28,6 +28,7 @@ import { readPiece } from '../../src/wire/merge-records.js'
 import { decodeToken, encodeToken } from '../../src/wire/token.js'
 import { decodeView, encodeView } from '../../src/wire/view.js'
 import { messageCodec } from '../../strategies/master-slave/message-codec.js'
+import { decodeEnvelope, encodeEnvelope } from '../../transports/relay/envelope.js'
 import { decodeGreeting, encodeGreeting, refusal } from '../../transports/stream/hello.js'
 import { EDGE_COMMANDS, EDGE_VALUES, edgePacked, found, golden } from './corpus.js'
 import { promise, type Target } from './target.js'
@@ -94,6 +95,14 @@ const announcement = pure('announcement', 4, golden('discovery-'), input => {
     encodeRecord(record, record.signed ? sign : undefined)
   return `${change} ${again(decodeRecord(input), encode, decodeRecord)}`
 })
+
+const relay = pure('relay', 4, golden('relay-'), input =>
+  again(
+    decodeEnvelope(input),
+    ({ circuit, message }) => encodeEnvelope(circuit, message),
+    decodeEnvelope,
+  ),
+)
 
 const codec = messageCodec()
 const message = pure('message', 16, [...golden('master-slave-'), ...edgePacked(0x50)], input =>
@@ -364,6 +373,6 @@ function slices(): Buffer[] {
 }
 
 export const DECODERS: readonly Target[] = [
-  ...[stream, greeting, control, announcement, message, batch, value],
+  ...[stream, greeting, control, announcement, relay, message, batch, value],
   ...[view, records, token, command, slice],
 ]

@@ -1,4 +1,4 @@
-/** Networks for the transports' own tests: simulated under virtual time, and real TCP. */
+/** Networks for the transports' own tests: simulated under virtual time, real TCP, WebSockets. */
 import type { TransportFactory } from '../../src/contracts/transport.js'
 import { type SeededRandom, seededRandom } from '../../src/core/prng.js'
 import { systemClock } from '../../src/engine/system-clock.js'
@@ -8,6 +8,7 @@ import { VirtualClock } from '../../src/testing/virtual-clock.js'
 import { type MemoryFaults, MemoryNetwork } from '../../transports/memory.js'
 import type { StreamOptions } from '../../transports/stream/limits.js'
 import { TcpLayer, tcp } from '../../transports/tcp.js'
+import { WebSocketLayer, type WebSocketOptions, websocket } from '../../transports/websocket.js'
 
 export const HANDSHAKE_MS = 500
 /** Socket buffers on loopback, both sides together. */
@@ -50,6 +51,16 @@ export function tcpMedium(random: SeededRandom, transport: TransportFactory) {
   }
 }
 
+/** Real WebSockets on loopback, the same. */
+export function webMedium(random: SeededRandom, transport: TransportFactory) {
+  return {
+    ...tcpMedium(random, transport),
+    listen: () => 'ws://127.0.0.1:0',
+    nowhere: 'ws://127.0.0.1:1',
+    layer: (self: string) => new WebSocketLayer({ clock: systemClock, self }),
+  }
+}
+
 /** Nodes on a simulated network, watched for T2 and T8. */
 export function simulated(
   seed: number,
@@ -63,6 +74,11 @@ export function simulated(
 export function overTcp(seed: number, options: StreamOptions = {}) {
   const transport = tcp({ handshakeMs: HANDSHAKE_MS, ...options })
   return new Bench(tcpMedium(seededRandom(seed), transport))
+}
+
+export function overWeb(seed: number, options: WebSocketOptions = {}) {
+  const transport = websocket({ handshakeMs: HANDSHAKE_MS, ...options })
+  return new Bench(webMedium(seededRandom(seed), transport))
 }
 
 export const lossesOf = (node: BenchNode, peer: string) => node.all('down', peer).map(it => it.loss)

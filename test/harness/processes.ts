@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { MEDIA, type ProcessMedium } from './media.js'
 
 export const CLI = fileURLToPath(new URL('../../dist/src/server/cli.js', import.meta.url))
 /** A server that is not ready by then has failed. */
@@ -15,18 +16,29 @@ export class ServedCluster {
   readonly ids: readonly string[]
 
   readonly #flags: readonly string[]
+  readonly #medium: ProcessMedium
 
-  private constructor(ids: readonly string[], ports: readonly number[], flags: readonly string[]) {
+  private constructor(
+    ids: readonly string[],
+    ports: readonly number[],
+    flags: readonly string[],
+    medium: ProcessMedium,
+  ) {
     this.ids = ids
     this.#ports = ports
     this.#flags = flags
+    this.#medium = medium
   }
 
   /** Starts `count` nodes named a, b, c ... with `flags`; resolves when all are ready. */
-  static async start(count: number, flags: readonly string[] = []): Promise<ServedCluster> {
+  static async start(
+    count: number,
+    flags: readonly string[] = [],
+    medium: ProcessMedium = MEDIA[0],
+  ): Promise<ServedCluster> {
     if (!existsSync(CLI)) throw new Error('dist/ is missing: npm test builds it, or npm run build')
     const ids = Array.from({ length: count }, (_, i) => String.fromCharCode(97 + i))
-    const cluster = new ServedCluster(ids, await freePorts(count), flags)
+    const cluster = new ServedCluster(ids, await freePorts(count), flags, medium)
     await Promise.all(ids.map(id => cluster.serve(id)))
     return cluster
   }
@@ -36,7 +48,7 @@ export class ServedCluster {
   }
 
   address(id: string): string {
-    return `tcp://127.0.0.1:${this.#ports[this.ids.indexOf(id)]}`
+    return this.#medium.address(this.#ports[this.ids.indexOf(id)])
   }
 
   /** Starts one node, with empty memory; resolves when it prints that it is ready. */

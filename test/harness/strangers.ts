@@ -1,6 +1,6 @@
 /**
- * Strangers on a bare stream, in memory and over TCP: they say what they like, when they like. One
- * body of a test runs over both media.
+ * Strangers on a bare stream, in memory, over TCP and WebSockets: they say what they like, when
+ * they like. One body of a test runs over all these media.
  */
 import { test } from 'vitest'
 import { LIMITS, PROTOCOL_VERSION } from '../../src/config.js'
@@ -11,24 +11,28 @@ import type { MemoryFaults } from '../../transports/memory.js'
 import { encodeGreeting, type Hello } from '../../transports/stream/hello.js'
 import type { StreamLayer } from '../../transports/stream/layer.js'
 import type { StreamOptions } from '../../transports/stream/limits.js'
-import { overTcp, simulated } from './networks.js'
+import { overTcp, overWeb, simulated } from './networks.js'
 
 export interface Ground {
-  readonly name: 'memory' | 'tcp'
+  readonly name: 'memory' | 'tcp' | 'websocket'
   readonly bench: Bench
 }
 
 /** Registers `name` once a medium; the bench is closed and must have seen no violation. */
-export function overBoth(
+export function overStreams(
   name: string,
   options: StreamOptions | ((medium: Ground['name']) => StreamOptions),
   body: (ground: Ground) => Promise<void>,
   faults: Partial<MemoryFaults> = {},
 ): void {
-  for (const medium of ['memory', 'tcp'] as const)
+  for (const medium of ['memory', 'tcp', 'websocket'] as const)
     test(`${name} (${medium})`, async () => {
       const chosen = typeof options === 'function' ? options(medium) : options
-      const bench = medium === 'tcp' ? overTcp(1, chosen) : simulated(1, faults, chosen).bench
+      const bench = {
+        memory: () => simulated(1, faults, chosen).bench,
+        tcp: () => overTcp(1, chosen),
+        websocket: () => overWeb(1, chosen),
+      }[medium]()
       try {
         await body({ name: medium, bench })
         if (bench.violations.length > 0) throw new Error(bench.violations.join('\n'))

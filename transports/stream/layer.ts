@@ -39,6 +39,10 @@ export interface StreamConnection {
   /** Where the medium can tell: bytes that it still holds of a write under way. Falls as they
    *  leave, while unsentBytes falls only with whole writes. */
   readonly heldBytes?: number
+  /** Where the medium has messages of its own: bytes of one that has begun and not ended, and how
+   *  many were begun so. A chunk without bytes tells of the first ones. */
+  readonly partBytes?: number
+  readonly partsBegun?: number
   /** The network address of the other side; undefined where there is none. */
   readonly host?: string | undefined
   /**

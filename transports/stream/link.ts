@@ -176,11 +176,12 @@ export class Link implements StreamEvents, Paced {
   }
 
   get heldBytes(): number {
-    return this.#decoder.heldBytes
+    return this.#decoder.heldBytes + (this.#connection.partBytes ?? 0)
   }
 
   get begun(): number {
-    return this.#decoder.begun
+    const { heldBytes, begun } = this.#decoder
+    return heldBytes > 0 ? begun : -(this.#connection.partsBegun ?? 0)
   }
 
   get reading(): boolean {
@@ -226,7 +227,7 @@ export class Link implements StreamEvents, Paced {
       this.#owner.lost(this, 'protocol', located(error, this.#decoder))
       return
     }
-    if (!this.watched && this.#decoder.heldBytes > 0) this.#owner.watch(this)
+    if (!this.watched && this.heldBytes > 0) this.#owner.watch(this)
   }
 
   onDrain(): void {

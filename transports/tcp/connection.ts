@@ -8,10 +8,8 @@ import type { TLSSocket } from 'node:tls'
 import type { Clock, Timer } from '../../src/contracts/environment.js'
 import type { LinkLoss } from '../../src/contracts/transport.js'
 import type { Secured, StreamConnection, StreamEvents } from '../stream/layer.js'
+import { heldBytesOf, LINGER_MS, lossOf } from '../stream/sockets.js'
 import { tlsFailure } from '../stream/tls-identity.js'
-
-/** What a closed connection may still take to send its last bytes, ms. */
-const LINGER_MS = 250
 
 export class TcpConnection implements StreamConnection {
   events: StreamEvents
@@ -65,12 +63,8 @@ export class TcpConnection implements StreamConnection {
     this.#end(lossOf(cause), cause)
   }
 
-  /** What libuv has not written of the write under way; its own timeouts judge by it as well. */
   get heldBytes(): number {
-    return (
-      (this.socket as unknown as { _handle?: { writeQueueSize?: number } | null })._handle
-        ?.writeQueueSize ?? 0
-    )
+    return heldBytesOf(this.socket)
   }
 
   get host(): string | undefined {
@@ -146,19 +140,4 @@ export function readingInto(accepted: Socket, onread: OnReadOpts): Socket {
   shell._handle = null
   accepted.destroy()
   return new Socket({ handle, onread } as object)
-}
-
-const LOSSES: Record<string, LinkLoss> = {
-  ECONNREFUSED: 'refused',
-  ECONNRESET: 'reset',
-  ECONNABORTED: 'reset',
-  EPIPE: 'reset',
-  ETIMEDOUT: 'timeout',
-  TIMEOUT: 'timeout',
-  TLS_FAILED: 'protocol',
-}
-
-/** EHOSTUNREACH, ENETUNREACH, ENOTFOUND and all others: it could not be reached. */
-function lossOf(cause: NodeJS.ErrnoException): LinkLoss {
-  return LOSSES[cause.code ?? ''] ?? 'unreachable'
 }

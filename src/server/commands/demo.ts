@@ -3,6 +3,7 @@
  * master of its cluster is killed. `gcache demo-shop` is one of its processes.
  */
 import { type Command, Option } from 'commander'
+import { schemeOfTransport } from '../../registry.js'
 import { parseCount } from '../parse.js'
 import { EXIT, failure, subcommand } from '../run.js'
 
@@ -15,6 +16,7 @@ export function demoCommand(): Command {
     'three nodes and a web shop on this machine: kill the master, lose nothing',
   )
     .option('--port <n>', 'of the shop; 0: any free one', '0')
+    .option('--transport <name>', 'how nodes and shop reach each other', 'tcp')
     .addHelpText(
       'after',
       `
@@ -22,17 +24,23 @@ On a terminal: k kills the master, r restarts the dead node, q quits. Elsewhere 
 by itself and exits 0 only if no acknowledged session write was lost.
 Needs express and express-session.`,
     )
-    .action(async (options: { port: string }) => {
+    .action(async (options: DemoFlags) => {
       const code = await demo(options)
       // All is told and everything of it has ended: nothing may hold the process up.
       process.stdout.write('', () => process.exit(code))
     })
 }
 
-async function demo(options: { port: string }): Promise<number> {
+interface DemoFlags {
+  port: string
+  transport: string
+}
+
+async function demo(options: DemoFlags): Promise<number> {
   const { Show } = await import('../demo/show.js')
   const interactive = process.stdin.isTTY === true && process.stdout.isTTY === true
-  const show = new Show({ port: parseCount(options.port, '--port'), interactive })
+  const port = parseCount(options.port, '--port')
+  const show = new Show({ port, interactive, scheme: schemeOfTransport(options.transport) })
   let ended: Promise<void> | undefined
   const end = () => {
     ended ??= show.end()

@@ -1,7 +1,7 @@
 /** `gcache join`: one more member, while the cluster serves. */
 import type { Command } from 'commander'
-import { parseAddress } from '../../../transports/stream/address.js'
 import type { Member } from '../../contracts/types.js'
+import { checkAddress } from '../../registry.js'
 import { parseMember, withScheme } from '../parse.js'
 import {
   addServerOptions,
@@ -35,7 +35,7 @@ async function join(text: string, options: JoinOptions): Promise<number> {
 function newMember(text: string, witness: boolean): Member {
   const { id, ordinal, address } = parseMember(text, '')
   const dialled = withScheme(address)
-  if (dialled.startsWith('tcp://')) parseAddress('tcp', dialled)
+  checkAddress(dialled)
   return witness ? { id, ordinal, address: dialled, witness } : { id, ordinal, address: dialled }
 }
 

@@ -16,13 +16,14 @@ export class DemoCluster {
     this.members = members
   }
 
-  /** Picks free ports and starts the nodes; resolves once all three are ready. */
-  static async start(children: Children): Promise<DemoCluster> {
+  /** Picks free ports and starts the nodes, at addresses of `scheme`; resolves once all three are
+   *  ready. */
+  static async start(children: Children, scheme: string): Promise<DemoCluster> {
     const ports = await freePorts(IDS.length)
     const members = IDS.map((id, ordinal) => ({
       id,
       ordinal,
-      address: `tcp://127.0.0.1:${ports[ordinal]}`,
+      address: `${scheme}://127.0.0.1:${ports[ordinal]}`,
     }))
     const cluster = new DemoCluster(children, members)
     await Promise.all(members.map(member => cluster.#launch(member).ready()))

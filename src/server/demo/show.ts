@@ -26,6 +26,8 @@ export interface DemoOptions {
   /** Of the shop; 0: a free one. */
   port: number
   interactive: boolean
+  /** Of the nodes' addresses: it chooses the transport. */
+  scheme: string
 }
 
 export class Show {
@@ -57,7 +59,7 @@ export class Show {
   async start(): Promise<void> {
     await checkHosts()
     process.stdout.write('starting three nodes and two shop instances ...\n')
-    this.#cluster = await DemoCluster.start(this.#children)
+    this.#cluster = await DemoCluster.start(this.#children, this.#options.scheme)
     const { servers } = this.#cluster
     const secret = { GCACHE_DEMO_SECRET: randomBytes(32).toString('hex') }
     const shops = ['1', '2'].map(instance =>

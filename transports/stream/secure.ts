@@ -1,53 +1,67 @@
 /**
- * TLS over TCP: a dialled TLSSocket, and a listener whose connections count from the moment they
- * arrive, so that the limits on strangers hold while TLS is still being agreed on. Both give up a
- * handshake after handshakeTimeoutMs by the clock: node:tls waits 120 s, and by silence only.
+ * TLS over sockets: a dialled TLSSocket, and a listener whose connections count from the moment
+ * they arrive, so that the limits on strangers hold while TLS is still being agreed on. Both give
+ * up a handshake after handshakeTimeoutMs by the clock: node:tls waits 120 s, and by silence only.
  */
-import type { OnReadOpts, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import {
   type ConnectionOptions,
   checkServerIdentity,
   connect,
-  createServer,
   type Server,
   type TLSSocket,
+  type TlsOptions,
 } from 'node:tls'
 import type { Clock } from '../../src/contracts/environment.js'
 import type { PeerId } from '../../src/contracts/types.js'
 import { GcacheError } from '../../src/errors.js'
-import type { HostPort } from '../stream/address.js'
-import type { Credentials } from '../stream/tls.js'
-import { SecuredSocket, type Standpoint, tlsFailure } from '../stream/tls-identity.js'
-import type { TcpConnection } from './connection.js'
+import type { HostPort } from './address.js'
+import type { Secured } from './layer.js'
+import type { Credentials } from './tls.js'
+import { SecuredSocket, type Standpoint, tlsFailure } from './tls-identity.js'
 
 export interface TlsWorld {
   readonly clock: Clock
   readonly self: PeerId
   readonly credentials: Credentials
+  /** TLS ends before the node: only the host's name counts, and nothing is bound to it. */
+  readonly proxyEndsTls?: boolean
 }
 
-/** Opens a connection through `adopt`, which makes it from a socket. */
-export function dialSecurely(
-  { clock, self, credentials }: TlsWorld,
-  to: HostPort,
-  adopt: (open: (onread: OnReadOpts) => Socket) => TcpConnection,
-): TcpConnection {
+/** A medium's connection, as far as TLS goes. */
+export interface Securable {
+  /** What it was opened with. */
+  readonly socket: Socket
+  secured: Secured | undefined
+  /** An accepted connection speaks through `socket` from here on, which wraps its own. */
+  secure(socket: TLSSocket, secured: Secured): void
+  /** It could not be opened: as if its socket had failed so. */
+  fail(cause: Error): void
+}
+
+/** Opens a connection through `adopt`, which makes it from what `open` returns. */
+export function dialSecurely<C extends Securable>(
+  { clock, self, credentials, proxyEndsTls = false }: TlsWorld,
+  { host, port }: HostPort,
+  adopt: (open: (more?: object) => TLSSocket) => C,
+): C {
   const { context, demand, handshakeTimeoutMs } = credentials
   const from: Standpoint = { self, dialled: true, demand, hostError: undefined }
   const options: ConnectionOptions = {
-    ...to,
+    host,
+    port,
     secureContext: context,
     rejectUnauthorized: true,
     // The id decides for nodes, once it is known; the host is remembered for clients.
     checkServerIdentity: (host, certificate) => {
       from.hostError = checkServerIdentity(host, certificate)
-      return undefined
+      return proxyEndsTls ? from.hostError : undefined
     },
   }
-  const connection = adopt(onread => connect({ ...options, ...{ onread } }))
+  const connection = adopt(more => connect({ ...options, ...more }))
   const socket = connection.socket as TLSSocket
   socket.setNoDelay(true)
-  connection.secured = new SecuredSocket(socket, from)
+  if (!proxyEndsTls) connection.secured = new SecuredSocket(socket, from)
   socket.once('connect', () => {
     const timer = clock.after(handshakeTimeoutMs, () =>
       connection.fail(tooLate(handshakeTimeoutMs)),
@@ -58,22 +72,30 @@ export function dialSecurely(
   return connection
 }
 
-/** A server that calls `arrived` for every socket; what that returns is secured later. */
-export function secureServer(
-  { clock, self, credentials }: TlsWorld,
-  arrived: (socket: Socket) => TcpConnection | undefined,
-): { server: Server; unfollow: () => void } {
+/** What a server of node:tls, or one above it, is made with. */
+export function secureOptions({ credentials }: TlsWorld): TlsOptions {
   const { demand, handshakeTimeoutMs } = credentials
-  const from: Standpoint = { self, dialled: false, demand, hostError: undefined }
-  const server = createServer({
+  return {
     ...credentials.contextOptions,
-    noDelay: true,
     requestCert: demand !== 'none',
     // Where only nodes must show one, a hello has to say first who is a node.
     rejectUnauthorized: demand === 'all',
     handshakeTimeout: handshakeTimeoutMs,
-  })
-  const unfinished = new Map<string, { connection: TcpConnection; secured(): void }>()
+  }
+}
+
+/**
+ * Calls `arrived` for every socket that reaches `server`, made with secureOptions(); what that
+ * returns is secured later. Returns what ends following exchanged certificates.
+ */
+export function securing(
+  { clock, self, credentials }: TlsWorld,
+  server: Server,
+  arrived: (socket: Socket) => Securable | undefined,
+): () => void {
+  const { demand, handshakeTimeoutMs } = credentials
+  const from: Standpoint = { self, dialled: false, demand, hostError: undefined }
+  const unfinished = new Map<string, { connection: Securable; secured(): void }>()
   server.on('connection', (socket: Socket) => {
     const key = keyOf(socket)
     const connection = arrived(socket)
@@ -91,17 +113,20 @@ export function secureServer(
     const entry = unfinished.get(key)
     unfinished.delete(key)
     entry?.secured()
+    // openssl's note of a signature that does not verify, left behind, would fail the next read
+    // before any reason can be told; asking for a certificate clears it (Node 20).
+    if (!socket.authorized) socket.getPeerX509Certificate()
     if (entry === undefined || entry.connection.socket.destroyed)
       socket.on('error', () => {}).destroy()
     else entry.connection.secure(socket, new SecuredSocket(socket, from))
   })
-  server.on('tlsClientError', (cause: NodeJS.ErrnoException, socket) => {
+  // Before whoever destroys the socket: a destroyed one has no addresses.
+  server.prependListener('tlsClientError', (cause: NodeJS.ErrnoException, socket) => {
     const entry = unfinished.get(keyOf(socket))
     if (entry === undefined) socket.destroy()
     else entry.connection.fail(tlsFailure(cause) ?? cause)
   })
-  const unfollow = credentials.follow(() => server.setSecureContext(credentials.contextOptions))
-  return { server, unfollow }
+  return credentials.follow(() => server.setSecureContext(credentials.contextOptions))
 }
 
 /**
