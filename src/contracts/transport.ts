@@ -35,7 +35,8 @@ export interface TransportTraits {
 export interface TransportCounts {
   /** Links that ended for a frame that was malformed or too large. */
   readonly protocolErrors: number
-  /** Arriving links that were refused before they stood, wrong proofs aside. */
+  /** Arriving links that were refused before they stood, wrong proofs aside; over a broker also
+   *  messages that belong to no link. */
   readonly preauthRefusals: number
   /** Clients that were cut off for what they left unread. */
   readonly slowConsumers: number

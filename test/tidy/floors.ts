@@ -46,9 +46,10 @@ export function roomOf(path: string): Room | undefined {
   if (parts[0] === 'test' || parts[0] === 'benchmarks')
     return { name: parts[0], floor: 5, sees: ['*'], packages: ['node:', '*'] }
   if (parts[0] === 'transports') {
-    const name = parts.length > 2 ? `transports/${parts[1]}` : `transports/${file}`
+    const medium = parts.length > 2 ? parts[1] : file
     const sees = [...FIRST, 'transports/stream']
-    return { name, floor: 2, sees, packages: ['node:', ...(MEDIUMS[file] ?? [])] }
+    const packages = ['node:', ...(MEDIUMS[medium] ?? [])]
+    return { name: `transports/${medium}`, floor: 2, sees, packages }
   }
   if (parts[0] === 'strategies')
     return { name: `strategies/${parts[1]}`, floor: 2, sees: FIRST, packages: [] }

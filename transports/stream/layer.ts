@@ -3,7 +3,7 @@
  * Transport: listen, dial, and a connection that writes, pauses and closes. Everything above bytes
  * stands once, in stream/transport.ts. The idea of a layer this thin is hashicorp/raft's.
  */
-import type { LinkLoss } from '../../src/contracts/transport.js'
+import type { LinkLoss, TransportTraits } from '../../src/contracts/transport.js'
 import type { PeerId } from '../../src/contracts/types.js'
 
 /**
@@ -62,6 +62,10 @@ export interface StreamLayer {
   readonly scheme: string
   /** False where a dead process is noticed by silence only. */
   readonly detectsPeerLoss: boolean
+  /** Default: direct. */
+  readonly topology?: TransportTraits['topology']
+  /** Messages that came to us and belonged to no connection, where the medium has such. */
+  readonly strays?: number
   /**
    * Resolves with the address that peers dial, once they can. `accept` is called for every arriving
    * connection and sets its events, or destroys it. Rejects with ADDRESS_IN_USE, ADDRESS_INVALID.

@@ -1,0 +1,296 @@
+/**
+ * A virtual connection over a broker that delivers at most once: data is numbered, and the first
+ * number that is missing ends the stream, as does a broker that says nobody hears us, or silence.
+ * How much may be on its way is what the receiver grants (`limit`), since a broker holds nobody up:
+ * it cuts off who is slow.
+ *
+ *   dialling --accept--> open --close, reset, gap, nobody hears, silence--> over
+ *                         | close()
+ *                         v
+ *                        closing --what waited has left, or lingerMs--> over
+ */
+import { BROKER } from '../../src/config.js'
+import type { Clock, Timer } from '../../src/contracts/environment.js'
+import type { LinkLoss } from '../../src/contracts/transport.js'
+import { assert } from '../../src/core/assert.js'
+import { GcacheError } from '../../src/errors.js'
+import type { StreamConnection, StreamEvents } from '../stream/layer.js'
+import { HEAD_BYTES, type Head, KIND, LAYOUT, messageOf, type StreamKey } from './messages.js'
+
+/** The way to a broker, as its streams see it. */
+export interface StreamHub {
+  readonly clock: Clock
+  /** Bytes of data that a message may hold. */
+  readonly bodyBytesMax: number
+  /** False while the broker may not have read enough of what it was given. */
+  readonly mayPublish: boolean
+  /** False if it cannot be reached: the streams will be told. */
+  publish(subject: string, message: Uint8Array, reply?: string): boolean
+  /** resumed() is called once mayPublish holds again. */
+  hold(stream: NatsStream): void
+  defer(task: () => void): void
+  forget(stream: NatsStream): void
+  /** Nobody's death is to be inferred from silence so soon. */
+  readonly unsettled: boolean
+}
+
+/** Who it is with, as far as the medium goes. */
+export interface Way {
+  /** Where the other side's messages go; of a dial, where it listens. */
+  subject: string
+  /** The other side's id, as its subject says. */
+  host: string | undefined
+  readonly windowBytes: () => number
+  readonly pulseTicks: number
+}
+
+type State = 'dialling' | 'open' | 'closing' | 'over'
+
+export class NatsStream implements StreamConnection {
+  events: StreamEvents
+  state: State
+  /** How the other side knows it. */
+  remote: StreamKey | undefined
+  unsentBytes = 0
+  readonly key: StreamKey
+  /** Where we are reached. */
+  readonly subject: string
+  readonly #hub: StreamHub
+  readonly #way: Way
+  #waiting: Uint8Array[] = []
+  /** Data sent, and bytes of it; the bytes that may be sent. */
+  #sent = 0
+  #sentBytes = 0
+  #limit = 0
+  /** Data received, bytes of it, how many were delivered, and what was granted. */
+  #received = 0
+  #receivedBytes = 0
+  #takenBytes = 0
+  #granted: number
+  #paused = false
+  #unparking = false
+  #parked: Buffer[] = []
+  #pulseTicks = 0
+  #silentTicks = 0
+  #awaitsWord = false
+  #askedAtMs = -1
+  #timer: Timer | undefined
+
+  constructor(hub: StreamHub, key: StreamKey, subject: string, way: Way, events: StreamEvents) {
+    this.#hub = hub
+    this.key = key
+    this.subject = subject
+    this.#way = way
+    this.events = events
+    this.state = 'dialling'
+    this.#granted = way.windowBytes()
+  }
+
+  get host(): string | undefined {
+    return this.#way.host
+  }
+
+  /** What the other side may have sent, as it was told last. */
+  get granted(): number {
+    return this.#granted
+  }
+
+  // What the hub calls.
+
+  /** Asks for a stream; again as long as nobody answers. */
+  dial(): void {
+    if (this.state !== 'dialling') return
+    const message = messageOf(KIND.open, this.key, LAYOUT, this.#granted)
+    this.#hub.publish(this.#way.subject, message, this.subject)
+  }
+
+  /** The other side is `remote`, reached at `subject`. */
+  open(remote: StreamKey, subject: string, host: string, limit: number): void {
+    this.#timer?.cancel()
+    this.state = 'open'
+    this.remote = remote
+    this.#way.subject = subject
+    this.#way.host = host
+    this.#limit = limit
+  }
+
+  /** Data, pulse or close of the other side. */
+  receive(head: Head, message: Uint8Array): void {
+    if (this.state !== 'open' && this.state !== 'closing') return
+    this.#silentTicks = 0
+    this.#awaitsWord = false
+    if (head.seq !== this.#received) {
+      const lost = (head.seq - this.#received) >>> 0
+      this.#fail(new GcacheError('UNREACHABLE', `${lost} messages of the stream did not arrive`))
+      return
+    }
+    if (head.limit > this.#limit) {
+      this.#limit = head.limit
+      if (this.unsentBytes > 0) this.#pumpAndTell()
+    }
+    if (head.kind === KIND.data) this.#take(message)
+    else if (head.kind === KIND.close) this.end('closed')
+  }
+
+  /** The broker: nobody hears what this stream sends. */
+  unheard(): void {
+    if (this.state !== 'dialling') {
+      this.end('closed', new Error('nobody is there any more'))
+      return
+    }
+    const { clock, unsettled } = this.#hub
+    if (this.#askedAtMs < 0) this.#askedAtMs = clock.now()
+    const cause = new GcacheError('UNREACHABLE', `nobody listens at ${this.#way.subject}`)
+    if (unsettled) this.end('unreachable', cause)
+    else if (clock.now() - this.#askedAtMs >= BROKER.goneMs) this.end('refused', cause)
+    else this.#timer = clock.after(BROKER.askAgainMs, () => this.dial())
+  }
+
+  /** From an event: it is over, and the other side needs no word of it. */
+  end(loss: LinkLoss, cause?: Error): void {
+    if (this.state === 'over') return
+    const told = this.state !== 'closing'
+    this.#over()
+    if (told) this.events.onClose(loss, cause)
+  }
+
+  /** Once in tickMs. */
+  tick(): void {
+    if (this.state !== 'open') return
+    if (++this.#silentTicks > BROKER.silentTicks) {
+      this.#say(KIND.close)
+      const silentMs = BROKER.silentTicks * BROKER.tickMs
+      this.end('timeout', new GcacheError('TIMEOUT', `nothing was heard for ${silentMs} ms`))
+    } else if (++this.#pulseTicks >= this.#way.pulseTicks || this.#awaitsWord) this.#say(KIND.pulse)
+  }
+
+  /** mayPublish holds again. */
+  resumed(): void {
+    if (this.state === 'open' || this.state === 'closing') this.#pumpAndTell()
+  }
+
+  // What the transport calls.
+
+  write(bytes: Uint8Array): boolean {
+    if (this.state !== 'open') return true
+    this.#waiting.push(bytes)
+    this.unsentBytes += bytes.length
+    this.#pump()
+    return this.unsentBytes === 0
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    if (this.#parked.length === 0 || this.#unparking) return
+    this.#unparking = true
+    this.#hub.defer(() => this.#unpark())
+  }
+
+  close(): void {
+    if (this.state === 'open' && this.unsentBytes > 0) {
+      this.state = 'closing'
+      // What waits may be written from a buffer that is its owner's again.
+      this.#waiting = this.#waiting.map(bytes => Buffer.from(bytes))
+      this.#timer = this.#hub.clock.after(BROKER.lingerMs, () => this.destroy())
+    } else this.destroy()
+  }
+
+  destroy(): void {
+    if (this.state === 'over') return
+    if (this.remote !== undefined) this.#say(KIND.close)
+    this.#over()
+  }
+
+  #over(): void {
+    this.state = 'over'
+    this.#timer?.cancel()
+    this.#waiting = []
+    this.#parked = []
+    this.unsentBytes = 0
+    this.#hub.forget(this)
+  }
+
+  /** From an event: the session's law is broken, or the way is. */
+  #fail(cause: GcacheError): void {
+    this.#say(KIND.reset)
+    this.end('closed', cause)
+  }
+
+  #pumpAndTell(): void {
+    const before = this.unsentBytes
+    this.#pump()
+    if (this.state === 'open' && this.unsentBytes < before) this.events.onDrain()
+    if (this.state === 'closing' && this.unsentBytes === 0) this.destroy()
+  }
+
+  /** Sends what waits, as far as the receiver and the broker take it. */
+  #pump(): void {
+    while (this.#waiting.length > 0) {
+      const room = Math.min(this.#limit - this.#sentBytes, this.#hub.bodyBytesMax)
+      if (room <= 0) return
+      if (!this.#hub.mayPublish) {
+        this.#hub.hold(this)
+        return
+      }
+      const bytes = this.#waiting[0]
+      const part = bytes.length <= room ? bytes : bytes.subarray(0, room)
+      if (part === bytes) this.#waiting.shift()
+      else this.#waiting[0] = bytes.subarray(room)
+      this.#sendData(part)
+      this.unsentBytes -= part.length
+    }
+  }
+
+  #sendData(part: Uint8Array): void {
+    const message = this.#messageOf(KIND.data, part.length)
+    message.set(part, HEAD_BYTES)
+    this.#sent = (this.#sent + 1) >>> 0
+    this.#sentBytes += part.length
+    this.#awaitsWord = this.#way.pulseTicks === BROKER.clientPulseTicks
+    this.#hub.publish(this.#way.subject, message, this.subject)
+  }
+
+  #say(kind: number): void {
+    if (this.remote === undefined) return
+    const reply = kind === KIND.pulse ? this.subject : undefined
+    this.#hub.publish(this.#way.subject, this.#messageOf(kind, 0), reply)
+  }
+
+  #messageOf(kind: number, bodyBytes: number): Buffer {
+    assert(this.remote !== undefined, 'a stream that sends knows the other side')
+    this.#pulseTicks = 0
+    this.#granted = Math.max(this.#granted, this.#takenBytes + this.#way.windowBytes())
+    return messageOf(kind, this.remote, this.#sent, this.#granted, bodyBytes)
+  }
+
+  #take(message: Uint8Array): void {
+    const size = message.length - HEAD_BYTES
+    this.#received = (this.#received + 1) >>> 0
+    this.#receivedBytes += size
+    if (this.#receivedBytes > this.#granted) {
+      this.#fail(new GcacheError('PROTOCOL_ERROR', 'more bytes came than were granted'))
+      return
+    }
+    const data = message.subarray(HEAD_BYTES)
+    if (this.#paused || this.#parked.length > 0) this.#parked.push(Buffer.from(data))
+    else this.#deliver(data)
+  }
+
+  #deliver(data: Uint8Array): void {
+    this.#takenBytes += data.length
+    if (this.state === 'open') this.events.onData(data)
+    const window = this.#way.windowBytes()
+    const more = this.#takenBytes + window - this.#granted
+    if (this.state !== 'over' && more * 4 >= window) this.#say(KIND.pulse)
+  }
+
+  #unpark(): void {
+    this.#unparking = false
+    while (this.#parked.length > 0 && !this.#paused && this.state === 'open')
+      this.#deliver(this.#parked.shift() as Buffer)
+  }
+}
