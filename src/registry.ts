@@ -20,6 +20,16 @@ const TRANSPORTS: Record<string, TransportRow> = {
     schemes: ['tcp'],
     load: async tls => (await import('../transports/tcp.js')).tcp(tls && { tls }),
   },
+  nats: {
+    schemes: ['nats'],
+    load: async tls => {
+      if (tls === undefined) return (await import('../transports/nats.js')).nats()
+      throw new GcacheError(
+        'CONFIG',
+        'option tls is for media without a broker: pass transport: nats({ broker: { tls } })',
+      )
+    },
+  },
   memory: {
     schemes: ['memory'],
     load: async () => {

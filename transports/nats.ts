@@ -38,7 +38,11 @@ export function nats(options: NatsOptions = {}): TransportFactory {
   const way = wayOf(options)
   const factory = (env: TransportEnv): Transport =>
     streamTransport(env, new NatsLayer(env, way), limits)
-  return Object.assign(factory, { encrypts: typeof way.broker.tls === 'object' })
+  const brokers = way.servers.map(server => `nats://${withoutSecrets(server)}`)
+  return Object.assign(factory, {
+    encrypts: typeof way.broker.tls === 'object',
+    ...(brokers.length > 0 ? { brokers } : {}),
+  })
 }
 
 interface Way {
@@ -143,6 +147,7 @@ export class NatsLayer implements StreamLayer {
 
 const REMEDY = 'write nats://host:port/<name>, or give nats({ servers })'
 
+/** `host:port` of what the `nats` package takes. */
 function withoutSecrets(server: string): string {
-  return server.replace(/\/\/[^@/]*@/, '//')
+  return server.replace(/^[a-z]+:\/\//, '').replace(/^[^@]*@/, '')
 }

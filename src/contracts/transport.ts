@@ -133,4 +133,6 @@ export interface TransportFactory {
   (env: TransportEnv): Transport
   /** Bytes between nodes, and between them and clients, are encrypted. */
   readonly encrypts?: boolean
+  /** What they travel by instead of straight to where a node listens, as `scheme://host:port`. */
+  readonly brokers?: readonly string[]
 }
