@@ -71,6 +71,12 @@ export class NatsServer {
   async close(): Promise<void> {
     this.signal('SIGCONT')
     await this.kill()
+    this.end()
+  }
+
+  /** As close(), without waiting: for the end of a process. */
+  end(): void {
+    this.#child?.kill('SIGKILL')
     rmSync(this.#folder, { recursive: true, force: true })
   }
 }

@@ -137,6 +137,8 @@ export class BrokerLine {
   #adopt(broker: BrokerConnection): void {
     this.#broker = broker
     void this.#watch(broker)
+    if (this.#open === undefined)
+      void broker.closed().then(() => this.#down(new Error('it was closed')))
     if (broker.isClosed()) this.#down(new Error('it was closed'))
     else this.#rise(broker, false)
   }
@@ -151,7 +153,6 @@ export class BrokerLine {
       else if (name === 'error')
         this.#world.complaints.warn({ broker: this.#what, reason: String(data) }, 'broker')
     }
-    if (this.#open === undefined) this.#down(new Error('it was closed'))
   }
 
   #rise(broker: BrokerConnection, again: boolean): void {
