@@ -2,6 +2,7 @@
  * What a broker does to those who meet by it: it dies, stops, comes late, is cut off, carries
  * garbage. Nothing acknowledged is lost, every call settles in time, and all resumes by itself.
  */
+// tidy: allow connection - the library's own word
 import { connect as connectBroker, type NatsConnection } from 'nats'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BROKER } from '../src/config.js'
@@ -45,6 +46,7 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
     return made
   }
 
+  // tidy: allow connection - the library's own word
   async function rawBroker(): Promise<NatsConnection> {
     const broker = await connectBroker({ servers: server.url })
     ends.push(() => broker.close())
@@ -55,6 +57,7 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
     test('of a peer whose process is gone ends at once, and a redial is refused', async () => {
       const own = await connectBroker({ servers: server.url, reconnect: false })
       const made = bench({ prefix: 'one.place' })
+      // tidy: allow connection - the library's own word
       const given = nats({ connection: own, prefix: 'one.place' })
       const other = new Bench(natsMedium(seededRandom(8), server.url, {}, () => given))
       ends.push(() => other.close())
@@ -75,8 +78,9 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
       expect(other.violations).toEqual([])
     })
 
-    test('by a connection that was given leaves it open', async () => {
+    test('by a way to the broker that was given leaves it open', async () => {
       const own = await rawBroker()
+      // tidy: allow connection - the library's own word
       const given = nats({ connection: own })
       const made = new Bench(natsMedium(seededRandom(8), server.url, {}, () => given))
       const [a, b] = await made.pair()
@@ -87,7 +91,7 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
       await own.flush()
     })
 
-    test('a message that is lost ends the session on both sides, and nothing after it', async () => {
+    test('a message that is lost ends the session on both sides', async () => {
       const made = bench()
       const [a, b] = await made.pair()
       const broker = await rawBroker()
@@ -298,7 +302,7 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
       }
     }
 
-    test('resumes by itself after its broker was killed and came back, again and again', async () => {
+    test('resumes by itself after its broker was killed and came back', async () => {
       const nodes = await clusterOver(ids.map(() => server.url))
       await Promise.all(nodes.map(node => node.ready()))
       const writes = await load(server.url)
@@ -338,7 +342,7 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
       await writes.check()
     }, 240_000)
 
-    test('whose broker is down at its start says so, ready() rejects, and it begins later', async () => {
+    test('whose broker is down at its start says so, and begins later', async () => {
       await server.kill()
       const lines: string[] = []
       const note = (_: object, text: string) => lines.push(text)

@@ -70,6 +70,8 @@ export class NatsLayer implements StreamLayer {
   /** The broker says that nobody hears a pulse. */
   readonly detectsPeerLoss = true
   readonly topology = 'broker'
+  /** The broker reads and writes each message once more: 1.2 to 2 times the calls a second. */
+  readonly gathers = true
   readonly #env: TransportEnv
   readonly #way: Way
   /** By broker. */

@@ -64,6 +64,9 @@ export interface StreamLayer {
   readonly detectsPeerLoss: boolean
   /** Default: direct. */
   readonly topology?: TransportTraits['topology']
+  /** Every write costs others work besides, so that a turn's frames had better go at once: early
+   *  flushes are left out. */
+  readonly gathers?: boolean
   /** Messages that came to us and belonged to no connection, where the medium has such. */
   readonly strays?: number
   /**

@@ -128,7 +128,7 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   flush(peer: PeerId): void {
-    this.#links.get(peer)?.flush()
+    if (!this.#layer.gathers) this.#links.get(peer)?.flush()
   }
 
   hold(peer: PeerId, onHold: boolean): void {

@@ -15,6 +15,11 @@ export function demoCommand(): Command {
     'three nodes and a web shop on this machine: kill the master, lose nothing',
   )
     .option('--port <n>', 'of the shop; 0: any free one', '0')
+    .addOption(
+      new Option('--transport <name>', 'how nodes and shops meet')
+        .choices(['tcp', 'nats'])
+        .default('tcp'),
+    )
     .addHelpText(
       'after',
       `
@@ -22,17 +27,25 @@ On a terminal: k kills the master, r restarts the dead node, q quits. Elsewhere 
 by itself and exits 0 only if no acknowledged session write was lost.
 Needs express and express-session.`,
     )
-    .action(async (options: { port: string }) => {
+    .action(async (options: DemoFlags) => {
       const code = await demo(options)
       // All is told and everything of it has ended: nothing may hold the process up.
       process.stdout.write('', () => process.exit(code))
     })
 }
 
-async function demo(options: { port: string }): Promise<number> {
+interface DemoFlags {
+  port: string
+  transport: string
+}
+
+async function demo(options: DemoFlags): Promise<number> {
   const { Show } = await import('../demo/show.js')
   const interactive = process.stdin.isTTY === true && process.stdout.isTTY === true
-  const show = new Show({ port: parseCount(options.port, '--port'), interactive })
+  const show = new Show({
+    ...{ port: parseCount(options.port, '--port'), interactive },
+    transport: options.transport,
+  })
   let ended: Promise<void> | undefined
   const end = () => {
     ended ??= show.end()
@@ -100,6 +113,11 @@ export function demoShopCommand(): Command {
     .requiredOption('--cluster <name>')
     .requiredOption('--servers <addresses...>')
     .option('--port <n>', 'of the shop; 0: any free one', '0')
+    .addOption(
+      new Option('--transport <name>', 'how nodes and shops meet')
+        .choices(['tcp', 'nats'])
+        .default('tcp'),
+    )
     .addOption(new Option('--until-stdin-ends').hideHelp())
     .action(async (options: ShopFlags) => {
       try {
