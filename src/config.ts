@@ -198,6 +198,8 @@ export const BROKER = {
   unreadBytesMax: 8 * 2 ** 20,
   /** The broker is asked what it has read whenever so many were published. */
   unreadBytesStep: 512 * 1_024,
+  /** Pieces of a turn that are compared with a new one, to publish equal ones once. */
+  manyLooksMax: 8,
   /** Streams are looked after this often: a node that died is noticed within it, because the broker
    *  says at once that nobody hears a pulse. */
   tickMs: 100,

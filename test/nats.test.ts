@@ -236,6 +236,75 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
     })
   })
 
+  describe('what several links send alike in a turn', () => {
+    const nodeIds = Array.from({ length: 8 }, (_, i) => `s${i}`)
+
+    async function star(): Promise<[Bench, BenchNode, BenchNode[]]> {
+      const made = bench({ prefix: 'star' })
+      const master = await made.started('m')
+      const slaves = await Promise.all(nodeIds.map(id => made.started(id)))
+      // Half of the links are dialled by either side.
+      for (const [i, { id, transport }] of slaves.entries())
+        if (i % 2 === 0) master.connect(id, transport.address)
+        else slaves[i].connect('m', master.transport.address)
+      await sees('all are up', () => slaves.every(({ id }) => master.isUp(id)))
+      // The first message after the handshake says that the others hear it.
+      await made.pass(2 * BROKER.tickMs)
+      return [made, master, slaves]
+    }
+
+    /** Messages that carry `text`. */
+    async function seen(text: string) {
+      const broker = await rawBroker()
+      const subjects: string[] = []
+      const callback = (_: unknown, { data, subject }: { data: Uint8Array; subject: string }) => {
+        if (Buffer.from(data).includes(text)) subjects.push(subject)
+      }
+      broker.subscribe('>', { callback })
+      await broker.flush()
+      return subjects
+    }
+
+    test('is published once, whatever else goes to one alone', async () => {
+      const [, master, slaves] = await star()
+      const [both, single] = [await seen('for all'), await seen('for one')]
+      for (const { id } of slaves) master.send(id, Buffer.from('for all'))
+      await sees('all have it', () => slaves.every(slave => slave.all('frame').length === 1))
+      await sees('it was seen', () => both.length > 0)
+      expect(both).toEqual([expect.stringContaining('star.suite.m.m.')])
+      master.send('s3', Buffer.from('for one'))
+      await sees('one has it', () => slaves[3].all('frame').length === 2)
+      await sees('it was seen', () => single.length > 0)
+      expect(single).toEqual([expect.stringContaining('star.suite.i.s3.')])
+    })
+
+    test('keeps the order of each link, mixed as it may be', async () => {
+      const [made, master, slaves] = await star()
+      const random = seededRandom(13)
+      const sent = new Map(nodeIds.map(id => [id, [] as string[]]))
+      const give = (id: string, text: string) => {
+        const frame = Buffer.from(text.padEnd(random.chance(0.1) ? 70_000 : 20, '.'))
+        if (master.send(id, frame) !== 'dropped') sent.get(id)?.push(text)
+      }
+      for (let turn = 0; turn < 300; turn++) {
+        for (let i = random.below(4); i > 0; i--)
+          for (const id of nodeIds) if (random.chance(0.8)) give(id, `${turn} all ${i}`)
+        if (random.chance(0.5)) give(nodeIds[random.below(8)], `${turn} one`)
+        // Answers go against the stream, and bring credit.
+        for (const slave of slaves) if (random.chance(0.1)) slave.send('m', Buffer.from('yes'))
+        await made.pass(random.next())
+      }
+      for (const slave of slaves) {
+        const mine = sent.get(slave.id) ?? []
+        await sees('all have arrived', () => slave.all('frame').length === mine.length)
+        const heard = slave.all('frame').map(it => String(it.frame).replace(/\.+$/, ''))
+        expect(heard).toEqual(mine)
+      }
+      expect(made.violations).toEqual([])
+      expect(slaves.flatMap(slave => slave.all('down'))).toEqual([])
+    })
+  })
+
   describe('a cluster', () => {
     const ids = ['a', 'b', 'c']
 

@@ -12,6 +12,7 @@ import { Complaints } from '../stream/complaints.js'
 import { isClient } from '../stream/hello.js'
 import type { StreamConnection, StreamEvents } from '../stream/layer.js'
 import { type BrokerConnection, type BrokerEvents, BrokerLine } from './broker.js'
+import { Many, type ManyWay, type Share } from './many.js'
 import {
   acceptedKey,
   acceptOf,
@@ -24,7 +25,7 @@ import {
   type StreamKey,
 } from './messages.js'
 import { NatsStream, type StreamHub } from './stream.js'
-import { Subjects } from './subjects.js'
+import { type Inbox, Subjects } from './subjects.js'
 
 export interface HubWorld {
   readonly self: PeerId
@@ -39,10 +40,11 @@ type Accept = (connection: StreamConnection) => void
 
 const NOBODY: StreamKey = { id: 0, check: 0 }
 const SILENT: StreamEvents = { onOpen() {}, onData() {}, onDrain() {}, onClose() {} }
+const FOR_STREAMS: readonly number[] = [KIND.accept, KIND.data, KIND.pulse, KIND.close]
 /** Says "nobody hears that", of a message without a body. */
 const UNHEARD = 503
 
-export class Hub implements StreamHub, BrokerEvents {
+export class Hub implements StreamHub, BrokerEvents, ManyWay {
   readonly clock: Clock
   readonly #world: HubWorld
   readonly #subjects: Subjects
@@ -50,6 +52,9 @@ export class Hub implements StreamHub, BrokerEvents {
   readonly #complaints: Complaints
   readonly #streams = new Map<number, NatsStream>()
   readonly #held = new Set<NatsStream>()
+  readonly #many = new Many(this)
+  /** By where other nodes speak to many: how many streams of ours hear it there. */
+  readonly #heard = new Map<string, { readonly subscription: Subscription; streams: number }>()
   #subscriptions: Subscription[] = []
   #streamsMade = 0
   #served = 0
@@ -99,7 +104,17 @@ export class Hub implements StreamHub, BrokerEvents {
   }
 
   publish(subject: string, message: Uint8Array, reply?: string): boolean {
+    // What a stream gave before goes before: nothing overtakes its data.
+    this.#many.flush()
     return this.#line.publish(subject, message, reply)
+  }
+
+  publishMany(message: Buffer): void {
+    this.#line.publish(this.#subjects.many, message)
+  }
+
+  offer(share: Share, data: Uint8Array): void {
+    this.#many.offer(share, data)
   }
 
   hold(stream: NatsStream): void {
@@ -114,6 +129,7 @@ export class Hub implements StreamHub, BrokerEvents {
     if (!this.#streams.delete(stream.key.id)) return
     this.#held.delete(stream)
     if (isClient(stream.host ?? '')) this.#served--
+    if (stream.many !== undefined) this.#unhear(stream.many)
     if (this.#streams.size === 0) this.#onEmpty?.()
   }
 
@@ -137,7 +153,8 @@ export class Hub implements StreamHub, BrokerEvents {
   dial(name: string, events: StreamEvents): StreamConnection {
     const pulseTicks = isClient(this.#world.self) ? BROKER.clientPulseTicks : 1
     const windowBytes = () => BROKER.windowBytes
-    const way = { subject: this.#subjects.node(name), host: undefined, windowBytes, pulseTicks }
+    const subject = this.#subjects.node(name)
+    const way = { subject, host: undefined, many: undefined, windowBytes, pulseTicks }
     const stream = this.#make(way, events)
     if (this.#line.up !== undefined) stream.dial()
     else if (this.#line.cause !== undefined)
@@ -233,6 +250,14 @@ export class Hub implements StreamHub, BrokerEvents {
   }
 
   #subscribe(broker: BrokerConnection, subject: string, take: (message: Msg) => void): void {
+    this.#subscriptions.push(this.#subscription(broker, subject, take))
+  }
+
+  #subscription(
+    broker: BrokerConnection,
+    subject: string,
+    take: (message: Msg) => void,
+  ): Subscription {
     const callback = (error: Error | null, message: Msg) => {
       if (this.#stopped && this.#streams.size === 0) return
       try {
@@ -245,7 +270,7 @@ export class Hub implements StreamHub, BrokerEvents {
         })
       }
     }
-    this.#subscriptions.push(broker.subscribe(subject, { callback }))
+    return broker.subscribe(subject, { callback })
   }
 
   /** For one of our streams. */
@@ -258,8 +283,7 @@ export class Hub implements StreamHub, BrokerEvents {
     const head = headOf(data)
     if (head?.kind === KIND.taken) this.#onClaim?.('taken')
     else if (head?.kind === KIND.reset) this.#reset(head, message)
-    else if (head === undefined || head.kind === KIND.open || head.kind === KIND.probe)
-      this.#drop(message)
+    else if (head === undefined || !FOR_STREAMS.includes(head.kind)) this.#drop(message)
     else this.#received(head, message)
   }
 
@@ -269,7 +293,7 @@ export class Hub implements StreamHub, BrokerEvents {
       if (head.kind === KIND.data || head.kind === KIND.pulse) this.#answerReset(head, message)
     } else if (stream.key.check !== head.check) this.#drop(message)
     else if (head.kind === KIND.accept) this.#accepted(stream, head, message)
-    else stream.receive(head, message.data)
+    else stream.receive(head, message.data.subarray(HEAD_BYTES))
   }
 
   #accepted(stream: NatsStream, head: Head, message: Msg): void {
@@ -279,7 +303,8 @@ export class Hub implements StreamHub, BrokerEvents {
     if (stream.state !== 'dialling' || remote === undefined || inbox === undefined)
       this.#drop(message)
     else {
-      stream.open(remote, reply, inbox.id, head.limit)
+      stream.open(remote, reply, inbox.id, head)
+      if (!isClient(this.#world.self)) this.#hearMany(stream, inbox.many)
       stream.events.onOpen()
     }
   }
@@ -316,20 +341,60 @@ export class Hub implements StreamHub, BrokerEvents {
     const inbox = this.#subjects.parse(reply)
     if (head?.seq !== LAYOUT || inbox === undefined) this.#drop(message)
     else if (head.kind === KIND.open && this.#accept !== undefined && !this.#stopped)
-      this.#opened(head, reply, inbox.id, this.#accept)
+      this.#opened(head, reply, inbox, this.#accept)
     else if (head.kind === KIND.probe) this.#probed(reply)
     else this.#drop(message)
   }
 
-  #opened(head: Head, subject: string, host: PeerId, accept: Accept): void {
+  #opened(head: Head, subject: string, { id: host, many }: Inbox, accept: Accept): void {
     const client = isClient(host)
     const windowBytes = client ? () => this.#clientWindow() : () => BROKER.windowBytes
     const pulseTicks = client ? BROKER.servedPulseTicks : 1
     if (client) this.#served++
-    const stream = this.#make({ subject, host, windowBytes, pulseTicks }, SILENT)
-    stream.open({ id: head.id, check: head.check }, subject, host, head.limit)
-    this.publish(subject, acceptOf(head, stream.key, stream.granted), stream.subject)
+    const way = { subject, host, many: undefined, windowBytes, pulseTicks }
+    const stream = this.#make(way, SILENT)
+    stream.open({ id: head.id, check: head.check }, subject, host, head)
+    // Before the accept, so that whoever reads that it is heard is heard.
+    if (!client) this.#hearMany(stream, many)
+    const message = acceptOf(head, stream.key, stream.granted, stream.flags)
+    this.publish(subject, message, stream.subject)
     accept(stream)
+  }
+
+  #hearMany(stream: NatsStream, many: string): void {
+    const { up } = this.#line
+    if (up === undefined) return
+    const heard = this.#heard.get(many)
+    if (heard !== undefined) heard.streams++
+    else {
+      const take = (message: Msg) => this.#saidToMany(message, many)
+      this.#heard.set(many, { subscription: this.#subscription(up, many, take), streams: 1 })
+    }
+    stream.hears(many)
+  }
+
+  #unhear(many: string): void {
+    const heard = this.#heard.get(many)
+    if (heard === undefined || --heard.streams > 0) return
+    this.#heard.delete(many)
+    heard.subscription.unsubscribe()
+  }
+
+  /** Data for several streams, some of them ours, with whoever speaks there. */
+  #saidToMany(message: Msg, many: string): void {
+    const { data } = message
+    const head = headOf(data)
+    const begin = HEAD_BYTES * (1 + (head?.id ?? 0))
+    if (head?.kind !== KIND.many || begin > data.length) {
+      this.#drop(message)
+      return
+    }
+    for (let at = HEAD_BYTES; at < begin; at += HEAD_BYTES) {
+      const share = headOf(data, at)
+      const stream = this.#streams.get(share?.id ?? 0)
+      if (share?.kind !== KIND.data || stream?.key.check !== share.check) continue
+      if (stream.many === many) stream.receive(share, data.subarray(begin))
+    }
   }
 
   #probed(reply: string): void {

@@ -12,10 +12,18 @@
 import { BROKER } from '../../src/config.js'
 import type { Clock, Timer } from '../../src/contracts/environment.js'
 import type { LinkLoss } from '../../src/contracts/transport.js'
-import { assert } from '../../src/core/assert.js'
 import { GcacheError } from '../../src/errors.js'
 import type { StreamConnection, StreamEvents } from '../stream/layer.js'
-import { HEAD_BYTES, type Head, KIND, LAYOUT, messageOf, type StreamKey } from './messages.js'
+import type { Share } from './many.js'
+import {
+  HEAD_BYTES,
+  HEARS_MANY,
+  type Head,
+  KIND,
+  LAYOUT,
+  messageOf,
+  type StreamKey,
+} from './messages.js'
 
 /** The way to a broker, as its streams see it. */
 export interface StreamHub {
@@ -26,6 +34,8 @@ export interface StreamHub {
   readonly mayPublish: boolean
   /** False if it cannot be reached: the streams will be told. */
   publish(subject: string, message: Uint8Array, reply?: string): boolean
+  /** Data that goes by sendAlone() or, with others that send the same, as one message. */
+  offer(share: Share, data: Uint8Array): void
   /** resumed() is called once mayPublish holds again. */
   hold(stream: NatsStream): void
   defer(task: () => void): void
@@ -40,6 +50,8 @@ export interface Way {
   subject: string
   /** The other side's id, as its subject says. */
   host: string | undefined
+  /** Where it speaks to many, if we hear that. */
+  many: string | undefined
   readonly windowBytes: () => number
   readonly pulseTicks: number
 }
@@ -51,6 +63,8 @@ export class NatsStream implements StreamConnection {
   state: State
   /** How the other side knows it. */
   remote: StreamKey | undefined
+  /** The other side hears what we publish for many. */
+  #isHeard = false
   unsentBytes = 0
   readonly key: StreamKey
   /** Where we are reached. */
@@ -90,6 +104,15 @@ export class NatsStream implements StreamConnection {
     return this.#way.host
   }
 
+  /** Where the other side speaks to many. */
+  get many(): string | undefined {
+    return this.#way.many
+  }
+
+  get flags(): number {
+    return this.#way.many === undefined ? 0 : HEARS_MANY
+  }
+
   /** What the other side may have sent, as it was told last. */
   get granted(): number {
     return this.#granted
@@ -104,18 +127,24 @@ export class NatsStream implements StreamConnection {
     this.#hub.publish(this.#way.subject, message, this.subject)
   }
 
-  /** The other side is `remote`, reached at `subject`. */
-  open(remote: StreamKey, subject: string, host: string, limit: number): void {
+  /** The other side is `remote`, reached at `subject`; `head` is what said so. */
+  open(remote: StreamKey, subject: string, host: string, head: Head): void {
     this.#timer?.cancel()
     this.state = 'open'
     this.remote = remote
     this.#way.subject = subject
     this.#way.host = host
-    this.#limit = limit
+    this.#limit = head.limit
+    this.#isHeard = head.hearsMany
   }
 
-  /** Data, pulse or close of the other side. */
-  receive(head: Head, message: Uint8Array): void {
+  /** We hear what the other side says to many. */
+  hears(many: string): void {
+    this.#way.many = many
+  }
+
+  /** Data, pulse or close of the other side; `data` is what stands behind its head. */
+  receive(head: Head, data: Uint8Array): void {
     if (this.state !== 'open' && this.state !== 'closing') return
     this.#silentTicks = 0
     this.#awaitsWord = false
@@ -128,7 +157,8 @@ export class NatsStream implements StreamConnection {
       this.#limit = head.limit
       if (this.unsentBytes > 0) this.#pumpAndTell()
     }
-    if (head.kind === KIND.data) this.#take(message)
+    if (head.hearsMany) this.#isHeard = true
+    if (head.kind === KIND.data) this.#take(data)
     else if (head.kind === KIND.close) this.end('closed')
   }
 
@@ -246,36 +276,43 @@ export class NatsStream implements StreamConnection {
   }
 
   #sendData(part: Uint8Array): void {
-    const message = this.#messageOf(KIND.data, part.length)
-    message.set(part, HEAD_BYTES)
+    const share = { stream: this, seq: this.#sent, limit: this.#grant() }
     this.#sent = (this.#sent + 1) >>> 0
     this.#sentBytes += part.length
     this.#awaitsWord = this.#way.pulseTicks === BROKER.clientPulseTicks
+    if (this.#isHeard) this.#hub.offer(share, part)
+    else this.sendAlone(share, part)
+  }
+
+  /** Publishes it to the inbox of the other side. */
+  sendAlone({ seq, limit }: Share, data: Uint8Array): void {
+    if (this.remote === undefined) return
+    const message = messageOf(KIND.data, this.remote, seq, limit, data.length, this.flags)
+    message.set(data, HEAD_BYTES)
+    this.#pulseTicks = 0
     this.#hub.publish(this.#way.subject, message, this.subject)
+  }
+
+  #grant(): number {
+    this.#granted = Math.max(this.#granted, this.#takenBytes + this.#way.windowBytes())
+    return this.#granted
   }
 
   #say(kind: number): void {
     if (this.remote === undefined) return
     const reply = kind === KIND.pulse ? this.subject : undefined
-    this.#hub.publish(this.#way.subject, this.#messageOf(kind, 0), reply)
+    if (kind === KIND.pulse) this.#pulseTicks = 0
+    const message = messageOf(kind, this.remote, this.#sent, this.#grant(), 0, this.flags)
+    this.#hub.publish(this.#way.subject, message, reply)
   }
 
-  #messageOf(kind: number, bodyBytes: number): Buffer {
-    assert(this.remote !== undefined, 'a stream that sends knows the other side')
-    this.#pulseTicks = 0
-    this.#granted = Math.max(this.#granted, this.#takenBytes + this.#way.windowBytes())
-    return messageOf(kind, this.remote, this.#sent, this.#granted, bodyBytes)
-  }
-
-  #take(message: Uint8Array): void {
-    const size = message.length - HEAD_BYTES
+  #take(data: Uint8Array): void {
     this.#received = (this.#received + 1) >>> 0
-    this.#receivedBytes += size
+    this.#receivedBytes += data.length
     if (this.#receivedBytes > this.#granted) {
       this.#fail(new GcacheError('PROTOCOL_ERROR', 'more bytes came than were granted'))
       return
     }
-    const data = message.subarray(HEAD_BYTES)
     if (this.#paused || this.#parked.length > 0) this.#parked.push(Buffer.from(data))
     else this.#deliver(data)
   }

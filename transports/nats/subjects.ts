@@ -1,9 +1,10 @@
 /**
- * Subjects of a cluster on its broker. A broker's permissions can be given by them: the node `a`
- * subscribes to its own two, and publishes to all under `<prefix>.<cluster>.`.
+ * Subjects of a cluster on its broker. A broker's permissions can be given by them: a node subscribes
+ * to its own `n` and `i` and to all `m`, it publishes to all `n` and `i` and to its own `m`.
  *
  *   <prefix>.<cluster>.n.<name>              who wants a stream with the node that listens there
  *   <prefix>.<cluster>.i.<id>.<life>.<n>     what is for stream n of one life of `id`
+ *   <prefix>.<cluster>.m.<id>.<life>         what that life of `id` says to many nodes at once
  */
 import type { PeerId } from '../../src/contracts/types.js'
 import { GcacheError } from '../../src/errors.js'
@@ -12,6 +13,8 @@ import { GcacheError } from '../../src/errors.js'
 export interface Inbox {
   readonly id: PeerId
   readonly stream: number
+  /** Where the same life of it speaks to many. */
+  readonly many: string
 }
 
 const PREFIX = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/
@@ -33,12 +36,17 @@ export class Subjects {
   readonly #nodes: string
   readonly #inboxes: string
   readonly #own: string
+  readonly #manies: string
+  /** Where we speak to many. */
+  readonly many: string
 
   /** `life` tells this start from others of the same id. */
   constructor(prefix: string, cluster: string, self: PeerId, life: string) {
     this.#nodes = `${prefix}.${word(cluster)}.n.`
     this.#inboxes = `${prefix}.${word(cluster)}.i.`
     this.#own = `${this.#inboxes}${self}.${life}.`
+    this.#manies = `${prefix}.${word(cluster)}.m.`
+    this.many = `${this.#manies}${self}.${life}`
   }
 
   node(name: string): string {
@@ -58,7 +66,9 @@ export class Subjects {
   parse(subject: string): Inbox | undefined {
     if (!subject.startsWith(this.#inboxes)) return undefined
     const match = REST.exec(subject.slice(this.#inboxes.length))
-    return match === null ? undefined : { id: match[1], stream: Number.parseInt(match[3], 36) }
+    if (match === null) return undefined
+    const [, id, life, stream] = match
+    return { id, stream: Number.parseInt(stream, 36), many: `${this.#manies}${id}.${life}` }
   }
 }
 
