@@ -19,6 +19,7 @@ import { encodeGreeting } from '../transports/stream/hello.js'
 import { NatsServer } from './harness/nats-server.js'
 import { natsMedium } from './harness/networks.js'
 import { lacks } from './harness/programs.js'
+import { proving } from './harness/proofs.js'
 import { LinkProxy } from './harness/proxy.js'
 
 describe.skipIf(lacks('nats-server'))('nats', () => {
@@ -111,6 +112,38 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
       await sees('both are down', () => !a.isUp('b') && !b.isUp('a'))
       expect(a.all('down')[0].cause?.message).toMatch(/did not arrive/)
       expect(a.all('frame').map(it => String(it.frame))).toEqual(['one'])
+    })
+
+    test.each([
+      ['unsealed', 'protocol', (bytes: Buffer) => bytes.fill(0, 1, 2)],
+      ['changed', 'protocol', (bytes: Buffer) => bytes.fill(7, bytes.length - 1)],
+      [
+        'repeated',
+        'closed',
+        (bytes: Buffer) => bytes.writeUInt32LE(bytes.readUInt32LE(12) - 1, 12),
+      ],
+    ] as const)('that was proved ends for a message that is %s', async (_, loss, harm) => {
+      const made = new Bench(natsMedium(seededRandom(9), server.url, {}, proving))
+      ends.push(() => made.close())
+      const [a, b] = await made.pair()
+      const broker = await rawBroker()
+      let one: { subject: string; data: Buffer; reply: string } | undefined
+      broker.subscribe('>', {
+        callback: (_error, { subject, data, reply }) => {
+          if (Buffer.from(data).includes('one'))
+            one = { subject, data: Buffer.from(data), reply: reply ?? '' }
+        },
+      })
+      await broker.flush()
+      b.send('a', Buffer.from('one'))
+      await sees('it is seen', () => one !== undefined && a.all('frame').length === 1)
+      if (one === undefined) throw new Error('not seen')
+      one.data.writeUInt32LE(one.data.readUInt32LE(12) + 1, 12)
+      harm(one.data)
+      broker.publish(one.subject, one.data, { reply: one.reply })
+      await sees('both are down', () => !a.isUp('b') && !b.isUp('a'))
+      expect(a.all('down')[0].loss).toBe(loss)
+      expect(a.all('frame').length).toBe(1)
     })
 
     test('lives through garbage on every subject, which is counted', async () => {
@@ -239,8 +272,9 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
   describe('what several links send alike in a turn', () => {
     const nodeIds = Array.from({ length: 8 }, (_, i) => `s${i}`)
 
-    async function star(): Promise<[Bench, BenchNode, BenchNode[]]> {
-      const made = bench({ prefix: 'star' })
+    async function star(wrap?: typeof proving): Promise<[Bench, BenchNode, BenchNode[]]> {
+      const made = new Bench(natsMedium(seededRandom(7), server.url, { prefix: 'star' }, wrap))
+      ends.push(() => made.close())
       const master = await made.started('m')
       const slaves = await Promise.all(nodeIds.map(id => made.started(id)))
       // Half of the links are dialled by either side.
@@ -278,8 +312,11 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
       expect(single).toEqual([expect.stringContaining('star.suite.i.s3.')])
     })
 
-    test('keeps the order of each link, mixed as it may be', async () => {
-      const [made, master, slaves] = await star()
+    test.each([
+      ['open', undefined],
+      ['sealed', proving],
+    ] as const)('keeps the order of each link, mixed as it may be, %s', async (_, wrap) => {
+      const [made, master, slaves] = await star(wrap)
       const random = seededRandom(13)
       const sent = new Map(nodeIds.map(id => [id, [] as string[]]))
       const give = (id: string, text: string) => {

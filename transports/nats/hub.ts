@@ -12,7 +12,7 @@ import { Complaints } from '../stream/complaints.js'
 import { isClient } from '../stream/hello.js'
 import type { StreamConnection, StreamEvents } from '../stream/layer.js'
 import { type BrokerConnection, type BrokerEvents, BrokerLine } from './broker.js'
-import { Many, type ManyWay, type Share } from './many.js'
+import { Many, type ManyWay, SHARE_BYTES, type Share } from './many.js'
 import {
   acceptedKey,
   acceptOf,
@@ -24,6 +24,7 @@ import {
   messageOf,
   type StreamKey,
 } from './messages.js'
+import { SEAL_BYTES } from './seal.js'
 import { NatsStream, type StreamHub } from './stream.js'
 import { type Inbox, Subjects } from './subjects.js'
 
@@ -92,7 +93,7 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
 
   get bodyBytesMax(): number {
     const payload = this.#line.up?.info?.max_payload ?? BROKER.messageBytesMax
-    return Math.min(BROKER.messageBytesMax, Math.max(1, payload - HEAD_BYTES))
+    return Math.min(BROKER.messageBytesMax, Math.max(1, payload - HEAD_BYTES - SEAL_BYTES))
   }
 
   get mayPublish(): boolean {
@@ -293,7 +294,13 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
       if (head.kind === KIND.data || head.kind === KIND.pulse) this.#answerReset(head, message)
     } else if (stream.key.check !== head.check) this.#drop(message)
     else if (head.kind === KIND.accept) this.#accepted(stream, head, message)
-    else stream.receive(head, message.data.subarray(HEAD_BYTES))
+    else {
+      const { data } = message
+      const begin = HEAD_BYTES + (head.sealed ? SEAL_BYTES : 0)
+      const seal = head.sealed ? data.subarray(HEAD_BYTES, begin) : undefined
+      if (begin > data.length) this.#drop(message)
+      else stream.receive(head, data.subarray(begin), seal)
+    }
   }
 
   #accepted(stream: NatsStream, head: Head, message: Msg): void {
@@ -384,16 +391,17 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
   #saidToMany(message: Msg, many: string): void {
     const { data } = message
     const head = headOf(data)
-    const begin = HEAD_BYTES * (1 + (head?.id ?? 0))
+    const begin = HEAD_BYTES + SHARE_BYTES * (head?.id ?? 0)
     if (head?.kind !== KIND.many || begin > data.length) {
       this.#drop(message)
       return
     }
-    for (let at = HEAD_BYTES; at < begin; at += HEAD_BYTES) {
+    for (let at = HEAD_BYTES; at < begin; at += SHARE_BYTES) {
       const share = headOf(data, at)
       const stream = this.#streams.get(share?.id ?? 0)
       if (share?.kind !== KIND.data || stream?.key.check !== share.check) continue
-      if (stream.many === many) stream.receive(share, data.subarray(begin))
+      const seal = share.sealed ? data.subarray(at + HEAD_BYTES, at + SHARE_BYTES) : undefined
+      if (stream.many === many) stream.receive(share, data.subarray(begin), seal)
     }
   }
 

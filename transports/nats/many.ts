@@ -6,7 +6,8 @@
  *   turn:    a A B   b A B   c A C      published:  A for a b c,  B for a b,  C for c
  */
 import { BROKER } from '../../src/config.js'
-import { HEAD_BYTES, KIND, messageOf, writeHead } from './messages.js'
+import { HEAD_BYTES, KIND, messageOf, SEALED, writeHead } from './messages.js'
+import { digestOf, SEAL_BYTES, type Seal } from './seal.js'
 import type { NatsStream } from './stream.js'
 
 /** Where what was gathered goes. */
@@ -23,7 +24,12 @@ export interface Share {
   readonly stream: NatsStream
   readonly seq: number
   readonly limit: number
+  /** What it is to be sealed with. */
+  readonly seal: Seal | undefined
 }
+
+/** A head and its seal in a `many`. */
+export const SHARE_BYTES = HEAD_BYTES + SEAL_BYTES
 
 interface Piece {
   readonly data: Buffer
@@ -64,7 +70,7 @@ export class Many {
     this.#pieces = []
     this.#after.clear()
     for (const { data, shares } of pieces) {
-      const fits = shares.length * HEAD_BYTES + data.length <= this.#way.bodyBytesMax
+      const fits = shares.length * SHARE_BYTES + data.length <= this.#way.bodyBytesMax
       if (shares.length > 1 && fits) this.#way.publishMany(manyOf(data, shares))
       else for (const share of shares) share.stream.sendAlone(share, data)
     }
@@ -72,13 +78,19 @@ export class Many {
 }
 
 function manyOf(data: Buffer, shares: readonly Share[]): Buffer {
-  const heads = shares.length * HEAD_BYTES
+  const heads = shares.length * SHARE_BYTES
+  const digest = shares.some(({ seal }) => seal !== undefined) ? digestOf(data) : undefined
   const to = { id: shares.length, check: NOBODY.check }
   const message = messageOf(KIND.many, to, 0, 0, heads + data.length)
   let at = HEAD_BYTES
-  for (const { stream, seq, limit } of shares) {
-    writeHead(message, at, KIND.data, stream.remote ?? NOBODY, seq, limit, stream.flags)
-    at += HEAD_BYTES
+  for (const share of shares) {
+    const { stream, seq, limit, seal } = share
+    const flags = stream.flags | (seal === undefined ? 0 : SEALED)
+    writeHead(message, at, KIND.data, stream.remote ?? NOBODY, seq, limit, flags)
+    message.fill(0, at + HEAD_BYTES, at + SHARE_BYTES)
+    if (seal !== undefined && digest !== undefined)
+      message.set(seal.make(share, digest), at + HEAD_BYTES)
+    at += SHARE_BYTES
   }
   message.set(data, at)
   return message

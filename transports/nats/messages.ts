@@ -3,14 +3,15 @@
  * little-endian.
  *
  *    0  u8   kind            4  u32  to: the stream it is for, as its receiver counts them
- *    1  u8   1: hears many   8  u32  check: what that stream drew by lot; a wrong one is garbage
+ *    1  u8   flags           8  u32  check: what that stream drew by lot; a wrong one is garbage
  *    2  u16  0              12  u32  seq: data sent before it, modulo 2^32; of an open: LAYOUT
  *   16  f64  limit: bytes of data that the other side may have sent since the beginning
  *
  * An open carries its own stream in `to` and `check`, an accept has the acceptor's behind its head;
  * a reset returns `to` and `check` of what it answers. Where to answer stands in the reply subject.
- * A `many` is data for several streams of its sender: as many heads as its `to` says follow, each
- * as if of a message of its own, and then the data, once.
+ * Sealed data (seal.ts) has its seal behind the head. A `many` is data for several streams of its
+ * sender: as many heads as its `to` says follow, each as if of a message of its own and with its
+ * seal, or 16 bytes of nothing, and then the data, once.
  */
 
 export const HEAD_BYTES = 24
@@ -28,8 +29,10 @@ export const KIND = {
   taken: 8,
   many: 9,
 } as const
-/** Whoever sends this hears what is published for many. */
+/** Flag: whoever sends this hears what is published for many. */
 export const HEARS_MANY = 1
+/** Flag: a seal stands behind the head. */
+export const SEALED = 2
 
 /** Which stream, in its receiver's count. */
 export interface StreamKey {
@@ -40,6 +43,7 @@ export interface StreamKey {
 export interface Head extends StreamKey {
   readonly kind: number
   readonly hearsMany: boolean
+  readonly sealed: boolean
   readonly seq: number
   readonly limit: number
 }
@@ -81,11 +85,12 @@ export function headOf(bytes: Uint8Array, at = 0): Head | undefined {
   const kind = view.getUint8(0)
   const flags = view.getUint8(1)
   const limit = view.getFloat64(16, true)
-  const known = kind >= KIND.open && kind <= KIND.many && flags <= HEARS_MANY
+  const known = kind >= KIND.open && kind <= KIND.many && flags <= (HEARS_MANY | SEALED)
   if (!known || view.getUint16(2, true) !== 0 || !(limit >= 0)) return undefined
   const [id, check] = [view.getUint32(4, true), view.getUint32(8, true)]
-  const hearsMany = flags === HEARS_MANY
-  return { kind, hearsMany, id, check, seq: view.getUint32(12, true), limit }
+  const hearsMany = (flags & HEARS_MANY) !== 0
+  const sealed = (flags & SEALED) !== 0
+  return { kind, hearsMany, sealed, id, check, seq: view.getUint32(12, true), limit }
 }
 
 /** The acceptor's stream, behind the head of an accept. */

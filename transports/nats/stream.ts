@@ -22,8 +22,10 @@ import {
   KIND,
   LAYOUT,
   messageOf,
+  SEALED,
   type StreamKey,
 } from './messages.js'
+import { digestOf, SEAL_BYTES, Seal } from './seal.js'
 
 /** The way to a broker, as its streams see it. */
 export interface StreamHub {
@@ -71,6 +73,8 @@ export class NatsStream implements StreamConnection {
   readonly subject: string
   readonly #hub: StreamHub
   readonly #way: Way
+  readonly #dialled: boolean
+  #seal: Seal | undefined
   #waiting: Uint8Array[] = []
   /** Data sent, and bytes of it; the bytes that may be sent. */
   #sent = 0
@@ -95,6 +99,7 @@ export class NatsStream implements StreamConnection {
     this.key = key
     this.subject = subject
     this.#way = way
+    this.#dialled = way.host === undefined
     this.events = events
     this.state = 'dialling'
     this.#granted = way.windowBytes()
@@ -143,14 +148,20 @@ export class NatsStream implements StreamConnection {
     this.#way.many = many
   }
 
-  /** Data, pulse or close of the other side; `data` is what stands behind its head. */
-  receive(head: Head, data: Uint8Array): void {
+  /** Data, pulse or close of the other side; `data` is what stands behind its head and `seal`. */
+  receive(head: Head, data: Uint8Array, seal?: Uint8Array): void {
     if (this.state !== 'open' && this.state !== 'closing') return
     this.#silentTicks = 0
     this.#awaitsWord = false
     if (head.seq !== this.#received) {
-      const lost = (head.seq - this.#received) >>> 0
-      this.#fail(new GcacheError('UNREACHABLE', `${lost} messages of the stream did not arrive`))
+      const lost = (head.seq - this.#received) | 0
+      const text = `${lost < 0 ? 'a message came again' : `${lost} messages did not arrive`}`
+      this.#fail('closed', new GcacheError('UNREACHABLE', text))
+      return
+    }
+    if (head.kind === KIND.data && !this.#isTheirs(head, data, seal)) {
+      const text = 'a message of the stream was not sent by the other side'
+      this.#fail('protocol', new GcacheError('PROTOCOL_ERROR', text))
       return
     }
     if (head.limit > this.#limit) {
@@ -220,6 +231,10 @@ export class NatsStream implements StreamConnection {
     this.#hub.defer(() => this.#unpark())
   }
 
+  seal(key: Uint8Array): void {
+    this.#seal = new Seal(key, this.#dialled)
+  }
+
   close(): void {
     if (this.state === 'open' && this.unsentBytes > 0) {
       this.state = 'closing'
@@ -245,9 +260,15 @@ export class NatsStream implements StreamConnection {
   }
 
   /** From an event: the session's law is broken, or the way is. */
-  #fail(cause: GcacheError): void {
-    this.#say(KIND.reset)
-    this.end('closed', cause)
+  #fail(loss: LinkLoss, cause: GcacheError): void {
+    this.#say(KIND.close)
+    this.end(loss, cause)
+  }
+
+  /** Where nothing was proved, nothing is sealed, and the other way round. */
+  #isTheirs(head: Head, data: Uint8Array, seal: Uint8Array | undefined): boolean {
+    if (this.#seal === undefined || seal === undefined) return this.#seal === seal
+    return this.#seal.isTheirs(seal, head, digestOf(data))
   }
 
   #pumpAndTell(): void {
@@ -276,7 +297,7 @@ export class NatsStream implements StreamConnection {
   }
 
   #sendData(part: Uint8Array): void {
-    const share = { stream: this, seq: this.#sent, limit: this.#grant() }
+    const share = { stream: this, seq: this.#sent, limit: this.#grant(), seal: this.#seal }
     this.#sent = (this.#sent + 1) >>> 0
     this.#sentBytes += part.length
     this.#awaitsWord = this.#way.pulseTicks === BROKER.clientPulseTicks
@@ -285,10 +306,14 @@ export class NatsStream implements StreamConnection {
   }
 
   /** Publishes it to the inbox of the other side. */
-  sendAlone({ seq, limit }: Share, data: Uint8Array): void {
+  sendAlone(share: Share, data: Uint8Array): void {
     if (this.remote === undefined) return
-    const message = messageOf(KIND.data, this.remote, seq, limit, data.length, this.flags)
-    message.set(data, HEAD_BYTES)
+    const { seq, limit, seal } = share
+    const room = seal === undefined ? 0 : SEAL_BYTES
+    const flags = this.flags | (seal === undefined ? 0 : SEALED)
+    const message = messageOf(KIND.data, this.remote, seq, limit, room + data.length, flags)
+    if (seal !== undefined) message.set(seal.make(share, digestOf(data)), HEAD_BYTES)
+    message.set(data, HEAD_BYTES + room)
     this.#pulseTicks = 0
     this.#hub.publish(this.#way.subject, message, this.subject)
   }
@@ -310,7 +335,8 @@ export class NatsStream implements StreamConnection {
     this.#received = (this.#received + 1) >>> 0
     this.#receivedBytes += data.length
     if (this.#receivedBytes > this.#granted) {
-      this.#fail(new GcacheError('PROTOCOL_ERROR', 'more bytes came than were granted'))
+      const text = 'more bytes came than were granted'
+      this.#fail('protocol', new GcacheError('PROTOCOL_ERROR', text))
       return
     }
     if (this.#paused || this.#parked.length > 0) this.#parked.push(Buffer.from(data))

@@ -1,6 +1,7 @@
 /**
- * Subjects of a cluster on its broker. A broker's permissions can be given by them: a node subscribes
- * to its own `n` and `i` and to all `m`, it publishes to all `n` and `i` and to its own `m`.
+ * Subjects of a cluster on its broker. A broker's permissions can be given by them: a node
+ * subscribes to its own `n` and `i` and to all `m`, it publishes to all `n` and `i` and to its own
+ * `m`; a client subscribes to its own `i` and publishes to all `n` and `i`.
  *
  *   <prefix>.<cluster>.n.<name>              who wants a stream with the node that listens there
  *   <prefix>.<cluster>.i.<id>.<life>.<n>     what is for stream n of one life of `id`

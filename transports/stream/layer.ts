@@ -49,6 +49,9 @@ export interface StreamConnection {
   /** No onData until resume(); what has been read already may still come. */
   pause(): void
   resume(): void
+  /** Where bytes pass through others' hands: what is written from here on shows that this side sent
+   *  it, and what arrives must show that the other did. Both sides have the same 32 bytes. */
+  seal?(key: Uint8Array): void
   /** The handshake is over; from here on a simulated medium may harm single frames. */
   opened?(): void
   /** Ends the connection after what is unsent, in bounded time. */
