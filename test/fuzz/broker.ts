@@ -8,6 +8,7 @@ import type { SeededRandom } from '../../src/core/prng.js'
 import { SILENCE } from '../../src/core/silence.js'
 import { GcacheError } from '../../src/errors.js'
 import { VirtualClock } from '../../src/testing/virtual-clock.js'
+// tidy: allow connection - of transports
 import type { BrokerConnection } from '../../transports/nats/broker.js'
 import { Hub } from '../../transports/nats/hub.js'
 import { acceptOf, HEARS_MANY, headOf, KIND, messageOf } from '../../transports/nats/messages.js'
@@ -62,6 +63,7 @@ class BrokerTrial implements Trial {
 
   constructor(random: SeededRandom) {
     const world = { self: 'a', cluster: 'shop', prefix: 'gc', clock: new VirtualClock() }
+    // tidy: allow connection - of transports
     const given = this.#broker as unknown as BrokerConnection
     this.#hub = new Hub({ ...world, random, logger: SILENCE }, 'fuzz', undefined, given)
     this.#bystander = this.#open()

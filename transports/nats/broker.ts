@@ -136,7 +136,7 @@ export class BrokerLine {
 
   #adopt(broker: BrokerConnection): void {
     this.#broker = broker
-    void this.#watch(broker)
+    this.#watch(broker).catch(error => this.#down(error as Error))
     if (this.#open === undefined)
       void broker.closed().then(() => this.#down(new Error('it was closed')))
     if (broker.isClosed()) this.#down(new Error('it was closed'))

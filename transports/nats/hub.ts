@@ -251,14 +251,16 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
   }
 
   #subscribe(broker: BrokerConnection, subject: string, take: (message: Msg) => void): void {
-    this.#subscriptions.push(this.#subscription(broker, subject, take))
+    const subscription = this.#subscription(broker, subject, take)
+    if (subscription !== undefined) this.#subscriptions.push(subscription)
   }
 
+  /** Undefined where whoever owns the connection is ending it: then the streams end as well. */
   #subscription(
     broker: BrokerConnection,
     subject: string,
     take: (message: Msg) => void,
-  ): Subscription {
+  ): Subscription | undefined {
     const callback = (error: Error | null, message: Msg) => {
       if (this.#stopped && this.#streams.size === 0) return
       try {
@@ -271,7 +273,12 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
         })
       }
     }
-    return broker.subscribe(subject, { callback })
+    try {
+      return broker.subscribe(subject, { callback })
+    } catch (error) {
+      this.#complaints.warn({ subject, reason: (error as Error).message }, 'not subscribed')
+      return undefined
+    }
   }
 
   /** For one of our streams. */
@@ -375,7 +382,10 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
     if (heard !== undefined) heard.streams++
     else {
       const take = (message: Msg) => this.#saidToMany(message, many)
-      this.#heard.set(many, { subscription: this.#subscription(up, many, take), streams: 1 })
+      const subscription = this.#subscription(up, many, take)
+      // Without it this stream alone is spoken to.
+      if (subscription === undefined) return
+      this.#heard.set(many, { subscription, streams: 1 })
     }
     stream.hears(many)
   }
