@@ -8,6 +8,7 @@ import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { schemeOfTransport } from '../src/registry.js'
+import { NatsServer } from '../test/harness/nats-server.js'
 
 const CLI = fileURLToPath(new URL('../src/server/cli.js', import.meta.url))
 const LOAD = fileURLToPath(new URL('./load.js', import.meta.url))
@@ -40,6 +41,8 @@ export interface ClusterOptions {
   readonly nodes: number
   /** URL scheme of the transport. */
   readonly transport: string
+  /** `nats://host:port`; by itself one is started. */
+  readonly broker?: string
   readonly strategy: string
   readonly profile?: string
   /** Of `gcache serve --poll-us`. */
@@ -54,6 +57,13 @@ export interface ServerNode {
   readonly id: string
   readonly address: string
   readonly child: ChildProcess
+}
+
+/** A broker for as long as a benchmark runs. */
+export async function startBroker(): Promise<NatsServer> {
+  const server = await NatsServer.start()
+  process.on('exit', () => server.end())
+  return server
 }
 
 /** Nodes of one cluster, each a process. */
@@ -71,8 +81,11 @@ export class Cluster {
   static async start(options: ClusterOptions): Promise<Cluster> {
     const cluster = new Cluster(options)
     const scheme = schemeOfTransport(options.transport)
+    const broker = scheme === 'nats' ? (options.broker ?? (await startBroker()).url) : undefined
     for (let i = 0; i < options.nodes; i++)
-      cluster.servers.push(`${scheme}://127.0.0.1:${await freePort()}`)
+      cluster.servers.push(
+        broker === undefined ? `${scheme}://127.0.0.1:${await freePort()}` : `${broker}/${idOf(i)}`,
+      )
     await Promise.all(cluster.servers.map((_, i) => cluster.startNode(idOf(i))))
     return cluster
   }
@@ -144,6 +157,7 @@ export type TargetOptions =
   | { kind: 'gcache'; cluster: string; servers: readonly string[]; codec: 'bytes' | 'msgpack' }
   | { kind: 'embedded'; nodes: number; strategy: string; codec: 'bytes' | 'msgpack' }
   | { kind: 'redis'; port: number; autoPipelining: boolean }
+  | { kind: 'nats'; server: string; subject: string }
 
 /** What one call of a run is; redis has several ways to wait for a slave. */
 export type Work = 'get' | 'set' | 'set-slave' | 'set-then-wait' | 'set-shared-wait'

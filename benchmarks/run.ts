@@ -1,8 +1,9 @@
 /**
- * `npm run bench -- [throughput | failover | peers | slow-slave | sockets | unread | report]
- * [options]`; throughput by itself.
+ * `npm run bench -- [throughput | failover | nats | peers | slow-slave | sockets | unread |
+ * report] [options]`; throughput by itself.
  */
 import { main as failover } from './failover.js'
+import { main as nats } from './nats.js'
 import { main as peers } from './peers.js'
 import { main as report } from './report.js'
 import { main as slowSlave } from './slow-slave.js'
@@ -13,6 +14,7 @@ import { main as unread } from './unread.js'
 const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
   throughput,
   failover,
+  nats,
   peers,
   report,
   'slow-slave': slowSlave,

@@ -4,6 +4,7 @@
  * other, which is what either takes without conversion.
  */
 import { Redis } from 'ioredis'
+import { connect as connectBroker } from 'nats'
 import { connect } from '../src/index.js'
 import { openEmbedded } from './embedded.js'
 import type { TargetOptions, Work } from './harness.js'
@@ -16,11 +17,12 @@ export interface Target {
 }
 
 export function openTarget(options: TargetOptions, valueBytes: number): Promise<Target> {
-  return options.kind === 'redis' ? openRedis(options, valueBytes) : openGcache(options, valueBytes)
+  if (options.kind === 'redis') return openRedis(options, valueBytes)
+  return options.kind === 'nats' ? openNats(options, valueBytes) : openGcache(options, valueBytes)
 }
 
 async function openGcache(
-  options: Exclude<TargetOptions, { kind: 'redis' }>,
+  options: Extract<TargetOptions, { kind: 'gcache' | 'embedded' }>,
   valueBytes: number,
 ): Promise<Target> {
   const client =
@@ -40,6 +42,17 @@ async function openGcache(
       return key => cache.set(key, value, slave)
     },
   }
+}
+
+/** The broker's own request and reply, with somebody who answers as fast as can be. */
+async function openNats(
+  { server, subject }: TargetOptions & { kind: 'nats' },
+  valueBytes: number,
+): Promise<Target> {
+  const broker = await connectBroker({ servers: server, noAsyncTraces: true })
+  const value = new TextEncoder().encode('v'.repeat(valueBytes))
+  const ask = () => broker.request(subject, value, { timeout: 5_000 }).then(reply => reply.data)
+  return { call: () => ask }
 }
 
 async function openRedis(

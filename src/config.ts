@@ -253,6 +253,53 @@ export const FORMATION = {
   expect: 2,
 } as const
 
+/** Streams over a broker (NATS). */
+export const BROKER = {
+  /** The part of a large write that travels in one message; less where the broker takes less. */
+  messageBytesMax: 128 * 1_024,
+  /** Bytes of one node that travel to another and were not taken yet: 50 MB/s at 20 ms. */
+  windowBytes: 2 ** 20,
+  /** ... of one client to a node, and of all together: a broker cuts a process off for which 64 MiB
+   *  wait, so the more there are the less each may have on its way. */
+  clientWindowBytes: 256 * 1_024,
+  clientWindowBytesMin: 4_096,
+  clientWindowsBytes: 32 * 2 ** 20,
+  /** Published bytes of which nobody knows yet whether the broker has read them; more are not
+   *  given to its library, whose buffer has no bound. */
+  unreadBytesMax: 8 * 2 ** 20,
+  /** The broker is asked what it has read whenever so many were published. */
+  unreadBytesStep: 512 * 1_024,
+  /** Pieces of a turn that are compared with a new one, to publish equal ones once. */
+  manyLooksMax: 8,
+  /** Streams are looked after this often: a node that died is noticed within it, because the broker
+   *  says at once that nobody hears a pulse. */
+  tickMs: 100,
+  /** Of a client's stream, pulses of either side: 10,000 of them cost 15,000 messages a second. */
+  clientPulseTicks: 10,
+  servedPulseTicks: 20,
+  /** A stream of which nothing was heard is over: five times what a blocked loop is forgiven. */
+  silentTicks: 50,
+  /** Nobody listens under a name: asked again every askAgainMs before that is believed, because a
+   *  node that the broker cut off is back within some ms ... */
+  goneMs: 90,
+  askAgainMs: 30,
+  /** ... and believed to be no death so soon after a broker (or our way to it) came back. */
+  settleMs: 2_000,
+  /** Between attempts to reach a broker, and how long one may take. */
+  retryMs: 250,
+  attemptMs: 2_000,
+  /** start() waits so long for the broker; then it goes on being tried. */
+  startMs: 2_000,
+  /** A line of the log while it cannot be reached, once in ... */
+  complainMs: 10_000,
+  /** Its library asks it for a sign so often, and gives it up after two without an answer. */
+  pingMs: 2_000,
+  /** Somebody who listens under our name says so within ... */
+  claimMs: 300,
+  /** What a closed stream may still take to send its last bytes. */
+  lingerMs: 250,
+} as const
+
 /** What a cache that no configuration names gets. */
 export const CACHE_DEFAULTS = {
   maxEntries: 1_000_000,

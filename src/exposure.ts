@@ -39,7 +39,7 @@ export function checkExposure(
 
 /** The host of `scheme://host:port`; undefined for anything else. */
 export function hostOf(address: string): string | undefined {
-  const match = /^(?:tcp|ws|wss|tls):\/\/(\[[^\]]*\]|[^:/]*)/.exec(address)
+  const match = /^(?:tcp|ws|wss|tls|nats):\/\/(\[[^\]]*\]|[^:/]+)/.exec(address)
   return match?.[1].replace(/^\[|\]$/g, '')
 }
 

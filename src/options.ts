@@ -222,8 +222,10 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
   checkAddresses(checked, listen)
   const insecure = checked.insecure ?? false
   const { transport } = checked as { transport?: TransportFactory | string }
-  const tls = typeof transport === 'function' ? transport.encrypts === true : !!checked.tls
-  const lacking = checkExposure(listen, { auth: checked.auth !== undefined, tls }, insecure)
+  const given = typeof transport === 'function' ? transport : undefined
+  const tls = given === undefined ? !!checked.tls : given.encrypts === true
+  const has = { auth: checked.auth !== undefined, tls }
+  const lacking = (given?.brokers ?? [listen]).flatMap(at => checkExposure(at, has, insecure))
   const strategy = checked.strategy ?? 'master-slave'
   return {
     cluster: checked.cluster,
@@ -241,7 +243,7 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
     listen,
     dataDir: checked.dataDir,
     insecure,
-    lacking,
+    lacking: [...new Set(lacking)],
     auth: checked.auth,
     onMerge: checked.onMerge,
     pollUs: checked.pollUs ?? 0,

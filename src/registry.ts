@@ -30,6 +30,16 @@ const TRANSPORTS: Record<string, TransportRow> = {
     load: async tls => (await import('../transports/websocket.js')).websocket(tls && { tls }),
     check: parseWebAddress,
   },
+  nats: {
+    schemes: ['nats'],
+    load: async tls => {
+      if (tls === undefined) return (await import('../transports/nats.js')).nats()
+      throw new GcacheError(
+        'CONFIG',
+        'option tls is for media without a broker: pass transport: nats({ broker: { tls } })',
+      )
+    },
+  },
   memory: {
     schemes: ['memory'],
     load: async () => {

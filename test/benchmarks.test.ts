@@ -173,6 +173,8 @@ describe('npm run bench', () => {
   test('an unknown benchmark is refused with the names that there are', async () => {
     const { code, errors } = await bench(['thruput'])
     expect(code).toBe(2)
-    expect(errors).toContain('throughput, failover, peers, report, slow-slave, sockets, unread')
+    expect(errors).toContain(
+      'throughput, failover, nats, peers, report, slow-slave, sockets, unread',
+    )
   })
 })

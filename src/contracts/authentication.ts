@@ -50,8 +50,9 @@ export interface ExchangeEvents {
   /** For the other side, at most a few hundred characters. */
   say(message: string): void
   /** The other side has proved to be `identity`. `speaker` is the acceptor's id, which the
-   *  dialler's hello only guessed; undefined on the acceptor. */
-  proved(identity: Identity, speaker: PeerId | undefined): void
+   *  dialler's hello only guessed; undefined on the acceptor. `key`: 32 bytes that only the two
+   *  sides of this exchange know, to seal what follows where others carry it. */
+  proved(identity: Identity, speaker: PeerId | undefined, key?: Uint8Array): void
   /** AUTH_FAILED, the same for every cause. The other side must not hear of it before `delayMs`. */
   failed(error: Error, delayMs: number): void
 }

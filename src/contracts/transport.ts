@@ -35,7 +35,8 @@ export interface TransportTraits {
 export interface TransportCounts {
   /** Links that ended for a frame that was malformed or too large. */
   readonly protocolErrors: number
-  /** Arriving links that were refused before they stood, wrong proofs aside. */
+  /** Arriving links that were refused before they stood, wrong proofs aside; over a broker also
+   *  messages that belong to no link. */
   readonly preauthRefusals: number
   /** Clients that were cut off for what they left unread. */
   readonly slowConsumers: number
@@ -132,4 +133,6 @@ export interface TransportFactory {
   (env: TransportEnv): Transport
   /** Bytes between nodes, and between them and clients, are encrypted. */
   readonly encrypts?: boolean
+  /** What they travel by instead of straight to where a node listens, as `scheme://host:port`. */
+  readonly brokers?: readonly string[]
 }

@@ -26,6 +26,7 @@ import {
   clientFirst,
   escaped,
   isServerFinal,
+  linkKey,
   readClientFirst,
   readServerFirst,
   type ServerFirst,
@@ -94,6 +95,7 @@ class Proof implements Exchange {
   #phase: 'first' | 'deriving' | 'final' | 'over' = 'first'
   #speaker: PeerId | undefined
   #signature: Uint8Array | undefined
+  #key: Uint8Array | undefined
 
   constructor(
     { user, keychain }: AuthenticatorOptions['dials'],
@@ -141,6 +143,7 @@ class Proof implements Exchange {
     }
     const { message, signature } = clientFinal(this.#first, answer, keys, this.#binding)
     this.#signature = signature
+    this.#key = linkKey(this.#first, answer, keys.serverKey, this.#binding)
     this.#phase = 'final'
     this.#events.say(message)
   }
@@ -151,7 +154,7 @@ class Proof implements Exchange {
       return
     }
     this.#phase = 'over'
-    this.#events.proved({ user: SECRET_USER, role: 'peer' }, this.#speaker)
+    this.#events.proved({ user: SECRET_USER, role: 'peer' }, this.#speaker, this.#key)
   }
 
   #fail(): void {
@@ -221,7 +224,8 @@ class Examination implements Exchange {
     this.#guard.success(this.#host, this.#account)
     if (identity.user !== SECRET_USER) proved.set(identity, credential)
     events.say(final)
-    events.proved(identity, undefined)
+    const key = linkKey(first, answer, credential.serverKey, around.binding)
+    events.proved(identity, undefined, key)
   }
 
   stop(): void {

@@ -146,6 +146,18 @@ export function isServerFinal(message: string, signature: Uint8Array): boolean {
   return same(message, `v=${base64(signature)}`)
 }
 
+/** 32 bytes that both sides know after this exchange, and nobody who has heard it. */
+export function linkKey(
+  first: ClientFirst,
+  answer: ServerFirst,
+  serverKey: Uint8Array,
+  binding?: Uint8Array,
+): Uint8Array {
+  const bare = finalBare(first, answer, binding)
+  // Signatures are made of words that begin with n=: none of them is this.
+  return hmac(serverKey, `link,${first.bare},${answer.message},${bare}`)
+}
+
 /** PBKDF2 on a thread of its own; `done` hears of it in an event. `password` is only read. */
 export function deriveKeys(
   password: Uint8Array,

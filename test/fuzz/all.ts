@@ -1,5 +1,6 @@
 /** All that is fuzzed. */
 import { PHASE_TARGET } from '../transport-phases.js'
+import { BROKER_TARGET } from './broker.js'
 import { CLIENT_TARGET } from './clients.js'
 import { DECODERS } from './decoders.js'
 import { ENGINE_TARGET } from './engines.js'
@@ -10,6 +11,7 @@ import { NOTE_TARGET } from './witnesses.js'
 export const TARGETS: readonly Target[] = [
   ...DECODERS,
   PHASE_TARGET,
+  BROKER_TARGET,
   ENGINE_TARGET,
   CLIENT_TARGET,
   PROOF_TARGET,

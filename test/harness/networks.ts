@@ -1,11 +1,14 @@
-/** Networks for the transports' own tests: simulated under virtual time, real TCP, WebSockets. */
+/** Networks for the transports' own tests: simulated, real TCP, WebSockets, a NATS broker. */
+import { BROKER } from '../../src/config.js'
 import type { TransportFactory } from '../../src/contracts/transport.js'
 import { type SeededRandom, seededRandom } from '../../src/core/prng.js'
+import { SILENCE } from '../../src/core/silence.js'
 import { systemClock } from '../../src/engine/system-clock.js'
 import { Bench, type BenchNode } from '../../src/testing/transport-bench.js'
 import { realTime, virtualTime } from '../../src/testing/transport-suite.js'
 import { VirtualClock } from '../../src/testing/virtual-clock.js'
 import { type MemoryFaults, MemoryNetwork } from '../../transports/memory.js'
+import { NatsLayer, type NatsOptions, nats } from '../../transports/nats.js'
 import type { StreamOptions } from '../../transports/stream/limits.js'
 import { TcpLayer, tcp } from '../../transports/tcp.js'
 import { WebSocketLayer, type WebSocketOptions, websocket } from '../../transports/websocket.js'
@@ -60,6 +63,35 @@ export function webMedium(random: SeededRandom, transport: TransportFactory) {
     layer: (self: string) => new WebSocketLayer({ clock: systemClock, self }),
   }
 }
+
+/** The broker at `server`, on subjects of its own. */
+export function natsMedium(
+  random: SeededRandom,
+  server: string,
+  options: NatsOptions = {},
+  wrap = (factory: TransportFactory): TransportFactory => factory,
+) {
+  const prefix = `t${++natsMediums}`
+  const mine = { servers: server, prefix, handshakeMs: HANDSHAKE_MS, ...options }
+  const layer = (id: string) =>
+    new NatsLayer(
+      { self: id, cluster: 'suite', clock: systemClock, random, logger: SILENCE },
+      { servers: server, prefix },
+    )
+  return {
+    ...realTime(),
+    transport: wrap(nats(mine)),
+    listen: (id: string) => `nats:///${id}`,
+    nowhere: 'nats:///nowhere',
+    random,
+    handshakeMs: HANDSHAKE_MS,
+    mediumBytesMax: BROKER.windowBytes,
+    layer,
+    close: async () => {},
+  }
+}
+
+let natsMediums = 0
 
 /** Nodes on a simulated network, watched for T2 and T8. */
 export function simulated(

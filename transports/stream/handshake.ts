@@ -77,6 +77,8 @@ export class Handshake implements StreamEvents, ExchangeEvents {
   readonly #allowance = new Allowance()
   #timer: Timer | undefined
   #exchange: Exchange | undefined
+  /** What the proofs of both sides left behind. */
+  #key: Uint8Array | undefined
   /** The acceptor's id, as its proof covers it. */
   #speaker: PeerId | undefined
 
@@ -169,8 +171,9 @@ export class Handshake implements StreamEvents, ExchangeEvents {
     this.#say({ kind: 'proof', message })
   }
 
-  proved(identity: Identity, speaker: PeerId | undefined): void {
+  proved(identity: Identity, speaker: PeerId | undefined, key?: Uint8Array): void {
     this.identity = identity
+    this.#key = key
     this.#speaker = speaker
     this.#exchange = undefined
     if (!this.dialled) this.#answer(this.hello as Hello)
@@ -254,6 +257,7 @@ export class Handshake implements StreamEvents, ExchangeEvents {
   #establish(): void {
     this.phase = 'over'
     this.#timer?.cancel()
+    if (this.#key !== undefined) this.connection?.seal?.(this.#key)
     this.#owner.established(this)
   }
 

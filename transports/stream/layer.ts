@@ -3,7 +3,7 @@
  * Transport: listen, dial, and a connection that writes, pauses and closes. Everything above bytes
  * stands once, in stream/transport.ts. The idea of a layer this thin is hashicorp/raft's.
  */
-import type { LinkLoss } from '../../src/contracts/transport.js'
+import type { LinkLoss, TransportTraits } from '../../src/contracts/transport.js'
 import type { PeerId } from '../../src/contracts/types.js'
 
 /**
@@ -53,6 +53,9 @@ export interface StreamConnection {
   /** No onData until resume(); what has been read already may still come. */
   pause(): void
   resume(): void
+  /** Where bytes pass through others' hands: what is written from here on shows that this side sent
+   *  it, and what arrives must show that the other did. Both sides have the same 32 bytes. */
+  seal?(key: Uint8Array): void
   /** The handshake is over; from here on a simulated medium may harm single frames. */
   opened?(): void
   /** Ends the connection after what is unsent, in bounded time. */
@@ -66,6 +69,13 @@ export interface StreamLayer {
   readonly scheme: string
   /** False where a dead process is noticed by silence only. */
   readonly detectsPeerLoss: boolean
+  /** Default: direct. */
+  readonly topology?: TransportTraits['topology']
+  /** Every write costs others work besides, so that a turn's frames had better go at once: early
+   *  flushes are left out. */
+  readonly gathers?: boolean
+  /** Messages that came to us and belonged to no connection, where the medium has such. */
+  readonly strays?: number
   /**
    * Resolves with the address that peers dial, once they can. `accept` is called for every arriving
    * connection and sets its events, or destroys it. Rejects with ADDRESS_IN_USE, ADDRESS_INVALID.

@@ -86,7 +86,7 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
       isClient(env.self) ? 0 : limits.queueBytesMax,
     )
     this.traits = {
-      topology: 'direct',
+      topology: layer.topology ?? 'direct',
       detectsPeerLoss: layer.detectsPeerLoss,
       frameBytesMax,
       // A frame larger than the whole queue may be on its way, with a queue behind it.
@@ -128,7 +128,7 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   flush(peer: PeerId): void {
-    this.#links.get(peer)?.flush()
+    if (!this.#layer.gathers) this.#links.get(peer)?.flush()
   }
 
   hold(peer: PeerId, onHold: boolean): void {
@@ -139,7 +139,7 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   /** Its own at any distance: a transport that is wrapped by its prototype counts as well. */
   readonly counts = (): TransportCounts => ({
     protocolErrors: this.#protocolErrors,
-    preauthRefusals: this.#meetings.refused,
+    preauthRefusals: this.#meetings.refused + (this.#layer.strays ?? 0),
     slowConsumers: this.#slowConsumers,
   })
 

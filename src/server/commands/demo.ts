@@ -39,8 +39,9 @@ interface DemoFlags {
 async function demo(options: DemoFlags): Promise<number> {
   const { Show } = await import('../demo/show.js')
   const interactive = process.stdin.isTTY === true && process.stdout.isTTY === true
+  const { transport } = options
   const port = parseCount(options.port, '--port')
-  const show = new Show({ port, interactive, scheme: schemeOfTransport(options.transport) })
+  const show = new Show({ port, interactive, transport, scheme: schemeOfTransport(transport) })
   let ended: Promise<void> | undefined
   const end = () => {
     ended ??= show.end()

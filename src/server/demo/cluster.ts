@@ -16,14 +16,14 @@ export class DemoCluster {
     this.members = members
   }
 
-  /** Picks free ports and starts the nodes, at addresses of `scheme`; resolves once all three are
-   *  ready. */
-  static async start(children: Children, scheme: string): Promise<DemoCluster> {
+  /** Picks free ports, or names at `broker`, and starts the nodes; resolves once
+   *  all three are ready. */
+  static async start(children: Children, scheme: string, broker?: string): Promise<DemoCluster> {
     const ports = await freePorts(IDS.length)
     const members = IDS.map((id, ordinal) => ({
       id,
       ordinal,
-      address: `${scheme}://127.0.0.1:${ports[ordinal]}`,
+      address: broker === undefined ? `${scheme}://127.0.0.1:${ports[ordinal]}` : `${broker}/${id}`,
     }))
     const cluster = new DemoCluster(children, members)
     await Promise.all(members.map(member => cluster.#launch(member).ready()))
@@ -67,7 +67,7 @@ export class DemoCluster {
 }
 
 /** Ports that were free a moment ago: members must know one another's before they start. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer())
   const ports = await Promise.all(
     servers.map(

@@ -9,6 +9,7 @@ import type { ClusterStatus } from '../../client/status.js'
 import { GcacheError } from '../../errors.js'
 import { connect } from '../../index.js'
 import { oneLine } from '../run.js'
+import type { DemoBroker } from './broker.js'
 import { Children } from './children.js'
 import { DEMO_CLUSTER, DemoCluster } from './cluster.js'
 import { type ShopProxy, startProxy } from './proxy.js'
@@ -26,7 +27,8 @@ export interface DemoOptions {
   /** Of the shop; 0: a free one. */
   port: number
   interactive: boolean
-  /** Of the nodes' addresses: it chooses the transport. */
+  /** By name, and the scheme of its addresses. */
+  transport: string
   scheme: string
 }
 
@@ -34,6 +36,7 @@ export class Show {
   readonly #options: DemoOptions
   readonly #children = new Children()
   readonly #screen: Screen
+  #broker: DemoBroker | undefined
   #cluster!: DemoCluster
   #client!: Client
   #proxy!: ShopProxy
@@ -59,7 +62,13 @@ export class Show {
   async start(): Promise<void> {
     await checkHosts()
     process.stdout.write('starting three nodes and two shop instances ...\n')
-    this.#cluster = await DemoCluster.start(this.#children, this.#options.scheme)
+    const { transport, scheme } = this.#options
+    if (transport === 'nats') {
+      const { startBroker } = await import('./broker.js')
+      this.#broker = await startBroker()
+      process.stdout.write(`they meet by a nats-server at ${this.#broker.url}\n`)
+    }
+    this.#cluster = await DemoCluster.start(this.#children, scheme, this.#broker?.url)
     const { servers } = this.#cluster
     const secret = { GCACHE_DEMO_SECRET: randomBytes(32).toString('hex') }
     const shops = ['1', '2'].map(instance =>
@@ -148,6 +157,7 @@ export class Show {
     await this.#proxy?.close()
     await this.#client?.close().catch(() => {})
     await this.#children.end()
+    this.#broker?.end()
   }
 
   async #readBack(): Promise<Books> {
