@@ -24,7 +24,7 @@ const holding = (form: RegExp) => sources.filter(name => form.test(codeIn(name))
 test('row 3: TLS has 5 s of its own, said to node:tls, whose default is 120 s', () => {
   expect(TIMES.tlsHandshakeMs).toBe(5_000)
   expect(new Credentials({}).handshakeTimeoutMs).toBe(5_000)
-  expect(holding(/\bhandshakeTimeout\b/)).toEqual(['transports/tcp/secure.ts'])
+  expect(holding(/\bhandshakeTimeout\b/)).toEqual(['transports/stream/secure.ts'])
 })
 
 test('row 6: a slice of a copy has 256 KiB, and lengths have 32 bits', () => {
@@ -54,5 +54,5 @@ test('section 3: no source runs, compiles or revives what it has read', () => {
 test('section 4: no pskCallback, no ALPNCallback, and nobody trusts anybody', () => {
   expect(holding(/pskCallback|ALPNCallback|checkServerIdentity: \(\) =>/)).toEqual([])
   const lax = holding(/rejectUnauthorized/)
-  for (const name of lax) expect(name).toBe('transports/tcp/secure.ts')
+  for (const name of lax) expect(name).toBe('transports/stream/secure.ts')
 })
