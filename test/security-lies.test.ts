@@ -5,11 +5,15 @@
 import { expect, test, vi } from 'vitest'
 import { codecOf } from '../src/cache/codec.js'
 import { Client } from '../src/client/connect.js'
+import { ReplyReader, type ReplyTable } from '../src/client/reply-reader.js'
 import { LIMITS } from '../src/config.js'
 import type { Transport, TransportHandler } from '../src/contracts/transport.js'
 import { seededRandom } from '../src/core/prng.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
+import { writeEpoch } from '../src/wire/batch.js'
+import { Writer } from '../src/wire/bytes.js'
 import { encodeControl, type ViewMember } from '../src/wire/control.js'
+import { FRAME } from '../src/wire/requests.js'
 import { rejectionOf } from './harness/codes.js'
 
 const LIAR = 'tcp://127.0.0.1:7400'
@@ -92,6 +96,25 @@ test('views that name other servers each time leave no more than 256 links', asy
   expect(dialled.size).toBeGreaterThan(100)
   expect(dialled.size).toBeLessThanOrEqual(1 + 256)
   await client.close()
+})
+
+test('an answer from a log that ends before its first entry is no answer', () => {
+  const heard: number[] = []
+  const table: ReplyTable = {
+    inFlight: () => undefined,
+    remove() {},
+    onSeen: (_call, _epoch, offset) => heard.push(offset),
+    onError() {},
+  }
+  const out = new Writer(64)
+  out.u8(FRAME.reply)
+  out.f64(513)
+  writeEpoch(out, { number: 513, incarnation: 'a'.repeat(16) })
+  out.f64(0)
+  out.u16(0)
+  const read = () => new ReplyReader().read(table, `*${LIAR}`, out.copy())
+  expect(read).toThrow(/before its first entry/)
+  expect(heard).toEqual([])
 })
 
 test('a value defines no record shapes, which msgpackr would compile once they are used', () => {

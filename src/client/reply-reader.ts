@@ -32,6 +32,8 @@ export class ReplyReader {
     const epoch = reader.f64()
     const appliedEpoch = readEpoch(reader)
     const applied = reader.whole()
+    // It would be said again with each read, and every honest node refuses a position of nothing.
+    if (applied === 0) reader.fail('a log that ends before its first entry')
     const count = reader.u16()
     let seen = false
     for (let i = 0; i < count; i++) {
