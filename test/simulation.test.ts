@@ -49,6 +49,13 @@ describe('seeds that broke a law once', () => {
     expect(simulate(options, envOf('strict')).violation).toBe(undefined)
   })
 
+  // A process was named in a view that was forgotten since, and the next one, which named it again,
+  // was newer than its log: its vote was taken for one from before it was named, for ever.
+  test('majority 1607: I18, a name counts from the view that gave it first', () => {
+    const options = drawOptions(1_607, 120, undefined, 'majority')
+    expect(simulate(options, envOf('majority')).violation).toBe(undefined)
+  })
+
   // A link behind wrote 27 KiB at once: at 1 byte a ms nothing of it arrived before all had left.
   test('ordinal 936: I12, a slow stream brings frame after frame', () => {
     const options = drawOptions(936, 120, undefined, 'ordinal')

@@ -22,7 +22,7 @@ import { bindAdmitted, neverVoted } from './force.js'
 import type { Charter, Message } from './messages.js'
 import { countersHeard, counts } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
-import { committedView, currentView, isAnother, isReplaced, remembers } from './views.js'
+import { committedView, currentView, isAnother, isReplaced, nameStart, remembers } from './views.js'
 
 /** Notes who is empty at the birth of a history: they vote as soon as they follow. */
 export function writeCharter(s: GroupState): void {
@@ -88,12 +88,8 @@ export function admitReady(s: GroupState, effects: Sink): void {
  */
 function saysItVotes(s: GroupState, peer: Peer): boolean {
   if (!peer.voter || !isReplaced(s, peer)) return peer.voter
-  const { id, incarnation, progress } = peer
-  const named = s.views.find(({ view }) =>
-    view.members.some(one => one.id === id && one.incarnation === incarnation),
-  )
-  if (progress?.state === 'stream' && named !== undefined && progress.acked > named.first)
-    peer.voter = false
+  const first = nameStart(s, peer)?.first ?? s.views[0].first
+  if (peer.progress?.state === 'stream' && peer.progress.acked > first) peer.voter = false
   return peer.voter
 }
 

@@ -14,7 +14,7 @@ import { majorityOf } from '../../src/core/majority.js'
 import type { Profile } from './options.js'
 import type { LogEnd } from './owed.js'
 import type { GroupState, Peer, Sink } from './state.js'
-import { openView, reachedAmong, reachedToView, remembers } from './views.js'
+import { nameStart, openView, reachedAmong, reachedToView, remembers } from './views.js'
 
 export interface Quorum {
   /** N: nodes that vote, witnesses included. */
@@ -54,12 +54,9 @@ export function votesHere(s: GroupState, peer: Peer, m: Claim): boolean {
 
 /** One that woke, and was named, had said before that it votes. That may come late or twice; its
  *  log was without the name then. */
-function knowsItsName(s: GroupState, { id, incarnation }: Peer, m: Claim): boolean {
-  const named = s.views.find(({ view }) =>
-    view.members.some(one => one.id === id && one.incarnation === incarnation),
-  )
-  if (named?.epoch === undefined) return true
-  return !isBetterLog(named.epoch, named.first + 1, m.lastEpoch, m.next)
+function knowsItsName(s: GroupState, peer: Peer, m: Claim): boolean {
+  const start = nameStart(s, peer)
+  return start === undefined || !isBetterLog(start.epoch, start.first + 1, m.lastEpoch, m.next)
 }
 
 /** True if what `peer` says and acks counts: a learner or an amnesiac never does (I17). */

@@ -30,6 +30,15 @@ export interface ViewStart {
   readonly view: View
   /** It names processes, and changes nothing else: the voters are those of the view before it. */
   readonly renames?: boolean
+  /** Where each process that it names was named first, as far as this log saw it. Views are
+   *  forgotten once a later one is settled; this is not (seed 1607). */
+  readonly names?: ReadonlyMap<PeerId, NameStart>
+}
+
+/** The offset of the view that named a process, and the epoch of that entry. */
+interface NameStart {
+  readonly first: Offset
+  readonly epoch: Epoch
 }
 
 /** Who left is fed for so long after that is committed, so that it learns of it. */
@@ -74,8 +83,29 @@ export function viewReplacedBy(s: GroupState, open: ViewStart): View {
 /** `view` was just appended at `first`. */
 export function pushView(s: GroupState, effects: Sink, first: Offset, view: View): void {
   const bare = ({ members, past }: View) => JSON.stringify([members.map(bareMember), past])
-  s.views.push({ first, epoch: s.lastEpoch, view, renames: bare(view) === bare(currentView(s)) })
+  const renames = bare(view) === bare(currentView(s))
+  const names = namesIn(s, view, first)
+  s.views.push({ first, epoch: s.lastEpoch, view, renames, names })
   adoptView(s, effects)
+}
+
+function namesIn(s: GroupState, view: View, first: Offset): Map<PeerId, NameStart> {
+  const before = s.views[s.views.length - 1]
+  const names = new Map<PeerId, NameStart>()
+  for (const { id, incarnation } of view.members) {
+    if (incarnation === undefined) continue
+    const known = before.names?.get(id)
+    const stood = before.view.members.some(one => one.id === id && one.incarnation === incarnation)
+    if (!stood) names.set(id, { first, epoch: s.lastEpoch })
+    else if (known !== undefined) names.set(id, known)
+  }
+  return names
+}
+
+/** Where the process that the view in force names for `peer` was named first; undefined: before
+ *  this log began. */
+export function nameStart(s: GroupState, peer: Peer): NameStart | undefined {
+  return s.views[s.views.length - 1].names?.get(peer.id)
 }
 
 function isSame(a: View, b: View): boolean {
