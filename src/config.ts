@@ -296,6 +296,8 @@ export const BROKER = {
   pingMs: 2_000,
   /** Somebody who listens under our name says so within ... */
   claimMs: 300,
+  /** ... and a rival who begins at the same time within ... */
+  claimSettleMs: 100,
   /** What a closed stream may still take to send its last bytes. */
   lingerMs: 250,
 } as const

@@ -20,14 +20,18 @@ export function worldFor({ auth, cluster, discovery }: ClientOptions): ClientWor
 }
 
 /** What a client speaks that is told no address: the built-in transport of nodes that say none. */
-const ANY_ADDRESS = 'tcp://'
+const ANY_SCHEME = 'tcp'
 
-/** The transport that `options` bring along, else the built-in one for the first of the servers;
- *  its links prove who they are if `auth` says how. CONFIG for wrong options. */
-export async function clientTransport(options: ClientOptions): Promise<TransportFactory> {
+/** The transport that `options` bring along, else the built-in one for the first of the servers,
+ *  and where none is named the one for `scheme`; its links prove who they are if `auth` says how.
+ *  CONFIG for wrong options. */
+export async function clientTransport(
+  options: ClientOptions,
+  scheme = ANY_SCHEME,
+): Promise<TransportFactory> {
   checkOptions(options)
   const servers = options.servers ?? []
-  const [address = ANY_ADDRESS] = servers
+  const [address = `${scheme}://`] = servers
   if (options.transport === undefined)
     for (const server of servers) checkSameScheme(address, server)
   const transport = options.transport ?? (await transportByAddress(address, options.tls))

@@ -22,6 +22,8 @@ export interface FormationEnv {
   readonly transport: TransportFactory
   readonly sign: ((bytes: Uint8Array) => Uint8Array) | undefined
   readonly insecure: boolean
+  /** Of the addresses that are dialled. */
+  readonly scheme: string | undefined
   readonly self: Pick<Founder, 'id' | 'ordinal' | 'process'>
   readonly expect: number
   readonly clock: Clock
@@ -42,15 +44,16 @@ const SECOND_CLUSTER_MS = 10_000
 const SECOND_CLUSTER_EVERY_MS = 60_000
 /** Refusals of a join that waiting does not mend. */
 const FINAL_CODES: ReadonlySet<string> = new Set(['CONFIG', 'FORBIDDEN', 'AUTH_FAILED'])
+/** Addresses that one line names. */
+const SILENT_SHOWN = 3
 const NO_HISTORY = '0'.repeat(16)
 
 export class Formation {
-  /** What it waits for, for people; '' once it is in a cluster. */
-  why = 'has just begun'
   readonly #env: FormationEnv
   readonly #discovery: Discovery
   readonly #roll: RollCall
   readonly #since: number
+  #why = 'has just begun'
   #listensSince = 0
   #promised: readonly Founder[] = []
   #toldAt = Number.NEGATIVE_INFINITY
@@ -69,10 +72,10 @@ export class Formation {
   /** Throws what the discovery throws for wrong options. */
   constructor(env: FormationEnv) {
     this.#env = env
-    const { cluster, clock, random, logger, sign, insecure, transport } = env
+    const { cluster, clock, random, logger, sign, insecure, scheme, transport } = env
     this.#since = Math.floor(clock.wall())
     this.#discovery = makeDiscovery(env.discovery, {
-      ...{ cluster, clock, random, logger, sign, insecure },
+      ...{ cluster, clock, random, logger, sign, insecure, scheme },
       proved: false,
       self: () => this.announcement(),
     })
@@ -88,6 +91,15 @@ export class Formation {
     this.#listensSince = this.#env.clock.now()
     await this.#discovery.start(() => this.#onChanged())
     if (this.#stopping === undefined) this.#turn()
+  }
+
+  /** What it waits for, and who was seen and does not answer, for people; '' once it is in a
+   *  cluster. */
+  get why(): string {
+    const { silence } = this.#roll
+    if (this.#met || silence.length === 0) return this.#why
+    const more = silence.length > SILENT_SHOWN ? `, and ${silence.length - SILENT_SHOWN} more` : ''
+    return `${this.#why}; no word from ${silence.slice(0, SILENT_SHOWN).join(', ')}${more}`
   }
 
   /** Says good-bye. Idempotent. */
@@ -190,7 +202,7 @@ export class Formation {
   #meet(members: readonly Member[], how: string): void {
     const { logger, self } = this.#env
     this.#met = true
-    this.why = ''
+    this.#why = ''
     this.#roll.ask([])
     logger.info({ node: self.id, how, members: members.map(({ id }) => id) }, 'found its cluster')
     this.#env.meet(members)
@@ -202,7 +214,7 @@ export class Formation {
     this.#joining = true
     const { ordinal } = self
     const member = { id: self.id, ordinal, address: this.#env.address() }
-    this.why = `asks ${master.node.id} to be taken in`
+    this.#why = `asks ${master.node.id} to be taken in`
     try {
       const { members } = await this.#roll.join(master, member, FORMATION.joinMs)
       this.#joining = false
@@ -228,13 +240,13 @@ export class Formation {
   }
 
   #waitFor(why: string, now: number): void {
-    this.why = [why, this.#discovery.trouble?.()?.message].filter(Boolean).join('; ')
-    if (this.why === this.#logged && now - this.#loggedAt < FORMATION.logEveryMs) return
-    this.#logged = this.why
+    this.#why = [why, this.#discovery.trouble?.()?.message].filter(Boolean).join('; ')
+    if (this.#why === this.#logged && now - this.#loggedAt < FORMATION.logEveryMs) return
+    this.#logged = this.#why
     this.#loggedAt = now
     const { logger, self } = this.#env
     const silent = this.#roll.silence
-    logger.info({ node: self.id, why: this.why, ...(silent.length ? { silent } : {}) }, 'waits')
+    logger.info({ node: self.id, why: this.#why, ...(silent.length ? { silent } : {}) }, 'waits')
   }
 
   // In a cluster.

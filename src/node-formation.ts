@@ -9,6 +9,7 @@ import { GcacheError } from './errors.js'
 import { Formation } from './formation.js'
 import { lateStrategy } from './late-strategy.js'
 import type { FullNodeOptions } from './options.js'
+import { schemeOf } from './registry.js'
 
 export interface FormationParts {
   readonly clock: Clock
@@ -36,6 +37,7 @@ export function formationOf(
   return new Formation({
     ...{ clock, random, logger, cluster, transport, insecure, fail },
     ...{ discovery: discovery.factory, expect: discovery.expect ?? FORMATION.expect },
+    scheme: schemeOf(address),
     ...{ sign: announcementSigner(auth, cluster), self: { id, ordinal, process } },
     address: () => advertised(address, listensAt()),
     status: () => engine.status(),

@@ -99,7 +99,7 @@ export async function transportByAddress(
 }
 
 /** The scheme of `address` without its colon, in small letters; undefined: it has none. */
-function schemeOf(address: string): string | undefined {
+export function schemeOf(address: string): string | undefined {
   return /^([a-z][a-z0-9+.-]*):/i.exec(address)?.[1].toLowerCase()
 }
 

@@ -156,6 +156,18 @@ describe('servers without a list of members', () => {
     expect(JSON.parse(formed.out).members).toMatchObject([{ id: 'a' }, { id: 'b' }])
   }, 60_000)
 
+  test('over WebSockets they do as well, and status is told so', async () => {
+    const found = await group()
+    const ws = ['--listen', 'ws://127.0.0.1:0', ...found.flags]
+    const [a, b] = ['a', 'b'].map((id, i) => serve('--id', id, '--ordinal', String(i), ...ws))
+    await Promise.all([a.ready(), b.ready()])
+    const asked = ['status', '--cluster', 'proof', '--json', ...found.flags]
+    const status = await gcache(...asked, '--transport', 'websocket')
+    expect(JSON.parse(status.out).members).toMatchObject([{ id: 'a' }, { id: 'b' }])
+    const refused = await gcache('status', '--transport', 'websocket')
+    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('--discovery')])
+  }, 60_000)
+
   test('a second process of an id is refused; after a freeze, the first one is', async () => {
     const found = await group()
     const [a, b] = [found.start('a', 0), found.start('b', 1)]

@@ -374,6 +374,16 @@ describe('dns', () => {
     await found.until(known => known.join() === 'tcp://10.0.0.3:7400')
   })
 
+  test('addresses are of the scheme that is said, else of the node`s own', async () => {
+    const server = await nameServer()
+    server.records.set('nodes.test', [{ type: 'A', address: '10.0.0.1' }])
+    const options = { name: 'nodes.test', port: 7_400, everyMs: 100, servers: [server.address] }
+    const own = await start(dns(options), { scheme: 'ws' })
+    await own.until(known => known.join() === 'ws://10.0.0.1:7400')
+    const said = await start(dns({ ...options, scheme: 'wss' }), { scheme: 'ws' })
+    await said.until(known => known.join() === 'wss://10.0.0.1:7400')
+  })
+
   test('SRV records give their ports, and targets are asked for their addresses', async () => {
     const server = await nameServer()
     server.records.set('_gcache._tcp.test', [
@@ -410,7 +420,9 @@ describe('dns', () => {
       [{ name: 'a.test', srv: true, port: 1 }, /leave port out/],
       [{ name: '10.0.0.1', port: 1 }, /is an address/],
       [{ name: 'a.test', port: 1, servers: ['nonsense'] }, /servers/],
+      [{ name: 'a.test', port: 1, servers: [] }, /servers/],
       [{ name: 'a.test', port: 1, every: 1 }, /every.*everyMs/],
+      [{ name: 'a.test', srv: 'yes' }, /srv/],
     ]
     for (const [options, text] of wrong)
       expect(() => dns(options as never)).toThrow(

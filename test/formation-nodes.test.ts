@@ -201,6 +201,12 @@ describe('what no waiting mends', () => {
     expect(await codeOf(again.ready())).toBe('CONFIG')
   })
 
+  test('whom it cannot reach is told with what it waits for', async () => {
+    const a = await start(staticAddresses(['tcp://127.0.0.1:1', 'ws://127.0.0.1:1']), 0)
+    const why = () => a.ready({ timeoutMs: 300 }).then(String, String)
+    expect(await why()).toMatch(/tcp:\/\/127.0.0.1:1: .*REFUSED.*ws:.*is not of the form tcp/)
+  })
+
   test('options that do not fit are CONFIG, each by its name', async () => {
     const discovery = staticAddresses(['tcp://127.0.0.1:1'])
     const refused = async (options: Partial<NodeOptions>, text: RegExp) => {

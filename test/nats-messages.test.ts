@@ -13,6 +13,7 @@ import {
 } from '../transports/nats/messages.js'
 import { digestOf, Seal } from '../transports/nats/seal.js'
 import { nats } from '../transports/nats.js'
+import { relay } from '../transports/relay.js'
 import { codeOf } from './harness/codes.js'
 import { expectGolden } from './harness/golden.js'
 
@@ -94,5 +95,17 @@ describe('messages', () => {
     expect(codeWith('nats://u:p@127.0.0.1:4222')).toBe(undefined)
     expect(codeWith('nats://u:p@10.0.0.1:4222')).toBe('INSECURE')
     expect(codeWith('10.0.0.1')).toBe('INSECURE')
+  })
+
+  test('what goes to a broker through a relay as well, and no password is told', () => {
+    const servers = 'nats://u:se@cret@10.0.0.1:4222'
+    const members = [{ id: 'a', ordinal: 0, address: 'nats:///a' }]
+    for (const transport of [nats({ servers }), relay(nats({ servers }))])
+      expect(() => parseNodeOptions({ cluster: 'x', id: 'a', members, transport })).toThrow(
+        expect.objectContaining({
+          code: 'INSECURE',
+          message: expect.stringContaining('nats://10.0.0.1:4222 '),
+        }),
+      )
   })
 })

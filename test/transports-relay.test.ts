@@ -303,13 +303,14 @@ describe('what relays say', () => {
     await liar.stop()
   })
 
-  test.each([{ hopsMax: 0 }, { via: { c: 'b' } }, { via: { c: [] } }, { via: null }])(
-    '%j is CONFIG',
-    options => {
-      const { network } = memoryMedium(seededRandom(1))
-      expect(codeOf(() => relay(network.transport(), options as never))).toBe('CONFIG')
-    },
-  )
+  test.each([
+    ...[{ hopsMax: 0 }, { via: { c: 'b' } }, { via: { c: [] } }, { via: { c: [7] } }],
+    ...[{ via: null }, { vai: { c: ['b'] } }, { defer: 1 }, null],
+  ])('%j is CONFIG', options => {
+    const { network } = memoryMedium(seededRandom(1))
+    expect(codeOf(() => relay(network.transport(), options as never))).toBe('CONFIG')
+    expect(codeOf(() => relay(options as never))).toBe('CONFIG')
+  })
 })
 
 test('three nodes of two networks are one cluster', async () => {

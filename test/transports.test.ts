@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { PROTOCOL_VERSION } from '../src/config.js'
 import { seededRandom } from '../src/core/prng.js'
 import { SILENCE } from '../src/core/silence.js'
+import { systemClock } from '../src/engine/system-clock.js'
 import { polling } from '../src/polling.js'
 import type { BenchNode, Happening } from '../src/testing/transport-bench.js'
 import { transportSuite } from '../src/testing/transport-suite.js'
@@ -16,7 +17,8 @@ import {
   type Greeting,
   type Hello,
 } from '../transports/stream/hello.js'
-import { tcp } from '../transports/tcp.js'
+import { TcpLayer, tcp } from '../transports/tcp.js'
+import { WebSocketLayer } from '../transports/websocket.js'
 import { codeOf } from './harness/codes.js'
 import { HANDSHAKE_MS, memoryMedium, overTcp, simulated, tcpMedium } from './harness/networks.js'
 
@@ -201,6 +203,21 @@ describe('tcp', () => {
       await b.stop()
     }
     await bench.close()
+  })
+
+  test('a name that is dialled again and again is asked for once at a time', () => {
+    const asked = () =>
+      process.getActiveResourcesInfo().filter(name => name === 'GetAddrInfoReqWrap').length
+    const before = asked()
+    const layers = [
+      new TcpLayer(systemClock),
+      new WebSocketLayer({ clock: systemClock, self: 'a' }),
+    ]
+    const events = { onOpen() {}, onData() {}, onDrain() {}, onClose() {} }
+    for (let i = 0; i < 20; i++)
+      for (const layer of layers)
+        layer.dial(`${layer.scheme}://nobody.invalid:7400`, events).destroy()
+    expect(asked() - before).toBe(1)
   })
 
   test('a client that does not read is not read from, until it reads again', async () => {

@@ -151,5 +151,5 @@ const REMEDY = 'write nats://host:port/<name>, or give nats({ servers })'
 
 /** `host:port` of what the `nats` package takes. */
 function withoutSecrets(server: string): string {
-  return server.replace(/^[a-z]+:\/\//, '').replace(/^[^@]*@/, '')
+  return server.replace(/^[a-z]+:\/\//, '').replace(/^.*@/, '')
 }

@@ -22,6 +22,7 @@ import type {
   TransportTraits,
 } from '../src/contracts/transport.js'
 import type { PeerId, Session } from '../src/contracts/types.js'
+import { suggestion } from '../src/core/suggest.js'
 import { GcacheError } from '../src/errors.js'
 import { decodeEnvelope, escaped, unescaped } from './relay/envelope.js'
 import { RelayLayer, type RelayRoutes } from './relay/layer.js'
@@ -50,13 +51,29 @@ export interface RelayOptions {
  * CONFIG for options that are none.
  */
 export function relay(inner: TransportFactory, options: RelayOptions = {}): TransportFactory {
+  if (typeof inner !== 'function')
+    throw new GcacheError('CONFIG', 'relay: takes what tcp() returns, such as relay(tcp())')
   const routes = routesOf(options)
   const factory = (env: TransportEnv): Transport =>
     isClient(env.self) ? inner(env) : new RelayTransport(inner, env, routes)
-  return Object.assign(factory, { encrypts: inner.encrypts === true })
+  const { encrypts = false, brokers } = inner
+  return Object.assign(factory, { encrypts, ...(brokers === undefined ? {} : { brokers }) })
 }
 
-function routesOf({ via = {}, hopsMax = LIMITS.relayHopsMax, defer }: RelayOptions): RelayRoutes {
+const NAMES = ['via', 'hopsMax', 'defer']
+
+function routesOf(options: RelayOptions): RelayRoutes {
+  if (typeof options !== 'object' || options === null)
+    throw new GcacheError(
+      'CONFIG',
+      "relay: takes an object of options, such as { via: { c: ['b'] } }",
+    )
+  for (const name of Object.keys(options))
+    if (!NAMES.includes(name))
+      throw new GcacheError('CONFIG', `relay: unknown option ${name}: ${suggestion(name, NAMES)}`)
+  const { via = {}, hopsMax = LIMITS.relayHopsMax, defer } = options
+  if (defer !== undefined && typeof defer !== 'function')
+    throw new GcacheError('CONFIG', 'relay: option defer must be a function')
   if (!Number.isInteger(hopsMax) || hopsMax < 1 || hopsMax > 255)
     throw new GcacheError('CONFIG', 'relay: option hopsMax must be a whole number within 1..255')
   if (typeof via !== 'function') checkVia(via)
@@ -70,7 +87,9 @@ function routesOf({ via = {}, hopsMax = LIMITS.relayHopsMax, defer }: RelayOptio
 function checkVia(via: unknown): void {
   const isObject = typeof via === 'object' && via !== null
   const lists = isObject ? Object.values(via) : []
-  if (isObject && lists.every(list => Array.isArray(list) && list.length > 0)) return
+  const isList = (list: unknown) =>
+    Array.isArray(list) && list.length > 0 && list.every(id => typeof id === 'string')
+  if (isObject && lists.every(isList)) return
   throw new GcacheError('CONFIG', "relay: option via names relays in lists: { c: ['b'] }")
 }
 

@@ -14,7 +14,7 @@ import { arrivingMax } from './stream/descriptors.js'
 import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer.js'
 import { type StreamOptions, streamLimits } from './stream/limits.js'
 import { dialSecurely, secureOptions, securing, type TlsWorld } from './stream/secure.js'
-import { listenError } from './stream/sockets.js'
+import { listenError, lookupOnce } from './stream/sockets.js'
 import { credentialsOf } from './stream/tls.js'
 import { streamTransport } from './stream/transport.js'
 import { readingInto, TcpConnection } from './tcp/connection.js'
@@ -68,7 +68,9 @@ export class TcpLayer implements StreamLayer {
     const { host, port } = parseAddress('tcp', address)
     if (port === 0) throw new GcacheError('ADDRESS_INVALID', 'port 0 cannot be dialled')
     if (this.#tls === undefined)
-      return this.#adopt(events, onread => connect({ host, port, noDelay: true, onread }))
+      return this.#adopt(events, onread =>
+        connect({ host, port, noDelay: true, lookup: lookupOnce, onread }),
+      )
     return dialSecurely(this.#tls, { host, port }, open =>
       this.#adopt(events, onread => open({ onread }), 'secureConnect'),
     )

@@ -14,7 +14,7 @@ import { GcacheError } from '../src/errors.js'
 import { arrivingMax } from './stream/descriptors.js'
 import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer.js'
 import { dialSecurely, secureOptions, securing, type TlsWorld } from './stream/secure.js'
-import { listenError } from './stream/sockets.js'
+import { listenError, lookupOnce } from './stream/sockets.js'
 import { Credentials } from './stream/tls.js'
 import { SecuredSocket } from './stream/tls-identity.js'
 import { streamTransport } from './stream/transport.js'
@@ -100,7 +100,7 @@ export class WebSocketLayer implements StreamLayer {
       )
     return this.#ask(
       to,
-      adopt(() => connect({ host: to.host, port: to.port, noDelay: true })),
+      adopt(() => connect({ host: to.host, port: to.port, noDelay: true, lookup: lookupOnce })),
     )
   }
 

@@ -47,6 +47,8 @@ export interface DiscoveryEnv {
   readonly logger: Logger
   /** 32 bytes that only who knows the cluster's secret can make. Undefined: there is none. */
   readonly sign?: ((bytes: Uint8Array) => Uint8Array) | undefined
+  /** Of the addresses that are dialled here, such as 'ws'. Undefined: nobody has said. */
+  readonly scheme?: string | undefined
   /** There is a proof of who is who, but not a secret that signs: a client with a password. */
   readonly proved: boolean
   /** Unsigned beyond loopback was allowed. */

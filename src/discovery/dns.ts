@@ -20,7 +20,7 @@ export interface DnsOptions {
   port?: number
   /** Asked again after it, 100 to 3,600,000 ms. Default 5,000. */
   everyMs?: number
-  /** Of the addresses that are made. Default 'tcp'. */
+  /** Of the addresses that are made. Default: the node's own, for a client 'tcp'. */
   scheme?: string
   /** Name servers, `host` or `host:port`. Default: the system's. */
   servers?: readonly string[]
@@ -38,7 +38,8 @@ export function dns(options: DnsOptions): DiscoveryFactory {
   return env => new Dns(env, full)
 }
 
-type FullOptions = Required<Omit<DnsOptions, 'servers'>> & Pick<DnsOptions, 'servers'>
+type FullOptions = Required<Omit<DnsOptions, 'servers' | 'scheme'>> &
+  Pick<DnsOptions, 'servers' | 'scheme'>
 
 class Dns implements Discovery {
   readonly name = 'dns'
@@ -128,7 +129,7 @@ class Dns implements Discovery {
     ])
     const found = [v4, v6].flatMap(each => (each.status === 'fulfilled' ? each.value : []))
     if (found.length === 0) throw v4.status === 'rejected' ? v4.reason : new Error('no records')
-    const { scheme } = this.#options
+    const scheme = this.#options.scheme ?? this.#env.scheme ?? 'tcp'
     return found.map(host => `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${port}`)
   }
 
@@ -151,7 +152,7 @@ function checked(options: DnsOptions): FullOptions {
   for (const each of Object.keys(options))
     if (!(NAMES as readonly string[]).includes(each))
       throw wrong(`unknown option ${each}: ${suggestion(each, NAMES)}`)
-  const { name, srv = false, port, everyMs = DISCOVERY.lookupEveryMs, scheme = 'tcp' } = options
+  const { name, srv = false, port, everyMs = DISCOVERY.lookupEveryMs, scheme } = options
   if (typeof name !== 'string' || name === '' || name.length > 253 || /[\s/:]/.test(name))
     throw wrong(`option name must be a name such as gcache.example.org`)
   if (isIP(name)) throw wrong(`option name: ${name} is an address: name it as a server or member`)
@@ -159,13 +160,17 @@ function checked(options: DnsOptions): FullOptions {
   if (!srv && port === undefined) throw wrong('option port is missing: where do nodes listen?')
   if (port !== undefined) whole('port', port, 1, 65_535)
   whole('everyMs', everyMs, EVERY_MS_MIN, EVERY_MS_MAX)
-  if (!/^[a-z][a-z0-9+.-]*$/.test(scheme)) throw wrong(`option scheme: ${scheme} is none`)
+  if (typeof srv !== 'boolean') throw wrong('option srv must be true or false')
+  if (scheme !== undefined && !/^[a-z][a-z0-9+.-]*$/.test(scheme))
+    throw wrong(`option scheme: ${scheme} is none`)
   const { servers } = options
   if (servers !== undefined) checkServers(servers)
   return { name, srv, port: port ?? 0, everyMs, scheme, ...(servers ? { servers } : {}) }
 }
 
 function checkServers(servers: readonly string[]): void {
+  if (!Array.isArray(servers) || servers.length === 0)
+    throw wrong("option servers must be a list such as ['10.0.0.53']")
   try {
     new Resolver().setServers(servers)
   } catch (cause) {

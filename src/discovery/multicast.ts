@@ -266,8 +266,9 @@ function checked(options: MulticastOptions): FullOptions {
   whole('ttl', ttl, 0, TTL_MAX)
   whole('intervalMs', intervalMs, DISCOVERY.intervalMsMin, DISCOVERY.intervalMsMax)
   if (!isIPv4(network)) throw wrong(`option interface: ${String(network)} is no IPv4 address`)
+  if (typeof insecure !== 'boolean') throw wrong('option insecure must be true or false')
   const key = keyOf(options.secret)
-  return { group, port, intervalMs, ttl, network, key, insecure: insecure === true }
+  return { group, port, intervalMs, ttl, network, key, insecure }
 }
 
 function keyOf(secret: MulticastOptions['secret']): Buffer | undefined {

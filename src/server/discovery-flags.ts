@@ -46,8 +46,9 @@ export function addDiscovery(command: Command): Command {
     .option('--dns-server <address>', 'ask this name server, HOST[:PORT]')
 }
 
-/** What the flags ask for; undefined: nothing is to be found. */
-export function discoveryOf(flags: DiscoveryFlags): DiscoveryFactory | undefined {
+/** What the flags ask for; undefined: nothing is to be found. `scheme`: of what a name leads to,
+ *  where it is known here. */
+export function discoveryOf(flags: DiscoveryFlags, scheme?: string): DiscoveryFactory | undefined {
   const { discovery } = flags
   // A port by environment is for whoever uses it.
   for (const way of ['multicast', 'dns'] as const)
@@ -55,7 +56,8 @@ export function discoveryOf(flags: DiscoveryFlags): DiscoveryFactory | undefined
       if (way !== discovery && flags[name] !== undefined && name !== 'multicastPort')
         throw new GcacheError('CONFIG', `${flagOf(name)} needs --discovery ${way}`)
   if (discovery === 'multicast') return multicast(multicastOptions(flags))
-  if (discovery === 'dns') return dns(dnsOptions(flags))
+  if (discovery === 'dns')
+    return dns({ ...dnsOptions(flags), ...(scheme === undefined ? {} : { scheme }) })
   return undefined
 }
 

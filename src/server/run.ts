@@ -7,6 +7,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { Client, connectWith } from '../client/connect.js'
 import { clientTransport, worldFor } from '../defaults.js'
 import { GcacheError } from '../errors.js'
+import { schemeOfTransport } from '../registry.js'
 import { addClientAuth, type ClientAuthFlags, clientAuth } from './auth-flags.js'
 import { addDiscovery, type DiscoveryFlags, discoveryOf } from './discovery-flags.js'
 import { DEFAULT_CLUSTER, parseDuration, parseServers } from './parse.js'
@@ -75,6 +76,7 @@ export interface ServerOptions extends ClientAuthFlags, ClientTlsFlags, Discover
   server: string[]
   cluster: string
   timeout: string
+  transport?: string
 }
 
 const collect = (text: string, before: string[] | undefined) => [...(before ?? []), text]
@@ -93,6 +95,7 @@ export function addServerOptions(command: Command): Command {
         .env('GCACHE_CLUSTER')
         .default(DEFAULT_CLUSTER),
     )
+    .option('--transport <name>', 'with --discovery: how nodes are reached (default: tcp)')
     .option('--timeout <duration>', 'every call settles within it', '5s')
 }
 
@@ -100,7 +103,7 @@ export function addServerOptions(command: Command): Command {
 export function clientOptions(options: ServerOptions) {
   const auth = clientAuth(options)
   const tls = clientTls(options)
-  const discovery = discoveryOf(options)
+  const discovery = discoveryOf(options, schemeFor(options))
   const named = options.server ?? (discovery === undefined ? ['tcp://127.0.0.1:7400'] : undefined)
   return {
     cluster: options.cluster,
@@ -112,13 +115,30 @@ export function clientOptions(options: ServerOptions) {
   }
 }
 
+/** Of the addresses that discovery finds; undefined: nobody has said. */
+function schemeFor(options: ServerOptions): string | undefined {
+  const { transport, discovery, server } = options
+  if (transport === undefined) return undefined
+  if (discovery === undefined || server !== undefined)
+    throw new GcacheError(
+      'CONFIG',
+      '--transport is for --discovery alone: the addresses of --server say it themselves',
+    )
+  const scheme = schemeOfTransport(transport)
+  return scheme === 'ws' && clientTls(options) !== undefined ? 'wss' : scheme
+}
+
 /** Opens a Client, lets `work` use it, closes it whatever happens. */
 export async function withClient<T>(
   options: ServerOptions,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
   const wanted = clientOptions(options)
-  const client = await connectWith(await clientTransport(wanted), wanted, worldFor(wanted))
+  const client = await connectWith(
+    await clientTransport(wanted, schemeFor(options)),
+    wanted,
+    worldFor(wanted),
+  )
   try {
     return await work(client)
   } finally {
@@ -140,7 +160,7 @@ export async function withAnyNode<T>(
     ...worldFor(wanted),
     ...wanted,
     timeoutMs,
-    transport: await clientTransport(wanted),
+    transport: await clientTransport(wanted, schemeFor(options)),
   })
   try {
     await client.open().catch((error: unknown) => {

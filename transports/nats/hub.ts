@@ -12,6 +12,7 @@ import { Complaints } from '../stream/complaints.js'
 import { isClient } from '../stream/hello.js'
 import type { StreamConnection, StreamEvents } from '../stream/layer.js'
 import { type BrokerConnection, type BrokerEvents, BrokerLine } from './broker.js'
+import { Claim, type ClaimWay } from './claims.js'
 import { Many, type ManyWay, SHARE_BYTES, type Share } from './many.js'
 import {
   acceptedKey,
@@ -45,7 +46,7 @@ const FOR_STREAMS: readonly number[] = [KIND.accept, KIND.data, KIND.pulse, KIND
 /** Says "nobody hears that", of a message without a body. */
 const UNHEARD = 503
 
-export class Hub implements StreamHub, BrokerEvents, ManyWay {
+export class Hub implements StreamHub, BrokerEvents, ManyWay, ClaimWay {
   readonly clock: Clock
   readonly #world: HubWorld
   readonly #subjects: Subjects
@@ -62,10 +63,9 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
   #timer: Timer | undefined
   #stopped = false
   /** Where we listen, and for whom. */
-  #name: string | undefined
   #accept: Accept | undefined
-  /** Somebody else may listen there: told what is known of it. */
-  #onClaim: ((answer: 'free' | 'taken') => void) | undefined
+  readonly #claim: Claim
+  #named: Subscription | undefined
   #onFirst: (() => void) | undefined
   #onEmpty: (() => void) | undefined
 
@@ -82,6 +82,7 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
     this.#complaints = new Complaints(logger, clock)
     const life = [draw(random), draw(random), draw(random)].map(lot => lot.toString(36)).join('')
     this.#subjects = new Subjects(prefix, cluster, self, life)
+    this.#claim = new Claim(this, { clock, logger }, this.#subjects.inbox(0))
     this.#line = new BrokerLine({ clock, logger, complaints: this.#complaints }, this, what, open)
     this.#line.start(given)
   }
@@ -139,16 +140,10 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
   async listen(name: string, accept: Accept): Promise<void> {
     if (this.#line.up === undefined) await this.#first()
     if (this.#stopped) throw new GcacheError('CLOSED', 'stopped before it listened')
-    if (this.#line.up !== undefined && (await this.#claim(name)) === 'taken')
-      throw new GcacheError('ADDRESS_IN_USE', `somebody listens as ${name} at this broker`)
-    if (this.#stopped) throw new GcacheError('CLOSED', 'stopped before it listened')
-    this.#name = name
     this.#accept = accept
-    if (this.#line.up !== undefined) {
-      this.#hear(this.#line.up, name)
-      // The broker has read it: whoever dials from now on is heard.
-      await this.#line.drained(BROKER.claimMs)
-    }
+    const ours = await this.#claim.begin(name)
+    if (this.#stopped) throw new GcacheError('CLOSED', 'stopped before it listened')
+    if (!ours) throw new GcacheError('ADDRESS_IN_USE', `somebody listens as ${name} at this broker`)
   }
 
   dial(name: string, events: StreamEvents): StreamConnection {
@@ -167,7 +162,7 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
   async stop(): Promise<void> {
     this.#stopped = true
     this.#onFirst?.()
-    this.#onClaim?.('free')
+    this.#claim.stop()
     for (const stream of this.#streams.values()) if (stream.state !== 'closing') stream.destroy()
     if (this.#streams.size > 0)
       await new Promise<void>(resolve => {
@@ -185,8 +180,8 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
     if (!again) {
       this.#subscriptions = []
       this.#subscribe(broker, this.#subjects.inboxes, message => this.#arrived(message))
-      if (this.#name !== undefined) void this.#hearAgain(broker, this.#name)
     }
+    this.#claim.onBrokerUp(again)
     for (const stream of this.#streams.values()) stream.dial()
     this.#onFirst?.()
   }
@@ -220,34 +215,30 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
     })
   }
 
-  /** Whether somebody listens as `name`; who does not answer is taken for dead. */
-  #claim(name: string): Promise<'free' | 'taken'> {
-    return new Promise(resolve => {
-      const timer = this.clock.after(BROKER.claimMs, () => this.#onClaim?.('free'))
-      this.#onClaim = answer => {
-        this.#onClaim = undefined
-        timer.cancel()
-        resolve(answer)
-      }
-      const probe = messageOf(KIND.probe, NOBODY, LAYOUT, 0)
-      this.publish(this.#subjects.node(name), probe, this.#subjects.inbox(0))
-    })
+  // What a claim uses.
+
+  get isUp(): boolean {
+    return this.#line.up !== undefined
   }
 
-  /** A broker that was not there when listen() was called. */
-  async #hearAgain(broker: BrokerConnection, name: string): Promise<void> {
-    while ((await this.#claim(name)) === 'taken') {
-      this.#world.logger.error({ name }, 'another node listens under our name: we cannot')
-      await new Promise<void>(resolve => {
-        this.clock.after(BROKER.complainMs, resolve)
-      })
-      if (this.#stopped || this.#line.up !== broker) return
-    }
-    if (!this.#stopped && this.#line.up === broker) this.#hear(broker, name)
+  probe(name: string, how: number): void {
+    const probe = messageOf(KIND.probe, NOBODY, LAYOUT, how)
+    this.publish(this.#subjects.node(name), probe, this.#subjects.inbox(0))
   }
 
-  #hear(broker: BrokerConnection, name: string): void {
-    this.#subscribe(broker, this.#subjects.node(name), message => this.#asked(message))
+  object(inbox: string): void {
+    this.publish(inbox, messageOf(KIND.taken, NOBODY, LAYOUT, 0))
+  }
+
+  hear(name: string): void {
+    const { up } = this.#line
+    if (up === undefined) return
+    this.#named = this.#subscription(up, this.#subjects.node(name), message => this.#asked(message))
+  }
+
+  unhear(): void {
+    this.#named?.unsubscribe()
+    this.#named = undefined
   }
 
   #subscribe(broker: BrokerConnection, subject: string, take: (message: Msg) => void): void {
@@ -289,7 +280,7 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
       return
     }
     const head = headOf(data)
-    if (head?.kind === KIND.taken) this.#onClaim?.('taken')
+    if (head?.kind === KIND.taken) this.#claim.answered('taken')
     else if (head?.kind === KIND.reset) this.#reset(head, message)
     else if (head === undefined || !FOR_STREAMS.includes(head.kind)) this.#drop(message)
     else this.#received(head, message)
@@ -326,7 +317,7 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
   #unheard(message: Msg): void {
     const inbox = this.#subjects.parse(message.subject)
     if (inbox === undefined) return
-    if (inbox.stream === 0) this.#onClaim?.('free')
+    if (inbox.stream === 0) this.#claim.answered('free')
     else this.#streams.get(inbox.stream)?.unheard()
   }
 
@@ -353,10 +344,11 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
     const head = headOf(message.data)
     const reply = message.reply ?? ''
     const inbox = this.#subjects.parse(reply)
+    const accept = this.#accept
     if (head?.seq !== LAYOUT || inbox === undefined) this.#drop(message)
-    else if (head.kind === KIND.open && this.#accept !== undefined && !this.#stopped)
-      this.#opened(head, reply, inbox, this.#accept)
-    else if (head.kind === KIND.probe) this.#probed(reply)
+    else if (head.kind === KIND.open && accept !== undefined && !this.#stopped)
+      this.#claim.whenOurs(() => this.#opened(head, reply, inbox, accept))
+    else if (head.kind === KIND.probe) this.#claim.probed(reply, head.limit)
     else this.#drop(message)
   }
 
@@ -413,11 +405,6 @@ export class Hub implements StreamHub, BrokerEvents, ManyWay {
       const seal = share.sealed ? data.subarray(at + HEAD_BYTES, at + SHARE_BYTES) : undefined
       if (stream.many === many) stream.receive(share, data.subarray(begin), seal)
     }
-  }
-
-  #probed(reply: string): void {
-    if (reply !== this.#subjects.inbox(0))
-      this.publish(reply, messageOf(KIND.taken, NOBODY, LAYOUT, 0))
   }
 
   #clientWindow(): number {

@@ -5,7 +5,8 @@
  *    0  u8   kind            4  u32  to: the stream it is for, as its receiver counts them
  *    1  u8   flags           8  u32  check: what that stream drew by lot; a wrong one is garbage
  *    2  u16  0              12  u32  seq: data sent before it, modulo 2^32; of an open: LAYOUT
- *   16  f64  limit: bytes of data that the other side may have sent since the beginning
+ *   16  f64  limit: bytes of data that the other side may have sent since the beginning; of a
+ *                   probe: 1 if its sender hears the name itself by now, else 0
  *
  * An open carries its own stream in `to` and `check`, an accept has the acceptor's behind its head;
  * a reset returns `to` and `check` of what it answers. Where to answer stands in the reply subject.

@@ -17,6 +17,7 @@ import type { PeerId } from '../../src/contracts/types.js'
 import { GcacheError } from '../../src/errors.js'
 import type { HostPort } from './address.js'
 import type { Secured } from './layer.js'
+import { lookupOnce } from './sockets.js'
 import type { Credentials } from './tls.js'
 import { SecuredSocket, type Standpoint, tlsFailure } from './tls-identity.js'
 
@@ -58,7 +59,7 @@ export function dialSecurely<C extends Securable>(
       return proxyEndsTls ? from.hostError : undefined
     },
   }
-  const connection = adopt(more => connect({ ...options, ...more }))
+  const connection = adopt(more => connect({ ...options, ...more, lookup: lookupOnce }))
   const socket = connection.socket as TLSSocket
   socket.setNoDelay(true)
   if (!proxyEndsTls) connection.secured = new SecuredSocket(socket, from)

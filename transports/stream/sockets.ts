@@ -1,7 +1,9 @@
 /**
  * What media over node:net share: the losses that its errors stand for, why listening failed, what
- * libuv still holds of a write, and how long a closed connection may linger.
+ * libuv still holds of a write, how long a closed connection may linger, and how names are asked
+ * for.
  */
+import { type LookupAddress, type LookupOptions, lookup } from 'node:dns'
 import type { Socket } from 'node:net'
 import type { LinkLoss } from '../../src/contracts/transport.js'
 import { GcacheError } from '../../src/errors.js'
@@ -41,4 +43,33 @@ export function listenError(address: string, cause: NodeJS.ErrnoException): Gcac
   const code = cause.code === 'EADDRINUSE' ? 'ADDRESS_IN_USE' : 'ADDRESS_INVALID'
   const fact = code === 'ADDRESS_IN_USE' ? 'is in use' : `cannot be bound: ${cause.message}`
   return new GcacheError(code, `address ${address} ${fact}`, { cause })
+}
+
+type Found = (
+  error: NodeJS.ErrnoException | null,
+  found: string | LookupAddress[],
+  family?: number,
+) => void
+
+/** Who waits for a name, by name and how it is asked for. */
+const ASKED = new Map<string, Found[]>()
+
+/**
+ * What node:net asks for a name's addresses: each name once at a time. A question cannot be taken
+ * back, outlives the dial that asked, and holds one of the process's four threads, on which proofs
+ * are made as well; dials again and again would queue more of them than are ever answered.
+ */
+export function lookupOnce(host: string, options: LookupOptions, found: Found): void {
+  const key = `${host} ${JSON.stringify(options)}`
+  const asked = ASKED.get(key)
+  if (asked !== undefined) {
+    asked.push(found)
+    return
+  }
+  const waiting = [found]
+  ASKED.set(key, waiting)
+  lookup(host, options, (error, addresses, family) => {
+    ASKED.delete(key)
+    for (const each of waiting) each(error, addresses, family)
+  })
 }
