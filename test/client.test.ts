@@ -113,7 +113,9 @@ describe('calls', () => {
     now = 2_000
     sweep()
     expect(calls.pending).toBe(1)
-    calls.onReply('a', Uint8Array.of(2, ...new Array(32).fill(0), 1, 0, 1, 0, 0, 0, 2))
+    // From a log without entries, which ends at 1.
+    const applied = [0, 0, 0, 0, 0, 0, 0xf0, 0x3f]
+    calls.onReply('a', Uint8Array.of(2, ...new Array(24).fill(0), ...applied, 1, 0, 1, 0, 0, 0, 2))
     expect(await late).toBeUndefined()
     const never = failure(calls.get('c', 'k', 500))
     now = 4_000
