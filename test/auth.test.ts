@@ -12,7 +12,7 @@ import type { NodeOptions } from '../src/options.js'
 import { paintFor } from '../src/server/paint.js'
 import { statusJson, statusTable } from '../src/server/status-view.js'
 import { rejectionOf } from './harness/codes.js'
-import { freePorts } from './harness/processes.js'
+import { freePorts, gcacheWith } from './harness/processes.js'
 import { ANN, ITERATIONS, PASSWORD, SECRET } from './harness/proofs.js'
 
 // A command is a process: a second each where the machine is busy.
@@ -188,18 +188,6 @@ describe('beyond loopback', () => {
 
 const CLI = fileURLToPath(new URL('../dist/src/server/cli.js', import.meta.url))
 
-function gcache(args: string[], input = '', env: Record<string, string> = {}) {
-  return new Promise<{ code: number | null; out: string; err: string }>((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, ...env } })
-    let [out, err] = ['', '']
-    child.stdout.on('data', chunk => (out += chunk))
-    child.stderr.on('data', chunk => (err += chunk))
-    child.once('error', reject)
-    child.once('close', code => resolve({ code, out, err }))
-    child.stdin.end(input)
-  })
-}
-
 /** The server, once it is ready, and what it printed on the way. */
 function serve(args: string[]) {
   return new Promise<{ child: ChildProcess; banner: string }>((resolve, reject) => {
@@ -223,16 +211,16 @@ describe('commands', () => {
 
   test('user add prints a line, or adds it to a file that only its owner may read', async () => {
     const grants = ['--grant', 'my cache:rw', '--grant', 'shop*:r']
-    const printed = await gcache(['user', 'add', 'ann', ...grants], 'hush-hush\n')
+    const printed = await gcacheWith(['user', 'add', 'ann', ...grants], 'hush-hush\n')
     expect(printed).toMatchObject({ code: 0, err: '' })
     const form = /^ann client SCRAM-SHA-256\$600000:\S+\$\S+:\S+ my%20cache:rw,shop\*:r\n$/
     expect(printed.out).toMatch(form)
     expect(printed.out).not.toContain('hush')
-    const bare = await gcache(['user', 'add', 'eve'], 'hush-hush\n')
+    const bare = await gcacheWith(['user', 'add', 'eve'], 'hush-hush\n')
     expect(bare.out).toMatch(/^eve client SCRAM-SHA-256\$\S+\n$/)
     expect(bare.err).toContain("--grant '*:rw'")
     const users = join(folder, 'added')
-    const add = (...more: string[]) => gcache(['user', 'add', ...more, '--file', users], 'pass')
+    const add = (...more: string[]) => gcacheWith(['user', 'add', ...more, '--file', users], 'pass')
     expect(await add('ann')).toMatchObject({ code: 0, out: '' })
     expect(await add('bob', '--role', 'observer')).toMatchObject({ code: 0 })
     const lines = readFileSync(users, 'utf8').split('\n')
@@ -256,7 +244,7 @@ describe('commands', () => {
     [['user', 'add', 'ann'], 'x'.repeat(5_000)],
     [['user', 'add', 'ann', 'hush-hush'], 'pass'],
   ])('%j is refused', async (args, input) => {
-    const { code, out, err } = await gcache(args, input)
+    const { code, out, err } = await gcacheWith(args, input)
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err.trim().length).toBeGreaterThan(10)
   })
@@ -275,20 +263,24 @@ describe('commands', () => {
       const on = ['--server', address]
       const cache = [...on, '--cache', 'c']
       const ann = ['--user', 'ann', '--password-file', password]
-      expect(await gcache(['set', ...cache, ...ann, 'k', 'v'])).toMatchObject({ code: 0 })
-      const denied = await gcache(['status', ...on, ...ann])
+      expect(await gcacheWith(['set', ...cache, ...ann, 'k', 'v'])).toMatchObject({ code: 0 })
+      const denied = await gcacheWith(['status', ...on, ...ann])
       expect(denied).toMatchObject({ code: 2, out: '' })
       expect(denied.err).toContain('FORBIDDEN')
       const byEnvironment = { GCACHE_SECRET: SECRET }
-      expect(await gcache(['get', ...cache, 'k'], '', byEnvironment)).toMatchObject({ out: 'v' })
-      expect(await gcache(['status', ...on, '--secret-file', secret])).toMatchObject({ code: 0 })
-      const wrong = await gcache(['get', ...cache, 'k', '--user', 'ann'], '', {
+      expect(await gcacheWith(['get', ...cache, 'k'], '', byEnvironment)).toMatchObject({
+        out: 'v',
+      })
+      expect(await gcacheWith(['status', ...on, '--secret-file', secret])).toMatchObject({
+        code: 0,
+      })
+      const wrong = await gcacheWith(['get', ...cache, 'k', '--user', 'ann'], '', {
         GCACHE_PASSWORD: 'hush-hush',
       })
       expect(wrong).toMatchObject({ code: 2, out: '' })
       expect(wrong.err).toContain('AUTH_FAILED')
       expect(wrong.err).not.toContain('hush')
-      expect((await gcache(['get', ...cache, 'k'])).err).toContain('AUTH_FAILED')
+      expect((await gcacheWith(['get', ...cache, 'k'])).err).toContain('AUTH_FAILED')
     } finally {
       child.kill('SIGKILL')
     }
@@ -297,7 +289,7 @@ describe('commands', () => {
   test('serve beyond loopback is INSECURE, and says so where it was told to', async () => {
     const [port] = await freePorts(1)
     const open = ['--id', 'a', '--listen', `tcp://0.0.0.0:${port}`]
-    const refused = await gcache(['serve', ...open])
+    const refused = await gcacheWith(['serve', ...open])
     expect(refused.code).toBe(2)
     expect(refused.err).toContain('INSECURE')
     const { child, banner } = await serve([...open, '--insecure'])

@@ -1,11 +1,10 @@
 /** Two who would listen under one name at a broker, whenever they meet: one of them is heard. */
 import { connect as connectBroker } from 'nats'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { seededRandom } from '../src/core/prng.js'
-import { Bench } from '../src/testing/transport-bench.js'
-import { realTime } from '../src/testing/transport-suite.js'
+import { Bench, type BenchNode } from '../src/testing/transport-bench.js'
 import { KIND, LAYOUT, messageOf } from '../transports/nats/messages.js'
-import { NatsServer } from './harness/nats-server.js'
+import { brokerWorld } from './harness/broker-world.js'
 import { natsMedium } from './harness/networks.js'
 import { lacks } from './harness/programs.js'
 import { LinkProxy } from './harness/proxy.js'
@@ -14,28 +13,13 @@ const PREFIX = 'twins'
 /** Longer than a node that hears the name takes to say so. */
 const ANSWERS_MS = 100
 
+// Only where the program is missing, as the set-up has said; with CI=true that has failed already.
 describe.skipIf(lacks('nats-server'))('two who listen as one', () => {
-  let server: NatsServer
-  const ends: (() => Promise<unknown>)[] = []
-
-  beforeEach(async () => {
-    server = await NatsServer.start()
-  })
-
-  afterEach(async () => {
-    for (const end of ends.splice(0).reverse()) await end()
-    await server.close()
-  })
-
-  const { until } = realTime()
-  const pass = (ms: number) => until(() => false, ms)
+  const world = brokerWorld()
+  const { ends, pass, sees } = world
   let benches = 0
 
-  async function sees(fact: string, condition: () => boolean): Promise<void> {
-    expect(await until(condition, 15_000), fact).toBe(true)
-  }
-
-  function bench(url = server.url): Bench {
+  function bench(url = world.server.url): Bench {
     const made = new Bench(natsMedium(seededRandom(++benches), url, { prefix: PREFIX }))
     ends.push(() => made.close())
     return made
@@ -43,7 +27,7 @@ describe.skipIf(lacks('nats-server'))('two who listen as one', () => {
 
   /** How many answer to the name, as one who asks is told. */
   async function heardAs(name: string): Promise<number> {
-    const broker = await connectBroker({ servers: server.url })
+    const broker = await connectBroker({ servers: world.server.url })
     ends.push(() => broker.close())
     const inbox = `${PREFIX}.suite.i.x.asker.0`
     let answers = 0
@@ -59,6 +43,14 @@ describe.skipIf(lacks('nats-server'))('two who listen as one', () => {
     return answers
   }
 
+  /** As an engine does: a dial that failed, say before the other hears its name, is made again. */
+  async function dials(node: BenchNode, name: string): Promise<void> {
+    for (let i = 0; i < 300 && !node.isUp(name); i++) {
+      node.connect(name, `nats:///${name}`)
+      await pass(50)
+    }
+  }
+
   test('and begin at once: one of them is refused', async () => {
     const [one, other] = [bench(), bench()]
     const starts = await Promise.allSettled([one.node('a').start(), other.node('a').start()])
@@ -68,20 +60,20 @@ describe.skipIf(lacks('nats-server'))('two who listen as one', () => {
   })
 
   test('and whose broker comes later: one of them is heard', async () => {
-    await server.kill()
+    await world.server.kill()
     const made = bench()
     await Promise.all([made.node('a').start(), made.node('a').start()])
-    await server.run()
+    await world.server.run()
     const b = await made.started('b')
-    b.connect('a', 'nats:///a')
-    await sees('it is dialled', () => b.isUp('a'))
+    await dials(b, 'a')
+    expect(b.isUp('a'), 'it is dialled').toBe(true)
     expect(await heardAs('a')).toBe(1)
   })
 
   test('because one was away: whoever took its place stays', async () => {
     const proxy = await LinkProxy.open()
     ends.push(() => proxy.close())
-    proxy.target = server.port
+    proxy.target = world.server.port
     const away = bench(proxy.address.replace('tcp:', 'nats:'))
     const made = bench()
     const old = await away.started('a')
@@ -90,10 +82,7 @@ describe.skipIf(lacks('nats-server'))('two who listen as one', () => {
     const young = await made.started('a')
     const b = await made.started('b')
     proxy.resume()
-    for (let i = 0; i < 100 && !old.isUp('b'); i++) {
-      old.connect('b', 'nats:///b')
-      await pass(50)
-    }
+    await dials(old, 'b')
     expect(b.isUp('a'), 'it is back').toBe(true)
     expect(await heardAs('a')).toBe(1)
     const c = await made.started('c')

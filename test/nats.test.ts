@@ -4,63 +4,49 @@
  */
 // tidy: allow connection - the library's own word
 import { connect as connectBroker, type NatsConnection } from 'nats'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { BROKER } from '../src/config.js'
 import type { Logger } from '../src/contracts/environment.js'
 import { seededRandom } from '../src/core/prng.js'
 import { connect } from '../src/index.js'
 import { createNode, type Node } from '../src/node.js'
 import { Bench, type BenchNode, type Happening } from '../src/testing/transport-bench.js'
-import { realTime } from '../src/testing/transport-suite.js'
 import { framed } from '../src/wire/frame.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
 import { nats } from '../transports/nats.js'
 import { encodeGreeting } from '../transports/stream/hello.js'
-import { NatsServer } from './harness/nats-server.js'
+import { brokerWorld } from './harness/broker-world.js'
 import { natsMedium } from './harness/networks.js'
 import { lacks } from './harness/programs.js'
 import { proving } from './harness/proofs.js'
 import { LinkProxy } from './harness/proxy.js'
+import { stopsWithoutSockets } from './harness/stop-law.js'
 
+// Only where the program is missing, as the set-up has said; with CI=true that has failed already.
 describe.skipIf(lacks('nats-server'))('nats', () => {
-  let server: NatsServer
-  const ends: (() => Promise<unknown>)[] = []
-
-  beforeEach(async () => {
-    server = await NatsServer.start()
-  })
-
-  afterEach(async () => {
-    for (const end of ends.splice(0).reverse()) await end()
-    await server.close()
-  })
-
-  const { until, clock } = realTime()
-
-  async function sees(fact: string, condition: () => boolean, msMax = 15_000): Promise<void> {
-    expect(await until(condition, msMax), `within ${msMax} ms: ${fact}`).toBe(true)
-  }
+  const world = brokerWorld()
+  const { clock, ends, sees } = world
 
   function bench(options: Parameters<typeof natsMedium>[2] = {}): Bench {
-    const made = new Bench(natsMedium(seededRandom(7), server.url, options))
+    const made = new Bench(natsMedium(seededRandom(7), world.server.url, options))
     ends.push(() => made.close())
     return made
   }
 
   // tidy: allow connection - the library's own word
   async function rawBroker(): Promise<NatsConnection> {
-    const broker = await connectBroker({ servers: server.url })
+    const broker = await connectBroker({ servers: world.server.url })
     ends.push(() => broker.close())
     return broker
   }
 
   describe('a link', () => {
     test('of a peer whose process is gone ends at once, and a redial is refused', async () => {
-      const own = await connectBroker({ servers: server.url, reconnect: false })
+      const own = await connectBroker({ servers: world.server.url, reconnect: false })
       const made = bench({ prefix: 'one.place' })
       // tidy: allow connection - the library's own word
       const given = nats({ connection: own, prefix: 'one.place' })
-      const other = new Bench(natsMedium(seededRandom(8), server.url, {}, () => given))
+      const other = new Bench(natsMedium(seededRandom(8), world.server.url, {}, () => given))
       ends.push(() => other.close())
       const a = await made.started('a')
       const b = await other.started('b')
@@ -83,7 +69,7 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
       const own = await rawBroker()
       // tidy: allow connection - the library's own word
       const given = nats({ connection: own })
-      const made = new Bench(natsMedium(seededRandom(8), server.url, {}, () => given))
+      const made = new Bench(natsMedium(seededRandom(8), world.server.url, {}, () => given))
       const [a, b] = await made.pair()
       b.send('a', Buffer.from('x'))
       await sees('it has arrived', () => a.all('frame').length === 1)
@@ -123,7 +109,7 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
         (bytes: Buffer) => bytes.writeUInt32LE(bytes.readUInt32LE(12) - 1, 12),
       ],
     ] as const)('that was proved ends for a message that is %s', async (_, loss, harm) => {
-      const made = new Bench(natsMedium(seededRandom(9), server.url, {}, proving))
+      const made = new Bench(natsMedium(seededRandom(9), world.server.url, {}, proving))
       ends.push(() => made.close())
       const [a, b] = await made.pair()
       const broker = await rawBroker()
@@ -221,11 +207,11 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
     test('with a broker that stops ends in bounded time, and comes back after it', async () => {
       const made = bench()
       const [a, b] = await made.pair()
-      server.signal('SIGSTOP')
+      world.server.signal('SIGSTOP')
       await sees('both are down', () => !a.isUp('b') && !b.isUp('a'))
       b.connect('a', 'nats:///a')
       await sees('the dial is answered', () => b.all('down').length === 2)
-      server.signal('SIGCONT')
+      world.server.signal('SIGCONT')
       for (let i = 0; i < 100 && !b.isUp('a'); i++) {
         b.connect('a', 'nats:///a')
         await made.pass(100)
@@ -245,27 +231,7 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
     })
 
     test('T12 stop leaves no socket, at whatever moment it comes', async () => {
-      const open = () => process.getActiveResourcesInfo().filter(name => name.startsWith('TCP'))
-      await sees('nothing is open yet', () => open().length === 0)
-      const made = bench()
-      for (let round = 0; round < 12; round++) {
-        const a = made.node(`a${round}`)
-        const b = await made.started(`b${round}`)
-        const starting = a.start().catch(error => error.code)
-        if (round % 4 === 0) {
-          await a.stop()
-          expect(await starting).toBe('CLOSED')
-        } else {
-          await starting
-          b.connect(a.id, a.transport.address)
-          if (round % 4 > 1) await sees('up', () => b.isUp(a.id))
-          if (round % 4 > 2) a.send(b.id, Buffer.alloc(2 ** 20))
-          await Promise.all([a.stop(), b.stop()])
-        }
-        await b.stop()
-        await sees('nothing is open', () => open().length === 0)
-      }
-      expect(made.violations).toEqual([])
+      await stopsWithoutSockets(bench(), 15_000)
     })
   })
 
@@ -273,7 +239,9 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
     const nodeIds = Array.from({ length: 8 }, (_, i) => `s${i}`)
 
     async function star(wrap?: typeof proving): Promise<[Bench, BenchNode, BenchNode[]]> {
-      const made = new Bench(natsMedium(seededRandom(7), server.url, { prefix: 'star' }, wrap))
+      const made = new Bench(
+        natsMedium(seededRandom(7), world.server.url, { prefix: 'star' }, wrap),
+      )
       ends.push(() => made.close())
       const master = await made.started('m')
       const slaves = await Promise.all(nodeIds.map(id => made.started(id)))
@@ -409,14 +377,14 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
     }
 
     test('resumes by itself after its broker was killed and came back', async () => {
-      const nodes = await clusterOver(ids.map(() => server.url))
+      const nodes = await clusterOver(ids.map(() => world.server.url))
       await Promise.all(nodes.map(node => node.ready()))
-      const writes = await load(server.url)
+      const writes = await load(world.server.url)
       await writes.goesOn('writes begin')
       for (let round = 0; round < 3; round++) {
-        await server.kill()
+        await world.server.kill()
         await new Promise(resolve => setTimeout(resolve, 300 + 700 * round))
-        await server.run()
+        await world.server.run()
         await writes.goesOn(`writes go on after restart ${round}`)
       }
       await writes.check()
@@ -425,13 +393,13 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
     test('loses nothing while its ways to the broker are cut, stalled and reset', async () => {
       const proxies = await Promise.all(ids.map(() => LinkProxy.open()))
       for (const proxy of proxies) {
-        proxy.target = server.port
+        proxy.target = world.server.port
         ends.push(() => proxy.close())
       }
       const urls = proxies.map(proxy => proxy.address.replace('tcp:', 'nats:'))
       const nodes = await clusterOver(urls)
       await Promise.all(nodes.map(node => node.ready()))
-      const writes = await load(server.url)
+      const writes = await load(world.server.url)
       await writes.goesOn('writes begin')
       const random = seededRandom(5)
       for (let round = 0; round < 10; round++) {
@@ -449,17 +417,17 @@ describe.skipIf(lacks('nats-server'))('nats', () => {
     }, 240_000)
 
     test('whose broker is down at its start says so, and begins later', async () => {
-      await server.kill()
+      await world.server.kill()
       const lines: string[] = []
       const note = (_: object, text: string) => lines.push(text)
       const logger = { debug: note, info: note, warn: note, error: note }
       const nodes = await clusterOver(
-        ids.map(() => server.url),
+        ids.map(() => world.server.url),
         logger,
       )
       expect(lines.filter(line => line.startsWith('no broker'))).toHaveLength(3)
       await expect(nodes[0].ready({ timeoutMs: 300 })).rejects.toMatchObject({ code: 'NOT_READY' })
-      await server.run()
+      await world.server.run()
       await Promise.all(nodes.map(node => node.ready()))
       expect(lines.filter(line => line.startsWith('the broker is reached'))).toHaveLength(3)
     })

@@ -2,7 +2,7 @@
  * The product as processes, against somebody hostile: what an operator types, what files hold, and
  * what strangers say to the port (SECURITY 1, 5, 6, 8, 11, 17).
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect as dial, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -17,7 +17,7 @@ import { paintFor } from '../src/server/paint.js'
 import { plain } from '../src/server/plain.js'
 import { oneLine } from '../src/server/run.js'
 import { codeOf, rejectionOf } from './harness/codes.js'
-import { CLI, freePorts } from './harness/processes.js'
+import { freePorts, gcacheWith } from './harness/processes.js'
 import { ANN, ITERATIONS, PASSWORD, SECRET } from './harness/proofs.js'
 import { RawClient } from './harness/raw-client.js'
 import { Served } from './harness/served.js'
@@ -36,18 +36,6 @@ afterEach(async () => {
   }
 })
 afterAll(() => rmSync(folder, { recursive: true }))
-
-function gcache(args: readonly string[], input: string | Buffer = '') {
-  return new Promise<{ code: number | null; out: string; err: string }>((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args])
-    let [out, err] = ['', '']
-    child.stdout.on('data', chunk => (out += chunk))
-    child.stderr.on('data', chunk => (err += chunk))
-    child.once('error', reject)
-    child.once('close', code => resolve({ code, out, err }))
-    child.stdin.end(input)
-  })
-}
 
 const file = (name: string, content: string | Buffer) => {
   const path = join(folder, name)
@@ -77,8 +65,8 @@ describe('row 8, --value-max', () => {
     await cache.set('k', Buffer.alloc(2_048))
     expect(await rejectionOf(cache.set('k', Buffer.alloc(2_049)))).toBe('LIMIT')
     const set = ['set', '--server', address, '--cluster', 'test', '--cache', 'c', 'k']
-    expect(await gcache(set, Buffer.alloc(2_048))).toMatchObject({ code: 0 })
-    const refused = await gcache(set, Buffer.alloc(2_049))
+    expect(await gcacheWith(set, Buffer.alloc(2_048))).toMatchObject({ code: 0 })
+    const refused = await gcacheWith(set, Buffer.alloc(2_049))
     expect(refused.code).toBe(2)
     expect(refused.err).toContain('LIMIT')
   })
@@ -86,7 +74,7 @@ describe('row 8, --value-max', () => {
   test.each(['1023', '16777217', '17m', '1x', '-1', 'many', ''])(
     'row 8: --value-max %j is refused in one line',
     async size => {
-      const { code, out, err } = await gcache(['serve', '--id', 'a', `--value-max=${size}`])
+      const { code, out, err } = await gcacheWith(['serve', '--id', 'a', `--value-max=${size}`])
       expect({ code, out }).toEqual({ code: 2, out: '' })
       expect(err.trim().split('\n')).toHaveLength(1)
       expect(err).toContain('CONFIG')
@@ -107,7 +95,7 @@ describe('what an operator gives', () => {
     'hush-hush-hush-hush',
   ])('a configuration file of %j is refused, and nothing of it is printed', async text => {
     const config = file('config.json', text)
-    const { code, out, err } = await gcache(['serve', '--id', 'a', '--config', config])
+    const { code, out, err } = await gcacheWith(['serve', '--id', 'a', '--config', config])
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toContain('CONFIG')
     expect(err).not.toContain('hush')
@@ -116,7 +104,7 @@ describe('what an operator gives', () => {
   test.each(['a,b', 'a=b', 'a=2Cb', 'm\u00fcller', 'a b', 'a\nb', 'a\u200b'])(
     'a user called %j is refused',
     async name => {
-      const { code, out, err } = await gcache(['user', 'add', name], 'long enough')
+      const { code, out, err } = await gcacheWith(['user', 'add', name], 'long enough')
       expect({ code, out }).toEqual({ code: 2, out: '' })
       expect(err).toContain('CONFIG')
     },
@@ -124,14 +112,14 @@ describe('what an operator gives', () => {
 
   test('a password that is no text or has no form is refused', async () => {
     for (const password of [Buffer.from('m\u00fcller!', 'latin1'), '\u202ehush-hush', '\u00ad']) {
-      const { code, out, err } = await gcache(['user', 'add', 'ann'], password)
+      const { code, out, err } = await gcacheWith(['user', 'add', 'ann'], password)
       expect({ code, out }).toEqual({ code: 2, out: '' })
       expect(err).not.toContain('hush')
     }
   })
 
   test('a short password is told of, and made', async () => {
-    const { code, out, err } = await gcache(['user', 'add', 'ann', '--grant', '*:r'], 'x\n')
+    const { code, out, err } = await gcacheWith(['user', 'add', 'ann', '--grant', '*:r'], 'x\n')
     expect(code).toBe(0)
     expect(out).toMatch(/^ann client SCRAM-SHA-256\$600000:/)
     expect(err).toContain('the password has 1 bytes')
@@ -148,7 +136,7 @@ describe('what an operator gives', () => {
     await login('mu\u0308ller\u00a0i\u00adst da')
     const typed = file('forms-password', 'mu\u0308ller ist da\n')
     const get = ['get', '--server', address, '--cluster', 'test', '--cache', 'c', 'k']
-    const asked = await gcache([...get, '--user', 'ann', '--password-file', typed])
+    const asked = await gcacheWith([...get, '--user', 'ann', '--password-file', typed])
     expect(asked, asked.err).toMatchObject({ code: 1 })
     expect(await rejectionOf(login('muller ist da'))).toBe('AUTH_FAILED')
   })

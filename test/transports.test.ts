@@ -21,6 +21,7 @@ import { TcpLayer, tcp } from '../transports/tcp.js'
 import { WebSocketLayer } from '../transports/websocket.js'
 import { codeOf } from './harness/codes.js'
 import { HANDSHAKE_MS, memoryMedium, overTcp, simulated, tcpMedium } from './harness/networks.js'
+import { stopsWithoutSockets } from './harness/stop-law.js'
 
 for (const [name, factory] of [
   ['tcp', tcp({ handshakeMs: HANDSHAKE_MS })],
@@ -254,26 +255,7 @@ describe('tcp', () => {
 
   test('T12 stop leaves no handle, at whatever moment it comes', async () => {
     const bench = overTcp(2)
-    const open = () => process.getActiveResourcesInfo().filter(name => name.startsWith('TCP'))
-    await bench.sees('nothing is open yet', () => open().length === 0)
-    for (let round = 0; round < 12; round++) {
-      const a = bench.node(`a${round}`)
-      const b = await bench.started(`b${round}`)
-      const starting = a.start().catch(error => error.code)
-      if (round % 4 === 0) {
-        await a.stop()
-        expect(await starting).toBe('CLOSED')
-      } else {
-        await starting
-        b.connect(a.id, a.transport.address)
-        if (round % 4 > 1) await bench.sees('up', () => b.isUp(a.id))
-        if (round % 4 > 2) a.send(b.id, Buffer.alloc(2 ** 20))
-        await Promise.all([a.stop(), b.stop()])
-      }
-      await b.stop()
-      await bench.sees('nothing is open', () => open().length === 0)
-    }
-    expect(bench.violations).toEqual([])
+    await stopsWithoutSockets(bench)
     await bench.close()
   })
 })

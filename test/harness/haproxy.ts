@@ -7,8 +7,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { programPath } from '../../src/server/demo/program-path.js'
 import { freePorts } from './processes.js'
-import { programPath } from './programs.js'
 
 const START_MS_MAX = 10_000
 const TRY_EVERY_MS = 20

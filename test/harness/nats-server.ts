@@ -1,10 +1,11 @@
 /** A real nats-server on a free port of loopback, that dies, stops, and comes back at its port. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { programPath } from './programs.js'
+import { freePorts } from '../../src/server/demo/ports.js'
+import { programPath } from '../../src/server/demo/program-path.js'
 
 const START_MS_MAX = 10_000
 
@@ -26,14 +27,15 @@ export class NatsServer {
   }
 
   static async start(options: NatsServerOptions = {}): Promise<NatsServer> {
-    const server = new NatsServer(await freePort())
+    const server = await NatsServer.planned()
     await server.run(options)
     return server
   }
 
   /** One that is not running yet: its port is chosen, and nobody listens there. */
   static async planned(): Promise<NatsServer> {
-    return new NatsServer(await freePort())
+    const [port] = await freePorts(1)
+    return new NatsServer(port)
   }
 
   async run({ maxPayload, jetStream = false }: NatsServerOptions = {}): Promise<void> {
@@ -79,16 +81,6 @@ export class NatsServer {
     this.#child?.kill('SIGKILL')
     rmSync(this.#folder, { recursive: true, force: true })
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = server.address() as { port: number }
-  await new Promise<void>(resolve => server.close(() => resolve()))
-  return port
 }
 
 function answers(port: number): Promise<boolean> {

@@ -1,10 +1,12 @@
 /** Real `gcache serve` processes on loopback, for tests that kill and stop them. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { freePorts } from '../../src/server/demo/ports.js'
 import { MEDIA, type ProcessMedium } from './media.js'
+
+export { freePorts }
 
 export const CLI = fileURLToPath(new URL('../../dist/src/server/cli.js', import.meta.url))
 /** A server that is not ready by then has failed. */
@@ -93,30 +95,30 @@ export class ServedCluster {
   }
 }
 
-/** Runs one command to its end. */
-export function gcache(
-  ...args: string[]
-): Promise<{ code: number | null; out: string; err: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-    const texts = { out: '', err: '' }
-    child.stdout.on('data', chunk => {
-      texts.out += chunk
-    })
-    child.stderr.on('data', chunk => {
-      texts.err += chunk
-    })
-    child.once('error', reject)
-    child.once('close', code => resolve({ code, ...texts }))
-  })
+export interface CommandEnd {
+  code: number | null
+  out: string
+  err: string
 }
 
-/** Ports of loopback that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  for (const server of servers)
-    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const ports = servers.map(server => (server.address() as { port: number }).port)
-  for (const server of servers) await new Promise(resolve => server.close(resolve))
-  return ports
+/** Runs one command to its end. */
+export function gcache(...args: string[]): Promise<CommandEnd> {
+  return gcacheWith(args)
+}
+
+/** Runs one command to its end, with `input` on stdin and `env` beside the environment. */
+export function gcacheWith(
+  args: readonly string[],
+  input: string | Uint8Array = '',
+  env: Record<string, string> = {},
+): Promise<CommandEnd> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, ...env } })
+    let [out, err] = ['', '']
+    child.stdout.on('data', chunk => (out += chunk))
+    child.stderr.on('data', chunk => (err += chunk))
+    child.once('error', reject)
+    child.once('close', code => resolve({ code, out, err }))
+    child.stdin.end(input)
+  })
 }

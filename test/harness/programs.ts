@@ -3,20 +3,14 @@
  * puts servers, else installed from Debian's packages where this is root on Debian.
  */
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { programPath } from '../../src/server/demo/program-path.js'
 
 /** The program and the Debian package that holds it. */
 export const PROGRAMS = { 'nats-server': 'nats-server', haproxy: 'haproxy' } as const
 export type Program = keyof typeof PROGRAMS
 
 const INSTALL_MS_MAX = 300_000
-
-/** Its path; undefined if it is not on this machine. */
-export function programPath(program: Program): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
-  return folders.map(folder => join(folder, program)).find(isExecutable)
-}
 
 /** For `test.skipIf`: with CI=true the set-up has failed before any test asks. */
 export function lacks(program: Program): boolean {
@@ -53,13 +47,4 @@ function install(packages: readonly string[]): void {
 
 function mayInstall(): boolean {
   return process.getuid?.() === 0 && existsSync('/etc/debian_version')
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }

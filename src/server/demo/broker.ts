@@ -1,10 +1,9 @@
 /** The demo's own nats-server: a process on a free port of loopback, which ends with the demo. */
 import { spawn } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
 import { connect } from 'node:net'
-import { delimiter, join } from 'node:path'
 import { GcacheError } from '../../errors.js'
-import { freePorts } from './cluster.js'
+import { freePorts } from './ports.js'
+import { programPath } from './program-path.js'
 
 const START_MS_MAX = 5_000
 const TRY_EVERY_MS = 20
@@ -17,7 +16,7 @@ export interface DemoBroker {
 
 /** NOT_FOUND with what to do, where there is no such program. */
 export async function startBroker(): Promise<DemoBroker> {
-  const path = programPath()
+  const path = programPath('nats-server')
   if (path === undefined)
     throw new GcacheError(
       'NOT_FOUND',
@@ -34,21 +33,6 @@ export async function startBroker(): Promise<DemoBroker> {
     await new Promise(resolve => setTimeout(resolve, TRY_EVERY_MS))
   }
   return { url: `nats://127.0.0.1:${port}`, end }
-}
-
-/** On the PATH, or where Debian puts servers, which is on the PATH of root alone. */
-function programPath(): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
-  return folders
-    .map(folder => join(folder, 'nats-server'))
-    .find(path => {
-      try {
-        accessSync(path, constants.X_OK)
-        return true
-      } catch {
-        return false
-      }
-    })
 }
 
 function answers(port: number): Promise<boolean> {

@@ -1,7 +1,7 @@
 /** Three nodes as processes on loopback: started, killed with SIGKILL, started again. */
-import { createServer } from 'node:net'
 import type { Member } from '../../contracts/types.js'
 import type { Child, Children } from './children.js'
+import { freePorts } from './ports.js'
 
 export const DEMO_CLUSTER = 'demo'
 const IDS = ['a', 'b', 'c']
@@ -16,8 +16,8 @@ export class DemoCluster {
     this.members = members
   }
 
-  /** Picks free ports, or names at `broker`, and starts the nodes; resolves once
-   *  all three are ready. */
+  /** Picks free ports, or names at `broker`, and starts the nodes; resolves once all three are
+   *  ready. */
   static async start(children: Children, scheme: string, broker?: string): Promise<DemoCluster> {
     const ports = await freePorts(IDS.length)
     const members = IDS.map((id, ordinal) => ({
@@ -64,22 +64,4 @@ export class DemoCluster {
     this.#nodes.set(self.id, child)
     return child
   }
-}
-
-/** Ports that were free a moment ago: members must know one another's before they start. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports = await Promise.all(
-    servers.map(
-      server =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject)
-          server.listen(0, '127.0.0.1', () => {
-            resolve((server.address() as { port: number }).port)
-          })
-        }),
-    ),
-  )
-  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))))
-  return ports
 }
