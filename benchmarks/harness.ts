@@ -49,8 +49,10 @@ export interface ClusterOptions {
   readonly pollUs?: number
   /** Of `gcache serve --log-level`; 'warn' by itself. */
   readonly logLevel?: string
-  /** Of `node --max-old-space-size`. */
-  readonly heapMiB?: number
+  /** More options of `gcache serve`. */
+  readonly flags?: readonly string[]
+  /** Options of node itself, such as `--max-old-space-size=256`. */
+  readonly nodeFlags?: readonly string[]
 }
 
 export interface ServerNode {
@@ -96,12 +98,12 @@ export class Cluster {
     const members = this.servers.flatMap((address, i) =>
       i === own ? [] : ['--member', `${idOf(i)}=${i}@${address}`],
     )
-    const { heapMiB } = this.#options
+    const { nodeFlags = [], flags = [] } = this.#options
     const child = keep(
       spawn(
         process.execPath,
         [
-          ...(heapMiB === undefined ? [] : [`--max-old-space-size=${heapMiB}`]),
+          ...nodeFlags,
           ...[CLI, 'serve', '--cluster', this.name, '--id', id, '--ordinal', `${own}`],
           ...['--listen', this.servers[own], '--strategy', this.#options.strategy, ...members],
           ...['--profile', this.#options.profile ?? 'ordinal'],
@@ -111,6 +113,7 @@ export class Cluster {
             '--poll-us',
             `${this.#options.pollUs ?? 0}`,
           ],
+          ...flags,
         ],
         { stdio: ['ignore', 'pipe', 'inherit'] },
       ),
@@ -122,7 +125,8 @@ export class Cluster {
   /** Ends the node `id` as a power cut would; resolves when the process is gone. */
   kill(id: string): Promise<void> {
     const child = this.nodes.get(id)?.child
-    if (child === undefined || child.exitCode !== null) return Promise.resolve()
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null)
+      return Promise.resolve()
     const gone = new Promise<void>(resolve => child.once('exit', () => resolve()))
     child.kill('SIGKILL')
     return gone
@@ -154,7 +158,14 @@ function lineOf(child: ChildProcess, wanted: RegExp, who: string): Promise<void>
 
 /** Where a load generator sends its calls. */
 export type TargetOptions =
-  | { kind: 'gcache'; cluster: string; servers: readonly string[]; codec: 'bytes' | 'msgpack' }
+  | {
+      kind: 'gcache'
+      cluster: string
+      servers: readonly string[]
+      codec: 'bytes' | 'msgpack'
+      /** The authority of the nodes' certificates, PEM; without it links are plain. */
+      ca?: string
+    }
   | { kind: 'embedded'; nodes: number; strategy: string; codec: 'bytes' | 'msgpack' }
   | { kind: 'redis'; port: number; autoPipelining: boolean }
   | { kind: 'nats'; server: string; subject: string }

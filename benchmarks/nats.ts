@@ -5,50 +5,46 @@
  */
 import { connect } from 'nats'
 import { options } from './arguments.js'
-import { Cluster, Load, startBroker, type Work } from './harness.js'
+import { Load, startBroker, type Work } from './harness.js'
 import { printer } from './output.js'
-import { median } from './statistics.js'
+import { pairs, Side } from './side.js'
+import { median, roundRatio } from './statistics.js'
 
 const SUBJECT = 'bench.answer'
-const WORKS: readonly Work[] = ['get', 'set', 'set-slave']
+/** As beside redis: a slave only where it has to acknowledge. */
+const WORKS: readonly { readonly work: Work; readonly nodes: number }[] = [
+  { work: 'get', nodes: 1 },
+  { work: 'set', nodes: 1 },
+  { work: 'set-slave', nodes: 2 },
+]
 
 export async function main(args: string[]): Promise<void> {
-  const numbers = { 'in-flight': 100, 'value-bytes': 100, keys: 1_000, ms: 1_000, pairs: 5 }
+  const numbers = { 'in-flight': 100, 'value-bytes': 100, keys: 1_000, ms: 1_000, pairs: 7 }
   const chosen = options(args, { json: false, ...numbers })
-  const { keys, ms, pairs, 'in-flight': inFlight, 'value-bytes': valueBytes } = chosen
+  const { keys, ms, 'in-flight': inFlight, 'value-bytes': valueBytes } = chosen
   const print = printer(chosen.json)
   const server = await startBroker()
-  const how = { nodes: 2, transport: 'nats', strategy: 'master-slave', broker: server.url }
-  const cluster = await Cluster.start(how)
   const answerer = await connect({ servers: server.url })
   answerer.subscribe(SUBJECT, { callback: (_, message) => message.respond(message.data) })
-  const target = { kind: 'gcache', cluster: cluster.name, servers: cluster.servers } as const
-  const ours = await Load.open({ keys, valueBytes, target: { ...target, codec: 'bytes' } })
-  const theirs = await Load.open({
-    ...{ keys, valueBytes },
-    target: { kind: 'nats', server: server.url, subject: SUBJECT },
-  })
+  const target = { kind: 'nats', server: server.url, subject: SUBJECT } as const
+  const theirs = await Load.open({ keys, valueBytes, target })
+  let ours: Side | undefined
   try {
-    for (const work of WORKS) {
-      const figures: [number, number][] = []
-      for (let pair = -1; pair < pairs; pair++) {
-        const run = { work, inFlight, ms: pair < 0 ? ms / 2 : ms }
-        const [own, other] = [await ours.run(run), await theirs.run(run)]
-        if (pair >= 0) figures.push([own.opsPerSec, other.opsPerSec])
-      }
+    for (const { work, nodes } of WORKS) {
+      ours = await Side.open({ nodes, keys, valueBytes, transport: 'nats', broker: server.url })
+      const figures = await pairs(ours, theirs, { work, inFlight, ms }, chosen.pairs)
       const [own, other] = [0, 1].map(side => median(figures.map(pair => pair[side])))
-      const ratio = median(figures.map(([mine, its]) => mine / its))
       print({
         ...{ bench: 'nats', work, inFlight, valueBytes, gcacheOpsPerSec: Math.round(own) },
         ...{ peer: 'nats request', peerOpsPerSec: Math.round(other) },
-        ratio: Math.round(ratio * 100) / 100,
+        ratio: roundRatio(median(figures.map(([mine, its]) => mine / its))),
       })
+      await ours.close()
     }
   } finally {
-    ours.close()
+    await ours?.close()
     theirs.close()
     await answerer.close()
-    await cluster.stop()
     await server.close()
   }
 }

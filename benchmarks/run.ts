@@ -1,8 +1,9 @@
 /**
- * `npm run bench -- [throughput | failover | nats | peers | slow-slave | sockets | unread |
+ * `npm run bench -- [throughput | failover | media | nats | peers | slow-slave | sockets | unread |
  * report] [options]`; throughput by itself.
  */
 import { main as failover } from './failover.js'
+import { main as media } from './media.js'
 import { main as nats } from './nats.js'
 import { main as peers } from './peers.js'
 import { main as report } from './report.js'
@@ -14,6 +15,7 @@ import { main as unread } from './unread.js'
 const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
   throughput,
   failover,
+  media,
   nats,
   peers,
   report,

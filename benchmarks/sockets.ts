@@ -6,8 +6,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { options } from './arguments.js'
 import type { CrowdKind } from './crowd.js'
 import { Gathered } from './gathered.js'
-import { Cluster, Load, type RunOptions, residentMiB, type ServerNode } from './harness.js'
+import { residentMiB } from './harness.js'
 import { printer } from './output.js'
+import { Side } from './side.js'
 import { median, roundMs, roundRatio } from './statistics.js'
 
 const KINDS: readonly CrowdKind[] = ['idle', 'dripping', 'strangers']
@@ -37,65 +38,33 @@ interface Chosen {
   readonly keys: number
 }
 
-/** A node with its good client. */
-class Side {
-  readonly #load: Load
-  readonly cluster: Cluster
-  readonly #run: RunOptions
-
-  private constructor(cluster: Cluster, load: Load, run: RunOptions) {
-    this.cluster = cluster
-    this.#load = load
-    this.#run = run
-  }
-
-  static async open(chosen: Chosen): Promise<Side> {
-    const { keys, ms, 'in-flight': inFlight, 'value-bytes': valueBytes } = chosen
-    const cluster = await Cluster.start({
-      ...{ transport: 'tcp', strategy: 'master-slave', nodes: 1, logLevel: 'error' },
-    })
-    const target = { kind: 'gcache', cluster: cluster.name, servers: cluster.servers } as const
-    const load = await Load.open({ target: { ...target, codec: 'bytes' }, keys, valueBytes })
-    const work = chosen.work === 'set' ? 'set' : 'get'
-    return new Side(cluster, load, { work, inFlight, ms })
-  }
-
-  get node(): ServerNode {
-    return [...this.cluster.nodes.values()][0]
-  }
-
-  async p99(): Promise<number> {
-    return (await this.#load.run(this.#run)).p99Ms
-  }
-
-  async close(): Promise<void> {
-    this.#load.close()
-    await this.cluster.stop()
-  }
-}
-
 /**
  * New nodes for each kind: the memory of the one before would hide this one's. Runs on the quiet
  * node and on the crowded one alternate, so that what else the machine does, the crowd's own work
  * included, meets both.
  */
 async function measure(kind: CrowdKind, chosen: Chosen) {
-  const { sockets, runs, work, 'in-flight': inFlight } = chosen
-  const quiet = await Side.open(chosen)
-  const crowded = await Side.open(chosen)
-  const extraMiB = () => residentMiB(crowded.node.child) - residentMiB(quiet.node.child)
+  const { sockets, runs, ms, keys, 'in-flight': inFlight, 'value-bytes': valueBytes } = chosen
+  const work = chosen.work === 'set' ? 'set' : 'get'
+  const how = { keys, valueBytes, logLevel: 'error' }
+  const quiet = await Side.open(how)
+  const crowded = await Side.open(how)
+  const [there] = crowded.cluster.nodes.values()
+  const [here] = quiet.cluster.nodes.values()
+  const extraMiB = () => residentMiB(there.child) - residentMiB(here.child)
+  const p99 = async (side: Side) => (await side.run({ work, inFlight, ms })).p99Ms
   let crowd: Gathered | undefined
   try {
-    for (let i = 0; i < runs; i++) for (const side of [quiet, crowded]) await side.p99()
+    for (let i = 0; i < runs; i++) for (const side of [quiet, crowded]) await p99(side)
     const before = extraMiB()
-    const port = Number(new URL(crowded.node.address.replace('tcp:', 'http:')).port)
+    const port = Number(new URL(there.address.replace('tcp:', 'http:')).port)
     crowd = await Gathered.open({ kind, sockets, cluster: crowded.cluster.name, port })
     await pause(chosen['settle-ms'])
     const alone: number[] = []
     const among: number[] = []
     for (let i = 0; i < runs; i++) {
-      alone.push(await quiet.p99())
-      among.push(await crowded.p99())
+      alone.push(await p99(quiet))
+      among.push(await p99(crowded))
     }
     const { linked, cut, bytes } = await crowd.state()
     return {

@@ -28,7 +28,11 @@ async function openGcache(
   const client =
     options.kind === 'embedded'
       ? await openEmbedded(options)
-      : await connect({ cluster: options.cluster, servers: [...options.servers] })
+      : await connect({
+          cluster: options.cluster,
+          servers: [...options.servers],
+          ...(options.ca === undefined ? {} : { tls: { ca: options.ca } }),
+        })
   const text = 'v'.repeat(valueBytes)
   const bytes = new TextEncoder().encode(text)
   const cache = client.cache<unknown>('bench', { codec: options.codec })

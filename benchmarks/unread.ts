@@ -63,7 +63,7 @@ class Scene {
   static async open(chosen: Chosen, nodes: number): Promise<Scene> {
     const cluster = await Cluster.start({
       ...{ transport: 'tcp', strategy: 'master-slave', nodes, logLevel: 'error' },
-      heapMiB: chosen['heap-mib'],
+      nodeFlags: [`--max-old-space-size=${chosen['heap-mib']}`],
     })
     const client = await connect({ cluster: cluster.name, servers: cluster.servers })
     const scene = new Scene(cluster, client, chosen)

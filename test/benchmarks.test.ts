@@ -174,7 +174,7 @@ describe('npm run bench', () => {
     const { code, errors } = await bench(['thruput'])
     expect(code).toBe(2)
     expect(errors).toContain(
-      'throughput, failover, nats, peers, report, slow-slave, sockets, unread',
+      'throughput, failover, media, nats, peers, report, slow-slave, sockets, unread',
     )
   })
 })

@@ -185,6 +185,46 @@ describe('row 4, numbers before authentication', () => {
     },
   )
 
+  test('row 4: an address whose links were ended waits, longer each time, for some minutes', () => {
+    const { handshakeMs } = TIMES
+    const admission = new Admission({ strangersMax: 9, strangersPerHostMax: 9, handshakeMs })
+    const [there, elsewhere] = ['10.0.0.1', '10.0.0.2'].map(host => admission.enter(host) as Place)
+    const waits = Array.from({ length: 20 }, () => {
+      admission.blame('::ffff:10.0.0.1', 0)
+      return admission.waitMs(there, 0)
+    })
+    expect(waits.slice(0, LIMITS.endedFree + 5)).toEqual([0, 0, 0, 0, 100, 200, 400, 800, 1_000])
+    expect(Math.max(...waits), 'others behind it still get links').toBe(handshakeMs / 2)
+    expect(admission.waitMs(elsewhere, 0)).toBe(0)
+    expect(admission.waitMs(there, 120_000)).toBe(200)
+    expect(admission.waitMs(there, 3 * 60_000)).toBe(0)
+    admission.meetPeer('10.0.0.1')
+    expect(admission.waitMs(admission.enter('10.0.0.1') as Place, 0), 'a peer').toBe(0)
+  })
+
+  overStreams(
+    'row 4: who sends what is no frame again and again is answered later',
+    { handshakeMs: TIMES.handshakeMs },
+    async it => {
+      const { bench } = it
+      const a = await bench.started('a')
+      const { clock } = bench.medium
+      const answeredMs = async (name: string) => {
+        const stranger = await Stranger.opened(bench, a, 'liar')
+        const began = clock.now()
+        await stranger.link(name)
+        const took = clock.now() - began
+        stranger.write(headOf(2 ** 31))
+        await bench.sees('it is ended', () => stranger.closed)
+        await stranger.leave()
+        return took
+      }
+      for (let i = 0; i < LIMITS.endedFree + 4; i++) await answeredMs('~liar')
+      expect(await answeredMs('~liar')).toBeGreaterThanOrEqual(790)
+      expect(a.all('down').map(({ loss }) => loss)).toEqual(Array(9).fill('protocol'))
+    },
+  )
+
   test('row 4: where a peer has been is room for it, however many strangers knock', async () => {
     const { bench } = simulated(2)
     const [a, b] = await bench.pair()
@@ -250,7 +290,7 @@ describe('row 4, numbers before authentication', () => {
   })
 
   test('row 4: whatever comes and goes, nothing stays behind', () => {
-    const admission = new Admission({ strangersMax: 5, strangersPerHostMax: 2 })
+    const admission = new Admission({ strangersMax: 5, strangersPerHostMax: 2, handshakeMs: 1 })
     const places: Place[] = []
     for (let i = 0; i < 2_000; i++) {
       const host = `h${(i * 7) % 11}`

@@ -5,18 +5,16 @@
  */
 import { AUTH } from '../config.js'
 import type { Clock, Logger } from '../contracts/environment.js'
-
-interface Allowance {
-  /** Failures not yet forgiven; a fraction, since time forgives steadily. */
-  failures: number
-  atMs: number
-}
+import { Debts } from '../core/debts.js'
 
 export class Guard {
   readonly #clock: Clock
   readonly #logger: Logger
-  /** The one that was touched longest ago first. */
-  readonly #allowances = new Map<string, Allowance>()
+  readonly #failures = new Debts({
+    faultsMax: AUTH.failuresBurst,
+    forgivenPerMinute: AUTH.failuresPerMinute,
+    keysMax: AUTH.allowancesMax,
+  })
   #loggedMs = Number.NEGATIVE_INFINITY
   #unlogged = 0
   /** Failed attempts so far. */
@@ -29,36 +27,19 @@ export class Guard {
 
   /** False: too many have failed, this one fails as well, whatever it brings. */
   allows(host: string, user: string): boolean {
-    return this.#failures(keyOf(host, user)) <= AUTH.failuresBurst - 1
+    return this.#failures.of(keyOf(host, user), this.#clock.now()) <= AUTH.failuresBurst - 1
   }
 
   /** Counts a failure; returns after how many ms the other side may hear of it. */
   failure(host: string, user: string, facts: Record<string, unknown>): number {
-    const key = keyOf(host, user)
-    const failures = this.#failures(key)
-    this.#allowances.delete(key)
-    this.#allowances.set(key, {
-      failures: Math.min(failures + 1, AUTH.failuresBurst),
-      atMs: this.#clock.now(),
-    })
-    for (const oldest of this.#allowances.keys()) {
-      if (this.#allowances.size <= AUTH.allowancesMax) break
-      this.#allowances.delete(oldest)
-    }
+    const failures = this.#failures.add(keyOf(host, user), this.#clock.now())
     this.failed++
     this.#log({ ...facts, host, user: user.slice(0, 80) })
     return Math.min(AUTH.delayMsMax, AUTH.delayMs * 2 ** Math.ceil(failures))
   }
 
   success(host: string, user: string): void {
-    this.#allowances.delete(keyOf(host, user))
-  }
-
-  #failures(key: string): number {
-    const allowance = this.#allowances.get(key)
-    if (allowance === undefined) return 0
-    const minutes = (this.#clock.now() - allowance.atMs) / 60_000
-    return Math.max(0, allowance.failures - minutes * AUTH.failuresPerMinute)
+    this.#failures.forget(keyOf(host, user))
   }
 
   #log(facts: Record<string, unknown>): void {

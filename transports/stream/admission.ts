@@ -1,13 +1,17 @@
 /**
  * Who may begin a handshake: so many strangers in all and so many from one address, the newest is
  * refused first (SECURITY 4). An address with which a peer was linked once has places of its own,
- * so that strangers elsewhere never keep a peer out; our own dials need no place at all.
+ * so that strangers elsewhere never keep a peer out; our own dials need no place at all. An address
+ * whose links had to be ended waits, the longer the more of them there were.
  */
 import { isIPv6 } from 'node:net'
+import { LIMITS } from '../../src/config.js'
+import { Debts } from '../../src/core/debts.js'
 
 export interface AdmissionLimits {
   readonly strangersMax: number
   readonly strangersPerHostMax: number
+  readonly handshakeMs: number
 }
 
 /** A stranger's place; given back once. */
@@ -26,6 +30,11 @@ export class Admission {
   readonly #limits: AdmissionLimits
   readonly #byHost = new Map<string, number>()
   readonly #peerHosts = new Set<string>()
+  readonly #ended = new Debts({
+    faultsMax: LIMITS.endedMax,
+    forgivenPerMinute: LIMITS.endedForgivenPerMinute,
+    keysMax: LIMITS.endedHostsMax,
+  })
   #strangers = 0
 
   constructor(limits: AdmissionLimits) {
@@ -62,6 +71,20 @@ export class Admission {
     const there = (this.#byHost.get(host) ?? 0) - 1
     if (there > 0) this.#byHost.set(host, there)
     else this.#byHost.delete(host)
+  }
+
+  /** A client's link with `address` had to be ended. */
+  blame(address: string | undefined, nowMs: number): void {
+    const host = hostOf(address)
+    if (host !== '') this.#ended.add(host, nowMs)
+  }
+
+  /** How long whoever holds `place` is not read from, ms. */
+  waitMs({ host, own }: Place, nowMs: number): number {
+    const excess = Math.ceil(this.#ended.of(host, nowMs)) - LIMITS.endedFree
+    if (own || excess <= 0) return 0
+    // Half of a handshake, so that others behind the address still get their links.
+    return Math.min(this.#limits.handshakeMs / 2, LIMITS.endedWaitMs * 2 ** (excess - 1))
   }
 
   /** A peer has proved itself from `address`. The oldest address is forgotten beyond the bound. */

@@ -175,6 +175,11 @@ export class Link implements StreamEvents, Paced {
     return this.facts.remote
   }
 
+  /** Known while the connection stands. */
+  get host(): string | undefined {
+    return this.#connection.host
+  }
+
   get heldBytes(): number {
     return this.#decoder.heldBytes + (this.#connection.partBytes ?? 0)
   }

@@ -100,7 +100,15 @@ export class Meetings implements HandshakeOwner {
       handshake.connection = connection
       // Said, not just cut: to a peer a reset would look like the death of this process.
       handshake.turnAway('refused', new GcacheError('PREAUTH_LIMIT', place))
-    } else this.#begin(handshake, connection, place)
+    } else {
+      this.#begin(handshake, connection, place)
+      this.#delay(handshake, connection, this.#admission.waitMs(place, this.#env.clock.now()))
+    }
+  }
+
+  /** A client's link with `host` had to be ended. */
+  blame(host: string | undefined): void {
+    this.#admission.blame(host, this.#env.clock.now())
   }
 
   /** Gives up the attempt with `peer`; true if somebody waits for its answer. */
@@ -234,6 +242,14 @@ export class Meetings implements HandshakeOwner {
       connection,
       clock.after(this.#limits.handshakeMs, () => handshake.onTimeout()),
     )
+  }
+
+  #delay(handshake: Handshake, connection: StreamConnection, waitMs: number): void {
+    if (waitMs === 0) return
+    connection.pause()
+    this.#env.clock.after(waitMs, () => {
+      if (handshake.phase === 'listening') connection.resume()
+    })
   }
 
   /** Forgets a handshake; true if it was the one to answer connect(). */

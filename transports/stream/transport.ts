@@ -174,15 +174,17 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   lost(link: Link, loss: LinkLoss, cause?: Error): void {
+    const { host } = link
     const told = !link.over && loss === 'protocol' && this.#tellWhy(link, cause)
     if (!this.#remove(link, told)) return
-    if (cause instanceof GcacheError) this.#complain(link, loss, cause)
+    if (cause instanceof GcacheError) this.#complain(link, loss, cause, host)
     this.#tellDown(link, loss, cause)
   }
 
   lostLater(link: Link, loss: LinkLoss, cause?: Error): void {
+    const { host } = link
     if (!this.#remove(link)) return
-    if (cause instanceof GcacheError) this.#complain(link, loss, cause)
+    if (cause instanceof GcacheError) this.#complain(link, loss, cause, host)
     this.#later(() => this.#tellDown(link, loss, cause))
   }
 
@@ -266,7 +268,10 @@ class StreamTransport implements Transport, LinkOwner, MeetingsOwner {
   }
 
   /** It sent what it must not, or held something up: nobody else would say so. */
-  #complain(link: Link, loss: LinkLoss, { code, offset, message }: GcacheError): void {
+  #complain(link: Link, loss: LinkLoss, error: GcacheError, host: string | undefined): void {
+    const { code, offset, message } = error
+    const itsFault = loss === 'protocol' || code === 'SLOW_CONSUMER' || code === 'TIMEOUT'
+    if (itsFault && link.facts.pausesReading) this.#meetings.blame(host)
     if (loss === 'protocol') this.#protocolErrors++
     else if (code === 'SLOW_CONSUMER') this.#slowConsumers++
     const place = offset === undefined ? {} : { offset }

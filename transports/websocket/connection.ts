@@ -43,6 +43,7 @@ export class WebSocketConnection implements StreamConnection, Securable {
   /** Something was not taken by the kernel at once. */
   #behind = false
   #over = false
+  #paused = false
   /** A message has ended in the chunk that is being read. */
   #heard = false
   /** Read since then, of a message that has begun. */
@@ -110,6 +111,7 @@ export class WebSocketConnection implements StreamConnection, Securable {
     web.on('close', () => this.#end('closed'))
     // ws listens first: whatever ends in a chunk has been told when this comes.
     this.#socket.on('data', chunk => this.#onChunk(chunk.length))
+    if (this.#paused) web.pause()
     const early = this.#early
     this.#early = []
     for (const bytes of early) this.#send(web, bytes)
@@ -141,11 +143,14 @@ export class WebSocketConnection implements StreamConnection, Securable {
     return false
   }
 
+  /** Before the upgrade it holds for what comes after it. */
   pause(): void {
+    this.#paused = true
     this.#web?.pause()
   }
 
   resume(): void {
+    this.#paused = false
     this.#web?.resume()
   }
 

@@ -11,6 +11,7 @@ import type { NodeOptions } from '../../options.js'
 import { addNodeAuth } from '../auth-flags.js'
 import { banner, readyLine } from '../banner.js'
 import { addDiscovery } from '../discovery-flags.js'
+import { holdHeap } from '../heap.js'
 import { EXIT, failure, subcommand } from '../run.js'
 import { LOG_LEVELS, nodeOptions, type ServeOptions } from '../serve-options.js'
 import { addNodeTls, nodeTls } from '../tls-flags.js'
@@ -107,6 +108,7 @@ export async function serve(given: NodeOptions, flags: ServeOptions): Promise<vo
     import('../../node.js'),
     import('../log.js'),
   ])
+  holdHeap()
   const logger = serverLogger(flags.logLevel)
   let node: Node | undefined
   const { usersFile } = options.auth ?? {}

@@ -1,0 +1,56 @@
+/** One side of a comparison: nodes as a user starts them, and the client that loads them. */
+import { Cluster, type ClusterOptions, Load, type RunOptions, type RunResult } from './harness.js'
+
+export interface SideOptions extends Partial<ClusterOptions> {
+  readonly keys: number
+  readonly valueBytes: number
+  /** The authority of the nodes' certificates, PEM; without it links are plain. */
+  readonly ca?: string
+}
+
+export class Side {
+  readonly cluster: Cluster
+  readonly #load: Load
+
+  private constructor(cluster: Cluster, load: Load) {
+    this.cluster = cluster
+    this.#load = load
+  }
+
+  /** By itself one node over TCP. Resolves when every key has a value. */
+  static async open({ keys, valueBytes, ca, ...how }: SideOptions): Promise<Side> {
+    const cluster = await Cluster.start({
+      ...{ nodes: 1, transport: 'tcp', strategy: 'master-slave', ...how },
+    })
+    const { name, servers } = cluster
+    const encrypted = ca === undefined ? {} : { ca }
+    const target = { kind: 'gcache', cluster: name, servers, codec: 'bytes', ...encrypted } as const
+    return new Side(cluster, await Load.open({ target, keys, valueBytes }))
+  }
+
+  run(run: RunOptions): Promise<RunResult> {
+    return this.#load.run(run)
+  }
+
+  async close(): Promise<void> {
+    this.#load.close()
+    await this.cluster.stop()
+  }
+}
+
+/** What two sides do in turn, the first one warm-up aside; a row's calls a second, by pair. */
+export async function pairs(
+  one: { run(run: RunOptions): Promise<RunResult> },
+  other: { run(run: RunOptions): Promise<RunResult> },
+  run: RunOptions,
+  count: number,
+): Promise<(readonly [number, number])[]> {
+  const figures: (readonly [number, number])[] = []
+  for (let pair = -1; pair < count; pair++) {
+    const now = pair < 0 ? { ...run, ms: run.ms / 2 } : run
+    const first = (await one.run(now)).opsPerSec
+    const second = (await other.run(now)).opsPerSec
+    if (pair >= 0) figures.push([first, second])
+  }
+  return figures
+}
