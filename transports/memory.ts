@@ -65,7 +65,10 @@ export class MemoryNetwork implements World, Exchange {
 
   /** Changes what the medium does from now on; what travels already is not touched. */
   setFaults(faults: Partial<MemoryFaults>): void {
+    const { bytesPerMs } = this.faults
     this.faults = { ...this.faults, ...faults }
+    if (this.faults.bytesPerMs === bytesPerMs) return
+    for (const pair of this.#pairs) for (const end of pair.ends) end.out.onRate()
   }
 
   /** Nothing from `a` reaches `b`, nor back unless `oneWay`. Links stay up and hear nothing. */
