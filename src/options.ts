@@ -225,7 +225,9 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
   const given = typeof transport === 'function' ? transport : undefined
   const tls = given === undefined ? !!checked.tls : given.encrypts === true
   const has = { auth: checked.auth !== undefined, tls }
-  const lacking = (given?.brokers ?? [listen]).flatMap(at => checkExposure(at, has, insecure))
+  const lacking = (given?.brokers ?? [given?.listens?.() ?? listen]).flatMap(at =>
+    checkExposure(at, has, insecure),
+  )
   const strategy = checked.strategy ?? 'master-slave'
   return {
     cluster: checked.cluster,

@@ -7,9 +7,9 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, renameSync, writeFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import type { Command } from 'commander'
-import { readBounded } from '../../auth.js'
 import { AUTH } from '../../config.js'
 import { GcacheError } from '../../errors.js'
+import { readBounded } from '../../private-files.js'
 import {
   checkGrants,
   checkRole,
