@@ -1,6 +1,16 @@
 /** The option auth of nodes and clients, and the commands around it, on real sockets. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -316,6 +326,21 @@ describe('commands', () => {
     const twice = await add('ann')
     expect(twice).toMatchObject({ code: 2, out: '' })
     expect(twice.err).toContain('ann stands in')
+  })
+
+  test('user add keeps who may read the file, and users added meanwhile', async () => {
+    const users = file('shared-users', '')
+    chmodSync(users, 0o644)
+    const link = join(folder, 'link-to-users')
+    symlinkSync(users, link)
+    const names = ['ann', 'bob', 'eve']
+    const added = names.map(name => gcacheWith(['user', 'add', name, '--file', link], 'hush-hush'))
+    expect((await Promise.all(added)).map(({ code }) => code)).toEqual([0, 0, 0])
+    const lines = readFileSync(users, 'utf8').trim().split('\n')
+    expect(lines.map(line => line.slice(0, 3)).sort()).toEqual(names)
+    expect(lstatSync(link).isSymbolicLink()).toBe(true)
+    expect(statSync(users).mode & 0o777, 'but not for all the world').toBe(0o640)
+    expect(readdirSync(folder).filter(name => name.startsWith('shared-users.'))).toEqual([])
   })
 
   test.each([
