@@ -78,6 +78,24 @@ describe('what failures cost', () => {
   })
 })
 
+test('a node with the right secret comes in, however many have failed in its name', async () => {
+  const { bench } = simulated(11)
+  const a = await bench.started('a', as(bench, 'node'))
+  const wrong = await bench.started('b', as(bench, 'stranger'))
+  for (let i = 1; i <= 12; i++) {
+    wrong.connect('a', 'memory://a')
+    await bench.sees('a refusal', () => wrong.all('down', 'a').length === i)
+  }
+  expect(new Set(failuresOf(wrong, 'a'))).toEqual(new Set(['refused AUTH_FAILED']))
+  await wrong.stop()
+  const right = await bench.started('b', as(bench, 'node'))
+  right.connect('a', 'memory://a')
+  await bench.sees('an answer', () => right.happenings.length > 0)
+  expect(right.isUp('a')).toBe(true)
+  await bench.sees('the other side is up too', () => a.isUp('b'))
+  await bench.close()
+})
+
 test('who has 64 bits of IPv6 to choose from is one host, as among strangers', () => {
   const hosts: unknown[] = []
   const judge = {
