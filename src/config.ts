@@ -311,6 +311,29 @@ export const BROKER = {
   lingerMs: 250,
 } as const
 
+/** A lease on mastership; all but the bounds are shares of its ttlMs. */
+export const LEASE = {
+  ttlMs: 2_000,
+  /** Below, a busy broker's disk would end it; above, nobody would wait so long for a failover. */
+  ttlMsMin: 500,
+  ttlMsMax: 60_000,
+  /** The holder stops so much before, a contender begins so much after: clocks may differ from true
+   *  time by 10 % each way, as 0.9 / 0.9 <= 1.1 / 1.1. */
+  marginShare: 0.1,
+  /** Asked for again: six times before it ends, with answers as late as they may be. */
+  renewShare: 0.2,
+  answerShare: 0.125,
+  /** After a refusal of the store to answer at all. */
+  retryShare: 0.05,
+  /** A contender looks: what it has seen early it need not wait for later. */
+  pollShare: 0.1,
+  wantedPollShare: 0.025,
+  /** A process that did nothing for so long was stopped. */
+  stillShare: 0.5,
+  /** stop() waits so long for the store to hear that the lease is free, ms. */
+  farewellMs: 500,
+} as const
+
 /** What a cache that no configuration names gets. */
 export const CACHE_DEFAULTS = {
   maxEntries: 1_000_000,

@@ -6,6 +6,7 @@
  */
 
 import { FORMATION } from './config.js'
+import type { ElectionFactory } from './contracts/election.js'
 import type {
   Effects,
   Input,
@@ -62,6 +63,8 @@ class LateStrategy implements ReplicationStrategy<unknown> {
   readonly keyed
   readonly defaultAck
   readonly commands
+  readonly election?: ElectionFactory
+  readonly actsUntil?: (group: GroupId) => number
   readonly freshness?: (group: GroupId) => number
   readonly place?: (group: GroupId, position: Position) => Place
   readonly #env: StrategyEnv
@@ -88,6 +91,9 @@ class LateStrategy implements ReplicationStrategy<unknown> {
     this.defaultAck = template.defaultAck
     this.commands = template.commands ?? []
     // What a strategy leaves out means something to the engine.
+    if (template.election !== undefined) this.election = template.election
+    if (template.actsUntil !== undefined)
+      this.actsUntil = group => this.#inner.actsUntil?.(group) ?? Number.POSITIVE_INFINITY
     if (template.freshness !== undefined)
       this.freshness = group => this.#inner.freshness?.(group) ?? Number.NEGATIVE_INFINITY
     if (template.place !== undefined)

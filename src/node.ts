@@ -436,7 +436,7 @@ class EngineNode implements Node {
   #notReady(timeoutMs: number): GcacheError {
     const { self, master, members } = this.#engine.status()
     const down = members.filter(member => member.state === 'down').map(member => member.id)
-    const why = this.#formation?.why
+    const why = this.#formation?.why ?? this.#engine.mandate.why
     return new GcacheError(
       'NOT_READY',
       `node ${this.id} is not ready after ${timeoutMs} ms: it is ${self.state}, ` +

@@ -4,6 +4,7 @@
  */
 import { parseAddress } from '../transports/stream/address.js'
 import { parseWebAddress } from '../transports/websocket/address.js'
+import type { ElectionFactory } from './contracts/election.js'
 import type { StrategyFactory } from './contracts/strategy.js'
 import type { TlsCredentials, TlsOptions } from './contracts/tls.js'
 import type { TransportFactory } from './contracts/transport.js'
@@ -55,6 +56,11 @@ const TRANSPORTS: Record<string, TransportRow> = {
 const STRATEGIES: Record<string, (options: object) => Promise<StrategyFactory>> = {
   'master-slave': async options =>
     (await import('../strategies/master-slave/index.js')).masterSlave(options) as StrategyFactory,
+}
+
+/** Plug-ins of a strategy's option `election`, by name. */
+const ELECTIONS: Record<string, (options: object) => Promise<ElectionFactory>> = {
+  nats: async options => (await import('../transports/nats.js')).natsLease(options),
 }
 
 export const STRATEGY_NAMES: readonly string[] = Object.keys(STRATEGIES)
@@ -134,5 +140,19 @@ export async function strategyByName(choice: NamedStrategy): Promise<StrategyFac
   const { name, ...options } = choice
   if (!Object.hasOwn(STRATEGIES, name))
     throw new GcacheError('CONFIG', `unknown strategy ${name}: ${suggestion(name, STRATEGY_NAMES)}`)
-  return await STRATEGIES[name](options)
+  const { election } = options
+  if (typeof election !== 'object' || election === null) return await STRATEGIES[name](options)
+  return await STRATEGIES[name]({ ...options, election: await electionByName(election) })
+}
+
+/** As a JSON file says it: `{ "name": "nats", "servers": ... }`. */
+async function electionByName(choice: object): Promise<ElectionFactory> {
+  const { name, ...options } = choice as { name?: unknown }
+  if (typeof name === 'string' && Object.hasOwn(ELECTIONS, name))
+    return await ELECTIONS[name](options)
+  const known = Object.keys(ELECTIONS)
+  throw new GcacheError(
+    'CONFIG',
+    `option election: unknown name ${String(name)}: ${suggestion(String(name), known)}`,
+  )
 }

@@ -19,8 +19,11 @@ export const ORDINAL = envOf('ordinal')
 
 export function envOf(profile: SimulatedProfile): SimulationEnv {
   return {
-    strategy: masterSlave({ profile }),
-    ack: ({ ordinal: 'insync', strict: 'all', majority: 'majority' } as const)[profile],
+    strategy: masterSlave({ profile: profile === 'lease' ? 'ordinal' : profile }),
+    leased: election => masterSlave({ election }),
+    ack: ({ ordinal: 'insync', lease: 'insync', strict: 'all', majority: 'majority' } as const)[
+      profile
+    ],
     inSyncMin: nodes => (nodes <= 2 ? 1 : 2),
     ackTimeoutMs: 3_000,
   }
@@ -90,7 +93,8 @@ export function explain(
   result: SimulationResult,
   style?: string,
 ): string {
-  const { seconds, profile } = options
+  const { seconds } = options
+  const profile = options.lease === undefined ? options.profile : 'lease'
   const styled = style === undefined ? '' : ` --style "${style}"`
   const flags = `--profile ${profile} --seconds ${seconds}${styled}`
   return [

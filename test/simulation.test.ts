@@ -9,13 +9,14 @@ import { drawOptions } from '../src/testing/swarm.js'
 import { projectRoot } from './harness/project-root.js'
 import { MUTANTS } from './mutants/list.js'
 import { hunt, mutate } from './mutants/run.js'
-import { envOf } from './sim.js'
+import { envOf, explain } from './sim.js'
 import { runPieces } from './sim-workers.js'
 
 const SIM = fileURLToPath(new URL('../dist/test/sim.js', import.meta.url))
 const SEEDS_MAX = 500
 const BUDGET_MS = 110_000
 const PIECE = 10
+const LEASE_SEEDS = 36
 
 describe('simulation', () => {
   test('no law breaks, whatever befalls the cluster', { timeout: 200_000 }, async () => {
@@ -38,6 +39,23 @@ describe('simulation', () => {
     process.stdout.write(`simulation: ${seeds} seeds, ${simulatedHours.toFixed(1)} hours\n`)
     expect(failures).toEqual([])
     expect(seeds).toBeGreaterThan(PIECE)
+  })
+})
+
+describe('leases', () => {
+  test('no two nodes act as master, whatever befalls them and the store', {
+    timeout: 200_000,
+  }, () => {
+    let failovers = 0
+    const failures: string[] = []
+    for (let seed = 1; seed <= LEASE_SEEDS; seed++) {
+      const options = drawOptions(seed, 60, undefined, 'lease')
+      const result = simulate(options, envOf('lease'))
+      failovers += result.failovers
+      if (result.violation !== undefined) failures.push(explain(options, result))
+    }
+    expect(failures).toEqual([])
+    expect(failovers).toBeGreaterThan(LEASE_SEEDS)
   })
 })
 

@@ -4,28 +4,29 @@
  * tells nobody what was lost. Everything above bytes stands in stream/. Addresses are
  * `nats://host:port/<name>`, or `nats:///<name>` for the broker in `servers` or `connection`.
  */
-import { type ConnectionOptions, connect } from 'nats'
-import { BROKER } from '../src/config.js'
+import type { ConnectionOptions, NatsConnection } from 'nats'
+import { LEASE } from '../src/config.js'
+import type { ElectionEnv, ElectionFactory } from '../src/contracts/election.js'
 import type { Transport, TransportEnv, TransportFactory } from '../src/contracts/transport.js'
+import { LeaseKeeper } from '../src/core/lease.js'
+import { suggestion } from '../src/core/suggest.js'
 import { GcacheError } from '../src/errors.js'
 import { parseNatsAddress } from './nats/address.js'
 import type { BrokerConnection } from './nats/broker.js'
 import { Hub } from './nats/hub.js'
+import { NatsLeaseStore } from './nats/lease.js'
 import { checkPrefix } from './nats/subjects.js'
+import { type BrokerOptions, checkBrokers, openBroker, withoutSecrets } from './nats/way.js'
 import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer.js'
 import { type StreamOptions, streamLimits } from './stream/limits.js'
 import { streamTransport } from './stream/transport.js'
 
 export type { BrokerConnection } from './nats/broker.js'
 
-export interface NatsOptions extends StreamOptions {
-  /** Brokers of one NATS cluster, such as `nats://127.0.0.1:4222`; one that answers is enough.
-   *  Without them each address names its own. */
-  servers?: string | readonly string[]
+/** Without `servers` each address names its own. */
+export interface NatsOptions extends StreamOptions, BrokerOptions {
   /** A ready connection of the `nats` package instead; it is never closed here. */
   connection?: BrokerConnection
-  /** What else the `nats` package shall be told: user, pass, token, tls, authenticator ... */
-  broker?: ConnectionOptions
   /** Begins every subject; the cluster's name follows. Default `gc`. */
   prefix?: string
 }
@@ -52,17 +53,10 @@ interface Way {
   readonly prefix: string
 }
 
-function wayOf({ servers = [], connection, broker = {}, prefix = 'gc' }: NatsOptions): Way {
-  const list = typeof servers === 'string' ? [servers] : servers
-  if (!Array.isArray(list) || !list.every(each => typeof each === 'string' && each !== ''))
-    throw new GcacheError('CONFIG', 'nats: option servers takes addresses of brokers')
-  if (typeof broker !== 'object' || broker === null)
-    throw new GcacheError('CONFIG', 'nats: option broker takes an object, such as { user, pass }')
-  if (connection !== undefined && typeof connection?.publish !== 'function')
-    throw new GcacheError('CONFIG', 'nats: option connection takes what connect() of nats returns')
-  if (connection !== undefined && list.length > 0)
-    throw new GcacheError('CONFIG', 'nats: option connection has its servers: leave servers out')
-  return { servers: list, connection, broker, prefix: checkPrefix(prefix) }
+function wayOf(options: NatsOptions): Way {
+  const { connection, broker = {}, prefix = 'gc' } = options
+  const servers = checkBrokers('nats', options)
+  return { servers, connection, broker, prefix: checkPrefix(prefix) }
 }
 
 export class NatsLayer implements StreamLayer {
@@ -122,34 +116,80 @@ export class NatsLayer implements StreamLayer {
     const world = { self, cluster, prefix, clock, random, logger }
     const from = given ? servers : [`nats://${broker}`]
     const what = connection === undefined ? from.map(withoutSecrets).join(', ') : 'given'
-    const open = connection === undefined ? () => this.#connect(from) : undefined
+    const connect = () => openBroker(`gcache ${self}`, from, this.#way.broker)
+    const open = connection === undefined ? connect : undefined
     const hub = new Hub(world, what, open, connection)
     this.#hubs.set(key, hub)
     return hub
-  }
-
-  #connect(servers: readonly string[]): Promise<BrokerConnection> {
-    // Not noEcho: a node that dials itself shall hear so. Reconnecting is the library's for as long
-    // as it tries; a stream never outlives the way that it went.
-    return connect({
-      name: `gcache ${this.#env.self}`,
-      pingInterval: BROKER.pingMs,
-      maxPingOut: 2,
-      reconnectTimeWait: BROKER.retryMs,
-      timeout: BROKER.attemptMs,
-      noAsyncTraces: true,
-      ...this.#way.broker,
-      servers: [...servers],
-      reconnect: true,
-      maxReconnectAttempts: -1,
-      ignoreAuthErrorAbort: true,
-    })
   }
 }
 
 const REMEDY = 'write nats://host:port/<name>, or give nats({ servers })'
 
-/** `host:port` of what the `nats` package takes. */
-function withoutSecrets(server: string): string {
-  return server.replace(/^[a-z]+:\/\//, '').replace(/^.*@/, '')
+export interface NatsLeaseOptions extends BrokerOptions {
+  /** A ready connection of the `nats` package in place of `servers`; it is never closed here. */
+  connection?: NatsConnection
+  /**
+   * How long nobody takes the lease of a master that is silent, ms, 500 to 60,000, the same on
+   * every node. Default 2,000. A failover takes up to a tenth longer; a master that is cut off
+   * stops a tenth before.
+   */
+  ttlMs?: number
+  /** The key-value store, made if there is none. Default `gcache`; a cluster is a key in it. */
+  // tidy: allow bucket - the broker's own word for such a store
+  bucket?: string
+  /** Its copies within the NATS cluster, 1 to 5. Default 3 where the broker is one of a cluster. */
+  copies?: number
+}
+
+// tidy: allow bucket - the broker's own word for such a store
+const LEASE_NAMES = ['servers', 'connection', 'broker', 'ttlMs', 'bucket', 'copies']
+const STORE = /^[A-Za-z0-9_-]{1,64}$/
+
+/**
+ * `masterSlave({ election: natsLease({ servers }) })`: mastership is a lease on a NATS broker with
+ * JetStream, so two data nodes need no third one: at no moment do both lead, and none does while
+ * the broker's majority is away. Throws CONFIG for an option that is unknown or out of range; what
+ * is wrong with the broker is told by the log, and by `ready()` with NOT_READY.
+ */
+export function natsLease(options: NatsLeaseOptions): ElectionFactory {
+  const place = leasePlaceOf(options)
+  const factory = (env: ElectionEnv) => {
+    const { servers, broker, ...rest } = place
+    const connect = () => openBroker(`gcache ${env.self} lease`, servers, broker)
+    const open = rest.given === undefined ? connect : undefined
+    const store = new NatsLeaseStore(env, { ...rest, open })
+    return new LeaseKeeper(env, store, place.ttlMs)
+  }
+  return Object.assign(factory, { from: 'a NATS broker' })
+}
+
+function leasePlaceOf(options: NatsLeaseOptions) {
+  if (typeof options !== 'object' || options === null)
+    throw leaseRefusal('takes an object, such as { servers: "nats://127.0.0.1:4222" }')
+  for (const name of Object.keys(options))
+    if (!LEASE_NAMES.includes(name))
+      throw leaseRefusal(`unknown option ${name}: ${suggestion(name, LEASE_NAMES)}`)
+  const servers = checkBrokers('natsLease', options)
+  const { connection: given, broker = {}, ttlMs = LEASE.ttlMs, copies } = options
+  if (given === undefined && servers.length === 0)
+    throw leaseRefusal('which broker? give servers, such as nats://127.0.0.1:4222')
+  if (given !== undefined && typeof given.jetstream !== 'function')
+    throw leaseRefusal('option connection takes what connect() of nats returns')
+  const { ttlMsMin, ttlMsMax } = LEASE
+  if (!Number.isInteger(ttlMs) || ttlMs < ttlMsMin || ttlMs > ttlMsMax)
+    throw leaseRefusal(`option ttlMs must be a whole number within ${ttlMsMin}..${ttlMsMax}`)
+  // tidy: allow bucket - the broker's own word for such a store
+  const { bucket: store = 'gcache' } = options
+  if (typeof store !== 'string' || !STORE.test(store))
+    // tidy: allow bucket - the broker's own word for such a store
+    throw leaseRefusal('option bucket must be 1..64 of A-Z a-z 0-9 _ -')
+  if (copies !== undefined && !(Number.isInteger(copies) && copies >= 1 && copies <= 5))
+    throw leaseRefusal('option copies must be a whole number within 1..5')
+  const what = given === undefined ? servers.map(withoutSecrets).join(', ') : 'given'
+  return { servers, broker, given, ttlMs, store, copies, what }
+}
+
+function leaseRefusal(text: string): GcacheError {
+  return new GcacheError('CONFIG', `natsLease: ${text}`)
 }

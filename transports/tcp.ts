@@ -7,14 +7,13 @@ import { createServer as createSecureServer } from 'node:tls'
 import type { Clock } from '../src/contracts/environment.js'
 import type { TlsCredentials, TlsOptions } from '../src/contracts/tls.js'
 import type { Transport, TransportEnv, TransportFactory } from '../src/contracts/transport.js'
-import { assert } from '../src/core/assert.js'
 import { GcacheError } from '../src/errors.js'
 import { formatAddress, parseAddress } from './stream/address.js'
-import { arrivingMax } from './stream/descriptors.js'
 import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer.js'
 import { type StreamOptions, streamLimits } from './stream/limits.js'
+import { OpenSockets } from './stream/open-sockets.js'
 import { dialSecurely, secureOptions, securing, type TlsWorld } from './stream/secure.js'
-import { listenError, lookupOnce } from './stream/sockets.js'
+import { lookupOnce } from './stream/sockets.js'
 import { credentialsOf } from './stream/tls.js'
 import { streamTransport } from './stream/transport.js'
 import { readingInto, TcpConnection } from './tcp/connection.js'
@@ -43,15 +42,9 @@ export class TcpLayer implements StreamLayer {
   readonly scheme = 'tcp'
   readonly detectsPeerLoss = true
   readonly #clock: Clock
-  #server: Server | undefined
-  #listening: Promise<string> | undefined
-  #stopped = false
-  #connectionsMax = Number.POSITIVE_INFINITY
-  readonly #connections = new Set<TcpConnection>()
+  readonly #sockets = new OpenSockets<TcpConnection>()
   readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
-  #onEmpty: (() => void) | undefined
   readonly #tls: TlsWorld | undefined
-  #unfollow: (() => void) | undefined
 
   constructor(clock: Clock, tls?: TlsWorld) {
     this.#clock = clock
@@ -59,9 +52,7 @@ export class TcpLayer implements StreamLayer {
   }
 
   listen(address: string, accept: (connection: StreamConnection) => void): Promise<string> {
-    const listening = this.#listen(address, accept)
-    this.#listening = listening
-    return listening
+    return this.#sockets.begin(this.#listen(address, accept))
   }
 
   dial(address: string, events: StreamEvents): StreamConnection {
@@ -80,46 +71,19 @@ export class TcpLayer implements StreamLayer {
     process.nextTick(task)
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true
-    this.#unfollow?.()
-    for (const connection of this.#connections) if (!connection.closing) connection.destroy()
-    // What begins to listen ends by itself once it can.
-    await this.#listening?.catch(() => {})
-    const server = this.#server
-    if (server?.listening) await new Promise<void>(resolve => server.close(() => resolve()))
-    if (this.#connections.size > 0)
-      await new Promise<void>(resolve => {
-        this.#onEmpty = resolve
-      })
+  stop(): Promise<void> {
+    return this.#sockets.stop()
   }
 
-  #listen(address: string, accept: (connection: StreamConnection) => void): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const { host, port } = parseAddress('tcp', address)
-      this.#connectionsMax = arrivingMax()
-      const server = this.#serverFor(accept)
-      this.#server = server
-      // Later errors, running out of descriptors say, cost an arriving connection, not the server.
-      server.on('error', cause => reject(listenError(address, cause)))
-      server.listen({ host, port }, () => {
-        if (this.#stopped) {
-          server.close(() => reject(new GcacheError('CLOSED', 'stopped before it listened')))
-          return
-        }
-        const bound = server.address()
-        assert(typeof bound === 'object' && bound !== null, 'a listening server has an address')
-        resolve(formatAddress('tcp', { host, port: bound.port }))
-      })
-    })
+  async #listen(address: string, accept: (connection: StreamConnection) => void): Promise<string> {
+    const { host, port } = parseAddress('tcp', address)
+    const bound = await this.#sockets.listen(this.#serverFor(accept), { host, port }, address)
+    return formatAddress('tcp', { host, port: bound })
   }
 
   #serverFor(accept: (connection: StreamConnection) => void): Server {
     const arrived = (socket: Socket, open: (onread: OnReadOpts) => Socket) => {
-      if (this.#stopped || this.#connections.size >= this.#connectionsMax) {
-        socket.destroy()
-        return undefined
-      }
+      if (!this.#sockets.admits(socket)) return undefined
       const connection = this.#adopt(SILENT, open)
       accept(connection)
       return connection
@@ -129,7 +93,7 @@ export class TcpLayer implements StreamLayer {
         arrived(socket, onread => readingInto(socket, onread))
       })
     const server = createSecureServer({ ...secureOptions(this.#tls), noDelay: true })
-    this.#unfollow = securing(this.#tls, server, socket => arrived(socket, () => socket))
+    this.#sockets.release = securing(this.#tls, server, socket => arrived(socket, () => socket))
     return server
   }
 
@@ -138,13 +102,9 @@ export class TcpLayer implements StreamLayer {
     open: (onread: OnReadOpts) => Socket,
     opened?: 'connect' | 'secureConnect',
   ): TcpConnection {
-    const connection = new TcpConnection(events, this.#clock, this.#readBuffer, open, opened)
-    this.#connections.add(connection)
-    connection.socket.once('close', () => {
-      this.#connections.delete(connection)
-      if (this.#connections.size === 0) this.#onEmpty?.()
-    })
-    return connection
+    return this.#sockets.adopt(
+      new TcpConnection(events, this.#clock, this.#readBuffer, open, opened),
+    )
   }
 }
 

@@ -9,12 +9,11 @@ import { connect, type Socket } from 'node:net'
 import { TLSSocket, Server as TlsServer } from 'node:tls'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { Transport, TransportEnv, TransportFactory } from '../src/contracts/transport.js'
-import { assert } from '../src/core/assert.js'
 import { GcacheError } from '../src/errors.js'
-import { arrivingMax } from './stream/descriptors.js'
 import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer.js'
+import { OpenSockets } from './stream/open-sockets.js'
 import { dialSecurely, secureOptions, securing, type TlsWorld } from './stream/secure.js'
-import { listenError, lookupOnce } from './stream/sockets.js'
+import { lookupOnce } from './stream/sockets.js'
 import { Credentials } from './stream/tls.js'
 import { SecuredSocket } from './stream/tls-identity.js'
 import { streamTransport } from './stream/transport.js'
@@ -68,15 +67,8 @@ export class WebSocketLayer implements StreamLayer {
   readonly #env: Pick<TransportEnv, 'clock' | 'self'>
   readonly #settings: WebSocketSettings
   readonly #upgrader = new WebSocketServer({ noServer: true, clientTracking: false, ...RECEIVING })
-  readonly #connections = new Set<WebSocketConnection>()
+  readonly #sockets = new OpenSockets<WebSocketConnection>()
   readonly #speakers: Speakers = new WeakMap()
-  #server: Server | undefined
-  #listening: Promise<string> | undefined
-  #stopped = false
-  #connectionsMax = Number.POSITIVE_INFINITY
-  #onEmpty: (() => void) | undefined
-  /** Ends what outlives a server's connections: listeners, followed certificates. */
-  #release: (() => void) | undefined
 
   constructor(env: Pick<TransportEnv, 'clock' | 'self'>, settings = settingsOf({})) {
     this.#env = env
@@ -86,9 +78,9 @@ export class WebSocketLayer implements StreamLayer {
 
   listen(address: string, accept: (connection: StreamConnection) => void): Promise<string> {
     const { server } = this.#settings
-    this.#listening =
-      server === undefined ? this.#listen(address, accept) : this.#join(server, address, accept)
-    return this.#listening
+    return this.#sockets.begin(
+      server === undefined ? this.#listen(address, accept) : this.#join(server, address, accept),
+    )
   }
 
   dial(address: string, events: StreamEvents): StreamConnection {
@@ -116,18 +108,8 @@ export class WebSocketLayer implements StreamLayer {
     process.nextTick(task)
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true
-    // What begins to listen ends by itself once it can.
-    for (const connection of this.#connections) if (!connection.closing) connection.destroy()
-    this.#release?.()
-    await this.#listening?.catch(() => {})
-    const server = this.#server
-    if (server?.listening) await new Promise<void>(resolve => server.close(() => resolve()))
-    if (this.#connections.size > 0)
-      await new Promise<void>(resolve => {
-        this.#onEmpty = resolve
-      })
+  stop(): Promise<void> {
+    return this.#sockets.stop()
   }
 
   /** Asks the other side for a WebSocket over what was dialled. */
@@ -139,24 +121,10 @@ export class WebSocketLayer implements StreamLayer {
   }
 
   /** A port of its own. */
-  #listen(address: string, accept: (connection: StreamConnection) => void): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const at = this.#served(address)
-      this.#connectionsMax = arrivingMax()
-      const server = this.#serverFor(this.#onUpgrade(at), socket => this.#arrived(socket, accept))
-      this.#server = server
-      // Later errors, running out of descriptors say, cost an arriving connection, not the server.
-      server.on('error', cause => reject(listenError(address, cause)))
-      server.listen({ host: at.host, port: at.port }, () => {
-        if (this.#stopped) {
-          server.close(() => reject(new GcacheError('CLOSED', 'stopped before it listened')))
-          return
-        }
-        const bound = server.address()
-        assert(typeof bound === 'object' && bound !== null, 'a listening server has an address')
-        resolve(formatWebAddress({ ...at, port: bound.port }))
-      })
-    })
+  async #listen(address: string, accept: (connection: StreamConnection) => void): Promise<string> {
+    const at = this.#served(address)
+    const server = this.#serverFor(this.#onUpgrade(at), socket => this.#arrived(socket, accept))
+    return formatWebAddress({ ...at, port: await this.#sockets.listen(server, at, address) })
   }
 
   /** A part of the application's server. */
@@ -172,8 +140,8 @@ export class WebSocketLayer implements StreamLayer {
         `${address}: option server does not listen yet: wait for that, then start the node`,
       )
     const onUpgrade = this.#onUpgrade(at)
-    this.#connectionsMax = arrivingMax()
-    this.#release = attach(server, at.path, (request, socket, head) => {
+    this.#sockets.limit()
+    this.#sockets.release = attach(server, at.path, (request, socket, head) => {
       const connection = this.#arrived(socket, accept)
       if (connection === undefined) return
       if (socket instanceof TLSSocket) connection.secured = this.#securedBy(socket)
@@ -208,7 +176,7 @@ export class WebSocketLayer implements StreamLayer {
         ? createServer(limits)
         : createSecureServer({ ...limits, ...secureOptions(world) })
     if (world === undefined) server.on('connection', arrived)
-    else this.#release = securing(world, server as TlsServer & Server, arrived)
+    else this.#sockets.release = securing(world, server as TlsServer & Server, arrived)
     server.on('request', (_, answer) => {
       const headers = { Connection: 'close', Upgrade: 'websocket', 'Content-Type': 'text/plain' }
       answer.writeHead(426, headers).end(NO_UPGRADE)
@@ -221,10 +189,7 @@ export class WebSocketLayer implements StreamLayer {
     socket: Socket,
     accept: (connection: StreamConnection) => void,
   ): WebSocketConnection | undefined {
-    if (this.#stopped || this.#connections.size >= this.#connectionsMax) {
-      socket.on('error', () => {}).destroy()
-      return undefined
-    }
+    if (!this.#sockets.admits(socket)) return undefined
     const connection = this.#adopt(SILENT, socket)
     accept(connection)
     return connection
@@ -253,12 +218,7 @@ export class WebSocketLayer implements StreamLayer {
   }
 
   #adopt(events: StreamEvents, socket: Socket): WebSocketConnection {
-    const connection = new WebSocketConnection(events, this.#env.clock, socket, this.#speakers)
-    this.#connections.add(connection)
-    socket.once('close', () => {
-      this.#connections.delete(connection)
-      if (this.#connections.size === 0) this.#onEmpty?.()
-    })
-    return connection
+    const { clock } = this.#env
+    return this.#sockets.adopt(new WebSocketConnection(events, clock, socket, this.#speakers))
   }
 }

@@ -3,6 +3,7 @@
  * total, has no clock, no I/O and no randomness but the seeded one. The engine's pump is its only
  * driver, on sockets and in the simulator alike.
  */
+import type { ElectionFactory } from './election.js'
 import type { Random } from './environment.js'
 import type { MergeCounts } from './merge.js'
 import type { LogView } from './store.js'
@@ -77,6 +78,9 @@ export type Input<M> =
       counts: MergeCounts | undefined
     }
   | { kind: 'view'; view: number; members: readonly Member[] }
+  /** Of the election: what is held now. counter 0: nothing. Its law stands in election.ts; times
+   *  are those of tick.now. */
+  | { kind: 'lease'; counter: number; askedMs: number; untilMs: number }
   /** A client has not heard the master: evidence, never authority. */
   | { kind: 'hint'; identity: string }
   /** 'handover' (to `peer`, or to whom the strategy chooses) is answered in this step by a report
@@ -155,6 +159,9 @@ export interface Effects<M> {
   /** Something the operator or application should know: 'divergence', 'failover', 'lag' ...
    *  `level`: of the log line; 'info' unless told. */
   report(event: string, fields: Record<string, unknown>, level?: 'warn'): void
+  /** Asks the election for a lease with a counter above this one, or keeps it; undefined: lets it
+   *  go. Answered by 'lease' inputs, whenever there is something to say. */
+  lease(above: number | undefined): void
   /** Ends the session. `message`: why the peer is not wanted at all, so that it is dialled again
    *  seldom. */
   disconnect(peer: PeerId, code: string, message?: string): void
@@ -210,6 +217,14 @@ export interface ReplicationStrategy<M> {
   readonly defaultAck: Ack
   /** Of 'join', 'leave' and 'force-bootstrap' those that it answers; without it, none. */
   readonly commands?: readonly AdminCommand[]
+  /** Who may lead is decided by this plug-in: the engine starts it, and stops it in the end. */
+  readonly election?: ElectionFactory
+  /**
+   * Own monotonic time (that of tick.now) from which on this node does not act as master, whatever
+   * its last `become` said and even if no tick came: the engine neither answers nor settles as
+   * master then. Without it, there is no such time.
+   */
+  actsUntil?(group: GroupId): number
   /** True while this node knows so little that a node which its list of members lacks may link all
    *  the same: whoever dials it as a member knows better. Without it, nobody may. */
   welcomesStrangers?(): boolean

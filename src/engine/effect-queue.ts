@@ -30,6 +30,7 @@ export type Effect<M> =
     }
   | { kind: 'become'; group: GroupId; standing: Standing }
   | { kind: 'report'; event: string; fields: Record<string, unknown>; level: 'warn' | undefined }
+  | { kind: 'lease'; above: number | undefined }
   | { kind: 'disconnect'; peer: PeerId; code: string; message: string | undefined }
   | { kind: 'view'; group: GroupId; number: number; members: readonly Member[] }
 
@@ -86,6 +87,9 @@ export class EffectQueue<M> implements Effects<M> {
   }
   report(event: string, fields: Record<string, unknown>, level?: 'warn'): void {
     this.items.push({ kind: 'report', event, fields, level })
+  }
+  lease(above: number | undefined): void {
+    this.items.push({ kind: 'lease', above })
   }
   disconnect(peer: PeerId, code: string, message?: string): void {
     this.items.push({ kind: 'disconnect', peer, code, message })

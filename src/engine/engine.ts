@@ -28,6 +28,7 @@ import type { Effect } from './effect-queue.js'
 import type { EngineEvents, EngineOptions } from './engine-options.js'
 import { Housekeeping } from './housekeeping.js'
 import { Links } from './links.js'
+import { Mandate } from './mandate.js'
 import { Merges } from './merges.js'
 import { Pump } from './pump.js'
 import type { CommandEnd } from './reported-command.js'
@@ -47,7 +48,7 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly lastWords = encodeLinkEnd
   /** The commands of an admin. */
   readonly admin: Admin
-  standing: Standing = { role: 'slave', epoch: NO_EPOCH, master: undefined, serving: false }
+  #standing: Standing = { role: 'slave', epoch: NO_EPOCH, master: undefined, serving: false }
   readonly #options: EngineOptions<M>
   readonly #strategy: ReplicationStrategy<M>
   readonly #pump: Pump<M>
@@ -59,6 +60,8 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #clients: Clients
   /** What each link may do. */
   readonly rights: Rights
+  /** For how long this node may lead. */
+  readonly mandate: Mandate<M>
   readonly #sessions = new Map<PeerId, Session>()
   readonly #snapshots: Snapshots
   #timer: Timer | undefined
@@ -85,6 +88,7 @@ export class Engine<M = unknown> implements TransportHandler {
       note: options.notes?.last,
       log: () => log,
     })
+    this.mandate = new Mandate(this.#strategy, options)
     this.#pump = new Pump<M>({
       clock,
       strategy: this.#strategy,
@@ -125,7 +129,7 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#clients = new Clients({ self, standing, valueBytesMax, send, flush }, options.members)
     this.#watches = new Watches({ store, send })
     this.#snapshots = new Snapshots(store, clock, input => this.feed(input))
-    this.admin = this.#makeAdmin(send, flush)
+    this.admin = this.#makeAdmin()
     this.#merges = new Merges({
       ...{ store, log, clock, logger, onMerge: options.onMerge, valueBytesMax },
       time: () => this.time(),
@@ -139,10 +143,7 @@ export class Engine<M = unknown> implements TransportHandler {
     })
   }
 
-  #makeAdmin(
-    send: (peer: PeerId, frame: Uint8Array) => SendResult,
-    flush: (peer: PeerId) => void,
-  ): Admin {
+  #makeAdmin(): Admin {
     const { self, clock } = this.#options
     return new Admin({
       ...{ self, clock, commands: this.#strategy.commands ?? [] },
@@ -150,28 +151,26 @@ export class Engine<M = unknown> implements TransportHandler {
       status: () => this.status(),
       give: input => this.feed(input),
       send: (peer, frame) => {
-        send(peer, frame)
-        flush(peer)
+        this.#sendClient(peer, frame)
+        this.flush(peer)
       },
     })
   }
 
-  /** Resolves once peers can reach this node; rejects with ADDRESS_IN_USE or ADDRESS_INVALID, and
-   *  is then stopped. */
+  /** Resolves once peers can reach it; rejects with ADDRESS_IN_USE or ADDRESS_INVALID, stopped. */
   async start(): Promise<void> {
     this.#startedAt = this.#options.clock.now()
     // start() binds before it returns: dialling already is harmless, and a simulation never waits
     // for a promise.
     const started = this.#options.transport.start(this)
+    this.mandate.start(input => this.feed(input))
     if (this.#met) this.feed({ kind: 'view', view: 1, members: this.#options.members })
     this.#tick()
     this.#links.start()
-    try {
-      await started
-    } catch (error) {
+    await started.catch(async error => {
       await this.stop()
       throw error
-    }
+    })
   }
 
   /** Once, where the members came late: this node included, dialled from now on. */
@@ -193,7 +192,12 @@ export class Engine<M = unknown> implements TransportHandler {
     this.admin.stop()
     this.#snapshots.stop()
     this.#links.stop()
-    await this.#options.transport.stop()
+    await Promise.all([this.#options.transport.stop(), this.mandate.stop()])
+  }
+
+  /** What the strategy said last, as far as it lasts. */
+  get standing(): Standing {
+    return this.mandate.judge(this.#standing)
   }
 
   get address(): string {
@@ -232,8 +236,7 @@ export class Engine<M = unknown> implements TransportHandler {
     return this.#applier.applied()
   }
 
-  /** Gives mastership to `to`, or to the slave that the strategy chooses; `end` is called once,
-   *  perhaps before this returns. */
+  /** To `to`, or to whom the strategy chooses; `end` comes once, perhaps before this returns. */
   handover(to: PeerId | undefined, timeoutMs: number, end: CommandEnd<HandoverResult>): void {
     this.admin.handovers.begin(to, timeoutMs, end)
   }
@@ -314,8 +317,11 @@ export class Engine<M = unknown> implements TransportHandler {
       }
       const message = this.#strategy.codec.decode(frame)
       this.feed({ kind: 'message', peer, session, message })
-    } else if (kind === FRAME.request) this.#onClient(peer, session, frame)
-    else if (kind === FRAME.control) this.#onControl(peer, session, frame)
+    } else if (kind === FRAME.request) {
+      // Lets time in first: a node that was stopped must know before it answers.
+      this.#guard(() => this.#pump.tick())
+      this.#requests.onFrame(peer, session, frame)
+    } else if (kind === FRAME.control) this.#onControl(peer, session, frame)
     else if (this.#links.isMember(peer)) this.#options.onClientFrame?.(peer, session, frame)
     else this.rights.intrude(peer, kind)
   }
@@ -326,12 +332,6 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#requests.onWritable(peer, session)
     this.#watches.onWritable(peer, session)
     this.events.emit('writable', peer)
-  }
-
-  #onClient(peer: PeerId, session: Session, frame: Uint8Array): void {
-    // Lets time in first: a node that was stopped must know before it answers.
-    this.#guard(() => this.#pump.tick())
-    this.#requests.onFrame(peer, session, frame)
   }
 
   #onControl(peer: PeerId, session: Session, frame: Uint8Array): void {
@@ -402,6 +402,7 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'send':
         return this.#send(effect.peer, effect.message)
       case 'settle':
+        if (!this.mandate.lasts) return this.#requests.reject(effect.id, 'NOT_MASTER', false)
         return this.#requests.settle(effect.id, effect.receipt)
       case 'reject':
         return this.#requests.reject(effect.id, effect.code, effect.surely)
@@ -436,6 +437,8 @@ export class Engine<M = unknown> implements TransportHandler {
         return
       case 'disconnect':
         return this.#links.disconnect(effect.peer, effect.code, effect.message)
+      case 'lease':
+        return this.mandate.want(effect.above)
       case 'serve':
         return this.#requests.serve(effect.id, effect.next)
       case 'view':
@@ -486,8 +489,8 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   #become(standing: Standing): void {
-    const before = this.standing
-    this.standing = standing
+    const before = this.#standing
+    this.#standing = standing
     this.#housekeeping.restart()
     this.#clients.tell()
     this.admin.onStanding(before, standing)

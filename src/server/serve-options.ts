@@ -33,6 +33,8 @@ export interface ServeOptions extends NodeTlsFlags, DiscoveryFlags {
   strategy?: string
   profile?: string
   merge?: string
+  election?: string[]
+  electionTtlMs?: string
   expect?: string
   durability?: string
   cache?: string[]
@@ -131,14 +133,32 @@ export function witnessOptions(flags: ServeOptions): NodeOptions {
 
 function strategyOf(flags: ServeOptions, fromFile: unknown): unknown {
   const { strategy, profile, merge } = flags
-  if (strategy === undefined && profile === undefined && merge === undefined) return fromFile
+  const election = electionOf(flags)
+  if ([strategy, profile, merge, election].every(each => each === undefined)) return fromFile
   const named: NamedStrategy =
     flags.strategy === undefined && typeof fromFile === 'object' && fromFile !== null
       ? { ...(fromFile as NamedStrategy) }
       : { name: flags.strategy ?? (typeof fromFile === 'string' ? fromFile : 'master-slave') }
   if (profile !== undefined) named.profile = profile
   if (merge !== undefined) named.merge = merge
+  if (election !== undefined) named.election = election
   return named
+}
+
+/** The scheme says who grants the lease: nats:// is all there is. */
+function electionOf({ election, electionTtlMs }: ServeOptions): object | undefined {
+  if (election === undefined) {
+    if (electionTtlMs === undefined) return undefined
+    throw new GcacheError('CONFIG', '--election-ttl-ms needs --election')
+  }
+  for (const broker of election)
+    if (!broker.startsWith('nats://') && !broker.startsWith('tls://'))
+      throw new GcacheError(
+        'CONFIG',
+        `--election ${broker}: takes a NATS broker with JetStream, such as nats://127.0.0.1:4222`,
+      )
+  const ttlMs = electionTtlMs && { ttlMs: parseCount(electionTtlMs, '--election-ttl-ms') }
+  return { name: 'nats', servers: election, ...ttlMs }
 }
 
 /** The file's members, each --member over its namesake, and this node itself. */

@@ -230,9 +230,14 @@ export function observeStrategy<M>(
 /** What a wrapped strategy may leave out, for the wrapper to offer as well. */
 export function answersOf<M>(
   inner: ReplicationStrategy<M>,
-): Pick<ReplicationStrategy<M>, 'commands' | 'welcomesStrangers' | 'freshness' | 'place'> {
-  const { commands, welcomesStrangers, freshness, place } = inner
+): Pick<
+  ReplicationStrategy<M>,
+  'commands' | 'welcomesStrangers' | 'freshness' | 'place' | 'election' | 'actsUntil'
+> {
+  const { commands, welcomesStrangers, freshness, place, election, actsUntil } = inner
   return {
+    ...(election === undefined ? {} : { election }),
+    ...(actsUntil === undefined ? {} : { actsUntil: actsUntil.bind(inner) }),
     ...(commands === undefined ? {} : { commands }),
     ...(welcomesStrangers === undefined
       ? {}
@@ -327,6 +332,10 @@ class ObservedEffects<M> implements Effects<M> {
   report(event: string, fields: Record<string, unknown>, level?: 'warn'): void {
     this.#watcher.onReport(event, fields)
     this.to.report(event, fields, level)
+  }
+
+  lease(above: number | undefined): void {
+    this.to.lease(above)
   }
 
   disconnect(peer: PeerId, code: string, message?: string): void {

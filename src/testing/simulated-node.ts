@@ -223,6 +223,11 @@ export class SimulatedNode implements LiveNode {
     return AMNESIAC.includes(this.status().self.state)
   }
 
+  acts(): boolean {
+    const { role, serving } = this.engine.standing
+    return this.awake && role === 'master' && serving
+  }
+
   digest(): string {
     return this.#store.digest()
   }

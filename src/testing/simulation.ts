@@ -2,12 +2,14 @@
  * One seed, run: safety first, where faults never stop and no law may break; then liveness, where a
  * core is chosen, its faults stop, all others are gone for good, and it must agree and serve.
  */
+import type { ElectionFactory } from '../contracts/election.js'
 import type { StrategyFactory } from '../contracts/strategy.js'
 import type { Ack } from '../contracts/types.js'
 import { majorityOf } from '../core/majority.js'
 import { seededRandom } from '../core/prng.js'
 import { settleMembers } from './changes.js'
 import { ackedWritesSurvive } from './checkers/acked-writes.js'
+import { oneActsAtATime } from './checkers/acting.js'
 import { buffersAreBounded } from './checkers/bounds.js'
 import { callsSucceed } from './checkers/calm-calls.js'
 import { clusterTimeIsHonest } from './checkers/cluster-time.js'
@@ -29,11 +31,13 @@ import { sessionsAreKept } from './checkers/sessions.js'
 import { everyProposalEnds } from './checkers/settlements.js'
 import { whoWokeAsks } from './checkers/waking.js'
 import { SimulatedCluster } from './cluster.js'
+import { SimulatedLeases } from './leases.js'
 import { allVote, memoryLimit } from './memories.js'
 import { Nemesis } from './nemesis.js'
 import type { Call } from './simulated-client.js'
 import type { SimulationOptions } from './swarm.js'
 import { Violation } from './violation.js'
+import type { VirtualClock } from './virtual-clock.js'
 import { Workload } from './workload.js'
 
 export interface SimulationResult {
@@ -56,6 +60,8 @@ export interface SimulationResult {
 
 export interface SimulationEnv {
   readonly strategy: StrategyFactory
+  /** The same with an election; needed where the options have a lease. */
+  readonly leased?: (election: ElectionFactory) => StrategyFactory
   /** What a write without an ack level waits for; 'insync' unless told. */
   readonly ack?: Ack
   /** In-sync logs below which `insync` is refused, by the number of nodes. */
@@ -71,6 +77,8 @@ const LIVENESS_MS = 20_000
 /** I18; a core without any data must first wait 5 s for those who might have some. */
 const SERVE_WITHIN_MS = 5_000
 const BOOTSTRAP_MS = 6_000
+/** A lease of somebody who is gone by then has to end first. */
+const LEASED_MS = 4_000
 const QUIET_MS = 7_000
 /** A slave whose copies failed one after the other, as they do where single frames are lost, is not
  *  copied again for up to 8 s (seed 1898 of ordinal). */
@@ -90,7 +98,7 @@ export function addCheckers(
     | 'backlogEntriesMax'
     | 'calmAfterMs'
   > &
-    Partial<Pick<SimulationOptions, 'linearizable' | 'caches'>>,
+    Partial<Pick<SimulationOptions, 'linearizable' | 'caches' | 'lease'>>,
 ) {
   const acked =
     options.profile === 'ordinal'
@@ -130,6 +138,8 @@ export function addCheckers(
     const copies = (voters: number) => (options.profile === 'strict' ? voters : majorityOf(voters))
     cluster.checkers.push(onlyTheHeldIsApplied(cluster, copies, witnesses))
   }
+  if (options.lease !== undefined)
+    cluster.checkers.push(oneActsAtATime(cluster, options.lease.forgets > 0))
   if (options.calmAfterMs !== undefined)
     cluster.checkers.push(callsSucceed(cluster, options.calmAfterMs, env.inSyncMin(cluster.nodes)))
   const { linearizable = false, caches = {} } = options
@@ -143,10 +153,11 @@ export function addCheckers(
 
 export function simulate(options: SimulationOptions, env: SimulationEnv): SimulationResult {
   const random = seededRandom(options.seed + 0x5eed)
+  const leases = leasesOf(options, () => cluster.clock)
   const cluster: SimulatedCluster = new SimulatedCluster({
     ...options,
     random,
-    strategy: env.strategy,
+    strategy: (leases && env.leased?.(leases.election())) ?? env.strategy,
     ...(env.onTrace === undefined
       ? {}
       : { onTrace: (node, line) => env.onTrace?.(cluster.now(), node, line) }),
@@ -164,6 +175,7 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
     const safetyMs = Math.min(options.seconds * 1_000 - LIVENESS_MS, untilMs) - WARM_UP_MS
     cluster.run(Math.max(0, safetyMs))
     nemesis.stop()
+    leases?.calm()
     if (env.stopAfterMs === undefined) live(cluster, workload, options)
   } catch (error) {
     violation =
@@ -184,6 +196,10 @@ export function simulate(options: SimulationOptions, env: SimulationEnv): Simula
     traceHash: cluster.traceHash,
     simulatedMs: cluster.now(),
   }
+}
+
+function leasesOf({ seed, lease }: SimulationOptions, clock: () => VirtualClock) {
+  return lease && new SimulatedLeases(lease, seededRandom(seed ^ 0x1ea5), clock)
 }
 
 function setNetwork(cluster: SimulatedCluster, { network }: SimulationOptions): void {
@@ -223,7 +239,7 @@ function live(cluster: SimulatedCluster, workload: Workload, options: Simulation
     cluster.start(id)
   }
   const hadData = cluster.live().some(({ life }) => life.tip.parent !== undefined && !life.copying)
-  const withinMs = SERVE_WITHIN_MS + (hadData ? 0 : BOOTSTRAP_MS)
+  const withinMs = SERVE_WITHIN_MS + (hadData ? 0 : BOOTSTRAP_MS) + (options.lease ? LEASED_MS : 0)
   if (!cluster.runUntil(attempts(cluster, workload, options.profile !== 'ordinal'), withinMs))
     cluster.fail('I18', `no write succeeded within ${withinMs} ms of heal by ${core}`)
   cluster.run(1_000)

@@ -8,6 +8,8 @@ import type { CacheOptions } from '../contracts/store.js'
 import type { Ack } from '../contracts/types.js'
 import { type SeededRandom, seededRandom } from '../core/prng.js'
 import type { NodeClockOptions } from './gate.js'
+import { drawLease } from './lease-options.js'
+import type { LeaseFaults } from './leases.js'
 import { type FaultRates, NO_FAULTS } from './nemesis.js'
 import { CALM_WORKLOAD, type WorkloadOptions } from './workload.js'
 
@@ -33,7 +35,8 @@ export type Style = (typeof STYLES)[number]
 /** Drawn as ever; handovers are drawn apart, so that most seeds keep their meaning. */
 const DRAWN = STYLES.filter(style => style !== 'handovers' && style !== 'membership')
 
-export const PROFILES = ['ordinal', 'strict', 'majority'] as const
+/** 'lease' is ordinal with an election. */
+export const PROFILES = ['ordinal', 'strict', 'majority', 'lease'] as const
 export type SimulatedProfile = (typeof PROFILES)[number]
 
 export interface NetworkFaults {
@@ -52,7 +55,9 @@ export interface SimulationOptions {
   /** Virtual seconds, both phases together, at least 30. */
   seconds: number
   /** What is promised: 'ordinal' excuses losses by the faults, the others excuse none. */
-  profile: SimulatedProfile
+  profile: Exclude<SimulatedProfile, 'lease'>
+  /** Who leads is decided by leases, and this befalls them. */
+  lease?: LeaseFaults
   /** Data nodes. */
   nodes: number
   /** A third voter without data. */
@@ -115,14 +120,15 @@ export function drawOptions(
   options.core = random.chance(0.6)
     ? options.nodes
     : least + random.below(options.nodes - least + 1)
-  if (profile !== 'ordinal') drawLate(options, profile, random)
+  if (profile === 'lease') drawLease(options)
+  else if (profile !== 'ordinal') drawLate(options, profile, random)
   return options
 }
 
 /** Where W + P > N, a core that can serve is more than half of the nodes, or all of them. */
 function drawLate(
   options: SimulationOptions,
-  profile: SimulatedProfile,
+  profile: 'strict' | 'majority',
   random: SeededRandom,
 ): void {
   options.profile = profile

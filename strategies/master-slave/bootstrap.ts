@@ -3,6 +3,7 @@
  * a history; after 5 s it goes on without the unreachable. Who meets data waits for its holder: a
  * node that restarts empty never leads over it (the accident of redis/redis#12570).
  */
+import { mayBegin } from './lease.js'
 import { bootstrap } from './promotion.js'
 import { orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
@@ -38,7 +39,7 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
     if (goesBefore(s, peer)) return
   }
   if (isAlone(s) || (s.commitsLate && s.data !== 'empty')) return
-  bootstrap(s, effects)
+  if (mayBegin(s, effects)) bootstrap(s, effects)
 }
 
 /** Half a copy is no state. */

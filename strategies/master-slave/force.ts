@@ -17,6 +17,7 @@ import type { ErrorCode } from '../../src/errors.js'
 import { encodeView } from '../../src/wire/view.js'
 import { dropHalfCopy } from './bootstrap.js'
 import { appendOwn } from './feed.js'
+import { mayForce } from './lease.js'
 import { stepDown } from './master.js'
 import { FORCED_FROM_MAX, type Message } from './messages.js'
 import { bootstrap, leadAnew, mintHistory } from './promotion.js'
@@ -42,6 +43,12 @@ export function onForce(s: GroupState, effects: Sink): void {
     return refuse(effects, 'HEALTHY', `${serving} is master and serves: nothing to force`)
   if (s.self.learner)
     return refuse(effects, 'CONFIG', `${self} is still joining: force a node that votes`)
+  if (!mayForce(s, effects))
+    return refuse(
+      effects,
+      'NOT_READY',
+      `${self} has asked for the lease: try again in some seconds`,
+    )
   const forcedFrom = s.data === 'ready' ? s.history : ''
   stepDown(s, effects)
   orphan(s, effects)

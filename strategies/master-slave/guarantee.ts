@@ -35,11 +35,15 @@ function textOf(s: GroupState): string {
   const { profile, ack } = s.settings
   const { voters, copies } = s.quorum
   const data = s.dataNodes
-  const head = `${count(data, 'node')}, ${witnesses(voters - data)}, ${profile}`
-  if (voters === 1) return `${head}: survives no crash; data lives in this process only`
+  const { election } = s.settings
+  const leased = `mastership leased from ${election?.from}: one master at any time`
+  const how = election === undefined ? `${witnesses(voters - data)}, ${profile}` : leased
+  const head = `${count(data, 'node')}, ${how}`
+  const colon = election === undefined ? ': ' : '; '
+  if (voters === 1) return `${head}${colon}survives no crash; data lives in this process only`
   const wanted = ack === 'insync' ? s.inSyncMin : copiesWanted(ack, data)
   const w = Math.max(copies, wanted)
-  return `${head}: ${acknowledged(s, w)}; ${liveness(s, w)}; ${masters(s)}`
+  return `${head}${colon}${acknowledged(s, w)}; ${liveness(s, w)}; ${masters(s)}`
 }
 
 function acknowledged(s: GroupState, w: number): string {
@@ -81,6 +85,7 @@ function liveness(s: GroupState, w: number): string {
 }
 
 function masters(s: GroupState): string {
+  if (s.settings.election !== undefined) return "no master while the broker's majority is away"
   switch (s.settings.profile) {
     case 'majority':
       return 'a network split leaves at most one master that writes'

@@ -14,7 +14,8 @@ import type { Input } from '../../src/contracts/strategy.js'
 import type { Epoch, PeerId, Session } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import type { ErrorCode } from '../../src/errors.js'
-import { heartbeat } from './master.js'
+import { letGo } from './lease.js'
+import { heartbeat, serveIfReady } from './master.js'
 import type { Message } from './messages.js'
 import { type Candidacy, startPromotion, votes } from './promotion.js'
 import { counts, promisesWanted } from './quorum.js'
@@ -146,6 +147,10 @@ function advance(s: GroupState, effects: Sink, handover: Handover): void {
   const { epoch, next } = s
   effects.report('handover', { state: 'sent', to: handover.target, epoch: epoch.number })
   effects.send(handover.target, { type: 'handover', epoch, next })
+  if (s.lease === undefined) return
+  // The target needs it before it can ask for promises.
+  letGo(s, effects)
+  serveIfReady(s, effects)
 }
 
 function fail(s: GroupState, effects: Sink, handover: Handover, why: string): void {

@@ -4,6 +4,7 @@
  * that waits for it: that write must end in ACK_TIMEOUT, not in a smaller promise (KIP-966).
  */
 import type { Offset } from '../../src/contracts/types.js'
+import { mayMiss } from './lease.js'
 import { counts } from './quorum.js'
 import type { GroupState, Peer, Progress, Sink } from './state.js'
 
@@ -44,7 +45,7 @@ export function maintainInSync(s: GroupState, effects: Sink): void {
         : progress.inSync && progress.acked < progress.mark && s.now - progress.markAt > LAG_MS_MAX
           ? 'lag'
           : undefined
-    if (reason === undefined) continue
+    if (reason === undefined || (reason === 'silent' && !mayMiss(s, peer))) continue
     if (progress.inSync) {
       const left = countInSync(s) - (counts(s, peer) ? 1 : 0)
       if (left < s.inSyncMin && s.waiting?.waitsInSync()) continue

@@ -3,6 +3,7 @@
  * file routes inputs to the concern that owns them; each concern has a file of its own.
  */
 import { TIMES } from '../../src/config.js'
+import type { ElectionFactory } from '../../src/contracts/election.js'
 import type {
   AdminCommand,
   Input,
@@ -20,6 +21,7 @@ import { advanceCopy, onSnapshot, onSync, stopCopy } from './copy.js'
 import { catchUp, takeBack } from './feed.js'
 import { isForebear, onForce } from './force.js'
 import { holdsWrites, onAdmin, onHandover, onTargetAck, tickHandover } from './handover.js'
+import { onLease, tickLease } from './lease.js'
 import { heartbeat, onAck, propose, serveIfReady, stepDown, tickMaster } from './master.js'
 import { onJoin, onLeave, tickMembership } from './membership.js'
 import { onCollected, onMergeAsk, onMerged, onMergeRecords } from './merge.js'
@@ -94,12 +96,18 @@ export class MasterSlave implements ReplicationStrategy<Message> {
   readonly keyed = false
   readonly commands: readonly AdminCommand[] = ['join', 'leave', 'force-bootstrap']
   readonly defaultAck
+  readonly election?: ElectionFactory
+  readonly actsUntil?: () => number
   readonly #s: GroupState
 
   /** `state`: one that goes on from where another stood; it becomes this one's own. */
   constructor(env: StrategyEnv, settings: Settings, state = new GroupState(env, settings)) {
     this.#s = state
     this.defaultAck = settings.ack
+    const { lease } = state
+    if (settings.election === undefined || lease === undefined) return
+    this.election = settings.election
+    this.actsUntil = () => lease.untilMs
   }
 
   time(): number {
@@ -148,6 +156,9 @@ export class MasterSlave implements ReplicationStrategy<Message> {
         return onMerged(s, effects, input)
       case 'view':
         return onView(s, input.view, input.members)
+      case 'lease':
+        onLease(s, effects, input)
+        return s.role === 'slave' ? tickSlave(s, effects) : undefined
       case 'hint':
         return onHint(s)
       case 'read':
@@ -245,6 +256,7 @@ function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; late
     for (const peer of s.peers.values()) peer.heardAt = Math.min(t.now, peer.heardAt + t.lateMs)
   s.clock.pass(t.now, s.role === 'master' ? t.wall : undefined)
   if (s.view === 0) return
+  tickLease(s, effects)
   if (s.role === 'master') {
     if (jumped && s.peers.size > 0) doubt(s, effects)
     tickMaster(s, effects)
@@ -254,10 +266,13 @@ function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; late
     // Promises are old by now: their givers may follow another.
     if (jumped) giveUp(s)
     else tickCandidate(s, effects)
-  } else if (s.data === 'ready') {
-    if (mayStand(s)) watchMaster(s, effects)
-  } else considerBootstrap(s, effects)
+  } else tickSlave(s, effects)
   forgetLeft(s, effects)
+}
+
+function tickSlave(s: GroupState, effects: Sink): void {
+  if (s.data !== 'ready') considerBootstrap(s, effects)
+  else if (mayStand(s)) watchMaster(s, effects)
 }
 
 /** The clock jumped: this process was stopped, and somebody else may lead by now. Ask first. */
@@ -367,7 +382,7 @@ function onState(
   else if (s.master === peer.id && isDemotion(s, m)) {
     orphan(s, effects)
     // It lives and has met a higher epoch: whoever leads that one will be heard soon.
-    if (m.incarnation === s.epoch.incarnation)
+    if (m.incarnation === s.epoch.incarnation && s.lease === undefined)
       s.candidateAfter = Math.max(s.candidateAfter, s.now + PROMISED_WAIT_MS)
   }
 }

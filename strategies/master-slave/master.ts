@@ -13,6 +13,7 @@ import { advanceCopy, stopCopy } from './copy.js'
 import { catchUp, feedWitnesses, replicate } from './feed.js'
 import { endForced } from './force.js'
 import { maintainInSync, noteAck } from './in-sync.js'
+import { holdsLease } from './lease.js'
 import { refuseAsked, settleView } from './membership.js'
 import { tickMerges } from './merge.js'
 import { type Message, NO_COPY } from './messages.js'
@@ -130,6 +131,7 @@ function copiesOf(s: GroupState, ack: Ack): number {
 
 /** What has its copies by now is committed and answered. */
 export function settle(s: GroupState, effects: Sink): void {
+  if (!holdsLease(s)) return
   if (s.commitsLate) advanceCommit(s, effects)
   else settleView(s, effects)
   s.waiting?.settle(s, effects)
@@ -201,7 +203,8 @@ export function serveIfReady(s: GroupState, effects: Sink): void {
   if (s.role !== 'master') return
   const settled = s.serving || s.now >= s.graceUntil || allFollow(s)
   const inTouch = !s.commitsLate || countersHeard(s, TOUCH_MS) + 1 >= promisesWanted(s)
-  const serving = settled && s.doubtAt === 0 && inTouch && ownEpochCommitted(s)
+  const sure = s.doubtAt === 0 && holdsLease(s)
+  const serving = settled && sure && inTouch && ownEpochCommitted(s)
   if (serving === s.serving && s.outOfTouch === !inTouch) return
   s.serving = serving
   s.outOfTouch = !inTouch

@@ -7,7 +7,6 @@
 import type { Input } from '../../src/contracts/strategy.js'
 import type { PeerId, Session } from '../../src/contracts/types.js'
 import type { Message } from './messages.js'
-import type { Profile } from './options.js'
 import type { Sink } from './state.js'
 
 /** More ids than a cluster has ordinals; then the one heard first is forgotten. */
@@ -17,9 +16,9 @@ export class MixedPeers {
   /** Who last said another profile: the link that waits for a state (0: none), and the warning. */
   readonly #peers = new Map<PeerId, { session: Session; text: string }>()
   readonly #self: PeerId
-  readonly #profile: Profile
+  readonly #profile: string
 
-  constructor(self: PeerId, profile: Profile) {
+  constructor(self: PeerId, profile: string) {
     this.#self = self
     this.#profile = profile
   }

@@ -3,6 +3,7 @@
  */
 
 import { TIMES } from '../../src/config.js'
+import type { ElectionFactory } from '../../src/contracts/election.js'
 import type { Ack, Member } from '../../src/contracts/types.js'
 import { copiesWanted } from '../../src/core/majority.js'
 import { suggestion } from '../../src/core/suggest.js'
@@ -29,6 +30,13 @@ export interface MasterSlaveOptions {
   /** What becomes of the losing side's writes after a network split: the newer value of a key
    *  wins, by cluster time, or all of them are dropped and counted. Default 'lww'. */
   merge?: 'lww' | 'discard'
+  /**
+   * Who may lead is decided elsewhere, by a lease that one node at a time holds, such as
+   * `natsLease({ servers })` of gcache/transports/nats: at no moment do two nodes act as master,
+   * even where they cannot hear each other, and none does while whoever grants leases is away.
+   * Profile ordinal only. Give it to every node.
+   */
+  election?: ElectionFactory
   heartbeatMs?: number
   suspectAfterMs?: number
   heardWithinMs?: number
@@ -50,8 +58,9 @@ const NUMBERS = [
   'bootstrapWaitMs',
 ] as const
 
-export type Settings = Required<Omit<MasterSlaveOptions, 'inSyncMin' | 'slavesToWriteMin'>> &
-  Pick<MasterSlaveOptions, 'inSyncMin' | 'slavesToWriteMin'>
+type Open = 'inSyncMin' | 'slavesToWriteMin' | 'election'
+
+export type Settings = Required<Omit<MasterSlaveOptions, Open>> & Pick<MasterSlaveOptions, Open>
 
 const DEFAULT_ACKS: Record<Profile, Ack> = {
   ordinal: 'insync',
@@ -68,7 +77,7 @@ const MS_MAX = 2 ** 31 - 1
 export function settingsOf(options: MasterSlaveOptions): Settings {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw refusal("takes an object of options, such as { ack: 'majority' }")
-  const known: readonly string[] = ['profile', 'ack', 'merge', ...NUMBERS]
+  const known: readonly string[] = ['profile', 'ack', 'merge', 'election', ...NUMBERS]
   for (const name of Object.keys(options))
     if (!known.includes(name)) throw refusal(`unknown option ${name}: ${suggestion(name, known)}`)
   for (const name of NUMBERS) {
@@ -85,6 +94,7 @@ export function settingsOf(options: MasterSlaveOptions): Settings {
     throw refusal('option ack must be none, master, slaves:n, majority, insync or all')
   if (profile !== undefined && !Object.hasOwn(DEFAULT_ACKS, profile))
     throw refusal(`unknown profile ${String(profile)}: ${suggestion(String(profile), PROFILES)}`)
+  checkElection(options)
   const chosen = Object.entries(options).filter(([, value]) => value !== undefined)
   const byProfile = DEFAULT_ACKS[profile ?? 'ordinal']
   const defaults = { profile: 'ordinal', ack: byProfile, merge: 'lww' } as const
@@ -98,7 +108,10 @@ export function checkMembers(settings: Settings, members: readonly Member[]): vo
   const data = members.length - witnesses
   const nodes = data === 1 ? '1 data node' : `${data} data nodes`
   if (witnesses > 0 && profile !== 'majority')
-    throw refusal(`a witness votes in profile majority only, not in ${profile}: leave it out`)
+    throw refusal(
+      `a witness votes in profile majority only, not in ${profile}: leave it out` +
+        (settings.election === undefined ? '' : ', the lease is in its place'),
+    )
   if (witnesses >= data)
     throw refusal(`${nodes} and ${witnesses} witnesses: most voters must hold data`)
   if (profile === 'majority' && members.length === 2)
@@ -112,6 +125,17 @@ export function checkMembers(settings: Settings, members: readonly Member[]): vo
     throw refusal(`inSyncMin ${inSyncMin} exceeds what there is: ${nodes}`)
   if (slavesToWriteMin !== undefined && slavesToWriteMin > data - 1)
     throw refusal(`slavesToWriteMin ${slavesToWriteMin} exceeds what there is: ${data - 1} slaves`)
+}
+
+function checkElection({ election, profile = 'ordinal' }: MasterSlaveOptions): void {
+  if (election === undefined) return
+  if (typeof election !== 'function' || typeof election.from !== 'string')
+    throw refusal('option election takes a plug-in, such as natsLease({ servers })')
+  if (profile !== 'ordinal')
+    throw refusal(
+      `option election decides who leads, and so does profile ${profile} by promises of its ` +
+        'voters: leave one of them out',
+    )
 }
 
 function isAck(ack: unknown): boolean {

@@ -5,13 +5,14 @@
  */
 import { TIMES } from '../../src/config.js'
 import type { Epoch, Offset, PeerId } from '../../src/contracts/types.js'
-import { commonPoint, compareEpochs, isBetterLog, mintEpoch } from '../../src/core/epochs.js'
+import { commonPoint, compareEpochs, isBetterLog } from '../../src/core/epochs.js'
 import { continuesChain } from '../../src/wire/batch.js'
 import { Waiting } from './acks.js'
 import { isChartered, writeCharter } from './admission.js'
 import { appendNoop, feedWitnesses } from './feed.js'
 import { yieldsTo } from './force.js'
 import { hasPromiseOfOld, isHandedOver, promiseWaitMs } from './handover.js'
+import { letGo, mayPromote, ownEpoch } from './lease.js'
 import { serveIfReady, settle, stepDown } from './master.js'
 import type { Message } from './messages.js'
 import { isOfHistory, votesFor } from './owed.js'
@@ -51,16 +52,19 @@ const GRACE_MS = 300
 
 /** `handover`: that epoch's master gives its place away. `doubted`: who may be stopped, if it is
  *  not the master followed so far. */
-export function startPromotion(
-  s: GroupState,
-  effects: Sink,
-  { handover, doubted }: { handover?: Epoch; doubted?: PeerId } = {},
-): void {
+export interface Purpose {
+  readonly handover?: Epoch
+  readonly doubted?: PeerId
+}
+
+export function startPromotion(s: GroupState, effects: Sink, purpose: Purpose = {}): void {
+  if (!mayPromote(s, effects, purpose)) return
+  const { handover, doubted } = purpose
   const from = s.master
   stepDown(s, effects)
   orphan(s, effects)
   s.hunt = undefined
-  const epoch = mintEpoch(s.seen, s.self.ordinal, s.env.incarnation)
+  const epoch = ownEpoch(s)
   s.promise(effects, epoch)
   s.role = 'candidate'
   const asked = new Set<PeerId>()
@@ -132,6 +136,7 @@ export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepa
   s.candidacy = undefined
   s.hunt = undefined
   s.candidateAfter = s.now + PROMISED_WAIT_MS
+  letGo(s, effects)
   s.promise(effects, m.epoch)
   const voter = votesFor(s, m)
   effects.send(peer.id, { type: 'promise', epoch: m.epoch, ...s.facts(), voter })
@@ -253,6 +258,7 @@ export function onPullReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'pul
 function nominate(s: GroupState, effects: Sink, candidacy: Candidacy): void {
   effects.send(candidacy.best, { type: 'nominate', epoch: candidacy.epoch })
   giveUp(s)
+  letGo(s, effects)
   s.candidateAfter = s.now + PROMISED_WAIT_MS
 }
 
@@ -337,7 +343,7 @@ function absent(s: GroupState): number {
 
 /** Leads what it holds, above all it has met, without asking anybody. */
 export function leadAnew(s: GroupState, effects: Sink): void {
-  const epoch = mintEpoch(s.seen, s.self.ordinal, s.env.incarnation)
+  const epoch = ownEpoch(s)
   s.promise(effects, epoch)
   becomeMaster(s, effects, {
     epoch,

@@ -8,6 +8,7 @@ import { continuesChain } from '../../src/wire/batch.js'
 import { decodeView } from '../../src/wire/view.js'
 import { becomeVoter, learnCharter } from './admission.js'
 import { adopt, noteMaster, yieldsTo } from './force.js'
+import { letGo } from './lease.js'
 import { stepDown } from './master.js'
 import { type DataState, type Message, NO_COPY } from './messages.js'
 import { isOfHistory, oweLog } from './owed.js'
@@ -55,6 +56,7 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
   s.candidacy = undefined
   s.hunt = undefined
   s.copying = undefined
+  letGo(s, effects)
   s.promise(effects, epoch)
   s.epoch = epoch
   s.feed = 0

@@ -20,6 +20,7 @@ import { type View, type ViewMember, viewOf } from '../../src/wire/view.js'
 import type { Waiting } from './acks.js'
 import type { Forced } from './force.js'
 import type { Handover } from './handover.js'
+import { type Leasehold, newLeasehold } from './lease.js'
 import type { Giving, Merge } from './merge.js'
 import type { DataState, LogFacts, Message, StateMessage } from './messages.js'
 import { MixedPeers } from './mixed.js'
@@ -155,6 +156,8 @@ export type Sink = Effects<Message>
 export class GroupState {
   readonly peers = new Map<PeerId, Peer>()
   readonly mixed: MixedPeers
+  /** What all nodes must have alike: one that needs no lease would lead beside its holder. */
+  readonly profile: string
   /** Those that may still matter, the one in force last. */
   views: ViewStart[]
   /** A newer view than the log's, as others told. */
@@ -257,6 +260,8 @@ export class GroupState {
   outOfTouch = false
   /** Mastership is being given away. */
   handover: Handover | undefined
+  /** Undefined where nothing is leased. */
+  readonly lease: Leasehold | undefined
   readonly merges = new Map<PeerId, Merge>()
 
   constructor(
@@ -264,8 +269,10 @@ export class GroupState {
     readonly settings: Settings,
   ) {
     this.self = { id: env.self, ordinal: 255, address: '' }
-    const { profile } = settings
-    this.mixed = new MixedPeers(env.self, profile)
+    const { profile, election } = settings
+    this.profile = election === undefined ? profile : `${profile} with an election`
+    this.lease = election === undefined ? undefined : newLeasehold()
+    this.mixed = new MixedPeers(env.self, this.profile)
     this.commitsLate = profile !== 'ordinal'
     this.views = [{ first: 0, view: { number: 0, members: env.members, past: [] } }]
     this.quorum = quorumIn(this, this.views[0].view)
@@ -383,7 +390,7 @@ export class GroupState {
       data: this.data,
       voter: this.voter,
       history: this.history,
-      profile: this.settings.profile,
+      profile: this.profile,
       incarnation: this.env.incarnation,
       promised: this.promised,
       epoch: this.epoch,

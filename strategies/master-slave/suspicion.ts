@@ -27,6 +27,7 @@ const PROBE_AGAIN_MS = 100
 /** A master that hears no majority, though it is heard: acks are lost one way. */
 const OUT_OF_TOUCH_MS = 300
 const HINT_EVERY_MS = 200
+const HUNT_AGAIN_MS = 1_000
 /** Own delay stretches the limit, at most to so many times (Lifeguard, arXiv 1707.00788). */
 const STRETCH_MAX = 8
 
@@ -41,7 +42,11 @@ export function watchMaster(s: GroupState, effects: Sink): void {
     if (s.now >= s.probeAfter && s.now >= s.candidateAfter) probe(s, effects)
   } else if (s.now >= hunt.until) {
     if (hunt.phase === 'probe') pass(s, effects, hunt)
-    else startPromotion(s, effects)
+    else {
+      startPromotion(s, effects)
+      // Another holds the lease: what was asked then may be otherwise by now.
+      if (s.hunt === hunt && s.now - hunt.until >= HUNT_AGAIN_MS) s.hunt = undefined
+    }
   }
 }
 

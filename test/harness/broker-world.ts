@@ -1,9 +1,9 @@
 /** For one `describe`: each test has a real nats-server of its own, and all that it opened ends. */
 import { afterEach, beforeEach, expect } from 'vitest'
 import { realTime } from '../../src/testing/transport-suite.js'
-import { NatsServer } from './nats-server.js'
+import { NatsServer, type NatsServerOptions } from './nats-server.js'
 
-export function brokerWorld() {
+export function brokerWorld(options: NatsServerOptions = {}) {
   const { until, clock } = realTime()
   const world = {
     clock,
@@ -19,7 +19,7 @@ export function brokerWorld() {
     },
   }
   beforeEach(async () => {
-    world.server = await NatsServer.start()
+    world.server = await NatsServer.start(options)
   })
   afterEach(async () => {
     for (const end of world.ends.splice(0).reverse()) await end()

@@ -12,18 +12,21 @@ export const CLI = fileURLToPath(new URL('../../dist/src/server/cli.js', import.
 /** A server that is not ready by then has failed. */
 const READY_MS_MAX = 20_000
 
+/** Of all nodes, or of each. */
+type ServeFlags = readonly string[] | ((id: string) => readonly string[])
+
 export class ServedCluster {
   readonly #children = new Map<string, ChildProcess>()
   readonly #ports: readonly number[]
   readonly ids: readonly string[]
 
-  readonly #flags: readonly string[]
+  readonly #flags: ServeFlags
   readonly #medium: ProcessMedium
 
   private constructor(
     ids: readonly string[],
     ports: readonly number[],
-    flags: readonly string[],
+    flags: ServeFlags,
     medium: ProcessMedium,
   ) {
     this.ids = ids
@@ -35,7 +38,7 @@ export class ServedCluster {
   /** Starts `count` nodes named a, b, c ... with `flags`; resolves when all are ready. */
   static async start(
     count: number,
-    flags: readonly string[] = [],
+    flags: ServeFlags = [],
     medium: ProcessMedium = MEDIA[0],
   ): Promise<ServedCluster> {
     if (!existsSync(CLI)) throw new Error('dist/ is missing: npm test builds it, or npm run build')
@@ -57,7 +60,8 @@ export class ServedCluster {
   async serve(id: string): Promise<void> {
     const ordinal = this.ids.indexOf(id)
     const args = [CLI, 'serve', '--cluster', 'proof', '--id', id, '--ordinal', String(ordinal)]
-    args.push('--listen', this.address(id), ...this.#flags)
+    const flags = typeof this.#flags === 'function' ? this.#flags(id) : this.#flags
+    args.push('--listen', this.address(id), ...flags)
     for (const [i, other] of this.ids.entries())
       if (other !== id) args.push('--member', `${other}=${i}@${this.address(other)}`)
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] })

@@ -12,8 +12,9 @@
  * (near cache, disk, partitions).
  */
 import { LATE } from './list-late.js'
+import { LEASES } from './list-lease.js'
 import { MEMBERS } from './list-members.js'
 import { ORDINAL } from './list-ordinal.js'
 import type { Mutant } from './mutant.js'
 
-export const MUTANTS: readonly Mutant[] = [...ORDINAL, ...LATE, ...MEMBERS]
+export const MUTANTS: readonly Mutant[] = [...ORDINAL, ...LATE, ...MEMBERS, ...LEASES]

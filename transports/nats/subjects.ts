@@ -74,6 +74,6 @@ export class Subjects {
 }
 
 /** A cluster's name as one word of a subject; those of nodes are such words already. */
-function word(name: string): string {
+export function word(name: string): string {
   return name.replace(/[^A-Za-z0-9_-]/g, char => `=${char.codePointAt(0)?.toString(16)}=`)
 }

@@ -37,6 +37,8 @@ export function serveCommand(): Command {
     .option('--strategy <name>', 'who copies what to whom (default: master-slave)')
     .option('--profile <name>', "the strategy's profile (default: ordinal)")
     .option('--merge <how>', "writes of a split's losing side: lww (newest wins) or discard")
+    .option('--election <broker>', 'lease mastership from this NATS broker; repeatable', repeated)
+    .option('--election-ttl-ms <n>', 'a silent master keeps it so long, 500 to 60000 (2000)')
     .option('--durability <level>', 'memory, the only level of this version')
     .option('--cache <cache>', 'NAME or NAME:OPTION=VALUE,...; repeat for each', repeated)
     .option('--no-auto-caches', 'refuse caches that no --cache names')

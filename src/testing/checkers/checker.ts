@@ -15,6 +15,8 @@ export interface LiveNode {
   readonly life: Life
   /** Not paused: it could answer now. */
   readonly awake: boolean
+  /** It would answer as master now. */
+  acts(): boolean
   digest(): string
   applied(): Offset
   status(): StrategyStatus

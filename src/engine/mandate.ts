@@ -1,0 +1,52 @@
+/**
+ * For how long this node may act as master, where an election decides. What the strategy wants goes
+ * to the plug-in, what that one says comes back as an input, and the clock is asked at each answer:
+ * a tick may be late, and a process that was stopped must not answer before it.
+ */
+import type { Election, Lease } from '../contracts/election.js'
+import type { Clock } from '../contracts/environment.js'
+import type { Input, ReplicationStrategy, Standing } from '../contracts/strategy.js'
+import type { EngineOptions } from './engine-options.js'
+
+const NO_LEASE: Lease = { counter: 0, askedMs: 0, untilMs: 0 }
+
+export class Mandate<M> {
+  readonly #strategy: ReplicationStrategy<M>
+  readonly #clock: Clock
+  readonly #election: Election | undefined
+
+  constructor(strategy: ReplicationStrategy<M>, options: EngineOptions<M>) {
+    const { self, cluster, incarnation, clock, logger } = options
+    this.#strategy = strategy
+    this.#clock = clock
+    this.#election = strategy.election?.({ self, cluster, incarnation, clock, logger })
+  }
+
+  get why(): string | undefined {
+    return this.#election?.why
+  }
+
+  start(feed: (input: Input<M>) => void): void {
+    this.#election?.start({ onLease: lease => feed({ kind: 'lease', ...(lease ?? NO_LEASE) }) })
+  }
+
+  want(above: number | undefined): void {
+    this.#election?.want(above)
+  }
+
+  async stop(): Promise<void> {
+    await this.#election?.stop()
+  }
+
+  /** Always, where nothing is leased. */
+  get lasts(): boolean {
+    if (this.#election === undefined) return true
+    const untilMs = this.#strategy.actsUntil?.(0) ?? Number.POSITIVE_INFINITY
+    return this.#clock.now() < untilMs
+  }
+
+  /** What is left of `standing`: whose time is over does not serve, though no tick came yet. */
+  judge(standing: Standing): Standing {
+    return standing.serving && !this.lasts ? { ...standing, serving: false } : standing
+  }
+}

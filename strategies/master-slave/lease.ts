@@ -1,0 +1,151 @@
+/**
+ * Mastership by a lease, where the option `election` is given: whoever would begin a candidacy or a
+ * history holds the lease first, leads an epoch by its counter, and is master no longer when it
+ * ends. Who holds what, and what an acknowledgement is worth, stays as it is without a lease.
+ *
+ *   slave --suspects--> wants it --granted--> candidate --> master --untilMs--> slave
+ *            ^              | heard a master, or wants it no more: lets it go      |
+ *            +--------------+<-----------------------------------------------------+
+ */
+import type { Input } from '../../src/contracts/strategy.js'
+import type { Epoch } from '../../src/contracts/types.js'
+import { mintEpoch } from '../../src/core/epochs.js'
+import { stepDown } from './master.js'
+import { giveUp, type Purpose, startPromotion } from './promotion.js'
+import { orphan } from './slave.js'
+import type { GroupState, Peer, Sink } from './state.js'
+
+export interface Leasehold {
+  /** One with a counter above it is asked for, said last at `wantedAt`; undefined: none is. */
+  above: number | undefined
+  wantedAt: number
+  counter: number
+  askedMs: number
+  /** -Infinity: none is held. */
+  untilMs: number
+  /** Somebody asked this node to lead; it begins once it may. */
+  pending: { readonly purpose: Purpose; readonly until: number } | undefined
+}
+
+/** Who has not said for so long that it wants the lease lets it go. */
+const WANTED_MS = 100
+const FORCED_MS = 10_000
+/** A node that was asked to lead wants the lease for so long. */
+const PENDING_MS = 1_000
+
+export function newLeasehold(): Leasehold {
+  return {
+    above: undefined,
+    wantedAt: 0,
+    counter: 0,
+    askedMs: Number.NEGATIVE_INFINITY,
+    untilMs: Number.NEGATIVE_INFINITY,
+    pending: undefined,
+  }
+}
+
+/** May this node lead, as far as leases go? By its last tick. */
+export function holdsLease({ lease, now }: GroupState): boolean {
+  return lease === undefined || now < lease.untilMs
+}
+
+/** True if an epoch may begin now; else the lease is asked for, again at each call. */
+export function mayBegin(s: GroupState, effects: Sink): boolean {
+  const { lease } = s
+  if (lease === undefined) return true
+  const above = Math.floor(s.seen.number / 256)
+  lease.wantedAt = Math.max(lease.wantedAt, s.now)
+  if (lease.above !== above) {
+    lease.above = above
+    effects.lease(above)
+  }
+  return holdsLease(s) && lease.counter > above
+}
+
+/** As mayBegin(), for who was asked to lead: it begins by itself once it may. */
+export function mayPromote(s: GroupState, effects: Sink, purpose: Purpose): boolean {
+  const may = mayBegin(s, effects)
+  if (s.lease === undefined) return true
+  // A hunt asks again by itself, for as long as it lasts.
+  const lasts = !may && s.hunt === undefined
+  s.lease.pending = lasts
+    ? { purpose, until: s.lease.pending?.until ?? s.now + PENDING_MS }
+    : undefined
+  return may
+}
+
+/** An epoch of this node, above all that it has seen: by the lease's counter, which nobody else
+ *  has, or the next one. */
+export function ownEpoch(s: GroupState): Epoch {
+  const { ordinal } = s.self
+  const { incarnation } = s.env
+  if (s.lease === undefined) return mintEpoch(s.seen, ordinal, incarnation)
+  return { number: s.lease.counter * 256 + ordinal, incarnation }
+}
+
+/** An operator will ask again: it is kept until then. */
+export function mayForce(s: GroupState, effects: Sink): boolean {
+  const may = mayBegin(s, effects)
+  if (s.lease !== undefined && !may) s.lease.wantedAt = s.now + FORCED_MS
+  return may
+}
+
+/** It is not held any more, whatever still arrives. */
+export function letGo(s: GroupState, effects: Sink): void {
+  const { lease } = s
+  if (lease === undefined) return
+  lease.pending = undefined
+  lease.untilMs = Number.NEGATIVE_INFINITY
+  if (lease.above === undefined) return
+  lease.above = undefined
+  effects.lease(undefined)
+}
+
+export function onLease(
+  s: GroupState,
+  effects: Sink,
+  { counter, askedMs, untilMs }: Extract<Input<never>, { kind: 'lease' }>,
+): void {
+  const { lease } = s
+  // Let go meanwhile: it is nobody's here.
+  if (lease === undefined || lease.above === undefined) return
+  lease.counter = counter
+  lease.askedMs = askedMs
+  lease.untilMs = counter === 0 ? Number.NEGATIVE_INFINITY : untilMs
+  tickLease(s, effects)
+}
+
+/** Every turn whose clock moved, before anything else is done; and when there is news of it. */
+export function tickLease(s: GroupState, effects: Sink): void {
+  const { lease } = s
+  if (lease === undefined) return
+  if (!holdsLease(s)) {
+    // A master that gives its place away has let it go itself, and only waits for the other one.
+    if (s.role === 'master' && s.handover?.phase !== 'sent') demote(s, effects)
+    else if (s.role === 'candidate') giveUp(s)
+  }
+  const { pending } = lease
+  if (pending !== undefined && s.role !== 'candidate') {
+    if (s.now >= pending.until) lease.pending = undefined
+    else startPromotion(s, effects, pending.purpose)
+  }
+  if (s.role !== 'slave') lease.wantedAt = Math.max(lease.wantedAt, s.now)
+  else if (s.now - lease.wantedAt > WANTED_MS) letGo(s, effects)
+}
+
+/** The lease has ended: somebody else may lead from now on. */
+function demote(s: GroupState, effects: Sink): void {
+  const { epoch } = s
+  stepDown(s, effects)
+  orphan(s, effects)
+  effects.report('lease', { state: 'ended', epoch: epoch.number }, 'warn')
+  s.tell(effects)
+}
+
+/**
+ * A slave that is silent is waited for until the lease was prolonged well after its last word: a
+ * master that is cut off from everybody at once then acknowledges nothing alone before it ends.
+ */
+export function mayMiss(s: GroupState, peer: Peer): boolean {
+  return s.lease === undefined || s.lease.askedMs >= peer.heardAt + s.settings.heardWithinMs
+}

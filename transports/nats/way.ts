@@ -1,0 +1,59 @@
+/** How a broker is reached: options that transport and lease share, judged and carried out. */
+import { type ConnectionOptions, connect, type NatsConnection } from 'nats'
+import { BROKER } from '../../src/config.js'
+import { GcacheError } from '../../src/errors.js'
+
+export interface BrokerOptions {
+  /** Brokers of one NATS cluster, such as `nats://127.0.0.1:4222`; one that answers is enough. */
+  servers?: string | readonly string[]
+  /** What else the `nats` package shall be told: user, pass, token, tls, authenticator ... */
+  broker?: ConnectionOptions
+}
+
+/** The brokers as a list. CONFIG, which begins with `who`, for options of a wrong form. */
+export function checkBrokers(
+  who: string,
+  { servers = [], broker = {}, connection }: BrokerOptions & { connection?: unknown },
+): readonly string[] {
+  const list = typeof servers === 'string' ? [servers] : servers
+  if (!Array.isArray(list) || !list.every(each => typeof each === 'string' && each !== ''))
+    throw new GcacheError('CONFIG', `${who}: option servers takes addresses of brokers`)
+  if (typeof broker !== 'object' || broker === null)
+    throw new GcacheError('CONFIG', `${who}: option broker takes an object, such as { user, pass }`)
+  if (connection !== undefined && typeof (connection as NatsConnection)?.publish !== 'function')
+    throw new GcacheError(
+      'CONFIG',
+      `${who}: option connection takes what connect() of nats returns`,
+    )
+  if (connection !== undefined && list.length > 0)
+    throw new GcacheError('CONFIG', `${who}: option connection has its servers: leave servers out`)
+  return list
+}
+
+/** `name`: what the broker's own lists show. */
+export function openBroker(
+  name: string,
+  servers: readonly string[],
+  broker: ConnectionOptions,
+): Promise<NatsConnection> {
+  // Not noEcho: a node that dials itself shall hear so. Reconnecting is the library's for as long
+  // as it tries; a stream never outlives the way that it went.
+  return connect({
+    name,
+    pingInterval: BROKER.pingMs,
+    maxPingOut: 2,
+    reconnectTimeWait: BROKER.retryMs,
+    timeout: BROKER.attemptMs,
+    noAsyncTraces: true,
+    ...broker,
+    servers: [...servers],
+    reconnect: true,
+    maxReconnectAttempts: -1,
+    ignoreAuthErrorAbort: true,
+  })
+}
+
+/** `host:port` of what the `nats` package takes. */
+export function withoutSecrets(server: string): string {
+  return server.replace(/^[a-z]+:\/\//, '').replace(/^.*@/, '')
+}
