@@ -7,13 +7,14 @@
  */
 
 import { createHash } from 'node:crypto'
-import { closeSync, openSync, readSync } from 'node:fs'
 import { AUTH } from './config.js'
 import type { Authenticator, ClientAuth, NodeAuth, Redacted } from './contracts/authentication.js'
 import type { Clock, Logger } from './contracts/environment.js'
 import type { TransportFactory } from './contracts/transport.js'
+import { SILENCE } from './core/silence.js'
 import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
+import { readPrivate } from './private-files.js'
 import { createAuthenticator, type KnowingAuthenticator } from './security/authenticator.js'
 import {
   type Credential,
@@ -51,9 +52,10 @@ export async function nodeAuthenticator(
   world: World,
 ): Promise<NodeAuthenticator> {
   checkNames(auth, NODE_NAMES)
-  const secret = secretOf(auth)
-  const users = usersOf(auth)
-  warnOfBare(users, world.logger)
+  const { logger } = world
+  const secret = secretOf(auth, logger)
+  const users = usersOf(auth, logger)
+  warnOfBare(users, logger)
   const iterations = auth.iterations ?? AUTH.iterations
   if (!Number.isInteger(iterations) || iterations < AUTH.iterationsMin)
     throw config(`auth.iterations must be a whole number from ${AUTH.iterationsMin}`)
@@ -71,8 +73,8 @@ export async function nodeAuthenticator(
   const store = new CredentialStore(users, key)
   const reload = () => {
     if (auth.usersFile === undefined) throw config('auth has no usersFile that could be read again')
-    const now = usersOf(auth)
-    warnOfBare(now, world.logger)
+    const now = usersOf(auth, logger)
+    warnOfBare(now, logger)
     store.replace(now)
     return now.size
   }
@@ -102,12 +104,12 @@ export function clientAuthenticator(auth: ClientAuth, world: World): Authenticat
       throw config('auth.user is missing: whose password is it?')
     return createAuthenticator({
       ...world,
-      dials: { user: SECRET_USER, keychain: new Keychain(secretOf(auth)) },
+      dials: { user: SECRET_USER, keychain: new Keychain(secretOf(auth, world.logger)) },
     })
   }
   if (auth.secret !== undefined || auth.secretFile !== undefined)
     throw config('auth has a user and a secret: a user has a password, keep one of them')
-  const password = oneOf('password', auth.password, auth.passwordFile, 1)
+  const password = oneOf('password', auth.password, auth.passwordFile, 1, world.logger)
   return createAuthenticator({
     ...world,
     dials: { user: checkUser(user), keychain: new Keychain(password) },
@@ -123,7 +125,10 @@ export function announcementSigner(
   cluster: string,
 ): ((bytes: Uint8Array) => Uint8Array) | undefined {
   if (auth === undefined || 'user' in auth) return undefined
-  const key = secretOf(auth).expose(bytes => hmac(bytes, `gcache announcements of ${cluster}`))
+  // Who reads it for the links has been told who else may.
+  const key = secretOf(auth, SILENCE).expose(bytes =>
+    hmac(bytes, `gcache announcements of ${cluster}`),
+  )
   return bytes => hmac(key, bytes)
 }
 
@@ -139,8 +144,8 @@ function isBare({ role, grants }: Credential): boolean {
   return role === 'client' && grants.length === 0
 }
 
-function secretOf({ secret, secretFile }: NodeAuth): Secret {
-  return oneOf('secret', secret, secretFile, AUTH.secretBytesMin)
+function secretOf({ secret, secretFile }: NodeAuth, logger: Logger): Secret {
+  return oneOf('secret', secret, secretFile, AUTH.secretBytesMin, logger)
 }
 
 /** A file's line, or what was given, itself if it is a Secret already. */
@@ -149,12 +154,13 @@ function oneOf(
   given: string | Uint8Array | Redacted | undefined,
   file: string | undefined,
   bytesMin: number,
+  logger: Logger,
 ): Secret {
   if ((given === undefined) === (file === undefined))
     throw config(`auth needs either ${name} or ${name}File`)
   if (file !== undefined)
     return secretFrom(
-      readBounded(file, AUTH.secretFileBytesMax, `auth.${name}File`),
+      readPrivate(file, AUTH.secretFileBytesMax, `auth.${name}File`, logger),
       file,
       bytesMin,
     )
@@ -167,36 +173,16 @@ function oneOf(
   throw config(`auth.${name} must have at least ${bytesMin} bytes`)
 }
 
-function usersOf({ users, usersFile }: NodeAuth) {
+function usersOf({ users, usersFile }: NodeAuth, logger: Logger) {
   if (users !== undefined && usersFile !== undefined)
     throw config('auth has users and usersFile: keep one of them')
   if (usersFile !== undefined) {
-    const bytes = readBounded(usersFile, AUTH.usersFileBytesMax, 'auth.usersFile')
+    const bytes = readPrivate(usersFile, AUTH.usersFileBytesMax, 'auth.usersFile', logger)
     return parseCredentials(bytes.toString('utf8'), usersFile)
   }
   if (users !== undefined && typeof users !== 'string')
     throw config('auth.users must be the lines that gcache user add prints')
   return parseCredentials(users ?? '', 'auth.users')
-}
-
-/** CONFIG for a file that cannot be read, or is larger than `bytesMax`. */
-export function readBounded(file: unknown, bytesMax: number, whose: string): Buffer {
-  if (typeof file !== 'string' || file === '') throw config(`${whose} must be a path`)
-  const bytes = Buffer.alloc(bytesMax + 1)
-  let length = 0
-  try {
-    const opened = openSync(file, 'r')
-    try {
-      for (let read = -1; read !== 0; length += read)
-        read = readSync(opened, bytes, length, bytes.length - length, null)
-    } finally {
-      closeSync(opened)
-    }
-  } catch (cause) {
-    throw new GcacheError('CONFIG', `${whose}: ${(cause as Error).message}`, { cause })
-  }
-  if (length > bytesMax) throw config(`${whose}: ${file} has more than ${bytesMax} bytes`)
-  return bytes.subarray(0, length)
 }
 
 function checkNames(auth: unknown, names: readonly string[]): void {

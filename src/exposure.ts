@@ -37,9 +37,13 @@ export function checkExposure(
   )
 }
 
+/** Of media of others it is the port that tells a host from a name. */
+const OURS = /^(?:tcp|ws|wss|tls|nats):\/\/(\[[^\]]*\]|[^:/]+)/
+const OTHERS = /^[a-z][a-z0-9+.-]*:\/\/(\[[^\]]*\]|[^:/]+):\d/
+
 /** The host of `scheme://host:port`; undefined for anything else. */
 export function hostOf(address: string): string | undefined {
-  const match = /^(?:tcp|ws|wss|tls|nats):\/\/(\[[^\]]*\]|[^:/]+)/.exec(address)
+  const match = OURS.exec(address) ?? OTHERS.exec(address)
   return match?.[1].replace(/^\[|\]$/g, '')
 }
 

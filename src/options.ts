@@ -225,7 +225,9 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
   const given = typeof transport === 'function' ? transport : undefined
   const tls = given === undefined ? !!checked.tls : given.encrypts === true
   const has = { auth: checked.auth !== undefined, tls }
-  const lacking = (given?.brokers ?? [listen]).flatMap(at => checkExposure(at, has, insecure))
+  const lacking = (given?.brokers ?? [given?.listens?.() ?? listen]).flatMap(at =>
+    checkExposure(at, has, insecure),
+  )
   const strategy = checked.strategy ?? 'master-slave'
   return {
     cluster: checked.cluster,
@@ -386,7 +388,7 @@ export function check<T>(schema: z.ZodType<T>, value: unknown, whose: string): T
   throw config(
     place === ''
       ? `the options of ${whose} must be an object`
-      : `option ${place}: ${issue.message}${shown(given)}`,
+      : `option ${place}: ${issue.message}${SECRETIVE.has(issue.path[0]) ? '' : shown(given)}`,
   )
 }
 
@@ -417,6 +419,9 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   }
   return at
 }
+
+/** Whoever gives them wrongly may have given a key itself. */
+const SECRETIVE: ReadonlySet<PropertyKey> = new Set(['tls', 'discovery'])
 
 function shown(value: unknown): string {
   if (typeof value === 'string') return ` (given ${JSON.stringify(value.slice(0, 80))})`

@@ -1,19 +1,36 @@
 /** The option auth of nodes and clients, and the commands around it, on real sockets. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
+import type { TransportFactory } from '../src/contracts/transport.js'
 import { type Client, connect, createNode, GcacheError, type Node, Secret } from '../src/index.js'
 import type { NodeOptions } from '../src/options.js'
 import { paintFor } from '../src/server/paint.js'
 import { statusJson, statusTable } from '../src/server/status-view.js'
+import { relay } from '../transports/relay.js'
+import { websocket } from '../transports/websocket.js'
+import { Authority } from './harness/certificates.js'
 import { rejectionOf } from './harness/codes.js'
 import { freePorts, gcacheWith } from './harness/processes.js'
 import { ANN, ITERATIONS, PASSWORD, SECRET } from './harness/proofs.js'
+import { Served } from './harness/served.js'
 
 // A command is a process: a second each where the machine is busy.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
@@ -99,6 +116,65 @@ describe('nodes and clients', () => {
   })
 })
 
+describe('files that others may touch', () => {
+  const of = (name: string, text: string, mode: number) => {
+    const path = join(folder, name)
+    writeFileSync(path, text)
+    chmodSync(path, mode)
+    return path
+  }
+  const usersFile = of('private-users', `${ANN}\n`, 0o600)
+  const secretFile = of('private-secret', `${SECRET}\n`, 0o640)
+
+  test('who may read them is told of in the log, and nothing of what stands there', async () => {
+    const lines: [Record<string, unknown>, string][] = []
+    const note = (fields: Record<string, unknown>, text: string) => void lines.push([fields, text])
+    const logger = { debug: note, info: note, warn: note, error: note }
+    const readable = of('read-secret', `${SECRET}\n`, 0o644)
+    const tell = async (auth: object) => {
+      await start(alone({ auth: { iterations: ITERATIONS, ...auth }, logger }))
+      return lines.splice(0).filter(([, text]) => text.includes('others may read'))
+    }
+    const told = await tell({ secretFile: readable, usersFile })
+    expect(told.map(([fields]) => fields)).toEqual([{ file: readable, mode: '644' }])
+    expect(inspect(told)).not.toContain(SECRET)
+    expect(await tell({ secretFile, usersFile: of('read-users', `${ANN}\n`, 0o664) })).toHaveLength(
+      1,
+    )
+    expect(await tell({ secretFile, usersFile }), 'a group is the operator`s decision').toEqual([])
+  })
+
+  test('what anybody may write says nobody`s secret: CONFIG, for nodes and clients', async () => {
+    const open = of('open-secret', `${SECRET}\n`, 0o602)
+    const users = of('open-users', `${ANN}\n`, 0o666)
+    const password = of('open-password', `${PASSWORD}\n`, 0o622)
+    expect(await rejectionOf(createNode(alone({ auth: { secretFile: open } })))).toBe('CONFIG')
+    const auth = { secretFile, usersFile: users }
+    expect(await rejectionOf(createNode(alone({ auth })))).toBe('CONFIG')
+    const ann = { user: 'ann', passwordFile: password }
+    const dial = connect({ cluster: 'test', servers: ['tcp://127.0.0.1:1'], auth: ann })
+    await expect(dial).rejects.toMatchObject({ code: 'CONFIG', message: /chmod 600/ })
+  })
+
+  test('on the command line it is the same, for private keys as well', async () => {
+    const { cert, key } = new Authority().issue('a')
+    const files = ['--tls-cert', of('cert', cert, 0o644), '--tls-key']
+    const refused = await gcacheWith(['serve', '--id', 'a', ...files, of('key', key, 0o646)])
+    expect(refused).toMatchObject({ code: 2, out: '' })
+    expect(refused.err).toContain('chmod 600')
+    const [port] = await freePorts(1)
+    const listen = ['--id', 'a', '--listen', `tcp://127.0.0.1:${port}`]
+    const served = new Served([...listen, ...files, of('key', key, 0o644)])
+    try {
+      await served.says('others may read')
+      await served.says('ready ')
+    } finally {
+      served.signal('SIGKILL')
+      await served.ended
+    }
+  })
+})
+
 describe('wrong options', () => {
   const secret = 'hush-hush-hush-hush-hush-hush-hush'
 
@@ -159,6 +235,27 @@ describe('beyond loopback', () => {
   test('a node refuses to start without authentication and encryption', async () => {
     expect(await rejectionOf(createNode(alone(open)))).toBe('INSECURE')
     expect(await rejectionOf(createNode(alone({ ...open, auth })))).toBe('INSECURE')
+  })
+
+  test('what counts is where an application`s own server listens, not the address', async () => {
+    const server = createServer()
+    await new Promise<void>(resolve => server.listen(0, '0.0.0.0', resolve))
+    try {
+      const { port } = server.address() as AddressInfo
+      const address = `ws://127.0.0.1:${port}/gcache`
+      const there = (inner: TransportFactory): Partial<NodeOptions> => ({
+        members: [{ id: 'a', ordinal: 0, address }],
+        transport: inner,
+      })
+      const plain = websocket({ server })
+      expect(await rejectionOf(start(alone(there(plain))))).toBe('INSECURE')
+      expect(await rejectionOf(start(alone(there(relay(plain)))))).toBe('INSECURE')
+      const node = await start(alone({ ...there(plain), insecure: true }))
+      expect(node.status().insecure).toBe(true)
+      await node.close()
+    } finally {
+      server.close()
+    }
   })
 
   test('one that is told to starts, says so in its log, and status shows it', async () => {
@@ -229,6 +326,21 @@ describe('commands', () => {
     const twice = await add('ann')
     expect(twice).toMatchObject({ code: 2, out: '' })
     expect(twice.err).toContain('ann stands in')
+  })
+
+  test('user add keeps who may read the file, and users added meanwhile', async () => {
+    const users = file('shared-users', '')
+    chmodSync(users, 0o644)
+    const link = join(folder, 'link-to-users')
+    symlinkSync(users, link)
+    const names = ['ann', 'bob', 'eve']
+    const added = names.map(name => gcacheWith(['user', 'add', name, '--file', link], 'hush-hush'))
+    expect((await Promise.all(added)).map(({ code }) => code)).toEqual([0, 0, 0])
+    const lines = readFileSync(users, 'utf8').trim().split('\n')
+    expect(lines.map(line => line.slice(0, 3)).sort()).toEqual(names)
+    expect(lstatSync(link).isSymbolicLink()).toBe(true)
+    expect(statSync(users).mode & 0o777, 'but not for all the world').toBe(0o640)
+    expect(readdirSync(folder).filter(name => name.startsWith('shared-users.'))).toEqual([])
   })
 
   test.each([

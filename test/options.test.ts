@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { editDistance, nearest } from '../src/core/suggest.js'
 import { GcacheError } from '../src/errors.js'
-import { hostOf, isLoopback } from '../src/exposure.js'
+import { hostOf, isLoopback, lacking } from '../src/exposure.js'
 import { createNode } from '../src/node.js'
 import { parseNodeOptions } from '../src/options.js'
 import { parseBytes, parseCache, parseDuration, parseMember } from '../src/server/parse.js'
@@ -117,6 +117,18 @@ describe('options of createNode', () => {
     },
   )
 
+  test.each([{ tls: 'my own key' }, { discovery: 'my own key' }, { caches: 'my own key' }])(
+    '%j: of what may be a secret nothing is said',
+    wrong => {
+      expect(refusal({ ...GOOD, ...wrong }).includes('my own')).toBe('caches' in wrong)
+    },
+  )
+
+  test('an address without a host and a port is its own matter', () => {
+    for (const listen of ['memory://a', 'unix:///run/gcache.sock', 'a'])
+      expect(lacking(listen, { auth: false, tls: false })).toEqual([])
+  })
+
   test('listening beyond loopback needs insecure: true', () => {
     const open = { ...GOOD, listen: 'tcp://0.0.0.0:7400' }
     const insecure = (options: unknown, ...facts: string[]) => {
@@ -145,8 +157,12 @@ describe('options of createNode', () => {
     ['tcp://127.0.0.1.example.org:1', false],
     ['tcp://[::]:1', false],
     ['tcp://10.0.0.1:1', false],
+    ['ws://10.0.0.1/gcache', false],
+    ['quic+tls://10.0.0.1:1', false],
+    ['quic://[::1]:1', true],
   ])('%s is loopback: %s', (address, loopback) => {
     expect(isLoopback(hostOf(address)!)).toBe(loopback)
+    expect(lacking(address, { auth: false, tls: true })).toHaveLength(loopback ? 0 : 1)
   })
 })
 

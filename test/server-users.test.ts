@@ -118,3 +118,25 @@ test('SIGHUP: a broken or missing file is one line in the log, and the users sta
   await served.says('users were read again')
   await enter('fresh')
 })
+
+test('SIGHUP while it starts: users who have gone meanwhile do not get in', async () => {
+  const config = join(folder, 'slow.json')
+  writeFileSync(config, JSON.stringify({ auth: { secretFile, iterations: 3_000_000 } }))
+  write(lines.old.replace(' *:rw', ''), lines.stays)
+  const [port] = await freePorts(1)
+  const slow = new Served([
+    ...['--cluster', 'test', '--id', 'a', '--listen', `tcp://127.0.0.1:${port}`],
+    ...['--config', config, '--users-file', usersFile],
+  ])
+  try {
+    // Said as soon as the file was read; the keys of the secret take their time after it.
+    await slow.says('clients without grants')
+    write(lines.stays)
+    slow.signal('SIGHUP')
+    await slow.says('ready ')
+    await slow.says('users were read again')
+  } finally {
+    slow.signal('SIGKILL')
+    await slow.ended
+  }
+})

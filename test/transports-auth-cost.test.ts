@@ -4,8 +4,17 @@
  */
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { PROTOCOL_VERSION } from '../src/config.js'
+import type {
+  Authenticator,
+  ExchangeEvents,
+  Surroundings,
+} from '../src/contracts/authentication.js'
 import type { GcacheError } from '../src/errors.js'
 import type { Bench, BenchNode, NodeOptions } from '../src/testing/transport-bench.js'
+import type { Hello } from '../transports/stream/hello.js'
+import type { StreamConnection } from '../transports/stream/layer.js'
+import { examined } from '../transports/stream/proofs.js'
 import { simulated } from './harness/networks.js'
 import { authenticator, PASSWORD, SECRET, type Who } from './harness/proofs.js'
 
@@ -67,6 +76,39 @@ describe('what failures cost', () => {
     await bench.sees('forgiven', () => right.isUp('a'))
     await bench.close()
   })
+})
+
+test('a node with the right secret comes in, however many have failed in its name', async () => {
+  const { bench } = simulated(11)
+  const a = await bench.started('a', as(bench, 'node'))
+  const wrong = await bench.started('b', as(bench, 'stranger'))
+  for (let i = 1; i <= 12; i++) {
+    wrong.connect('a', 'memory://a')
+    await bench.sees('a refusal', () => wrong.all('down', 'a').length === i)
+  }
+  expect(new Set(failuresOf(wrong, 'a'))).toEqual(new Set(['refused AUTH_FAILED']))
+  await wrong.stop()
+  const right = await bench.started('b', as(bench, 'node'))
+  right.connect('a', 'memory://a')
+  await bench.sees('an answer', () => right.happenings.length > 0)
+  expect(right.isUp('a')).toBe(true)
+  await bench.sees('the other side is up too', () => a.isUp('b'))
+  await bench.close()
+})
+
+test('who has 64 bits of IPv6 to choose from is one host, as among strangers', () => {
+  const hosts: unknown[] = []
+  const judge = {
+    examine: (_self: string, _claims: unknown, _first: unknown, { host }: Surroundings) => {
+      hosts.push(host)
+    },
+  } as unknown as Authenticator
+  const hello = { version: PROTOCOL_VERSION, from: '~c' } as Hello
+  for (const host of ['2001:db8::1', '2001:db8::2:9', '2001:db8:0:1::1', '::ffff:10.0.0.1'])
+    examined(judge, 'a', hello, { host } as StreamConnection, {} as ExchangeEvents)
+  expect(hosts[0]).toBe(hosts[1])
+  expect(hosts[2]).not.toBe(hosts[0])
+  expect(hosts[3]).toBe('10.0.0.1')
 })
 
 describe('secrets', () => {

@@ -7,9 +7,11 @@ import { LIMITS, TIMES } from '../src/config.js'
 import { seededRandom } from '../src/core/prng.js'
 import { GcacheError } from '../src/errors.js'
 import type { Bench, BenchNode, Happening } from '../src/testing/transport-bench.js'
+import { VirtualClock } from '../src/testing/virtual-clock.js'
 import { FrameDecoder, framed } from '../src/wire/frame.js'
 import { decodeGreeting } from '../transports/stream/hello.js'
 import { streamLimits } from '../transports/stream/limits.js'
+import { Pace } from '../transports/stream/pace.js'
 import { codeIn } from './harness/codes.js'
 import { overTcp, simulated } from './harness/networks.js'
 import { headOf, overStreams, Stranger } from './harness/strangers.js'
@@ -92,6 +94,26 @@ describe('row 10, frames in pieces', () => {
     expect(arrived).toBe(2 ** 20)
     // Four times what came, and the former buffer until it is collected.
     expect(most).toBeLessThan(6 * 2 ** 20)
+  })
+
+  test('row 10: a frame that we do not read on is not late, its time begins later', () => {
+    const clock = new VirtualClock()
+    const { frameGraceMs, stalledMs } = TIMES
+    const link = {
+      ...{ over: false, watched: false, name: '~held', heldBytes: 10, begun: 1, reading: false },
+      ...{ unsentBytes: 0, departure: 0, mustTake: true },
+      lost: () => {
+        link.over = true
+      },
+    }
+    new Pace(clock, { frameGraceMs, stalledMs }).watch(link)
+    clock.advance(10 * frameGraceMs)
+    expect(link.over).toBe(false)
+    link.reading = true
+    clock.advance(0.9 * frameGraceMs)
+    expect(link.over).toBe(false)
+    clock.advance(frameGraceMs)
+    expect(link.over).toBe(true)
   })
 
   overStreams(

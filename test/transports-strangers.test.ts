@@ -225,6 +225,26 @@ describe('row 4, numbers before authentication', () => {
     },
   )
 
+  test('row 4: one who waits, and is gone meanwhile, leaves no timer behind', () => {
+    const clock = new VirtualClock()
+    const reads: boolean[] = []
+    const pause = () => reads.push(false)
+    const resume = () => reads.push(true)
+    const [left, stays] = [0, 1].map(() => {
+      const owner = { after: (ms: number, task: () => void) => clock.after(ms, task) }
+      const handshake = new Handshake(owner as HandshakeOwner, undefined, LIMITS.helloBytesMax)
+      const connection = { pause, resume, destroy() {} } as unknown as StreamConnection
+      handshake.begin(connection, { cancel() {} })
+      handshake.delay(500)
+      return handshake
+    })
+    expect(reads).toEqual([false, false])
+    left.abandon()
+    expect(clock.step(), 'who stays is read from').toBe(true)
+    expect([reads, stays.phase]).toEqual([[false, false, true], 'listening'])
+    expect(clock.step(), 'nobody else is').toBe(false)
+  })
+
   test('row 4: where a peer has been is room for it, however many strangers knock', async () => {
     const { bench } = simulated(2)
     const [a, b] = await bench.pair()

@@ -2,11 +2,13 @@
 import { type AddressInfo, connect as connectPlain, createServer, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { describe, expect, test } from 'vitest'
+import { LIMITS } from '../src/config.js'
 import type { TlsOptions } from '../src/contracts/tls.js'
 import { seededRandom } from '../src/core/prng.js'
 import type { Bench } from '../src/testing/transport-bench.js'
 import { realTime, transportSuite } from '../src/testing/transport-suite.js'
 import { Authority, type Certificate } from './harness/certificates.js'
+import { headOf, Stranger } from './harness/strangers.js'
 import {
   authority,
   ca,
@@ -289,6 +291,23 @@ describe.each(['tcp', 'wss'] as const)('over %s', over => {
         await bench.sees('the link lives', () => a.all('frame', 'b').length === 1)
         expect(cut).toBe(284)
         for (const socket of sockets) socket.destroy()
+      })
+    })
+
+    test('row 4: whoever was ended again and again is read from later, here as well', async () => {
+      await meeting(tlsOf, async bench => {
+        const a = await bench.started('a')
+        let tookMs = 0
+        for (let i = 0; i <= LIMITS.endedFree + 4; i++) {
+          const stranger = await Stranger.opened(bench, a, 'liar')
+          const began = performance.now()
+          await stranger.link('~liar')
+          tookMs = performance.now() - began
+          stranger.write(headOf(2 ** 31))
+          await bench.sees('it is ended', () => stranger.closed)
+          await stranger.leave()
+        }
+        expect(tookMs).toBeGreaterThanOrEqual(LIMITS.endedWaitMs * 2 ** 3 * 0.8)
       })
     })
 

@@ -124,6 +124,25 @@ describe('a port of its own', () => {
     expect([loss, (cause as { code?: string }).code]).toEqual(['refused', 'REFUSED'])
   })
 
+  test('row 13: agrees to no compression, and asks for none', async () => {
+    const { bench, a } = await nodeOn()
+    const web = new WebSocket(a.transport.address, { perMessageDeflate: true })
+    await new Promise<void>(resolve => web.once('open', () => resolve()))
+    expect(web.extensions).toBe('')
+    web.terminate()
+    const asked: IncomingMessage[] = []
+    const server = createServer().on('upgrade', (request, socket) => {
+      asked.push(request)
+      socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n')
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    closing.push(() => server.close())
+    a.connect('b', `ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    await bench.sees('it was asked', () => asked.length > 0)
+    expect(asked[0].headers).toMatchObject({ upgrade: 'websocket' })
+    expect(asked[0].headers['sec-websocket-extensions']).toBeUndefined()
+  })
+
   test('cuts off who sends half a request, or drips one, in bounded time', async () => {
     const { bench, a } = await nodeOn()
     const half = connectPlain({ port: portOf(a), host: '127.0.0.1' }).on('error', () => {})

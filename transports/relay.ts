@@ -56,8 +56,12 @@ export function relay(inner: TransportFactory, options: RelayOptions = {}): Tran
   const routes = routesOf(options)
   const factory = (env: TransportEnv): Transport =>
     isClient(env.self) ? inner(env) : new RelayTransport(inner, env, routes)
-  const { encrypts = false, brokers } = inner
-  return Object.assign(factory, { encrypts, ...(brokers === undefined ? {} : { brokers }) })
+  const { encrypts = false, brokers, listens } = inner
+  return Object.assign(factory, {
+    encrypts,
+    ...(brokers === undefined ? {} : { brokers }),
+    ...(listens === undefined ? {} : { listens }),
+  })
 }
 
 const NAMES = ['via', 'hopsMax', 'defer']

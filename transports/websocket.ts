@@ -39,7 +39,15 @@ export function websocket(options: WebSocketOptions = {}): TransportFactory {
     return streamTransport(env, new WebSocketLayer(env, settings), limits)
   }
   const encrypts = server === undefined ? credentials !== undefined : server instanceof TlsServer
-  return Object.assign(factory, { encrypts })
+  const listens = server === undefined ? undefined : () => boundAddress(server)
+  return Object.assign(factory, { encrypts, ...(listens === undefined ? {} : { listens }) })
+}
+
+/** Where `server` is bound; undefined for one that is not, or not to a network. */
+function boundAddress(server: Server): string | undefined {
+  const bound = server.address()
+  if (typeof bound !== 'object' || bound === null) return undefined
+  return formatWebAddress({ scheme: 'ws', host: bound.address, port: bound.port, path: '/' })
 }
 
 /** SECURITY 13. No message is larger than what a link writes at once. */

@@ -135,4 +135,7 @@ export interface TransportFactory {
   readonly encrypts?: boolean
   /** What they travel by instead of straight to where a node listens, as `scheme://host:port`. */
   readonly brokers?: readonly string[]
+  /** Where the application's server, of which a node becomes a part, listens, in the same form: so
+   *  far can it be reached from, whatever the node's address says. Undefined if it does not. */
+  readonly listens?: () => string | undefined
 }

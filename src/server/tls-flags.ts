@@ -7,7 +7,12 @@ import { type Command, Option } from 'commander'
 import { tlsCredentials } from '../../transports/stream/tls.js'
 import type { Logger } from '../contracts/environment.js'
 import type { TlsCredentials, TlsOptions, TlsPems } from '../contracts/tls.js'
+import { SILENCE } from '../core/silence.js'
 import { GcacheError } from '../errors.js'
+import { readPrivate } from '../private-files.js'
+
+/** The longest RSA keys have 13 KB. */
+const KEY_BYTES_MAX = 65_536
 
 export interface ClientTlsFlags {
   tls?: boolean
@@ -57,31 +62,32 @@ export function addClientTls(command: Command): Command {
 export function clientTls(flags: ClientTlsFlags): TlsOptions | undefined {
   const { tls, tlsCert, tlsKey, tlsCa } = flags
   if (!tls && (tlsCert ?? tlsKey ?? tlsCa) === undefined) return undefined
-  return pemsOf(flags)
+  return pemsOf(flags, SILENCE)
 }
 
 /** Certificates of a node, from files. */
 export interface TlsFiles {
   readonly credentials: TlsCredentials
-  /** Reads the files again. What is wrong with them goes to `logger`, and the old serve on. */
-  reload(logger: Logger): void
+  /** Reads the files again. What is wrong with them is logged, and the old serve on. */
+  reload(): void
 }
 
-/** Undefined: plain bytes. CONFIG for files that are unreadable or do not fit each other. */
-export function nodeTls(flags: NodeTlsFlags): TlsFiles | undefined {
+/** Undefined: plain bytes. CONFIG for files that are unreadable or do not fit each other; `logger`
+ *  hears of what others may read. */
+export function nodeTls(flags: NodeTlsFlags, logger: Logger): TlsFiles | undefined {
   const { tlsCert, tlsKey, tlsCa, tlsDemand, tlsMinVersion } = flags
   if ((tlsCert ?? tlsKey ?? tlsCa ?? tlsDemand ?? tlsMinVersion) === undefined) return undefined
   const credentials = tlsCredentials({
-    ...pemsOf(flags),
+    ...pemsOf(flags, logger),
     ...(tlsDemand === undefined ? {} : { demand: tlsDemand }),
     ...(tlsMinVersion === undefined ? {} : { minVersion: `TLSv${tlsMinVersion}` }),
   })
   return {
     credentials,
-    reload(logger) {
+    reload() {
       const files = [tlsCert, tlsKey, tlsCa].filter(file => file !== undefined)
       try {
-        credentials.replace(pemsOf(flags))
+        credentials.replace(pemsOf(flags, logger))
         logger.info({ files }, 'certificates were read again; new links use them')
       } catch (error) {
         const reason = (error as Error).message
@@ -91,12 +97,16 @@ export function nodeTls(flags: NodeTlsFlags): TlsFiles | undefined {
   }
 }
 
-function pemsOf({ tlsCert, tlsKey, tlsCa }: ClientTlsFlags): TlsPems {
+function pemsOf({ tlsCert, tlsKey, tlsCa }: ClientTlsFlags, logger: Logger): TlsPems {
   return {
     ...(tlsCert === undefined ? {} : { cert: read('--tls-cert', tlsCert) }),
-    ...(tlsKey === undefined ? {} : { key: read('--tls-key', tlsKey) }),
+    ...(tlsKey === undefined ? {} : { key: readKey(tlsKey, logger) }),
     ...(tlsCa === undefined ? {} : { ca: read('--tls-ca', tlsCa) }),
   }
+}
+
+function readKey(file: string, logger: Logger): string {
+  return readPrivate(file, KEY_BYTES_MAX, '--tls-key', logger).toString('utf8')
 }
 
 function read(flag: string, file: string): string {

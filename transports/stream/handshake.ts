@@ -76,6 +76,8 @@ export class Handshake implements StreamEvents, ExchangeEvents {
   readonly #owner: HandshakeOwner
   readonly #allowance = new Allowance()
   #timer: Timer | undefined
+  /** Until then it is not read from. */
+  #wait: Timer | undefined
   #exchange: Exchange | undefined
   /** What the proofs of both sides left behind. */
   #key: Uint8Array | undefined
@@ -99,6 +101,12 @@ export class Handshake implements StreamEvents, ExchangeEvents {
   begin(connection: StreamConnection, timer: Timer): void {
     this.connection = connection
     this.#timer = timer
+  }
+
+  /** Nothing is read for `waitMs`. */
+  delay(waitMs: number): void {
+    this.connection?.pause()
+    this.#wait = this.#owner.after(waitMs, () => this.connection?.resume())
   }
 
   /** Ends it without a word to anybody. */
@@ -271,6 +279,7 @@ export class Handshake implements StreamEvents, ExchangeEvents {
     this.phase = 'over'
     this.#exchange?.stop()
     this.#timer?.cancel()
+    this.#wait?.cancel()
     this.decoder.stop()
   }
 

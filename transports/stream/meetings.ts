@@ -102,7 +102,8 @@ export class Meetings implements HandshakeOwner {
       handshake.turnAway('refused', new GcacheError('PREAUTH_LIMIT', place))
     } else {
       this.#begin(handshake, connection, place)
-      this.#delay(handshake, connection, this.#admission.waitMs(place, this.#env.clock.now()))
+      const waitMs = this.#admission.waitMs(place, this.#env.clock.now())
+      if (waitMs > 0) handshake.delay(waitMs)
     }
   }
 
@@ -242,14 +243,6 @@ export class Meetings implements HandshakeOwner {
       connection,
       clock.after(this.#limits.handshakeMs, () => handshake.onTimeout()),
     )
-  }
-
-  #delay(handshake: Handshake, connection: StreamConnection, waitMs: number): void {
-    if (waitMs === 0) return
-    connection.pause()
-    this.#env.clock.after(waitMs, () => {
-      if (handshake.phase === 'listening') connection.resume()
-    })
   }
 
   /** Forgets a handshake; true if it was the one to answer connect(). */

@@ -12,6 +12,7 @@ import type {
 } from '../../src/contracts/authentication.js'
 import type { PeerId } from '../../src/contracts/types.js'
 import { GcacheError } from '../../src/errors.js'
+import { hostOf } from './admission.js'
 import { clip, type Hello } from './hello.js'
 import type { StreamConnection } from './layer.js'
 
@@ -60,7 +61,8 @@ export function refusedBy(reason: string, code: string | undefined): GcacheError
 
 function around(connection: StreamConnection | undefined): Surroundings {
   const binding = connection?.secured?.binding
-  const host = connection?.host
+  // As strangers are counted: else whoever has 64 bits of IPv6 would guess from each address anew.
+  const host = connection?.host === undefined ? undefined : hostOf(connection.host)
   return {
     ...(binding === undefined ? {} : { binding }),
     ...(host === undefined ? {} : { host }),

@@ -25,6 +25,7 @@ export class TcpConnection implements StreamConnection {
   /** Something was not taken by the kernel at once. */
   #behind = false
   #over = false
+  #paused = false
 
   constructor(
     events: StreamEvents,
@@ -56,6 +57,8 @@ export class TcpConnection implements StreamConnection {
     this.#socket = socket
     this.#attach(socket)
     socket.on('data', chunk => this.#onread.callback(chunk.length, chunk))
+    // What it speaks through until now is read by TLS alone, paused or not.
+    if (this.#paused) socket.pause()
   }
 
   /** It could not be opened: as if its socket had failed so. */
@@ -80,11 +83,14 @@ export class TcpConnection implements StreamConnection {
     return false
   }
 
+  /** Before TLS is agreed on it holds for what comes after it. */
   pause(): void {
+    this.#paused = true
     this.#socket.pause()
   }
 
   resume(): void {
+    this.#paused = false
     this.#socket.resume()
   }
 

@@ -103,8 +103,6 @@ function readConfig(file: string): Record<string, unknown> {
 
 /** Runs until a signal ends it; a witness is served the same way. */
 export async function serve(given: NodeOptions, flags: ServeOptions): Promise<void> {
-  const tls = nodeTls(flags)
-  const options = tls === undefined ? given : { ...given, tls: tls.credentials }
   // Only a server needs them, and they take as long to load as a client command to run.
   const [{ createNode }, { serverLogger }] = await Promise.all([
     import('../../node.js'),
@@ -112,14 +110,21 @@ export async function serve(given: NodeOptions, flags: ServeOptions): Promise<vo
   ])
   holdHeap()
   const logger = serverLogger(flags.logLevel)
+  const tls = nodeTls(flags, logger)
+  const options = tls === undefined ? given : { ...given, tls: tls.credentials }
   let node: Node | undefined
+  let asked = false
   const { usersFile } = options.auth ?? {}
   if (tls !== undefined || usersFile !== undefined)
     process.on('SIGHUP', () => {
-      tls?.reload(logger)
-      if (usersFile !== undefined && node !== undefined) reloadUsers(node, usersFile, logger)
+      tls?.reload()
+      if (usersFile === undefined) return
+      // Its file may have been read already, and what changed meanwhile would never count.
+      if (node === undefined) asked = true
+      else reloadUsers(node, usersFile, logger)
     })
   node = await createNode({ ...options, logger })
+  if (asked && usersFile !== undefined) reloadUsers(node, usersFile, logger)
   process.stdout.write(banner(node, options))
   const ended = untilEnded(node, flags.untilStdinEnds === true)
   await Promise.race([ended, announce(node, logger)])

@@ -3,13 +3,25 @@
  * input, because arguments are everybody's to read.
  */
 
-import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { readBounded } from '../../auth.js'
 import { AUTH } from '../../config.js'
 import { GcacheError } from '../../errors.js'
+import { readBounded } from '../../private-files.js'
 import {
   checkGrants,
   checkRole,
@@ -32,6 +44,9 @@ interface AddOptions {
 
 /** As NIST SP 800-63B asks; fewer are told of, and it is the operator's decision. */
 const PASSWORD_BYTES_ADVISED = 8
+/** Another command on the same file is done by then: it holds it for some ms. */
+const ALONE_MS_MAX = 3_000
+const ALONE_EVERY_MS = 20
 
 export function userCommand(): Command {
   const add = subcommand('add', 'print the line that lets a user in; the password is read on stdin')
@@ -68,9 +83,7 @@ async function addUser(name: string, options: AddOptions): Promise<void> {
   const grants = checkGrants(role, parseGrants(options.grant ?? []))
   const iterations = countOf(options.iterations)
   const { file } = options
-  const before = file !== undefined && existsSync(file) ? textOf(file) : ''
-  if (parseCredentials(before, file ?? '').has(user))
-    throw new GcacheError('CONFIG', `${user} stands in ${file} already: remove that line first`)
+  if (file !== undefined) refuseTwice(textOf(file), file, user)
   const password = await readPassword(process.stdin)
   const { length } = password
   if (length < PASSWORD_BYTES_ADVISED)
@@ -83,7 +96,7 @@ async function addUser(name: string, options: AddOptions): Promise<void> {
   if (role === 'client' && grants.length === 0)
     process.stderr.write(`${user} may read and write nothing: --grant '*:rw' lets it, everywhere\n`)
   if (file === undefined) process.stdout.write(`${line}\n`)
-  else writeWhole(file, `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}${line}\n`)
+  else await append(file, user, line)
 }
 
 function countOf(text: string | undefined): number {
@@ -94,20 +107,66 @@ function countOf(text: string | undefined): number {
   throw new GcacheError('CONFIG', `--iterations ${count}: ${range} are allowed`)
 }
 
+function refuseTwice(before: string, file: string, user: string): void {
+  if (parseCredentials(before, file).has(user))
+    throw new GcacheError('CONFIG', `${user} stands in ${file} already: remove that line first`)
+}
+
+/** '' where there is none yet. */
 function textOf(file: string): string {
+  if (!existsSync(file)) return ''
   return readBounded(file, AUTH.usersFileBytesMax, '--file').toString('utf8')
 }
 
-/** A node that reads meanwhile sees the old file or the new one. */
-function writeWhole(file: string, text: string): void {
-  const aside = `${file}.${randomBytes(4).toString('hex')}`
+/**
+ * Adds `line` to `file`, or makes it. A node that reads meanwhile sees the old file or the new one,
+ * and the node's own user may read it as before. The new one is written under a name that only one
+ * command has at a time, so what two add at once is all there.
+ */
+async function append(file: string, user: string, line: string): Promise<void> {
+  const path = existsSync(file) ? realpathSync(file) : file
+  const aside = `${path}.adding`
+  const descriptor = await openAlone(aside)
   try {
-    writeFileSync(aside, text, { mode: 0o600, flag: 'wx' })
-    chmodSync(aside, 0o600)
-    renameSync(aside, file)
+    const before = textOf(path)
+    refuseTwice(before, file, user)
+    const ended = before === '' || before.endsWith('\n')
+    writeSync(descriptor, `${before}${ended ? '' : '\n'}${line}\n`)
+    keepOwner(path, descriptor)
+    renameSync(aside, path)
   } catch (cause) {
+    rmSync(aside, { force: true })
+    if (cause instanceof GcacheError) throw cause
     throw new GcacheError('CONFIG', `--file: ${(cause as Error).message}`, { cause })
+  } finally {
+    closeSync(descriptor)
   }
+}
+
+async function openAlone(aside: string): Promise<number> {
+  for (let triesLeft = ALONE_MS_MAX / ALONE_EVERY_MS; ; triesLeft--) {
+    try {
+      return openSync(aside, 'wx', 0o600)
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException
+      if (code !== 'EEXIST') throw new GcacheError('CONFIG', `--file: ${message}`, { cause })
+      if (triesLeft <= 0)
+        throw new GcacheError(
+          'CONFIG',
+          `--file: ${aside} is there: another gcache user add is at work, or was killed: remove it`,
+        )
+    }
+    await sleep(ALONE_EVERY_MS)
+  }
+}
+
+/** Rights that it gave to others go: it is no file for all the world. */
+function keepOwner(path: string, descriptor: number): void {
+  if (!existsSync(path)) return
+  const { uid, gid, mode } = statSync(path)
+  const own = fstatSync(descriptor)
+  if (own.uid !== uid || own.gid !== gid) fchownSync(descriptor, uid, gid)
+  fchmodSync(descriptor, mode & 0o660)
 }
 
 /** On a terminal the typed characters are not shown. */
