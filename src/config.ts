@@ -323,6 +323,8 @@ export const LEASE = {
   /** Asked for again: six times before it ends, with answers as late as they may be. */
   renewShare: 0.2,
   answerShare: 0.125,
+  /** Answers that did not come in time, in a row, before it is said: those of a whole ttlMs. */
+  silentRequests: 8,
   /** After a refusal of the store to answer at all. */
   retryShare: 0.05,
   /** A contender looks: what it has seen early it need not wait for later. */

@@ -142,6 +142,18 @@ describe.skipIf(lacks('nats-server'))('two servers with a leased mastership', ()
     expect(out).toContain("; no master while the broker's majority is away")
   }, 40_000)
 
+  test.each(['http://me:se@cret@h:1', 'nats://me:se@cret@h:1'])(
+    'a broker that is given as %s is refused, and its password is not told',
+    async broker => {
+      const flags = ['--id', 'a', '--ordinal', '0', '--listen', 'tcp://127.0.0.1:0']
+      const { code, err } = await gcache('serve', ...flags, '--election', broker)
+      expect(code).not.toBe(0)
+      expect(err).toContain('h:1')
+      expect(err).toContain('(CONFIG)')
+      expect(err).not.toMatch(/se@|cret/)
+    },
+  )
+
   test('the holder is killed with -9', async () => {
     const world = await setUp()
     const atMs = performance.now()

@@ -6,6 +6,7 @@
 import { describe, expect, test } from 'vitest'
 import { LEASE } from '../src/config.js'
 import type { Election, Lease } from '../src/contracts/election.js'
+import { LeaseKeeper, type LeaseSight, type LeaseStore } from '../src/core/lease.js'
 import { seededRandom } from '../src/core/prng.js'
 import { SILENCE } from '../src/core/silence.js'
 import { Gate, NodeClock } from '../src/testing/gate.js'
@@ -141,6 +142,108 @@ describe('a lease', () => {
   })
 })
 
+/** A store whose every answer is decided by the test. */
+class ScriptedStore implements LeaseStore {
+  why: string | undefined
+  sight: LeaseSight = { revision: 0, record: undefined }
+  asked = 0
+  answersAfterMs = 1
+  /** It refuses at once, and the way to it is lost with each refusal. */
+  refuses = false
+  readonly lines: string[] = []
+  readonly election: LeaseKeeper
+  granted: Lease | undefined
+  #events: Parameters<LeaseStore['start']>[0] | undefined
+  readonly #clock: VirtualClock
+
+  constructor(clock: VirtualClock, ttlMs: number) {
+    this.#clock = clock
+    const warn = (fields: object, text: string) => {
+      this.lines.push(`${text} ${JSON.stringify(fields)}`)
+    }
+    const of = { self: 'a', cluster: 'c', incarnation: 'a'.repeat(16), clock }
+    this.election = new LeaseKeeper({ ...of, logger: { ...SILENCE, warn } }, this, ttlMs)
+    const onLease = (lease: Lease | undefined) => {
+      this.granted = lease
+    }
+    this.election.start({ onLease })
+  }
+
+  start(events: Parameters<LeaseStore['start']>[0]): void {
+    this.#events = events
+  }
+
+  read(end: Parameters<LeaseStore['read']>[0]): void {
+    this.#answer(() => end(this.refuses ? 'unknown' : this.sight))
+  }
+
+  set(...[revision, record, end]: Parameters<LeaseStore['set']>): void {
+    this.#answer(() => {
+      if (this.refuses) return end('unknown')
+      if (revision !== this.sight.revision) return end('stale')
+      this.sight = { revision: revision + 1, record }
+      end(revision + 1)
+    })
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  #answer(end: () => void): void {
+    this.asked++
+    this.#clock.after(this.answersAfterMs, () => {
+      if (this.refuses) this.#events?.onLost()
+      end()
+    })
+  }
+}
+
+describe('a lease whose store', () => {
+  const TTL_MS = 2_000
+  const scripted = () => {
+    const clock = new VirtualClock()
+    const store = new ScriptedStore(clock, TTL_MS)
+    store.election.want(0)
+    return { clock, store }
+  }
+
+  test('refuses every question is asked for at a rate, not without end', () => {
+    const { clock, store } = scripted()
+    store.refuses = true
+    clock.advance(10_000)
+    expect(store.asked).toBeGreaterThan(20)
+    expect(store.asked).toBeLessThanOrEqual(10_000 / (LEASE.retryShare * TTL_MS) + 1)
+    store.refuses = false
+    clock.advance(1.2 * TTL_MS)
+    expect(store.granted?.counter).toBe(1)
+  })
+
+  test('answers too late for its ttl is not had, which is said, once in the log', () => {
+    const { clock, store } = scripted()
+    store.answersAfterMs = 300
+    clock.advance(10_000)
+    expect(store.granted).toBe(undefined)
+    const why = 'nothing is answered within 250 ms, an eighth of ttlMs'
+    expect(store.election.why).toBe(`no lease: ${why}`)
+    expect(store.lines).toEqual([`no lease can be had {"ttlMs":2000,"reason":"${why}"}`])
+    store.answersAfterMs = 200
+    clock.advance(2 * TTL_MS)
+    expect(store.granted?.counter).toBe(1)
+    expect(store.election.why).toBe(undefined)
+  })
+
+  test('has forgotten all goes on above every counter that was seen there', () => {
+    const { clock, store } = scripted()
+    const other = { holder: 'b', life: 'b'.repeat(16), counter: 77, ttlMs: TTL_MS, askedMs: 0 }
+    store.sight = { revision: 9, record: other }
+    clock.advance(500)
+    store.sight = { revision: 0, record: undefined }
+    clock.advance(2 * TTL_MS)
+    expect(store.granted?.counter).toBe(78)
+  })
+})
+
 /** Returns how often it was taken. */
 function disturb(seed: number): number {
   const random = seededRandom(seed)
@@ -197,6 +300,10 @@ describe('options', () => {
     [{ servers, ttlMs: 60_001 }, /option ttlMs must be/],
     [{ servers, ttlMs: 1_000.5 }, /option ttlMs must be/],
     [{ servers: [''] }, /option servers takes addresses of brokers/],
+    [{ servers: 'nats://' }, /option servers: "nats:\/\/" is no address of a broker/],
+    [{ servers: 'nats://h:65536' }, /is no address of a broker/],
+    [{ servers: 'nats://h:1/path' }, /is no address of a broker/],
+    [{ servers: 'nats://me:pw@h:1' }, /no place in an address \(broker h:1\): .* option broker/],
     // tidy: allow bucket - the broker's own word for such a store
     [{ servers, bucket: 'a.b' }, /option bucket must be/],
     [{ servers, copies: 0 }, /option copies must be/],

@@ -4,6 +4,7 @@
  */
 import { connect as connectBroker, StorageType } from 'nats'
 import { describe, expect, test } from 'vitest'
+import { LEASE } from '../src/config.js'
 import type { Election, Lease } from '../src/contracts/election.js'
 import { SILENCE } from '../src/core/silence.js'
 import { createNode, type Node } from '../src/node.js'
@@ -27,9 +28,13 @@ describe.skipIf(lacks('nats-server'))('a lease on a broker', () => {
     readonly election: Election
     readonly granted: Lease[] = []
     lease: Lease | undefined
+    /** Of the log, warnings alone. */
+    readonly lines: string[] = []
 
     constructor(self: string, servers: string, ttlMs = TTL_MS) {
-      const of = { self, cluster: 'some cluster', incarnation: self.repeat(16), logger: SILENCE }
+      const warn = (fields: object) => void this.lines.push(JSON.stringify(fields))
+      const logger = { ...SILENCE, warn }
+      const of = { self, cluster: 'some cluster', incarnation: self.repeat(16), logger }
       this.election = natsLease({ servers, ttlMs })({ ...of, clock })
       this.election.start({
         onLease: lease => {
@@ -160,12 +165,33 @@ describe.skipIf(lacks('nats-server'))('a lease on a broker', () => {
     await sees('a holds it again', () => a.holds)
   })
 
+  test('is not to be had from a store that is full, which is said, once in the log', async () => {
+    const broker = await connectBroker({ servers: world.server.url })
+    ends.push(() => broker.close())
+    const view = await broker.jetstream().views.kv('gcache', { max_bytes: 150, history: 1 })
+    await view.put('another', Buffer.alloc(60))
+    const a = new Contender('a', world.server.url)
+    a.election.want(0)
+    await sees('it says so', () => a.election.why !== undefined && a.lines.length > 0)
+    const why = /^no lease: the broker 127\.0\.0\.1:\d+ grants none: maximum bytes exceeded$/
+    for (let turn = 0; turn < 20; turn++) {
+      expect(a.election.why).toMatch(why)
+      await pass(LEASE.retryShare * TTL_MS)
+    }
+    expect(a.lines.length, a.lines.join('\n')).toBe(1)
+    const { streams } = await broker.jetstreamManager()
+    await streams.update('KV_gcache', { max_bytes: -1 })
+    await sees('a holds it', () => a.holds)
+    expect(a.election.why).toBe(undefined)
+  })
+
   test('is not to be had from a broker without JetStream, which is said', async () => {
     await world.server.kill()
     await world.server.run()
     const a = new Contender('a', world.server.url)
     a.election.want(0)
     await sees('it says so', () => /JetStream/.test(a.election.why ?? ''))
+    expect(a.lines.length, a.lines.join('\n')).toBe(1)
     await world.server.kill()
     await world.server.run({ jetStream: true })
     await sees('a holds it', () => a.holds)

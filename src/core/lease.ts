@@ -83,6 +83,10 @@ export class LeaseKeeper implements Election {
   #requests = 0
   /** Requests up to it were lost together with the way. */
   #lostUpTo = 0
+  /** Requests in a row whose answer did not come in time. */
+  #unanswered = 0
+  /** The highest counter that was seen: a store that forgets does not bring lower ones. */
+  #counter = 0
   #timer: Timer | undefined
   #stopped = false
 
@@ -96,6 +100,7 @@ export class LeaseKeeper implements Election {
     if (this.#held !== undefined) return undefined
     if (this.#store.why !== undefined) return `no lease: ${this.#store.why}`
     if (this.#above === undefined) return undefined
+    if (this.#unanswered >= LEASE.silentRequests) return `no lease: ${this.#silence}`
     const { record } = this.#seen ?? {}
     if (record === undefined || record.holder === '') return undefined
     if (record.life === this.#env.incarnation) return undefined
@@ -121,6 +126,14 @@ export class LeaseKeeper implements Election {
     this.#stopped = true
     this.#timer?.cancel()
     return this.#store.stop()
+  }
+
+  get #silence(): string {
+    return `nothing is answered within ${this.#answerMs} ms, an eighth of ttlMs`
+  }
+
+  get #answerMs(): number {
+    return LEASE.answerShare * this.#ttlMs
   }
 
   /** What was seen may have been taken back, and what is under way may still be set. */
@@ -153,12 +166,20 @@ export class LeaseKeeper implements Election {
     if (this.#waiting !== undefined) {
       if (now < this.#waiting.untilMs) return this.#arm(this.#waiting.untilMs - now)
       this.#waiting = undefined
+      this.#missed()
     }
     if (now < this.#retryAtMs) return this.#arm(this.#retryAtMs - now)
     const above = this.#above
     const atMs = this.#held === undefined ? this.#seek(now, above) : this.#keep(now, this.#held)
     if (this.#waiting !== undefined) return
     this.#arm(atMs - now)
+  }
+
+  /** A store that is slower than that never grants one, and nobody else would say so. */
+  #missed(): void {
+    this.#unanswered++
+    if (this.#unanswered !== LEASE.silentRequests) return
+    this.#env.logger.warn({ ttlMs: this.#ttlMs, reason: this.#silence }, 'no lease can be had')
   }
 
   /** Returns when there is something to do, if not now. */
@@ -195,9 +216,8 @@ export class LeaseKeeper implements Election {
 
   /** That of the revision that it will have, unless something known is higher. */
   #counterAbove(above: number): number {
-    const { revision = 0, record } = this.#seen ?? this.#held ?? {}
-    const known = Math.max(record?.counter ?? 0, this.#held?.counter ?? 0)
-    return Math.max(above, revision, known) + 1
+    const { revision = 0 } = this.#seen ?? this.#held ?? {}
+    return Math.max(above, revision, this.#counter) + 1
   }
 
   /** By the moment before the request, and less a margin: however long the answer took. */
@@ -233,31 +253,37 @@ export class LeaseKeeper implements Election {
 
   #ask(now: number): number {
     this.#requests++
-    this.#waiting = { request: this.#requests, untilMs: now + LEASE.answerShare * this.#ttlMs }
-    this.#arm(LEASE.answerShare * this.#ttlMs)
+    this.#waiting = { request: this.#requests, untilMs: now + this.#answerMs }
+    this.#arm(this.#answerMs)
     return this.#requests
   }
 
   #answered(request: number): void {
     if (this.#waiting?.request !== request) return
     this.#waiting = undefined
+    this.#unanswered = 0
     this.#arm(0)
   }
 
   #refused(request: number, now: number, outcome: 'stale' | 'unknown'): void {
+    // Also if the way was lost with it: asked again at once it would be asked without end.
+    if (outcome === 'unknown')
+      this.#retryAtMs = Math.max(this.#retryAtMs, now + LEASE.retryShare * this.#ttlMs)
     if (this.#waiting?.request !== request) return
     this.#waiting = undefined
+    this.#unanswered = 0
     if (outcome === 'stale') {
       this.#readAtMs = Number.NEGATIVE_INFINITY
       const first = this.#seen === undefined
       this.#seen = { revision: OTHER, record: this.#seen?.record, sinceMs: now, first }
-    } else this.#retryAtMs = now + LEASE.retryShare * this.#ttlMs
+    }
     this.#arm(0)
   }
 
   /** What stands in the store, and what it means here. */
   #note({ revision, record }: LeaseSight): void {
     const now = this.#env.clock.now()
+    this.#counter = Math.max(this.#counter, record?.counter ?? 0)
     if (revision !== this.#seen?.revision) {
       const { first = true, revision: before = OTHER } = this.#seen ?? {}
       this.#seen = { revision, record, sinceMs: now, first: first && before === OTHER }

@@ -155,7 +155,9 @@ function electionOf({ election, electionTtlMs }: ServeOptions): object | undefin
     if (!broker.startsWith('nats://') && !broker.startsWith('tls://'))
       throw new GcacheError(
         'CONFIG',
-        `--election ${broker}: takes a NATS broker with JetStream, such as nats://127.0.0.1:4222`,
+        // What stands before an @ is a password.
+        `--election ${broker.replace(/^.*@/, '')}: takes a NATS broker with JetStream, such as ` +
+          'nats://127.0.0.1:4222',
       )
   const ttlMs = electionTtlMs && { ttlMs: parseCount(electionTtlMs, '--election-ttl-ms') }
   return { name: 'nats', servers: election, ...ttlMs }

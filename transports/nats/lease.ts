@@ -23,6 +23,8 @@ export interface LeasePlace {
   readonly given: NatsConnection | undefined
 }
 
+type Question = 'read' | 'set'
+
 /** The broker's code for "another revision stands there". */
 const WRONG_REVISION = 10_071
 const COUNTER_MAX = 2 ** 44
@@ -35,7 +37,8 @@ export class NatsLeaseStore implements LeaseStore, BrokerEvents {
   readonly #line: BrokerLine
   #events: { onLost(): void; onHint(): void } | undefined
   #view: Promise<KV> | undefined
-  #cause: string | undefined
+  /** What the broker refuses, and why: it may answer reads and refuse to set. */
+  readonly #causes = new Map<Question, string>()
   #hints: Subscription | undefined
   readonly #underWay = new Set<Promise<unknown>>()
 
@@ -54,7 +57,8 @@ export class NatsLeaseStore implements LeaseStore, BrokerEvents {
       const cause = this.#line.cause === undefined ? '' : ` (${this.#line.cause.message})`
       return `the broker ${what} cannot be reached${cause}`
     }
-    return this.#cause === undefined ? undefined : `the broker ${what} grants none: ${this.#cause}`
+    const cause = this.#causes.get('read') ?? this.#causes.get('set')
+    return cause === undefined ? undefined : `the broker ${what} grants none: ${cause}`
   }
 
   start(events: { onLost(): void; onHint(): void }): void {
@@ -63,7 +67,7 @@ export class NatsLeaseStore implements LeaseStore, BrokerEvents {
   }
 
   read(end: (sight: LeaseSight | 'unknown') => void): void {
-    this.#ask(view => view.get(this.#key)).then(
+    this.#ask('read', view => view.get(this.#key)).then(
       entry => end(entry === null ? { revision: 0, record: undefined } : sightOf(entry)),
       () => end('unknown'),
     )
@@ -71,7 +75,7 @@ export class NatsLeaseStore implements LeaseStore, BrokerEvents {
 
   set(revision: number, record: LeaseRecord, end: (outcome: LeaseOutcome) => void): void {
     const bytes = Buffer.from(JSON.stringify(record))
-    this.#ask(view => view.put(this.#key, bytes, { previousSeq: revision })).then(
+    this.#ask('set', view => view.put(this.#key, bytes, { previousSeq: revision })).then(
       set => end(set),
       (error: NatsError) => end(isStale(error) ? 'stale' : 'unknown'),
     )
@@ -88,6 +92,7 @@ export class NatsLeaseStore implements LeaseStore, BrokerEvents {
 
   onBrokerUp(broker: BrokerConnection, again: boolean): void {
     this.#view = undefined
+    this.#causes.clear()
     this.#events?.onLost()
     if (again) return
     // Whoever sets it publishes there; not trusted, only looked after at once.
@@ -105,8 +110,8 @@ export class NatsLeaseStore implements LeaseStore, BrokerEvents {
 
   onBrokerRead(): void {}
 
-  async #ask<T>(question: (view: KV) => Promise<T>): Promise<T> {
-    const asked = this.#answer(question)
+  async #ask<T>(what: Question, question: (view: KV) => Promise<T>): Promise<T> {
+    const asked = this.#answer(what, question)
     const settled = asked.catch(() => {})
     this.#underWay.add(settled)
     try {
@@ -116,17 +121,18 @@ export class NatsLeaseStore implements LeaseStore, BrokerEvents {
     }
   }
 
-  async #answer<T>(question: (view: KV) => Promise<T>): Promise<T> {
+  async #answer<T>(what: Question, question: (view: KV) => Promise<T>): Promise<T> {
     const broker = this.#line.up as NatsConnection | undefined
     if (broker === undefined) throw this.#line.cause ?? new Error('no broker')
     const opened = this.#view ?? this.#openView(broker)
     this.#view = opened
     try {
       const answer = await question(await opened)
-      this.#cause = undefined
+      this.#causes.delete(what)
       return answer
     } catch (error) {
-      if (!isStale(error as NatsError)) this.#onTrouble(error as NatsError, opened)
+      if (isStale(error as NatsError)) this.#causes.delete(what)
+      else this.#onTrouble(what, error as NatsError, opened)
       throw error
     }
   }
@@ -146,18 +152,19 @@ export class NatsLeaseStore implements LeaseStore, BrokerEvents {
   }
 
   /** The store is opened anew, and may be another one then. */
-  #onTrouble(error: NatsError, opened: Promise<KV>): void {
-    const cause = error.api_error?.description ?? error.message
-    const text = String(error.code) === '503' ? 'JetStream is not enabled or has no quorum' : cause
+  #onTrouble(what: Question, error: NatsError, opened: Promise<KV>): void {
+    const isNobody = String(error.code) === '503'
+    const cause = isNobody ? 'JetStream is not enabled or has no quorum' : error.message
+    const text = error.api_error?.description ?? cause
     const isTimeout = String(error.code) === 'TIMEOUT'
     if (this.#view === opened && !isTimeout) {
       this.#view = undefined
       this.#events?.onLost()
     }
-    if (this.#cause === text || this.#line.up === undefined) return
-    this.#cause = text
-    const { what, store } = this.#place
-    this.#env.logger.warn({ broker: what, store, reason: text }, 'no lease can be had')
+    if (this.#causes.get(what) === text || this.#line.up === undefined) return
+    this.#causes.set(what, text)
+    const { what: broker, store } = this.#place
+    this.#env.logger.warn({ broker, store, reason: text }, 'no lease can be had')
   }
 }
 

@@ -18,6 +18,7 @@ export function checkBrokers(
   const list = typeof servers === 'string' ? [servers] : servers
   if (!Array.isArray(list) || !list.every(each => typeof each === 'string' && each !== ''))
     throw new GcacheError('CONFIG', `${who}: option servers takes addresses of brokers`)
+  for (const server of list) checkBroker(who, server)
   if (typeof broker !== 'object' || broker === null)
     throw new GcacheError('CONFIG', `${who}: option broker takes an object, such as { user, pass }`)
   if (connection !== undefined && typeof (connection as NatsConnection)?.publish !== 'function')
@@ -28,6 +29,25 @@ export function checkBrokers(
   if (connection !== undefined && list.length > 0)
     throw new GcacheError('CONFIG', `${who}: option connection has its servers: leave servers out`)
   return list
+}
+
+const BROKER_FORM = /^(?:[a-z]+:\/\/)?(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@[\]]+)(?::(\d{1,5}))?\/?$/
+
+/** What would be tried for ever otherwise; and a password there would be left out in silence. */
+function checkBroker(who: string, server: string): void {
+  if (server.includes('@'))
+    throw new GcacheError(
+      'CONFIG',
+      `${who}: option servers: names and passwords have no place in an address (broker ` +
+        `${withoutSecrets(server)}): give them as option broker, such as { user, pass }`,
+    )
+  const match = BROKER_FORM.exec(server)
+  if (match !== null && Number(match[1] ?? 1) <= 65_535) return
+  throw new GcacheError(
+    'CONFIG',
+    `${who}: option servers: ${JSON.stringify(server)} is no address of a broker, such as ` +
+      'nats://127.0.0.1:4222',
+  )
 }
 
 /** `name`: what the broker's own lists show. */
