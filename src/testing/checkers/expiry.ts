@@ -39,67 +39,72 @@ function mergedEnd(point: LogPoint, offset: number): number | undefined {
   return readMerged(reader).expiresAt
 }
 
+/** How long nobody has led: cluster time rests then. */
+function restOf(world: World) {
+  const leading = new Set<Life>()
+  let rested = 0
+  let since = world.now()
+  const ms = () => rested + (leading.size === 0 ? world.now() - since : 0)
+  return {
+    ms,
+    lead(life: Life, leads: boolean): void {
+      if (leading.has(life) === leads) return
+      rested = ms()
+      since = world.now()
+      if (leads) leading.add(life)
+      else leading.delete(life)
+    },
+  }
+}
+
+/** An entry of the engine's own, `[start, stop)` of its batch, if it expires a record. */
+function checkExpiry(world: World, point: LogPoint, start: number, stop: number): void {
+  const batch = point.batch as NonNullable<LogPoint['batch']>
+  const reader = new Reader().open(batch.bytes, start, stop)
+  if (reader.u8() !== OP.expire) return
+  reader.u8()
+  const cache = reader.text8()
+  const key = reader.text16()
+  const changed = reader.f64()
+  const lifeMs = lifeMsOf(cache)
+  if (lifeMs === 0) world.fail('I13', `${cache}/${key} expired, though it lives for ever`)
+  let from: LogPoint | undefined = point
+  while (from?.batch !== undefined && from.batch.first > changed) from = from.parent
+  const end = from === undefined ? undefined : mergedEnd(from, changed)
+  if (end !== undefined) {
+    if (batch.time < end)
+      world.fail('I15', `${cache}/${key}, merged, expired ${end - batch.time} ms early`)
+    return
+  }
+  if (from?.batch !== undefined && batch.time < from.batch.time + lifeMs)
+    world.fail(
+      'I15',
+      `${cache}/${key} expired after ${batch.time - from.batch.time} ms, not ${lifeMs}`,
+    )
+}
+
 export function nothingExpiresEarly(world: World): Checker {
   /** When a record could last have been extended, and how long nobody had led until then, by cache
    *  and key; how many calls still may. */
   const extended = new Map<string, { readonly at: number; readonly restedMs: number }>()
   const open = new Map<string, number>()
   const checked = new Set<LogPoint>()
-  const reader = new Reader()
-  const leading = new Set<Life>()
-  let rested = 0
-  let restsSince = world.now()
-
-  /** How long nobody has led so far: cluster time rests then. */
-  const restedMs = () => rested + (leading.size === 0 ? world.now() - restsSince : 0)
-
-  function lead(life: Life, leads: boolean): void {
-    if (leading.has(life) === leads) return
-    rested = restedMs()
-    restsSince = world.now()
-    if (leads) leading.add(life)
-    else leading.delete(life)
-  }
-
-  function checkExpiry(point: LogPoint, start: number, stop: number): void {
-    const batch = point.batch as NonNullable<LogPoint['batch']>
-    reader.open(batch.bytes, start, stop)
-    if (reader.u8() !== OP.expire) return
-    reader.u8()
-    const cache = reader.text8()
-    const key = reader.text16()
-    const changed = reader.f64()
-    const lifeMs = lifeMsOf(cache)
-    if (lifeMs === 0) world.fail('I13', `${cache}/${key} expired, though it lives for ever`)
-    let from: LogPoint | undefined = point
-    while (from?.batch !== undefined && from.batch.first > changed) from = from.parent
-    const end = from === undefined ? undefined : mergedEnd(from, changed)
-    if (end !== undefined) {
-      if (batch.time < end)
-        world.fail('I15', `${cache}/${key}, merged, expired ${end - batch.time} ms early`)
-      return
-    }
-    if (from?.batch !== undefined && batch.time < from.batch.time + lifeMs)
-      world.fail(
-        'I15',
-        `${cache}/${key} expired after ${batch.time - from.batch.time} ms, not ${lifeMs}`,
-      )
-  }
+  const rest = restOf(world)
 
   return {
     name: 'nothing expires early',
     onBecome(life, { role, serving }) {
-      lead(life, role === 'master' && serving)
+      rest.lead(life, role === 'master' && serving)
     },
     onEnd(life) {
-      lead(life, false)
+      rest.lead(life, false)
     },
     onAppend(life) {
       const point = life.tip
       if (checked.has(point)) return
       checked.add(point)
       for (const entry of point.entries)
-        if (entry.client === null) checkExpiry(point, entry.start, entry.end)
+        if (entry.client === null) checkExpiry(world, point, entry.start, entry.end)
     },
     onCallStart(call: Call) {
       if (call.kind !== 'set' && call.kind !== 'touch') return
@@ -116,12 +121,12 @@ export function nothingExpiresEarly(world: World): Checker {
         open.set(name, (open.get(name) ?? 1) - 1)
         const slack = call.outcome === 'unknown' ? 15_000 : 0
         const at = Math.max(extended.get(name)?.at ?? 0, world.now() + slack)
-        extended.set(name, { at, restedMs: restedMs() })
+        extended.set(name, { at, restedMs: rest.ms() })
       } else if (reply?.kind === 'value') {
         const last = open.get(name) ? undefined : extended.get(name)
         if (last === undefined) return
         // Cluster time may run 19 % slow, and rests while nobody leads: for 85 s in seed 5661.
-        const aloneMs = restedMs() - last.restedMs
+        const aloneMs = rest.ms() - last.restedMs
         if (call.startedAt > last.at + aloneMs + lifeMs * 1.25 + 20_000)
           world.fail(
             'I13',
