@@ -96,8 +96,8 @@ export const LIMITS = {
    *  queue, so that the newest batch fits behind what is on its way. */
   batchBytes: 256 * 1_024,
   /** Epochs of which a reader remembers what it has seen until it met their entries again; beyond,
-   *  the oldest is forgotten. */
-  positionsMax: 8,
+   *  the oldest is forgotten. With 8, ten handovers between two reads were enough (seed 7871). */
+  positionsMax: 32,
   /** Reads that wait on a node for an entry or for a majority, and their bytes; then BUSY. */
   parkedReadsMax: 10_000,
   parkedReadsBytesMax: 8 * 2 ** 20,

@@ -52,8 +52,8 @@ describe('a token', () => {
     expect(codeOf(() => decodeToken('market', token))).toBe('CONFIG')
     expect(codeOf(() => decodeToken('shop', token.repeat(20)))).toBe('CONFIG')
     expect(codeOf(() => decodeToken('shop', 7 as never))).toBe('CONFIG')
-    const nine = encodeToken('shop', new Array(9).fill(positions[0]))
-    expect(codeOf(() => decodeToken('shop', nine))).toBe('CONFIG')
+    const more = new Array(LIMITS.positionsMax + 1).fill(positions[0])
+    expect(codeOf(() => decodeToken('shop', encodeToken('shop', more)))).toBe('CONFIG')
   })
 
   it('keeps the highest offset of each of the newest epochs, against a naive model', () => {
@@ -61,7 +61,7 @@ describe('a token', () => {
     const seen = new Seen()
     const model = new Map<number, number>()
     for (let i = 0; i < 5_000; i++) {
-      const counter = 1 + random.below(12)
+      const counter = 1 + random.below(LIMITS.positionsMax * 1.5)
       const offset = 1 + random.below(50)
       seen.note(epochOf(counter), offset)
       model.set(counter, Math.max(offset, model.get(counter) ?? 0))

@@ -86,6 +86,18 @@ describe('seeds that broke a law once', () => {
     expect(simulate(options, envOf('ordinal')).violation).toBe(undefined)
   })
 
+  // Ten handovers between two reads: what was seen first had been forgotten as too much.
+  test('ordinal 7871: I11, a reader remembers more epochs than a bad day has', () => {
+    const options = drawOptions(7_871, 120, undefined, 'ordinal')
+    expect(simulate(options, envOf('ordinal')).violation).toBe(undefined)
+  })
+
+  // A slave so slow that 2,000 entries waited for it: what is not committed stays in the log.
+  test('strict 9253: I14, only what is applied leaves a log', () => {
+    const options = drawOptions(9_253, 120, undefined, 'strict')
+    expect(simulate(options, envOf('strict')).violation).toBe(undefined)
+  })
+
   // One of two was down for 85 s, and strict has no master then: cluster time rested for so long.
   test('strict 5661: I13, nothing expires while nobody leads', () => {
     const options = drawOptions(5_661, 120, undefined, 'strict')

@@ -2,6 +2,7 @@
  * One seed, run: safety first, where faults never stop and no law may break; then liveness, where a
  * core is chosen, its faults stop, all others are gone for good, and it must agree and serve.
  */
+import { LIMITS } from '../config.js'
 import type { ElectionFactory } from '../contracts/election.js'
 import type { StrategyFactory } from '../contracts/strategy.js'
 import type { Ack } from '../contracts/types.js'
@@ -131,6 +132,7 @@ export function addCheckers(
       backlogEntriesMax: options.backlogEntriesMax,
       batchBytesMax: 2 ** 20,
       batchEntriesMax: 2_000,
+      unappliedMax: LIMITS.unackedWritesMax + 2_000,
     }),
   )
   if (options.profile !== 'ordinal') {

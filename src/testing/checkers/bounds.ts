@@ -7,6 +7,8 @@ export interface Bounds {
   /** A batch that is kept whole above the bound. */
   batchBytesMax: number
   batchEntriesMax: number
+  /** Entries that are not applied yet, which no log may let go of. */
+  unappliedMax: number
 }
 
 export function buffersAreBounded(world: World, bounds: Bounds): Checker {
@@ -17,7 +19,10 @@ export function buffersAreBounded(world: World, bounds: Bounds): Checker {
         const { bytes, entries } = node.backlog()
         if (bytes > bounds.backlogBytesMax + bounds.batchBytesMax)
           world.fail('I14', `the log of ${node.life} holds ${bytes} bytes`)
-        if (entries > bounds.backlogEntriesMax + bounds.batchEntriesMax)
+        const unapplied = node.life.tip.next - node.applied()
+        if (unapplied > bounds.unappliedMax)
+          world.fail('I14', `the log of ${node.life} holds ${unapplied} entries unapplied`)
+        if (entries - unapplied > bounds.backlogEntriesMax + bounds.batchEntriesMax)
           world.fail('I14', `the log of ${node.life} holds ${entries} entries`)
       }
     },
