@@ -169,9 +169,15 @@ function isDeep(value: unknown): boolean {
     if (depth > 500) return true
     level = level
       .filter(each => typeof each === 'object' && each !== null && !ArrayBuffer.isView(each))
-      .flatMap(each => (each instanceof Set ? [...each] : Object.values(each as object)))
+      .flatMap(each => within(each as object))
   }
   return false
+}
+
+/** An Error's cause is not enumerable, and as deep as its sender likes. */
+function within(value: object): unknown[] {
+  if (value instanceof Set || value instanceof Map) return [...value]
+  return Reflect.ownKeys(value).map(key => Reflect.get(value, key))
 }
 
 function values(): Buffer[] {
