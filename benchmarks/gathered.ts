@@ -22,7 +22,8 @@ export class Gathered {
     const until = performance.now() + GATHER_MS_MAX
     // One place of 10,000 is the good client's.
     const isThere = () =>
-      options.kind === 'idle' || options.kind === 'unread'
+      // Of the others some have been cut off by then, and wait to come again.
+      options.kind === 'idle'
         ? state.linked >= options.sockets * 0.999
         : state.open + state.cut >= options.sockets * 0.999
     while (!isThere()) {
