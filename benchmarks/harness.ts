@@ -4,10 +4,10 @@
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { schemeOfTransport } from '../src/registry.js'
+import { freePorts } from '../src/server/demo/ports.js'
 import { NatsServer } from '../test/harness/nats-server.js'
 
 const CLI = fileURLToPath(new URL('../src/server/cli.js', import.meta.url))
@@ -23,18 +23,6 @@ function keep(child: ChildProcess): ChildProcess {
   alive.add(child)
   child.once('exit', () => alive.delete(child))
   return child
-}
-
-/** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 export interface ClusterOptions {
@@ -84,9 +72,10 @@ export class Cluster {
     const cluster = new Cluster(options)
     const scheme = schemeOfTransport(options.transport)
     const broker = scheme === 'nats' ? (options.broker ?? (await startBroker()).url) : undefined
-    for (let i = 0; i < options.nodes; i++)
+    const ports = await freePorts(options.nodes)
+    for (const [i, port] of ports.entries())
       cluster.servers.push(
-        broker === undefined ? `${scheme}://127.0.0.1:${await freePort()}` : `${broker}/${idOf(i)}`,
+        broker === undefined ? `${scheme}://127.0.0.1:${port}` : `${broker}/${idOf(i)}`,
       )
     await Promise.all(cluster.servers.map((_, i) => cluster.startNode(idOf(i))))
     return cluster
@@ -98,7 +87,7 @@ export class Cluster {
     const members = this.servers.flatMap((address, i) =>
       i === own ? [] : ['--member', `${idOf(i)}=${i}@${address}`],
     )
-    const { nodeFlags = [], flags = [] } = this.#options
+    const { nodeFlags = [], flags = [], pollUs } = this.#options
     const child = keep(
       spawn(
         process.execPath,
@@ -107,12 +96,8 @@ export class Cluster {
           ...[CLI, 'serve', '--cluster', this.name, '--id', id, '--ordinal', `${own}`],
           ...['--listen', this.servers[own], '--strategy', this.#options.strategy, ...members],
           ...['--profile', this.#options.profile ?? 'ordinal'],
-          ...[
-            '--log-level',
-            this.#options.logLevel ?? 'warn',
-            '--poll-us',
-            `${this.#options.pollUs ?? 0}`,
-          ],
+          ...['--log-level', this.#options.logLevel ?? 'warn'],
+          ...(pollUs === undefined ? [] : ['--poll-us', `${pollUs}`]),
           ...flags,
         ],
         { stdio: ['ignore', 'pipe', 'inherit'] },

@@ -10,8 +10,7 @@ import { Authority } from '../test/harness/certificates.js'
 import { options } from './arguments.js'
 import type { Work } from './harness.js'
 import { printer } from './output.js'
-import { pairs, Side, type SideOptions } from './side.js'
-import { median, roundRatio } from './statistics.js'
+import { compared, Side, type SideOptions } from './side.js'
 
 const MEDIA = ['websocket', 'tls', 'nats'] as const
 type Medium = (typeof MEDIA)[number]
@@ -48,12 +47,11 @@ async function measure(medium: Medium, work: Work, nodes: number, chosen: Chosen
   try {
     for (const how of [wayOf(medium, folder), {}])
       sides.push(await Side.open({ nodes, keys, valueBytes, ...how }))
-    const figures = await pairs(sides[0], sides[1], { work, inFlight, ms }, chosen.pairs)
-    const [own, tcp] = [0, 1].map(side => median(figures.map(pair => pair[side])))
+    const run = { work, inFlight, ms }
+    const { one, other, ratio } = await compared(sides[0], sides[1], run, chosen.pairs)
     return {
       ...{ bench: 'media', medium, work, inFlight, valueBytes },
-      ...{ opsPerSec: Math.round(own), tcpOpsPerSec: Math.round(tcp) },
-      ratio: roundRatio(median(figures.map(([mine, its]) => mine / its))),
+      ...{ opsPerSec: one, tcpOpsPerSec: other, ratio },
     }
   } finally {
     for (const side of sides) await side.close()

@@ -7,8 +7,7 @@ import { connect } from 'nats'
 import { options } from './arguments.js'
 import { Load, startBroker, type Work } from './harness.js'
 import { printer } from './output.js'
-import { pairs, Side } from './side.js'
-import { median, roundRatio } from './statistics.js'
+import { compared, Side } from './side.js'
 
 const SUBJECT = 'bench.answer'
 /** As beside redis: a slave only where it has to acknowledge. */
@@ -21,7 +20,7 @@ const WORKS: readonly { readonly work: Work; readonly nodes: number }[] = [
 export async function main(args: string[]): Promise<void> {
   const numbers = { 'in-flight': 100, 'value-bytes': 100, keys: 1_000, ms: 1_000, pairs: 7 }
   const chosen = options(args, { json: false, ...numbers })
-  const { keys, ms, 'in-flight': inFlight, 'value-bytes': valueBytes } = chosen
+  const { keys, ms, pairs, 'in-flight': inFlight, 'value-bytes': valueBytes } = chosen
   const print = printer(chosen.json)
   const server = await startBroker()
   const answerer = await connect({ servers: server.url })
@@ -32,12 +31,10 @@ export async function main(args: string[]): Promise<void> {
   try {
     for (const { work, nodes } of WORKS) {
       ours = await Side.open({ nodes, keys, valueBytes, transport: 'nats', broker: server.url })
-      const figures = await pairs(ours, theirs, { work, inFlight, ms }, chosen.pairs)
-      const [own, other] = [0, 1].map(side => median(figures.map(pair => pair[side])))
+      const { one, other, ratio } = await compared(ours, theirs, { work, inFlight, ms }, pairs)
       print({
-        ...{ bench: 'nats', work, inFlight, valueBytes, gcacheOpsPerSec: Math.round(own) },
-        ...{ peer: 'nats request', peerOpsPerSec: Math.round(other) },
-        ratio: roundRatio(median(figures.map(([mine, its]) => mine / its))),
+        ...{ bench: 'nats', work, inFlight, valueBytes, gcacheOpsPerSec: one },
+        ...{ peer: 'nats request', peerOpsPerSec: other, ratio },
       })
       await ours.close()
     }

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { freePort } from './harness.js'
+import { freePorts } from '../src/server/demo/ports.js'
 
 export interface RedisServers {
   readonly port: number
@@ -27,10 +27,10 @@ export async function startRedis(slaves: number): Promise<RedisServers> {
     rmSync(folder, { recursive: true, force: true })
   }
   try {
-    const port = await freePort()
+    const [port, ...slavePorts] = await freePorts(1 + slaves)
     children.push(await start(port, folder, []))
-    for (let i = 0; i < slaves; i++)
-      children.push(await start(await freePort(), folder, ['--replicaof', `127.0.0.1 ${port}`]))
+    for (const slavePort of slavePorts)
+      children.push(await start(slavePort, folder, ['--replicaof', `127.0.0.1 ${port}`]))
     await inStep(port, slaves)
     return { port, stop }
   } catch (error) {

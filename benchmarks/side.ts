@@ -1,5 +1,6 @@
 /** One side of a comparison: nodes as a user starts them, and the client that loads them. */
 import { Cluster, type ClusterOptions, Load, type RunOptions, type RunResult } from './harness.js'
+import { median, roundRatio } from './statistics.js'
 
 export interface SideOptions extends Partial<ClusterOptions> {
   readonly keys: number
@@ -38,13 +39,21 @@ export class Side {
   }
 }
 
-/** What two sides do in turn, the first one warm-up aside; a row's calls a second, by pair. */
-export async function pairs(
+export interface Compared {
+  /** Calls a second, medians. */
+  readonly one: number
+  readonly other: number
+  /** The median of the pairs', one to the other. */
+  readonly ratio: number
+}
+
+/** Two sides do the same in turn, after a warm-up each. */
+export async function compared(
   one: { run(run: RunOptions): Promise<RunResult> },
   other: { run(run: RunOptions): Promise<RunResult> },
   run: RunOptions,
   count: number,
-): Promise<(readonly [number, number])[]> {
+): Promise<Compared> {
   const figures: (readonly [number, number])[] = []
   for (let pair = -1; pair < count; pair++) {
     const now = pair < 0 ? { ...run, ms: run.ms / 2 } : run
@@ -52,5 +61,7 @@ export async function pairs(
     const second = (await other.run(now)).opsPerSec
     if (pair >= 0) figures.push([first, second])
   }
-  return figures
+  const [first, second] = [0, 1].map(side => Math.round(median(figures.map(pair => pair[side]))))
+  const ratio = roundRatio(median(figures.map(([mine, its]) => mine / its)))
+  return { one: first, other: second, ratio }
 }

@@ -176,6 +176,8 @@ export const AUTH = {
   /** Of a file with a secret or a password; users may have more. */
   secretFileBytesMax: 4_096,
   usersFileBytesMax: 4 * 2 ** 20,
+  /** Of --config. */
+  configFileBytesMax: 2 ** 20,
   /** A failed attempt's reply waits so long, twice as long each time. SECURITY 5. */
   delayMs: 100,
   delayMsMax: 3_000,

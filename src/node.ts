@@ -33,7 +33,7 @@ import {
   parseNewMember,
   parseNodeOptions,
 } from './options.js'
-import { polling } from './polling.js'
+import { polled } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
 import { AUTHORITY } from './security/roles.js'
 import { KeyValueStore } from './store/key-value.js'
@@ -246,7 +246,7 @@ class EngineNode implements Node {
       self: id,
       cluster,
       ...{ incarnation, members, late: options.discovery !== undefined },
-      transport: makeTransport(polling(transport, options.pollUs), {
+      transport: makeTransport(polled(transport, options.pollUs), {
         ...world,
         self: id,
         cluster,

@@ -3,6 +3,7 @@
  * only here the order of two messages can be chosen.
  */
 import { describe, expect, it } from 'vitest'
+import { NO_EPOCH } from '../src/core/epochs.js'
 import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
 import { Alone, emptyState } from './harness/alone.js'
 
@@ -36,6 +37,24 @@ describe('an ack', () => {
     expect(node.receipts).toEqual([])
     node.hear({ ...ack, feed: second })
     expect(node.receipts.map(receipt => receipt.copies)).toEqual([2])
+  })
+})
+
+describe('a link whose first statement was lost', () => {
+  it('is ended after 500 ms of other words, for a new one at once', () => {
+    const node = new Alone({ self: 'a', ids: ['a', 'b', 'c'], options: {} })
+    const probe = { type: 'probe', epoch: NO_EPOCH, nonce: 7 } as const
+    for (const id of ['b', 'c']) node.link(id)
+    node.hear(emptyState('c', 'ordinal'), 'c')
+    for (let ms = 0; ms < 490; ms += 70) {
+      for (const id of ['b', 'c']) node.hear(probe, id)
+      node.tick(70)
+    }
+    expect(node.disconnected).toEqual([])
+    node.tick(20)
+    for (const id of ['b', 'c']) node.hear(probe, id)
+    // A reason would say that it is not wanted, and let it wait.
+    expect(node.disconnected).toEqual(['b: undefined'])
   })
 })
 

@@ -5,12 +5,12 @@
  */
 import { describe, expect, test } from 'vitest'
 import { LEASE } from '../src/config.js'
-import type { Election, Lease } from '../src/contracts/election.js'
+import type { Election, Heirs, Lease } from '../src/contracts/election.js'
 import { LeaseKeeper, type LeaseSight, type LeaseStore } from '../src/core/lease.js'
 import { seededRandom } from '../src/core/prng.js'
 import { SILENCE } from '../src/core/silence.js'
 import { Gate, NodeClock } from '../src/testing/gate.js'
-import { type LeaseFaults, SimulatedLeases } from '../src/testing/leases.js'
+import { FAULTLESS, type LeaseFaults, SimulatedLeases } from '../src/testing/leases.js'
 import { VirtualClock } from '../src/testing/virtual-clock.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
 import { natsLease } from '../transports/nats.js'
@@ -18,17 +18,6 @@ import { natsLease } from '../transports/nats.js'
 const SEEDS = 300
 const SECONDS = 40
 const STEP_MS = 5
-
-const WELL: LeaseFaults = {
-  ttlMs: 2_000,
-  latencyMsMax: 5,
-  loss: 0,
-  late: 0,
-  cuts: 0,
-  aways: 0,
-  awayMsMax: 0,
-  forgets: 0,
-}
 
 /** One process that wants the lease, with a clock of its own. */
 class Contender {
@@ -54,15 +43,15 @@ class Contender {
     return this.lease !== undefined && this.clock.now() < this.lease.untilMs
   }
 
-  want(above: number | undefined): void {
+  want(above: number | undefined, heirs?: Heirs): void {
     if (above === undefined) this.lease = undefined
-    this.election.want(above)
+    this.election.want(above, heirs)
   }
 }
 
 function world(faults: Partial<LeaseFaults> = {}, rates: readonly number[] = [1, 1]) {
   const base = new VirtualClock()
-  const leases = new SimulatedLeases({ ...WELL, ...faults }, seededRandom(1), () => base)
+  const leases = new SimulatedLeases({ ...FAULTLESS, ...faults }, seededRandom(1), () => base)
   const all = rates.map((rate, i) => new Contender(leases, base, 'abc'[i], rate))
   const within = (msMax: number, condition: () => boolean) => {
     const until = base.now() + msMax
@@ -133,6 +122,70 @@ describe('a lease', () => {
     a.want(0)
     within(60_000, () => false)
     for (const { askedMs, untilMs } of a.granted) expect(untilMs - askedMs).toBe(1_800)
+  })
+
+  test('is not for one that was let go, whose data says that it belongs', () => {
+    const { leases, all, within, base } = world({}, [1, 1, 1])
+    const [a, b, c] = all
+    a.want(0, { history: 'h', ids: ['a', 'b', 'c'] })
+    expect(within(3_000, () => a.holds)).toBe(true)
+    b.want(0, { history: 'h', ids: ['a', 'b', 'c'] })
+    const letGoAt = base.now()
+    a.want(0, { history: 'h', ids: ['a', 'c'] })
+    expect(within(100, () => leases.sight.record?.heirs?.ids.length === 2)).toBe(true)
+    expect(base.now() - letGoAt).toBeLessThan(LEASE.renewShare * 2_000)
+    a.want(undefined)
+    base.advance(20_000)
+    expect(b.granted).toEqual([])
+    expect(b.election.why).toBe('no lease: this node was let go; it is for a, c')
+    c.want(0, { history: 'h', ids: ['a', 'b', 'c'] })
+    expect(within(1_000, () => c.holds)).toBe(true)
+    c.want(undefined)
+    // It belongs again by the word of the last holder, whose log says so.
+    expect(within(3_000, () => b.holds)).toBe(true)
+  })
+
+  test('that is let go as the heirs change is for the new ones', () => {
+    const { all, within, base } = world()
+    const [a, b] = all
+    a.want(0, { history: 'h', ids: ['a', 'b'] })
+    expect(within(3_000, () => a.holds)).toBe(true)
+    b.want(0, { history: 'h', ids: ['a', 'b'] })
+    base.advance(1_000)
+    a.want(0, { history: 'h', ids: ['a'] })
+    a.want(undefined)
+    base.advance(20_000)
+    expect(b.granted).toEqual([])
+  })
+
+  test('is not for one that was let go because one without data has held it meanwhile', () => {
+    const { all, within, base } = world({}, [1, 1, 1])
+    const [a, b, c] = all
+    a.want(0, { history: 'h', ids: ['a', 'c'] })
+    expect(within(3_000, () => a.holds)).toBe(true)
+    a.want(undefined)
+    c.want(0)
+    expect(within(3_000, () => c.holds)).toBe(true)
+    b.want(0, { history: 'h', ids: ['a', 'b', 'c'] })
+    base.advance(5_000)
+    c.want(undefined)
+    base.advance(20_000)
+    expect(b.granted).toEqual([])
+    a.want(0, { history: 'h', ids: ['a', 'c'] })
+    expect(within(3_000, () => a.holds)).toBe(true)
+  })
+
+  test('is for whoever has no data of that history: a cluster may begin anew', () => {
+    const { all, within } = world()
+    const [a, b] = all
+    a.want(0, { history: 'h', ids: ['a'] })
+    expect(within(3_000, () => a.holds)).toBe(true)
+    a.want(undefined)
+    b.want(0, { history: 'another', ids: ['b'] })
+    expect(within(3_000, () => b.holds)).toBe(true)
+    b.want(undefined)
+    a.want(0)
+    expect(within(3_000, () => a.holds)).toBe(true)
   })
 
   test(`is held by one at a time, in ${SEEDS} seeds of faults`, { timeout: 120_000 }, () => {
@@ -307,10 +360,22 @@ describe('options', () => {
     // tidy: allow bucket - the broker's own word for such a store
     [{ servers, bucket: 'a.b' }, /option bucket must be/],
     [{ servers, copies: 0 }, /option copies must be/],
+    [{ servers: 'nats://10.0.0.1:4222' }, /10.0.0.1:4222 without authentication and encryption/],
+    [{ servers: 'tls://broker' }, /natsLease: broker broker without authentication is refused/],
+    [{ servers: 'b:1', broker: { user: 'u', pass: 'p' } }, /b:1 without encryption is refused/],
     // tidy: allow connection - the library's own word
     [{ connection: {} }, /option connection takes what connect\(\) of nats returns/],
   ])('%j of natsLease is refused', (options, text) => {
     expect(() => natsLease(options as never)).toThrow(text)
+  })
+
+  test.each([
+    { servers: 'nats://10.0.0.1:4222', insecure: true },
+    { servers: 'nats://10.0.0.1:4222', broker: { token: 't', tls: {} } },
+    { servers: 'nats://10.0.0.1:4222', broker: { tls: { certFile: 'c.pem', keyFile: 'k.pem' } } },
+    { servers: ['tls://10.0.0.1:4222', 'nats://[::1]:4222'], broker: { user: 'u', pass: 'p' } },
+  ])('%j of natsLease is taken', options => {
+    expect(() => natsLease(options)).not.toThrow()
   })
 
   test('an election goes with profile ordinal alone, and is a plug-in', () => {

@@ -3,6 +3,8 @@
  * who is told. Virtual time; the clusters are the simulator's.
  */
 import { describe, expect, it } from 'vitest'
+import { seededRandom } from '../src/core/prng.js'
+import { FAULTLESS, SimulatedLeases } from '../src/testing/leases.js'
 import { MembersWorld } from './harness/members-world.js'
 
 const value = Buffer.from('v')
@@ -463,4 +465,33 @@ describe('a change in the middle of which the master dies', () => {
       expect(world.cluster.converged(['a', 'b', 'c', 'd'])).toBe(true)
     },
   )
+})
+
+describe('a node that was let go while it was cut off', () => {
+  it('gets no lease with what it holds, until an operator forces it', () => {
+    const world = new MembersWorld(
+      4,
+      clock => ({ election: new SimulatedLeases(FAULTLESS, seededRandom(1), clock).election() }),
+      false,
+      {},
+      6_000,
+    )
+    const { cluster } = world
+    cluster.split(['d'])
+    cluster.run(2_000)
+    expect(world.leave('d')).toMatchObject({ state: 'done' })
+    for (const id of 'abc') cluster.crash(id)
+    cluster.mendAll()
+    cluster.run(20_000)
+    const d = cluster.node('d')
+    expect(d.status().self.role).toBe('slave')
+    expect(d.engine.mandate.why).toContain('this node was let go')
+    const force = () => d.engine.feed({ kind: 'admin', command: 'force-bootstrap', group: 0 })
+    force()
+    cluster.run(4_000)
+    force()
+    cluster.run(1_000)
+    expect(d.status().self.role).toBe('master')
+    expect(d.engine.standing.serving).toBe(true)
+  })
 })

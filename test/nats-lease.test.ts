@@ -185,6 +185,13 @@ describe.skipIf(lacks('nats-server'))('a lease on a broker', () => {
     expect(a.election.why).toBe(undefined)
   })
 
+  test('is not to be had in plaintext where servers says tls://', async () => {
+    const a = new Contender('a', world.server.url.replace('nats://', 'tls://'))
+    a.election.want(0)
+    await sees('it says so', () => /cannot be reached.*tls/.test(a.election.why ?? ''))
+    expect(a.granted).toEqual([])
+  })
+
   test('is not to be had from a broker without JetStream, which is said', async () => {
     await world.server.kill()
     await world.server.run()

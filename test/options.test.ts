@@ -1,8 +1,8 @@
 /** What createNode refuses, and that each refusal names the option and a remedy. */
 import { describe, expect, test } from 'vitest'
+import { hostOf, isLoopback, lacking } from '../src/core/exposure.js'
 import { editDistance, nearest } from '../src/core/suggest.js'
 import { GcacheError } from '../src/errors.js'
-import { hostOf, isLoopback, lacking } from '../src/exposure.js'
 import { createNode } from '../src/node.js'
 import { parseNodeOptions } from '../src/options.js'
 import { parseBytes, parseCache, parseDuration, parseMember } from '../src/server/parse.js'
@@ -91,6 +91,7 @@ describe('options of createNode', () => {
     ['another durability', { ...GOOD, durability: 'fsync' }],
     ['a dataDir', { ...GOOD, dataDir: '/var/lib/x' }],
     ['polling for 2 ms', { ...GOOD, pollUs: 2_000 }],
+    ['polling by another word', { ...GOOD, pollUs: 'always' }],
     ['tls that is no object', { ...GOOD, tls: 'yes' }],
     ['tls beside a transport of its own', { ...GOOD, tls: {}, transport: tcp() }],
     ['discovery', { ...GOOD, discovery: () => [] }],

@@ -129,6 +129,7 @@ function peerOf(id: string, ordinal: number): Peer {
     congested: false,
     heardAt: 0,
     gone: false,
+    unsaidAt: 0,
     said: { type: 'state', data: 'ready' } as Peer['said'],
     progress: newProgress('stream', 12, 12, 0, 1, 12),
     copyAfter: 0,

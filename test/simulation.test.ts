@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { simulate } from '../src/testing/simulation.js'
-import { drawOptions } from '../src/testing/swarm.js'
+import { drawOptions, type SimulatedProfile } from '../src/testing/swarm.js'
 import { projectRoot } from './harness/project-root.js'
 import { MUTANTS } from './mutants/list.js'
 import { hunt, mutate } from './mutants/run.js'
@@ -60,48 +60,36 @@ describe('leases', () => {
 })
 
 describe('seeds that broke a law once', () => {
-  // What a slave says of itself was lost alone, and only its sync told who it is: one that had to
-  // be readmitted waited for that word for ever.
-  test('strict 1142: I18, who was heard by its sync alone holds back nobody', () => {
-    const options = drawOptions(1_142, 60, undefined, 'strict')
-    expect(simulate(options, envOf('strict')).violation).toBe(undefined)
-  })
-
-  // A process was named in a view that was forgotten since, and the next one, which named it again,
-  // was newer than its log: its vote was taken for one from before it was named, for ever.
-  test('majority 1607: I18, a name counts from the view that gave it first', () => {
-    const options = drawOptions(1_607, 120, undefined, 'majority')
-    expect(simulate(options, envOf('majority')).violation).toBe(undefined)
-  })
-
-  // A link behind wrote 27 KiB at once: at 1 byte a ms nothing of it arrived before all had left.
-  test('ordinal 936: I12, a slow stream brings frame after frame', () => {
-    const options = drawOptions(936, 120, undefined, 'ordinal')
-    expect(simulate(options, envOf('ordinal')).violation).toBe(undefined)
-  })
-
-  // 64 KiB were on their way at 1 byte a ms when all faults ended: for 20 s nothing passed them.
-  test('ordinal 5804: I12, a slow stream is quick once the network is', () => {
-    const options = drawOptions(5_804, 120, undefined, 'ordinal')
-    expect(simulate(options, envOf('ordinal')).violation).toBe(undefined)
-  })
-
-  // Ten handovers between two reads: what was seen first had been forgotten as too much.
-  test('ordinal 7871: I11, a reader remembers more epochs than a bad day has', () => {
-    const options = drawOptions(7_871, 120, undefined, 'ordinal')
-    expect(simulate(options, envOf('ordinal')).violation).toBe(undefined)
-  })
-
-  // A slave so slow that 2,000 entries waited for it: what is not committed stays in the log.
-  test('strict 9253: I14, only what is applied leaves a log', () => {
-    const options = drawOptions(9_253, 120, undefined, 'strict')
-    expect(simulate(options, envOf('strict')).violation).toBe(undefined)
-  })
-
-  // One of two was down for 85 s, and strict has no master then: cluster time rested for so long.
-  test('strict 5661: I13, nothing expires while nobody leads', () => {
-    const options = drawOptions(5_661, 120, undefined, 'strict')
-    expect(simulate(options, envOf('strict')).violation).toBe(undefined)
+  test.each<[SimulatedProfile, number, number, string]>([
+    // What a slave says of itself was lost alone, and only its sync told who it is: one that had to
+    // be readmitted waited for that word for ever.
+    ['strict', 1_142, 60, 'I18, who was heard by its sync alone holds back nobody'],
+    // A process was named in a view that was forgotten since, and the next one, which named it
+    // again, was newer than its log: its vote was taken for one from before it was named, for ever.
+    ['majority', 1_607, 120, 'I18, a name counts from the view that gave it first'],
+    // A link behind wrote 27 KiB at once: at 1 byte a ms nothing of it arrived before all had left.
+    ['ordinal', 936, 120, 'I12, a slow stream brings frame after frame'],
+    // 64 KiB were on their way at 1 byte a ms when all faults ended: for 20 s nothing passed them.
+    ['ordinal', 5_804, 120, 'I12, a slow stream is quick once the network is'],
+    // Ten handovers between two reads: what was seen first had been forgotten as too much.
+    ['ordinal', 7_871, 120, 'I11, a reader remembers more epochs than a bad day has'],
+    // A slave so slow that 2,000 entries waited for it: what is not committed stays in the log.
+    ['strict', 9_253, 120, 'I14, only what is applied leaves a log'],
+    // The master's first word on a link was lost alone: its slave took it for a process that
+    // another one had replaced, and did not follow.
+    ['strict', 4_957, 120, 'I18, who never said who it is is met anew'],
+    // Two sides changed the members from one view, and the operator stopped one that belonged.
+    ['ordinal', 5_918, 120, 'I18, a view is in force that most hold'],
+    // No lease was to be had for seconds; the fast clock of one ran ahead, then a slow one led.
+    ['lease', 21, 120, 'I15, clocks part while nobody leads'],
+    // One that was let go while it was cut off took the lease by its old list of members, and those
+    // whom it won over acknowledged with it.
+    ['lease', 29, 120, 'I6, who was let go does not get the lease'],
+    // One of two was down for 85 s, and strict has no master then: cluster time rested for so long.
+    ['strict', 5_661, 120, 'I13, nothing expires while nobody leads'],
+  ])('%s %i, %i s: %s', (profile, seed, seconds) => {
+    const options = drawOptions(seed, seconds, undefined, profile)
+    expect(simulate(options, envOf(profile)).violation).toBe(undefined)
   })
 })
 

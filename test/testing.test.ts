@@ -4,14 +4,16 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it, test } from 'vitest'
-import type { Effects, Input, StrategyFactory } from '../src/contracts/strategy.js'
+import type { Effects, Input, Standing, StrategyFactory } from '../src/contracts/strategy.js'
 import type { Batch } from '../src/contracts/types.js'
 import { seededRandom } from '../src/core/prng.js'
 import { SILENCE } from '../src/core/silence.js'
+import { clusterTimeIsHonest } from '../src/testing/checkers/cluster-time.js'
 import { Disturbances } from '../src/testing/disturbances.js'
 import { linkFaults, withFaults } from '../src/testing/faults.js'
 import { Gate, NodeClock } from '../src/testing/gate.js'
-import { contains, Lineage } from '../src/testing/lineage.js'
+import type { Life } from '../src/testing/life.js'
+import { contains, Lineage, type LogPoint } from '../src/testing/lineage.js'
 import { answersOf } from '../src/testing/observed.js'
 import { simulate } from '../src/testing/simulation.js'
 import { strategySuite } from '../src/testing/strategy-suite.js'
@@ -374,5 +376,46 @@ describe('a simulated client', () => {
     const calls = ['k', 'l'].map(key => workload.call({ kind: 'get', cache: 'c', key, read }))
     world.cluster.run(500)
     for (const call of calls) expect(call).toMatchObject({ outcome: 'ok', attempts: 1 })
+  })
+})
+
+describe('the checker of cluster time', () => {
+  /** After `restMs` without a master one stamps an entry each 100 ms for 15 s, at `rate`; its time
+   *  is `jumpMs` ahead from the tenth on. */
+  function stamp(restMs: number, rate: number, jumpMs: number): void {
+    let now = 0
+    const world = {
+      now: () => now,
+      disturbances: new Disturbances(),
+      fail: (law: string) => {
+        throw new Error(law)
+      },
+    }
+    const checker = clusterTimeIsHonest(world as never)
+    const life = { tip: { parent: undefined } } as unknown as Life
+    const append = (time: number) => {
+      const before = life.tip
+      life.tip = { parent: before } as LogPoint
+      checker.onAppend?.(life, { time } as Batch, before)
+    }
+    checker.onBecome?.(life, { role: 'master', serving: true } as Standing)
+    append(0)
+    checker.onBecome?.(life, { role: 'slave', serving: false } as Standing)
+    now = restMs
+    checker.onBecome?.(life, { role: 'master', serving: true } as Standing)
+    for (let i = 0; i < 150; i++) {
+      append(restMs + (now - restMs) * rate + (i < 10 ? 0 : jumpMs))
+      now += 100
+    }
+  }
+
+  test('lets clocks part by a fifth of the time in which nobody led, once', () => {
+    expect(() => stamp(5_000, 1.21, 1_000)).not.toThrow()
+    expect(() => stamp(5_000, 1.21, 1_500)).toThrow('I15')
+    expect(() => stamp(100, 1.21, 1_000)).toThrow('I15')
+  })
+
+  test('sees a master whose time runs fast after nobody led', () => {
+    expect(() => stamp(5_000, 1.6, 0)).toThrow('I15')
   })
 })

@@ -4,7 +4,7 @@ import { type AddressInfo, connect as connectPlain } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { seededRandom } from '../src/core/prng.js'
-import { polling } from '../src/polling.js'
+import { polled } from '../src/polling.js'
 import { Bench, type BenchNode } from '../src/testing/transport-bench.js'
 import { transportSuite } from '../src/testing/transport-suite.js'
 import { encodeGreeting } from '../transports/stream/hello.js'
@@ -16,7 +16,7 @@ import { portOf } from './harness/tls-bench.js'
 
 for (const [name, factory] of [
   ['websocket', websocket({ handshakeMs: HANDSHAKE_MS })],
-  ['websocket, polling', polling(websocket({ handshakeMs: HANDSHAKE_MS }), 150)],
+  ['websocket, polling', polled(websocket({ handshakeMs: HANDSHAKE_MS }), 150)],
 ] as const)
   transportSuite({
     test,

@@ -6,7 +6,7 @@ import { PROTOCOL_VERSION } from '../src/config.js'
 import { seededRandom } from '../src/core/prng.js'
 import { SILENCE } from '../src/core/silence.js'
 import { systemClock } from '../src/engine/system-clock.js'
-import { polling } from '../src/polling.js'
+import { polled } from '../src/polling.js'
 import type { BenchNode, Happening } from '../src/testing/transport-bench.js'
 import { transportSuite } from '../src/testing/transport-suite.js'
 import { framed } from '../src/wire/frame.js'
@@ -25,7 +25,8 @@ import { stopsWithoutSockets } from './harness/stop-law.js'
 
 for (const [name, factory] of [
   ['tcp', tcp({ handshakeMs: HANDSHAKE_MS })],
-  ['tcp, polling', polling(tcp({ handshakeMs: HANDSHAKE_MS }), 150)],
+  ['tcp, polling', polled(tcp({ handshakeMs: HANDSHAKE_MS }), 150)],
+  ['tcp, polling while busy', polled(tcp({ handshakeMs: HANDSHAKE_MS }), 'busy')],
 ] as const)
   transportSuite({
     test,

@@ -16,7 +16,13 @@ import type { BrokerConnection } from './nats/broker.js'
 import { Hub } from './nats/hub.js'
 import { NatsLeaseStore } from './nats/lease.js'
 import { checkPrefix } from './nats/subjects.js'
-import { type BrokerOptions, checkBrokers, openBroker, withoutSecrets } from './nats/way.js'
+import {
+  type BrokerOptions,
+  checkBrokers,
+  checkProtected,
+  openBroker,
+  withoutSecrets,
+} from './nats/way.js'
 import type { StreamConnection, StreamEvents, StreamLayer } from './stream/layer.js'
 import { type StreamOptions, streamLimits } from './stream/limits.js'
 import { streamTransport } from './stream/transport.js'
@@ -140,17 +146,20 @@ export interface NatsLeaseOptions extends BrokerOptions {
   bucket?: string
   /** Its copies within the NATS cluster, 1 to 5. Default 3 where the broker is one of a cluster. */
   copies?: number
+  /** A broker beyond loopback need not ask who one is, nor encrypt. Default false. */
+  insecure?: boolean
 }
 
 // tidy: allow bucket - the broker's own word for such a store
-const LEASE_NAMES = ['servers', 'connection', 'broker', 'ttlMs', 'bucket', 'copies']
+const LEASE_NAMES = ['servers', 'connection', 'broker', 'ttlMs', 'bucket', 'copies', 'insecure']
 const STORE = /^[A-Za-z0-9_-]{1,64}$/
 
 /**
  * `masterSlave({ election: natsLease({ servers }) })`: mastership is a lease on a NATS broker with
  * JetStream, so two data nodes need no third one: at no moment do both lead, and none does while
- * the broker's majority is away. Throws CONFIG for an option that is unknown or out of range; what
- * is wrong with the broker is told by the log, and by `ready()` with NOT_READY.
+ * the broker's majority is away. Throws CONFIG for an option that is unknown or out of range, and
+ * INSECURE for a broker beyond loopback that is given no credentials or no encryption; what is
+ * wrong with the broker is told by the log, and by `ready()` with NOT_READY.
  */
 export function natsLease(options: NatsLeaseOptions): ElectionFactory {
   const place = leasePlaceOf(options)
@@ -171,7 +180,7 @@ function leasePlaceOf(options: NatsLeaseOptions) {
     if (!LEASE_NAMES.includes(name))
       throw leaseRefusal(`unknown option ${name}: ${suggestion(name, LEASE_NAMES)}`)
   const servers = checkBrokers('natsLease', options)
-  const { connection: given, broker = {}, ttlMs = LEASE.ttlMs, copies } = options
+  const { connection: given, broker = {}, ttlMs = LEASE.ttlMs, copies, insecure } = options
   if (given === undefined && servers.length === 0)
     throw leaseRefusal('which broker? give servers, such as nats://127.0.0.1:4222')
   if (given !== undefined && typeof given.jetstream !== 'function')
@@ -186,6 +195,7 @@ function leasePlaceOf(options: NatsLeaseOptions) {
     throw leaseRefusal('option bucket must be 1..64 of A-Z a-z 0-9 _ -')
   if (copies !== undefined && !(Number.isInteger(copies) && copies >= 1 && copies <= 5))
     throw leaseRefusal('option copies must be a whole number within 1..5')
+  if (insecure !== true) checkProtected('natsLease', servers, broker)
   const what = given === undefined ? servers.map(withoutSecrets).join(', ') : 'given'
   return { servers, broker, given, ttlMs, store, copies, what }
 }

@@ -26,6 +26,12 @@ export interface Lease {
   readonly untilMs: number
 }
 
+/** Who may take it next. Another one that holds this history was let go, and nobody stopped it. */
+export interface Heirs {
+  readonly history: string
+  readonly ids: readonly PeerId[]
+}
+
 export interface ElectionEvents {
   /** It was taken, or prolonged, or its counter was raised; undefined: it is lost. */
   onLease(lease: Lease | undefined): void
@@ -41,7 +47,9 @@ export interface ElectionEvents {
  *   L4  After want(undefined) it is held no more, and no answer that is under way changes that.
  *   L5  Silence of whoever grants it is never an answer. The lease ends at its `untilMs`, and is
  *       asked for again until it is granted, without help.
- *   L6  Nothing is called from inside start(), want() or stop(), and nothing after stop().
+ *   L6  Who holds the history of the last holder's heirs and is none of them does not take it. A
+ *       holder whose heirs change says so at once.
+ *   L7  Nothing is called from inside start(), want() or stop(), and nothing after stop().
  */
 export interface Election {
   /** Why it is not held, as far as it knows: a line for operators; undefined: it is held, or it is
@@ -49,8 +57,10 @@ export interface Election {
   readonly why: string | undefined
   /** Returns at once; whoever grants it need not be there yet. */
   start(events: ElectionEvents): void
-  /** Take and keep the lease, with a counter above this one; undefined: let it go. */
-  want(above: number | undefined): void
+  /** Take and keep the lease, with a counter above this one; undefined: let it go. `heirs`: for
+   *  whoever comes next, and for itself: what it holds; undefined: it is not judged, and those of
+   *  the last holder stay. */
+  want(above: number | undefined, heirs?: Heirs): void
   /** Lets it go if it can be told so within some 100 ms; resolves when nothing is open. */
   stop(): Promise<void>
 }

@@ -3,7 +3,7 @@
  * total, has no clock, no I/O and no randomness but the seeded one. The engine's pump is its only
  * driver, on sockets and in the simulator alike.
  */
-import type { ElectionFactory } from './election.js'
+import type { ElectionFactory, Heirs } from './election.js'
 import type { Random } from './environment.js'
 import type { MergeCounts } from './merge.js'
 import type { LogView } from './store.js'
@@ -160,8 +160,9 @@ export interface Effects<M> {
    *  `level`: of the log line; 'info' unless told. */
   report(event: string, fields: Record<string, unknown>, level?: 'warn'): void
   /** Asks the election for a lease with a counter above this one, or keeps it; undefined: lets it
-   *  go. Answered by 'lease' inputs, whenever there is something to say. */
-  lease(above: number | undefined): void
+   *  go. `heirs`: who may have it next. Answered by 'lease' inputs, whenever there is something to
+   *  say. */
+  lease(above: number | undefined, heirs?: Heirs): void
   /** Ends the session. `message`: why the peer is not wanted at all, so that it is dialled again
    *  seldom. */
   disconnect(peer: PeerId, code: string, message?: string): void

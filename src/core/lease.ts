@@ -10,7 +10,7 @@
  * that comes back may have forgotten what it had granted.
  */
 import { LEASE } from '../config.js'
-import type { Election, ElectionEnv, ElectionEvents, Lease } from '../contracts/election.js'
+import type { Election, ElectionEnv, ElectionEvents, Heirs, Lease } from '../contracts/election.js'
 import type { Timer } from '../contracts/environment.js'
 import type { PeerId } from '../contracts/types.js'
 
@@ -23,6 +23,8 @@ export interface LeaseRecord {
   readonly ttlMs: number
   /** When it was asked for, by the clock of that life: it tells nobody else anything. */
   readonly askedMs: number
+  /** Who may take it next; undefined: anybody. */
+  readonly heirs?: Heirs | undefined
 }
 
 /** What stands in the store. Revision 0: nothing. No record: it is none that can be read. */
@@ -62,6 +64,7 @@ interface Seen extends LeaseSight {
 
 interface Held extends Lease {
   readonly revision: number
+  readonly heirs: Heirs | undefined
   readonly record?: undefined
 }
 
@@ -71,6 +74,8 @@ export class LeaseKeeper implements Election {
   readonly #ttlMs: number
   #events: ElectionEvents | undefined
   #above: number | undefined
+  /** Those that were said last; who lets it go leaves it to them. */
+  #heirs: Heirs | undefined
   #held: Held | undefined
   #seen: Seen | undefined
   /** What was asked for until then counts no more: it was let go, and others may hear so late. */
@@ -102,6 +107,8 @@ export class LeaseKeeper implements Election {
     if (this.#above === undefined) return undefined
     if (this.#unanswered >= LEASE.silentRequests) return `no lease: ${this.#silence}`
     const { record } = this.#seen ?? {}
+    if (this.#isLetGo)
+      return `no lease: this node was let go; it is for ${record?.heirs?.ids.join(', ')}`
     if (record === undefined || record.holder === '') return undefined
     if (record.life === this.#env.incarnation) return undefined
     return `the lease is that of ${record.holder}`
@@ -113,8 +120,9 @@ export class LeaseKeeper implements Election {
     this.#arm(0)
   }
 
-  want(above: number | undefined): void {
+  want(above: number | undefined, heirs?: Heirs): void {
     this.#above = above
+    if (above !== undefined) this.#heirs = heirs
     if (above === undefined && this.#held !== undefined) this.#letGo(this.#held)
     this.#arm(0)
   }
@@ -126,6 +134,18 @@ export class LeaseKeeper implements Election {
     this.#stopped = true
     this.#timer?.cancel()
     return this.#store.stop()
+  }
+
+  /** By the last holder's word, which holds until somebody else of that history has held it. */
+  get #isLetGo(): boolean {
+    const heirs = this.#seen?.record?.heirs
+    if (heirs === undefined || heirs.history !== this.#heirs?.history) return false
+    return !heirs.ids.includes(this.#env.self)
+  }
+
+  /** Who says none, as it has no data of that history, changes nothing for those who have. */
+  get #nextHeirs(): Heirs | undefined {
+    return this.#heirs ?? (this.#held ?? this.#seen?.record)?.heirs
   }
 
   get #silence(): string {
@@ -186,16 +206,18 @@ export class LeaseKeeper implements Election {
   #keep(now: number, held: Held): number {
     const above = this.#above ?? 0
     const renewAtMs = held.askedMs + LEASE.renewShare * this.#ttlMs
+    const isNews = this.#heirs !== undefined && !areSameHeirs(this.#heirs, held.heirs)
     if (this.#seen?.revision === OTHER) this.#read(now)
     else if (held.counter <= above) this.#take(now, held.revision, this.#counterAbove(above))
-    else if (now >= renewAtMs) this.#take(now, held.revision, held.counter)
+    else if (now >= renewAtMs || isNews) this.#take(now, held.revision, held.counter)
     return renewAtMs
   }
 
   #seek(now: number, above: number | undefined): number {
     const seen = this.#seen
     let freeAtMs = Number.POSITIVE_INFINITY
-    if (seen !== undefined && seen.revision !== OTHER && above !== undefined) {
+    const may = above !== undefined && !this.#isLetGo
+    if (may && seen !== undefined && seen.revision !== OTHER) {
       freeAtMs = this.#freeAtMs(seen, now)
       if (now >= freeAtMs) this.#take(now, seen.revision, this.#counterAbove(above))
     }
@@ -227,7 +249,9 @@ export class LeaseKeeper implements Election {
 
   #take(now: number, revision: number, counter: number): void {
     const { self, incarnation } = this.#env
-    const record = { holder: self, life: incarnation, counter, ttlMs: this.#ttlMs, askedMs: now }
+    const ttlMs = this.#ttlMs
+    const heirs = this.#nextHeirs
+    const record = { holder: self, life: incarnation, counter, ttlMs, askedMs: now, heirs }
     const request = this.#ask(now)
     this.#store.set(revision, record, outcome => {
       if (typeof outcome === 'number') {
@@ -289,10 +313,10 @@ export class LeaseKeeper implements Election {
       this.#seen = { revision, record, sinceMs: now, first: first && before === OTHER }
     }
     if (record?.life !== this.#env.incarnation || record.holder === '') return this.#lose()
-    const { counter, askedMs } = record
+    const { counter, askedMs, heirs } = record
     const untilMs = this.#untilMs(record)
     if (now >= untilMs) return this.#lose()
-    const held = { counter, askedMs, untilMs, revision }
+    const held = { counter, askedMs, untilMs, revision, heirs }
     if (this.#above === undefined) return this.#letGo(held)
     if (askedMs <= this.#validMs) return this.#lose()
     const isNews = this.#held?.revision !== revision
@@ -309,9 +333,10 @@ export class LeaseKeeper implements Election {
   /** First it is held no more; then others are told, who else would have to wait. */
   #letGo({ revision, counter }: Held): void {
     const now = this.#env.clock.now()
+    const heirs = this.#nextHeirs
     this.#held = undefined
     this.#validMs = now
-    const free = { holder: '', life: this.#env.incarnation, counter, ttlMs: this.#ttlMs }
+    const free = { holder: '', life: this.#env.incarnation, counter, ttlMs: this.#ttlMs, heirs }
     const request = this.#ask(now)
     this.#store.set(revision, { ...free, askedMs: now }, outcome => {
       if (typeof outcome !== 'number') return this.#refused(request, now, outcome)
@@ -320,4 +345,8 @@ export class LeaseKeeper implements Election {
       this.#answered(request)
     })
   }
+}
+
+export function areSameHeirs(a: Heirs | undefined, b: Heirs | undefined): boolean {
+  return a?.history === b?.history && a?.ids.join() === b?.ids.join()
 }

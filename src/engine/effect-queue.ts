@@ -2,6 +2,7 @@
  * What a step asked for, as plain data in order: executed afterwards by the engine, printed as
  * trace lines by tests. The same input must fill it with the same lines (law S1).
  */
+import type { Heirs } from '../contracts/election.js'
 import type { Effects, LogBase, Standing } from '../contracts/strategy.js'
 import type { Batch, Epoch, GroupId, Member, Offset, PeerId, Receipt } from '../contracts/types.js'
 
@@ -30,7 +31,7 @@ export type Effect<M> =
     }
   | { kind: 'become'; group: GroupId; standing: Standing }
   | { kind: 'report'; event: string; fields: Record<string, unknown>; level: 'warn' | undefined }
-  | { kind: 'lease'; above: number | undefined }
+  | { kind: 'lease'; above: number | undefined; heirs: Heirs | undefined }
   | { kind: 'disconnect'; peer: PeerId; code: string; message: string | undefined }
   | { kind: 'view'; group: GroupId; number: number; members: readonly Member[] }
 
@@ -88,8 +89,8 @@ export class EffectQueue<M> implements Effects<M> {
   report(event: string, fields: Record<string, unknown>, level?: 'warn'): void {
     this.items.push({ kind: 'report', event, fields, level })
   }
-  lease(above: number | undefined): void {
-    this.items.push({ kind: 'lease', above })
+  lease(above: number | undefined, heirs?: Heirs): void {
+    this.items.push({ kind: 'lease', above, heirs })
   }
   disconnect(peer: PeerId, code: string, message?: string): void {
     this.items.push({ kind: 'disconnect', peer, code, message })

@@ -438,7 +438,7 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'disconnect':
         return this.#links.disconnect(effect.peer, effect.code, effect.message)
       case 'lease':
-        return this.mandate.want(effect.above)
+        return this.mandate.want(effect.above, effect.heirs)
       case 'serve':
         return this.#requests.serve(effect.id, effect.next)
       case 'view':

@@ -3,7 +3,7 @@
  * to the plug-in, what that one says comes back as an input, and the clock is asked at each answer:
  * a tick may be late, and a process that was stopped must not answer before it.
  */
-import type { Election, Lease } from '../contracts/election.js'
+import type { Election, Heirs, Lease } from '../contracts/election.js'
 import type { Clock } from '../contracts/environment.js'
 import type { Input, ReplicationStrategy, Standing } from '../contracts/strategy.js'
 import type { EngineOptions } from './engine-options.js'
@@ -30,8 +30,8 @@ export class Mandate<M> {
     this.#election?.start({ onLease: lease => feed({ kind: 'lease', ...(lease ?? NO_LEASE) }) })
   }
 
-  want(above: number | undefined): void {
-    this.#election?.want(above)
+  want(above: number | undefined, heirs: Heirs | undefined): void {
+    this.#election?.want(above, heirs)
   }
 
   async stop(): Promise<void> {

@@ -99,13 +99,15 @@ export function addServerOptions(command: Command): Command {
     .option('--timeout <duration>', 'every call settles within it', '5s')
 }
 
-/** The options of --server and --discovery, checked; without either, the default server. */
-export function clientOptions(options: ServerOptions) {
+/** The options of --server and --discovery, checked; without either, the default server. `scheme`:
+ *  of what discovery finds. */
+function clientOptions(options: ServerOptions) {
   const auth = clientAuth(options)
   const tls = clientTls(options)
-  const discovery = discoveryOf(options, schemeFor(options))
+  const scheme = schemeFor(options, tls !== undefined)
+  const discovery = discoveryOf(options, scheme)
   const named = options.server ?? (discovery === undefined ? ['tcp://127.0.0.1:7400'] : undefined)
-  return {
+  const wanted = {
     cluster: options.cluster,
     ...(named === undefined ? {} : { servers: parseServers(named) }),
     ...(discovery === undefined ? {} : { discovery }),
@@ -113,10 +115,11 @@ export function clientOptions(options: ServerOptions) {
     ...(auth === undefined ? {} : { auth }),
     ...(tls === undefined ? {} : { tls }),
   }
+  return { wanted, scheme }
 }
 
 /** Of the addresses that discovery finds; undefined: nobody has said. */
-function schemeFor(options: ServerOptions): string | undefined {
+function schemeFor(options: ServerOptions, encrypted: boolean): string | undefined {
   const { transport, discovery, server } = options
   if (transport === undefined) return undefined
   if (discovery === undefined || server !== undefined)
@@ -125,7 +128,7 @@ function schemeFor(options: ServerOptions): string | undefined {
       '--transport is for --discovery alone: the addresses of --server say it themselves',
     )
   const scheme = schemeOfTransport(transport)
-  return scheme === 'ws' && clientTls(options) !== undefined ? 'wss' : scheme
+  return scheme === 'ws' && encrypted ? 'wss' : scheme
 }
 
 /** Opens a Client, lets `work` use it, closes it whatever happens. */
@@ -133,12 +136,9 @@ export async function withClient<T>(
   options: ServerOptions,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const wanted = clientOptions(options)
-  const client = await connectWith(
-    await clientTransport(wanted, schemeFor(options)),
-    wanted,
-    worldFor(wanted),
-  )
+  const { wanted, scheme } = clientOptions(options)
+  const transport = await clientTransport(wanted, scheme)
+  const client = await connectWith(transport, wanted, worldFor(wanted))
   try {
     return await work(client)
   } finally {
@@ -154,13 +154,13 @@ export async function withAnyNode<T>(
   options: ServerOptions,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const wanted = clientOptions(options)
+  const { wanted, scheme } = clientOptions(options)
   const timeoutMs = Math.min(wanted.timeoutMs, MASTER_MS_MAX)
   const client = new Client({
     ...worldFor(wanted),
     ...wanted,
     timeoutMs,
-    transport: await clientTransport(wanted, schemeFor(options)),
+    transport: await clientTransport(wanted, scheme),
   })
   try {
     await client.open().catch((error: unknown) => {

@@ -82,7 +82,10 @@ export function nodeOptions(
   if (flags.durability !== undefined) options.durability = flags.durability
   if (!flags.autoCaches) options.autoCaches = false
   if (flags.insecure) options.insecure = true
-  if (flags.pollUs !== undefined) options.pollUs = parseCount(flags.pollUs, '--poll-us')
+  if (flags.pollUs === 'busy') options.pollUs = flags.pollUs
+  else if (flags.pollUs !== undefined) options.pollUs = parseCount(flags.pollUs, '--poll-us')
+  // A process of its own has nothing better to do; an application's has.
+  else options.pollUs ??= 'busy'
   if (flags.valueMax !== undefined)
     options.valueBytesMax = parseBytes(flags.valueMax, '--value-max')
   const auth = nodeAuth(flags, file.auth)
@@ -146,7 +149,7 @@ function strategyOf(flags: ServeOptions, fromFile: unknown): unknown {
 }
 
 /** The scheme says who grants the lease: nats:// is all there is. */
-function electionOf({ election, electionTtlMs }: ServeOptions): object | undefined {
+function electionOf({ election, electionTtlMs, insecure }: ServeOptions): object | undefined {
   if (election === undefined) {
     if (electionTtlMs === undefined) return undefined
     throw new GcacheError('CONFIG', '--election-ttl-ms needs --election')
@@ -160,7 +163,7 @@ function electionOf({ election, electionTtlMs }: ServeOptions): object | undefin
           'nats://127.0.0.1:4222',
       )
   const ttlMs = electionTtlMs && { ttlMs: parseCount(electionTtlMs, '--election-ttl-ms') }
-  return { name: 'nats', servers: election, ...ttlMs }
+  return { name: 'nats', servers: election, ...ttlMs, ...(insecure ? { insecure } : {}) }
 }
 
 /** The file's members, each --member over its namesake, and this node itself. */

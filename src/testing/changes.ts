@@ -4,7 +4,9 @@
  * leads is asked, on either side of a split and before it serves: an operator knows no better, and
  * goes by what he was answered.
  */
+import type { StrategyStatus } from '../contracts/strategy.js'
 import type { Member, PeerId } from '../contracts/types.js'
+import { isBetterLog, NO_EPOCH } from '../core/epochs.js'
 import type { SeededRandom } from '../core/prng.js'
 import { viewOf } from '../wire/view.js'
 import type { Checker } from './checkers/checker.js'
@@ -201,6 +203,33 @@ export function settleMembers(cluster: SimulatedCluster): PeerId[] {
   const ids = (cluster.master()?.status().members ?? []).map(({ id }) => id)
   for (const { id } of cluster.members) if (!ids.includes(id)) cluster.crash(id)
   return ids
+}
+
+/**
+ * What says who belongs. In profile majority the best log: what a master wrote while it was cut off
+ * is in force nowhere else. In ordinal, where anybody may lead alone, the highest view, and of two
+ * the one that more hold: a master that was cut off just now made the other by what it had heard
+ * before, and that is never settled (ordinal, seed 5918).
+ */
+export function newestView(nodes: readonly SimulatedNode[]): StrategyStatus | undefined {
+  const views = nodes
+    .filter(({ life }) => life.tip.batch !== undefined && !life.copying)
+    .map(node => ({ tip: node.life.tip, status: node.status() }))
+  const names = ({ view, members }: StrategyStatus) =>
+    `${view} ${members.filter(({ state }) => state !== 'left').map(({ id }) => id)}`
+  const holders = (status: StrategyStatus) =>
+    views.filter(other => names(other.status) === names(status)).length
+  views.sort((a, b) => {
+    if (a.status.profile === 'majority')
+      return Number(isBetter(b.tip, a.tip)) - Number(isBetter(a.tip, b.tip))
+    const newer = (b.status.view ?? 0) - (a.status.view ?? 0)
+    return newer !== 0 ? newer : holders(b.status) - holders(a.status)
+  })
+  return views[0]?.status
+}
+
+function isBetter(a: LogPoint, b: LogPoint): boolean {
+  return isBetterLog(a.batch?.epoch ?? NO_EPOCH, a.next, b.batch?.epoch ?? NO_EPOCH, b.next)
 }
 
 /** By the longest of the logs, as far as they are committed: one is the beginning of the other.

@@ -8,13 +8,13 @@ import { MemoryNetwork } from '../../transports/memory.js'
 import { LIMITS } from '../config.js'
 import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions } from '../contracts/store.js'
-import type { Standing, StrategyFactory, StrategyStatus } from '../contracts/strategy.js'
+import type { Standing, StrategyFactory } from '../contracts/strategy.js'
 import type { Batch, Member, PeerId } from '../contracts/types.js'
-import { compareEpochs, isBetterLog, NO_EPOCH } from '../core/epochs.js'
+import { compareEpochs } from '../core/epochs.js'
 import type { SeededRandom } from '../core/prng.js'
 import { SILENCE } from '../core/silence.js'
 import { viewOf } from '../wire/view.js'
-import { committedMembers } from './changes.js'
+import { committedMembers, newestView } from './changes.js'
 import type { Checker, World } from './checkers/checker.js'
 import { Disturbances, HARMLESS_STOP_MS } from './disturbances.js'
 import type { NodeClockOptions } from './gate.js'
@@ -160,36 +160,13 @@ export class SimulatedCluster implements World {
 
   belongs(id: PeerId): boolean {
     if (!this.#changed) return true
-    const newest = this.#newestView()
+    const newest = newestView(this.live())
     if (newest === undefined) return true
     if (newest.profile === 'strict')
       return committedMembers(this.live(), this.members.slice(0, this.nodes)).some(
         one => one.id === id,
       )
     return newest.members.some(member => member.id === id && member.state !== 'left')
-  }
-
-  /**
-   * In profile majority that of the best log: what a master wrote while it was cut off is in force
-   * nowhere else. In ordinal, where anybody may lead alone, the highest view, which only a majority
-   * makes; in strict what is committed, as all hold it (seed 137 of style membership).
-   */
-  #newestView(): StrategyStatus | undefined {
-    let best: { node: SimulatedNode; status: StrategyStatus } | undefined
-    for (const node of this.live()) {
-      const { tip, copying } = node.life
-      if (tip.batch === undefined || copying) continue
-      const status = node.status()
-      if (best === undefined) best = { node, status }
-      else if (status.profile !== 'majority') {
-        if ((status.view ?? 0) > (best.status.view ?? 0)) best = { node, status }
-      } else {
-        const other = best.node.life.tip
-        const epoch = other.batch?.epoch ?? NO_EPOCH
-        if (isBetterLog(tip.batch.epoch, tip.next, epoch, other.next)) best = { node, status }
-      }
-    }
-    return best?.status
   }
 
   apartMs(a: PeerId, b: PeerId): number {

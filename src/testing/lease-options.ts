@@ -1,12 +1,12 @@
 /** What befalls the store of leases, by seed; from a stream of its own, as the other draws are. */
 import { seededRandom } from '../core/prng.js'
+import { FAULTLESS } from './leases.js'
 import type { SimulationOptions } from './swarm.js'
 
 /** In a third of the seeds nothing befalls the store; clocks run up to 8 % fast or slow in all. */
 export function drawLease(options: SimulationOptions): void {
   const random = seededRandom(options.seed ^ 0x1ea5e)
-  const lease = { ttlMs: 2_000, latencyMsMax: random.pick([1, 5]) }
-  options.lease = { ...lease, loss: 0, late: 0, cuts: 0, aways: 0, awayMsMax: 0, forgets: 0 }
+  options.lease = { ...FAULTLESS, latencyMsMax: random.pick([1, 5]) }
   if (options.style !== 'clocks')
     for (const clock of options.clocks)
       clock.rate = random.pick([0.92, 1.08, 0.95 + random.next() * 0.1])

@@ -23,6 +23,18 @@ export interface LeaseFaults {
   forgets: number
 }
 
+/** A store and ways to it that nothing befalls. */
+export const FAULTLESS: Readonly<LeaseFaults> = {
+  ttlMs: 2_000,
+  latencyMsMax: 5,
+  loss: 0,
+  late: 0,
+  cuts: 0,
+  aways: 0,
+  awayMsMax: 0,
+  forgets: 0,
+}
+
 const EVERY_MS = 100
 const OLD_MS = 1_000
 

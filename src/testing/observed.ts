@@ -2,6 +2,7 @@
  * Windows into a node: a log, a state machine and a strategy that behave as those they wrap and
  * tell a watcher what passed. Checkers see facts, never what a node says about itself.
  */
+import type { Heirs } from '../contracts/election.js'
 import type {
   CacheOptions,
   ChangeSink,
@@ -334,8 +335,8 @@ class ObservedEffects<M> implements Effects<M> {
     this.to.report(event, fields, level)
   }
 
-  lease(above: number | undefined): void {
-    this.to.lease(above)
+  lease(above: number | undefined, heirs?: Heirs): void {
+    this.to.lease(above, heirs)
   }
 
   disconnect(peer: PeerId, code: string, message?: string): void {

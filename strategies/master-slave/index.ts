@@ -74,6 +74,8 @@ export type { MasterSlaveOptions } from './options.js'
 
 /** Own loop delays count for so long. PROTOCOL 7. */
 const LATE_KEPT_MS = 1_000
+/** The first frame of a link is here before any other, unless they overtake each other. */
+const STATEMENT_MS = 500
 
 /**
  * The default strategy. Its profile says what an acknowledgement is worth: 'ordinal' (default),
@@ -184,7 +186,21 @@ export class MasterSlave implements ReplicationStrategy<Message> {
     if (peer === undefined || peer.session !== input.session) return
     peer.heardAt = s.now
     dispatch(s, effects, peer, input.message)
+    if (peer.said === undefined) missStatement(s, effects, peer)
   }
+}
+
+/**
+ * Who speaks and has not said who it is: that is the first frame of a link, so it was lost below
+ * the law of the transport, and nobody would say it again. A new link does (strict, seed 4957: a
+ * slave took the master for a process that another one had replaced, and all waited for ever). It
+ * is wanted soon, so no reason is given: that is for who is not wanted.
+ */
+function missStatement(s: GroupState, effects: Sink, peer: Peer): void {
+  if (peer.session === 0) return
+  if (peer.unsaidAt === 0) peer.unsaidAt = s.now
+  if (s.now - peer.unsaidAt < STATEMENT_MS) return
+  effects.disconnect(peer.id, 'PROTOCOL_ERROR')
 }
 
 function dispatch(s: GroupState, effects: Sink, peer: Peer, m: Message): void {
@@ -300,6 +316,7 @@ function onLinkUp(s: GroupState, effects: Sink, id: PeerId, session: number): vo
   peer.gone = false
   peer.heardAt = s.now
   peer.said = undefined
+  peer.unsaidAt = 0
   peer.process = ''
   peer.voter = false
   peer.askFrom = 0

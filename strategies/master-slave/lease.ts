@@ -7,18 +7,23 @@
  *            ^              | heard a master, or wants it no more: lets it go      |
  *            +--------------+<-----------------------------------------------------+
  */
+import type { Heirs } from '../../src/contracts/election.js'
 import type { Input } from '../../src/contracts/strategy.js'
 import type { Epoch } from '../../src/contracts/types.js'
 import { mintEpoch } from '../../src/core/epochs.js'
+import { areSameHeirs } from '../../src/core/lease.js'
 import { stepDown } from './master.js'
 import { giveUp, type Purpose, startPromotion } from './promotion.js'
 import { orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
+import { settledView } from './views.js'
 
 export interface Leasehold {
   /** One with a counter above it is asked for, said last at `wantedAt`; undefined: none is. */
   above: number | undefined
   wantedAt: number
+  /** Those that were said last. */
+  heirs: Heirs | undefined
   counter: number
   askedMs: number
   /** -Infinity: none is held. */
@@ -37,6 +42,7 @@ export function newLeasehold(): Leasehold {
   return {
     above: undefined,
     wantedAt: 0,
+    heirs: undefined,
     counter: 0,
     askedMs: Number.NEGATIVE_INFINITY,
     untilMs: Number.NEGATIVE_INFINITY,
@@ -55,11 +61,32 @@ export function mayBegin(s: GroupState, effects: Sink): boolean {
   if (lease === undefined) return true
   const above = Math.floor(s.seen.number / 256)
   lease.wantedAt = Math.max(lease.wantedAt, s.now)
-  if (lease.above !== above) {
-    lease.above = above
-    effects.lease(above)
-  }
+  wantAbove(s, effects, lease, above)
   return holdsLease(s) && lease.counter > above
+}
+
+function wantAbove(s: GroupState, effects: Sink, lease: Leasehold, above: number): void {
+  const heirs = heirsOf(s, lease)
+  if (lease.above === above && areSameHeirs(heirs, lease.heirs)) return
+  lease.above = above
+  lease.heirs = heirs
+  effects.lease(above, heirs)
+}
+
+/**
+ * Who belongs: who is let go belongs until most logs say so, and who is taken in from the first
+ * word on. One that was let go while nobody could tell it, and that reaches whoever grants leases,
+ * would lead those who know no better, and acknowledge (seed 29 of profile lease).
+ */
+function heirsOf(s: GroupState, lease: Leasehold): Heirs | undefined {
+  // Half a copy knows no members yet. Forced: the operator knows better, and says so for a while,
+  // which is over once it leads.
+  const forced = lease.wantedAt > s.now && s.role !== 'master'
+  if (s.data !== 'ready' || forced) return undefined
+  const settled = settledView(s)
+  const since = s.views.slice(s.views.findIndex(({ view }) => view === settled))
+  const ids = new Set(since.flatMap(({ view }) => view.members.map(({ id }) => id)))
+  return { history: s.history, ids: [...ids].sort() }
 }
 
 /** As mayBegin(), for who was asked to lead: it begins by itself once it may. */
@@ -83,11 +110,10 @@ export function ownEpoch(s: GroupState): Epoch {
   return { number: s.lease.counter * 256 + ordinal, incarnation }
 }
 
-/** An operator will ask again: it is kept until then. */
+/** An operator will ask again: it is kept until then, even by a node that was let go. */
 export function mayForce(s: GroupState, effects: Sink): boolean {
-  const may = mayBegin(s, effects)
-  if (s.lease !== undefined && !may) s.lease.wantedAt = s.now + FORCED_MS
-  return may
+  if (s.lease !== undefined) s.lease.wantedAt = s.now + FORCED_MS
+  return mayBegin(s, effects)
 }
 
 /** It is not held any more, whatever still arrives. */
@@ -129,8 +155,10 @@ export function tickLease(s: GroupState, effects: Sink): void {
     if (s.now >= pending.until) lease.pending = undefined
     else startPromotion(s, effects, pending.purpose)
   }
-  if (s.role !== 'slave') lease.wantedAt = Math.max(lease.wantedAt, s.now)
-  else if (s.now - lease.wantedAt > WANTED_MS) letGo(s, effects)
+  if (s.role !== 'slave') {
+    lease.wantedAt = Math.max(lease.wantedAt, s.now)
+    if (lease.above !== undefined) wantAbove(s, effects, lease, lease.above)
+  } else if (s.now - lease.wantedAt > WANTED_MS) letGo(s, effects)
 }
 
 /** The lease has ended: somebody else may lead from now on. */

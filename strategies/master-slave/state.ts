@@ -125,6 +125,8 @@ export interface Peer {
   /** Its last dial after a loss was refused or reset: no process is there. */
   gone: boolean
   said: StateMessage | undefined
+  /** When it spoke first on this link without having said that; 0: it has not. */
+  unsaidAt: number
   /** Its process, as it has said on this link; '': it has not, or its word is worth nothing. */
   process: string
   /** It said so on this link: in its state, a sync or a promise. */

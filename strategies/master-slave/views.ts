@@ -319,6 +319,7 @@ export function newPeer(member: ViewMember): Peer {
     heardAt: Number.NEGATIVE_INFINITY,
     gone: false,
     said: undefined,
+    unsaidAt: 0,
     process: '',
     voter: false,
     progress: undefined,

@@ -2,22 +2,29 @@
 import { seededRandom } from '../../src/core/prng.js'
 import { SimulatedCluster, type SimulatedClusterOptions } from '../../src/testing/cluster.js'
 import type { SimulatedNode } from '../../src/testing/simulated-node.js'
+import type { VirtualClock } from '../../src/testing/virtual-clock.js'
 import { type MasterSlaveOptions, masterSlave } from '../../strategies/master-slave/index.js'
 import { Asker } from './asker.js'
 
 export const MAJORITY: MasterSlaveOptions = { profile: 'majority' }
 
 export class World extends Asker {
-  /** `oldMs` 0: nobody has begun yet. */
+  /** `options`: or what makes them, given the cluster's clock. `oldMs` 0: nobody has begun yet. */
   constructor(
     nodes: number,
-    options: MasterSlaveOptions,
+    options: MasterSlaveOptions | ((clock: () => VirtualClock) => MasterSlaveOptions),
     witness = false,
     more: Partial<SimulatedClusterOptions> = {},
     oldMs = 3_000,
   ) {
-    const strategy = masterSlave(options) as never
-    super(new SimulatedCluster({ nodes, random: seededRandom(1), strategy, witness, ...more }))
+    const clock = () => cluster.clock
+    const strategy = masterSlave(typeof options === 'function' ? options(clock) : options) as never
+    const random = seededRandom(1)
+    const cluster: SimulatedCluster = new SimulatedCluster({
+      ...{ nodes, random, strategy, witness },
+      ...more,
+    })
+    super(cluster)
     this.cluster.startAll()
     if (oldMs > 0) this.cluster.run(oldMs)
   }

@@ -5,7 +5,7 @@
  */
 import { type KV, type NatsConnection, type NatsError, StorageType, type Subscription } from 'nats'
 import { LEASE } from '../../src/config.js'
-import type { ElectionEnv } from '../../src/contracts/election.js'
+import type { ElectionEnv, Heirs } from '../../src/contracts/election.js'
 import type { LeaseOutcome, LeaseRecord, LeaseSight, LeaseStore } from '../../src/core/lease.js'
 import { Complaints } from '../stream/complaints.js'
 import { type BrokerConnection, type BrokerEvents, BrokerLine } from './broker.js'
@@ -28,7 +28,8 @@ type Question = 'read' | 'set'
 /** The broker's code for "another revision stands there". */
 const WRONG_REVISION = 10_071
 const COUNTER_MAX = 2 ** 44
-const RECORD_BYTES_MAX = 1_024
+/** 255 heirs with ids of 64 characters, and the rest. */
+const RECORD_BYTES_MAX = 32 * 1_024
 
 export class NatsLeaseStore implements LeaseStore, BrokerEvents {
   readonly #env: ElectionEnv
@@ -185,9 +186,16 @@ function recordOf(bytes: Uint8Array): LeaseRecord | undefined {
   } catch {
     return undefined
   }
-  const { holder, life, counter = -1, ttlMs = -1, askedMs } = value ?? {}
+  const { holder, life, counter = -1, ttlMs = -1, askedMs, heirs } = value ?? {}
   if (typeof holder !== 'string' || typeof life !== 'string') return undefined
   if (!Number.isSafeInteger(counter) || counter < 0 || counter > COUNTER_MAX) return undefined
   if (!Number.isFinite(ttlMs) || ttlMs < 0 || !Number.isFinite(askedMs)) return undefined
-  return { holder, life, counter, ttlMs, askedMs: askedMs as number }
+  if (heirs !== undefined && !areHeirs(heirs)) return undefined
+  return { holder, life, counter, ttlMs, askedMs: askedMs as number, heirs }
+}
+
+function areHeirs(heirs: Partial<Heirs> | null): boolean {
+  const { history, ids } = heirs ?? {}
+  if (typeof history !== 'string' || !Array.isArray(ids)) return false
+  return ids.every(id => typeof id === 'string')
 }

@@ -1,6 +1,7 @@
 /** How a broker is reached: options that transport and lease share, judged and carried out. */
 import { type ConnectionOptions, connect, type NatsConnection } from 'nats'
 import { BROKER } from '../../src/config.js'
+import { lacking } from '../../src/core/exposure.js'
 import { GcacheError } from '../../src/errors.js'
 
 export interface BrokerOptions {
@@ -50,6 +51,37 @@ function checkBroker(who: string, server: string): void {
   )
 }
 
+/**
+ * INSECURE where whoever reaches the broker could decide who leads: beyond loopback it asks who one
+ * is, and encrypts. A connection that was made elsewhere is not judged.
+ */
+export function checkProtected(
+  who: string,
+  servers: readonly string[],
+  broker: ConnectionOptions,
+): void {
+  const { user, token, authenticator } = broker
+  const tls = tlsOf(servers, broker)
+  // A certificate names a user, where the broker maps them so.
+  const auth = [user, token, authenticator, tls?.certFile, tls?.cert].some(Boolean)
+  for (const server of servers) {
+    const missing = lacking(`nats://${withoutSecrets(server)}`, { auth, tls: tls !== undefined })
+    if (missing.length === 0) continue
+    throw new GcacheError(
+      'INSECURE',
+      `${who}: broker ${withoutSecrets(server)} without ${missing.join(' and ')} is refused, ` +
+        'because whoever reaches it could decide who leads: give option broker, such as ' +
+        '{ user, pass, tls: {} }, use a loopback address, or say insecure: true',
+    )
+  }
+}
+
+/** The library goes by this alone, whatever the address says: without it, it would send a password
+ *  in plaintext to whoever offers no encryption. For all brokers, if one address asks for it. */
+function tlsOf(servers: readonly string[], { tls }: ConnectionOptions) {
+  return tls ?? (servers.some(server => server.startsWith('tls://')) ? {} : undefined)
+}
+
 /** `name`: what the broker's own lists show. */
 export function openBroker(
   name: string,
@@ -58,6 +90,7 @@ export function openBroker(
 ): Promise<NatsConnection> {
   // Not noEcho: a node that dials itself shall hear so. Reconnecting is the library's for as long
   // as it tries; a stream never outlives the way that it went.
+  const tls = tlsOf(servers, broker)
   return connect({
     name,
     pingInterval: BROKER.pingMs,
@@ -66,6 +99,7 @@ export function openBroker(
     timeout: BROKER.attemptMs,
     noAsyncTraces: true,
     ...broker,
+    ...(tls && { tls }),
     servers: [...servers],
     reconnect: true,
     maxReconnectAttempts: -1,

@@ -2,7 +2,6 @@
  * `gcache serve`: one node of a cluster as a process. Prints who it is and what it promises, then a
  * line beginning `ready` once it serves; a signal closes it cleanly.
  */
-import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import type { Logger } from '../../contracts/environment.js'
 import { GcacheError } from '../../errors.js'
@@ -10,6 +9,7 @@ import type { Node } from '../../node.js'
 import type { NodeOptions } from '../../options.js'
 import { addNodeAuth } from '../auth-flags.js'
 import { banner, readyLine } from '../banner.js'
+import { readConfig } from '../config-file.js'
 import { addDiscovery } from '../discovery-flags.js'
 import { holdHeap } from '../heap.js'
 import { EXIT, failure, subcommand } from '../run.js'
@@ -45,7 +45,8 @@ export function serveCommand(): Command {
     .option('--insecure', 'allow to listen beyond loopback without authentication or encryption')
     .option(
       '--poll-us <n>',
-      'poll so many microseconds after a frame: latency for CPU (default: 0)',
+      'poll so many microseconds after a frame: latency for CPU; 0: never (default: busy: 60, ' +
+        'while frames come that fast)',
     )
     .option('--value-max <size>', 'the largest value, 1k to 16m, on every node (default: 1m)')
     .option('--config <file>', "JSON with createNode's options; what stands here wins over it")
@@ -58,7 +59,7 @@ export function serveCommand(): Command {
     .addHelpText('after', HELP)
     .action(async (options: ServeOptions) => {
       try {
-        await serve(nodeOptions(options, readConfig), options)
+        await serve(logger => nodeOptions(options, file => readConfig(file, logger)), options)
       } catch (error) {
         process.exitCode = failure(error, TROUBLE)
       }
@@ -80,36 +81,18 @@ Two that find each other, on any free ports:
   gcache serve --id b --ordinal 1 --discovery multicast
 Exit: 0 closed by a signal, 1 trouble such as a port in use, 2 wrong options.`
 
-/** The object in a JSON file, or a CONFIG error that names the file. */
-function readConfig(file: string): Record<string, unknown> {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new GcacheError('CONFIG', `--config ${file}: ${(cause as Error).message}`, { cause })
-  }
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    // Its words may quote the file, and so a secret: only the place is told.
-    const [place = ''] = / at position \d+/.exec((cause as Error).message) ?? []
-    throw new GcacheError('CONFIG', `--config ${file}: is no JSON${place}`)
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>
-  throw new GcacheError('CONFIG', `--config ${file}: must hold one JSON object`)
-}
-
-/** Runs until a signal ends it; a witness is served the same way. */
-export async function serve(given: NodeOptions, flags: ServeOptions): Promise<void> {
+/** Runs until a signal ends it; a witness is served the same way. `optionsOf`: what the flags say,
+ *  with the log that hears of the files they name. */
+export async function serve(
+  optionsOf: (logger: Logger) => NodeOptions,
+  flags: ServeOptions,
+): Promise<void> {
   // Only a server needs them, and they take as long to load as a client command to run.
-  const [{ createNode }, { serverLogger }] = await Promise.all([
-    import('../../node.js'),
-    import('../log.js'),
-  ])
-  holdHeap()
+  const { serverLogger } = await import('../log.js')
   const logger = serverLogger(flags.logLevel)
+  const given = optionsOf(logger)
+  const { createNode } = await import('../../node.js')
+  holdHeap()
   const tls = nodeTls(flags, logger)
   const options = tls === undefined ? given : { ...given, tls: tls.credentials }
   let node: Node | undefined

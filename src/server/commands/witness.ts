@@ -25,7 +25,7 @@ export function witnessCommand(): Command {
     .addHelpText('after', HELP)
     .action(async (flags: ServeOptions) => {
       try {
-        await serve(witnessOptions(flags), flags)
+        await serve(() => witnessOptions(flags), flags)
       } catch (error) {
         process.exitCode = failure(error, EXIT.no)
       }

@@ -1,3 +1,4 @@
+/** Where programs are that Gcache starts beside itself. */
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 

@@ -5,10 +5,10 @@
 
 import { Reader } from '../../wire/bytes.js'
 import { FLAG, OP, readMerged } from '../../wire/command.js'
-import type { Life } from '../life.js'
 import type { LogPoint } from '../lineage.js'
 import type { Call } from '../simulated-client.js'
 import type { Checker, World } from './checker.js'
+import { Rest } from './rest.js'
 
 /** Asked for at each call and each entry, of a handful of names. */
 const lives = new Map<string, number>()
@@ -37,24 +37,6 @@ function mergedEnd(point: LogPoint, offset: number): number | undefined {
   reader.text16()
   if ((flags & FLAG.ifVersion) !== 0) reader.skip(8)
   return readMerged(reader).expiresAt
-}
-
-/** How long nobody has led: cluster time rests then. */
-function restOf(world: World) {
-  const leading = new Set<Life>()
-  let rested = 0
-  let since = world.now()
-  const ms = () => rested + (leading.size === 0 ? world.now() - since : 0)
-  return {
-    ms,
-    lead(life: Life, leads: boolean): void {
-      if (leading.has(life) === leads) return
-      rested = ms()
-      since = world.now()
-      if (leads) leading.add(life)
-      else leading.delete(life)
-    },
-  }
 }
 
 /** An entry of the engine's own, `[start, stop)` of its batch, if it expires a record. */
@@ -89,7 +71,7 @@ export function nothingExpiresEarly(world: World): Checker {
   const extended = new Map<string, { readonly at: number; readonly restedMs: number }>()
   const open = new Map<string, number>()
   const checked = new Set<LogPoint>()
-  const rest = restOf(world)
+  const rest = new Rest(world)
 
   return {
     name: 'nothing expires early',
@@ -121,12 +103,12 @@ export function nothingExpiresEarly(world: World): Checker {
         open.set(name, (open.get(name) ?? 1) - 1)
         const slack = call.outcome === 'unknown' ? 15_000 : 0
         const at = Math.max(extended.get(name)?.at ?? 0, world.now() + slack)
-        extended.set(name, { at, restedMs: rest.ms() })
+        extended.set(name, { at, restedMs: rest.ms })
       } else if (reply?.kind === 'value') {
         const last = open.get(name) ? undefined : extended.get(name)
         if (last === undefined) return
         // Cluster time may run 19 % slow, and rests while nobody leads: for 85 s in seed 5661.
-        const aloneMs = rest.ms() - last.restedMs
+        const aloneMs = rest.ms - last.restedMs
         if (call.startedAt > last.at + aloneMs + lifeMs * 1.25 + 20_000)
           world.fail(
             'I13',

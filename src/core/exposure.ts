@@ -2,7 +2,7 @@
  * Plaintext, or no credentials, is for loopback only (SECURITY section 4): what a node that listens
  * elsewhere lacks, and its refusal to start so unless it was told to.
  */
-import { GcacheError } from './errors.js'
+import { GcacheError } from '../errors.js'
 
 export interface Protection {
   /** Links prove who they are. */
