@@ -349,4 +349,18 @@ export const LATE: readonly Mutant[] = [
     undefined,
     'majority',
   ),
+  mutant(
+    '69',
+    'a sync that the network says twice is believed again',
+    'the copy that it asks for drops what was acked since: two copies at once, and only one log is left',
+    [
+      [
+        `${STRATEGY}/copy.ts`,
+        "return (m.data === 'ready' ? m.next : 1) < progress.acked",
+        'return progress.acked < 0',
+      ],
+    ],
+    undefined,
+    'majority',
+  ),
 ]
