@@ -1,5 +1,6 @@
 /** Several groups on one engine: each with a log, a store and a standing of its own. */
 import { afterEach, describe, expect, it } from 'vitest'
+import { Calls } from '../src/client/calls.js'
 import type { Proposal, Standing, StrategyFactory } from '../src/contracts/strategy.js'
 import type { GroupId } from '../src/contracts/types.js'
 import { LOCAL_PEER } from '../src/engine/rights.js'
@@ -278,5 +279,41 @@ describe('watches on a node with several groups', () => {
     a?.feed({ kind: 'admin', command: 'handover', group: 1, peer: 'c' })
     await cluster.pass(200)
     expect(events).toEqual(['set', 'gap', 'set', 'gap'])
+  })
+})
+
+describe('the calls of a client for one group', () => {
+  it('go to its master, and after it moved to the next one, with one effect each', async () => {
+    const cluster = await start('a', 'b', 'c')
+    let table = 1
+    const { clock } = cluster
+    const calls: Calls = new Calls({
+      ...{ clock, random: cluster.random.fork(), timeoutMs: 5_000 },
+      to: () => ({ group: 1, table }),
+      send: (target, frame) => {
+        const own = Uint8Array.from(frame)
+        const answer = (reply: Uint8Array) => {
+          const kept = Uint8Array.from(reply)
+          clock.after(0, () => calls.onReply(target, kept))
+        }
+        clock.after(0, () => cluster.engines.get(target)?.request(own, answer))
+        return 'sent'
+      },
+      flush: () => {},
+      defer: task => clock.after(0, task),
+    })
+    calls.route('a')
+    const first = await cluster.run(calls.set('c', ODD, Buffer.from('1'), { timeoutMs: 5_000 }))
+    expect(first).toMatchObject({ copies: 3 })
+    cluster.engines.get('a')?.feed({ kind: 'admin', command: 'handover', group: 1, peer: 'b' })
+    const second = calls.set('c', ODD, Buffer.from('2'), { timeoutMs: 5_000 })
+    await cluster.pass(200)
+    expect(calls.pending).toBeGreaterThan(0)
+    table = 2
+    calls.route('b')
+    expect((await cluster.run(second)).version).toBe(first.version + 1)
+    const entry = await cluster.run(calls.get('c', ODD, 5_000))
+    expect(Buffer.from(entry?.value ?? []).toString()).toBe('2')
+    calls.close()
   })
 })

@@ -299,7 +299,9 @@ export class Requests implements ResultSink {
     const cache = this.#names.read(reader, nameAt, nameBytes)
     const refusal =
       (special === undefined ? this.#refusal(cache) : this.#unnamed(cache)) ??
-      (exact ? this.#places.refuse(reader, this.#source.group, cache, keyAt, keyBytes) : undefined)
+      (exact && this.#env.groupOf !== undefined
+        ? this.#places.refuse(reader, this.#source.group, cache, keyAt, keyBytes)
+        : undefined)
     if (refusal !== undefined || link.full) {
       this.#refuse(link, call, refusal ?? 'BUSY', true)
       return
