@@ -67,8 +67,9 @@ export function onSync(
  * answer to it would drop what was counted: while the other slave was copied, too, the master alone
  * was left with what it had acknowledged (majority, seeds 58 and 76 of style everything, 60 s).
  */
-function isRepeated({ progress, process }: Peer, m: Extract<Message, { type: 'sync' }>): boolean {
-  if (progress?.state !== 'stream' || process !== m.incarnation || m.distrust) return false
+function isRepeated(peer: Peer, m: Extract<Message, { type: 'sync' }>): boolean {
+  const { progress } = peer
+  if (progress?.state !== 'stream' || peer.process !== m.incarnation || m.distrust) return false
   return (m.data === 'ready' ? m.next : 1) < progress.acked
 }
 

@@ -352,7 +352,7 @@ export const LATE: readonly Mutant[] = [
   mutant(
     '69',
     'a sync that the network says twice is believed again',
-    'the copy that it asks for drops what was acked since: two copies at once, and only one log is left',
+    'its copy drops what was acked since: with two copies at once only one log is left',
     [
       [
         `${STRATEGY}/copy.ts`,
