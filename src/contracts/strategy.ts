@@ -79,8 +79,14 @@ export type Input<M> =
     }
   | { kind: 'view'; view: number; members: readonly Member[] }
   /** Of the election: what is held now. counter 0: nothing. Its law stands in election.ts; times
-   *  are those of tick.now. */
-  | { kind: 'lease'; counter: number; askedMs: number; untilMs: number }
+   *  are those of tick.now. `heirs`: those that whoever grants it knows, or may have been told. */
+  | {
+      kind: 'lease'
+      counter: number
+      askedMs: number
+      untilMs: number
+      heirs?: readonly PeerId[] | undefined
+    }
   /** A client has not heard the master: evidence, never authority. */
   | { kind: 'hint'; identity: string }
   /** 'handover' (to `peer`, or to whom the strategy chooses) is answered in this step by a report
