@@ -6,7 +6,7 @@
 import type { ElectionFactory, Heirs } from './election.js'
 import type { Random } from './environment.js'
 import type { MergeCounts } from './merge.js'
-import type { LogView } from './store.js'
+import type { LogView, WholeRecord } from './store.js'
 import type { LinkLoss } from './transport.js'
 import type {
   Ack,
@@ -29,6 +29,8 @@ import type {
  */
 export interface Proposal {
   readonly id: number
+  /** Whose log it is for; absent: group 0. */
+  readonly group?: GroupId | undefined
   readonly key?: string
   readonly ack: Ack
   readonly client: ClientRef | null
@@ -39,7 +41,14 @@ export interface Proposal {
   readonly end: number
 }
 
-export type AdminCommand = 'promote' | 'demote' | 'handover' | 'join' | 'leave' | 'force-bootstrap'
+export type AdminCommand =
+  | 'promote'
+  | 'demote'
+  | 'handover'
+  | 'join'
+  | 'leave'
+  | 'force-bootstrap'
+  | 'reset-partition'
 
 export type Input<M> =
   /** The only way time enters. Opens every turn whose clock moved by 1 ms; comes at least every
@@ -57,7 +66,14 @@ export type Input<M> =
   /** Reads of mode master and local never reach step(): the engine answers them from the last
    *  `become` and freshness(). `id` is negative, and may stand for many reads; `key` is '' unless
    *  the strategy declares `keyed`. Ends with one serve() or reject(), within a bounded time. */
-  | { kind: 'read'; id: number; key: string; mode: 'linearizable' | 'lease' }
+  | {
+      kind: 'read'
+      id: number
+      key: string
+      mode: 'linearizable' | 'lease'
+      /** Absent: group 0. */
+      group?: GroupId | undefined
+    }
   | {
       kind: 'snapshot'
       group: GroupId
@@ -95,9 +111,17 @@ export type Input<M> =
    *  answered, in this step or a later one, by a report 'members' of state 'done' with `view`
    *  (number) and `members` (Member[]), or 'refused' with `code` and `message`. 'force-bootstrap'
    *  is answered in this step by a report 'force-bootstrap' of state 'done', with `epoch` (number),
-   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`. What a strategy does not
-   *  know it passes over. */
-  | { kind: 'admin'; command: AdminCommand; group: GroupId; peer?: PeerId; member?: Member }
+   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`; 'reset-partition' (of
+   *  `partition`) likewise, by one of 'reset-partition'. What a strategy does not know it passes
+   *  over. */
+  | {
+      kind: 'admin'
+      command: AdminCommand
+      group: GroupId
+      peer?: PeerId
+      member?: Member
+      partition?: number
+    }
 
 export type SnapshotState = 'more' | 'done' | 'overflow'
 
@@ -172,6 +196,9 @@ export interface Effects<M> {
   /** Ends the session. `message`: why the peer is not wanted at all, so that it is dialled again
    *  seldom. */
   disconnect(peer: PeerId, code: string, message?: string): void
+  /** This node has no part in a group (never 0) any more: its log, its store and what runs on them
+   *  are freed, its calls end with NOT_MASTER. Used again, it begins anew, empty. */
+  drop(group: GroupId): void
   /** Who belongs to the cluster from now on: the engine dials who is new, ends its links with who
    *  is not named and refuses them. Without this node: it has left. */
   view(group: GroupId, number: number, members: readonly Member[]): void
@@ -222,7 +249,8 @@ export interface ReplicationStrategy<M> {
   readonly keyed: boolean
   /** The ack that a write without one gets. */
   readonly defaultAck: Ack
-  /** Of 'join', 'leave' and 'force-bootstrap' those that it answers; without it, none. */
+  /** Of 'join', 'leave', 'force-bootstrap' and 'reset-partition' those that it answers; without it,
+   *  none. */
   readonly commands?: readonly AdminCommand[]
   /** Who may lead is decided by this plug-in: the engine starts it, and stops it in the end. */
   readonly election?: ElectionFactory
@@ -263,7 +291,11 @@ export interface StrategyEnv {
   readonly members: readonly Member[]
   /** What an earlier process of this node persisted as its note. */
   readonly note?: Uint8Array | undefined
+  /** A group other than 0 begins with its first use, here or in an effect, empty. */
   log(group: GroupId): LogView
+  /** What a group's entries made of a record, as it lies there: not a use in the eyes of eviction.
+   *  Undefined: there is none, or no such group here. */
+  read?(group: GroupId, cache: string, key: string): WholeRecord | undefined
 }
 
 export type StrategyFactory<M = unknown> = (env: StrategyEnv) => ReplicationStrategy<M>

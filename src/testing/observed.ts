@@ -343,6 +343,11 @@ class ObservedEffects<M> implements Effects<M> {
     this.to.disconnect(peer, code, message)
   }
 
+  drop(group: GroupId): void {
+    this.#watcher.onEffect('drop')
+    this.to.drop(group)
+  }
+
   view(group: GroupId, number: number, members: readonly Member[]): void {
     this.#watcher.onEffect('view')
     this.to.view(group, number, members)

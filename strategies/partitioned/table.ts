@@ -94,11 +94,6 @@ export function rowCommand(row: Row): Uint8Array {
   return out.copy()
 }
 
-interface Known {
-  readonly version: Offset
-  readonly row: Row
-}
-
 /** Rows that the control group's master pushed: all that changed in `[from, next)`. */
 export interface RowNews {
   readonly from: Offset
