@@ -40,7 +40,8 @@ export interface Renew {
   zone: string
   /** The sender's clock: what is granted is held from here on. */
   asked: number
-  /** Facts up to this number are in here or were heard before. */
+  /** Those of its facts that are news, of the numbers above `after` up to `upTo`. */
+  after: number
   upTo: number
   facts: readonly Fact[]
 }
@@ -50,8 +51,8 @@ export type OrderKind = 'join' | 'leave' | 'handover'
 export type Message =
   /** All words of one step. */
   | { type: 'groups'; parts: readonly Part[] }
-  /** The first on each link; both sides must have alike all but the last two. `hosts`: groups that
-   *  the sender has a part in. */
+  /** The first on each link; both sides must have alike all but the last two. `hosts`: groups
+   *  that the sender has a part in. */
   | {
       type: 'hello'
       strategy: string
@@ -64,8 +65,8 @@ export type Message =
   | { type: 'open'; groups: readonly GroupId[] }
   | { type: 'close'; groups: readonly GroupId[] }
   | Renew
-  /** What `asked` is answered by: a lease of `ttlMs`, for who knows the table up to `need`. Facts up
-   *  to `heard` were heard. */
+  /** What `asked` is answered by: a lease of `ttlMs`, for who knows the table up to `need`. Facts
+   *  up to `heard` were heard. */
   | { type: 'lease'; asked: number; ttlMs: number; need: Offset; heard: number }
   | ({ type: 'rows' } & RowNews)
   /** To the master of a group: let `peer` join or leave, or hand over to it. */

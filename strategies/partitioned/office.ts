@@ -172,7 +172,7 @@ export class Office {
     this.#push()
   }
 
-  /** Who is in sync, if it is to be said: one word at a time, so that it is known what was heard. */
+  /** Who is in sync, if it is to be said: one word at a time, so that who hears it is known. */
   #ask(one: Hosted): void {
     const router = this.#router
     const row = router.rowOf(one)
@@ -314,7 +314,7 @@ export class Office {
     this.#router.feed(this.#router.control, { kind: 'propose', proposals })
   }
 
-  /** Committed rows go to all at once: by the log alone slaves learn them with the next heartbeat. */
+  /** Committed rows go to all at once: the log tells slaves with the next heartbeat. */
   #push(): void {
     const { table, links, to } = this.#router
     const { known } = table

@@ -9,14 +9,15 @@ export interface PartitionedStatus extends StrategyStatus {
   readonly partitions: {
     readonly number: number
     readonly backups: number
-    /** Led by whom the table names; `copies`: partitions that a member has a part in. */
+    /** By member: partitions that it leads, that it has a part in, and of which it holds all that
+     *  was acknowledged. */
     readonly owned: Readonly<Record<PeerId, number>>
     readonly copies: Readonly<Record<PeerId, number>>
+    readonly inSync: Readonly<Record<PeerId, number>>
     /** Led by nobody just now, lost ones included. */
     readonly unowned: number
     readonly moving: number
     readonly lost: readonly number[]
-    readonly leading: number
   }
 }
 
@@ -25,15 +26,15 @@ export function statusOf(router: Router): PartitionedStatus {
   const { partitions: number, backups } = router.settings
   const owned: Record<PeerId, number> = {}
   const copies: Record<PeerId, number> = {}
+  const inSync: Record<PeerId, number> = {}
   let unowned = 0
   for (const row of router.table.rows) {
     if (row === undefined || row.holder === '') unowned++
     else owned[row.holder] = (owned[row.holder] ?? 0) + 1
     for (const id of row?.owners ?? []) copies[id] = (copies[id] ?? 0) + 1
+    for (const id of row?.heirs ?? []) inSync[id] = (inSync[id] ?? 0) + 1
   }
   const { moving, lost } = router.office.count()
-  let leading = 0
-  for (const one of router.hosted.values()) if (router.office.whyNot(one) === undefined) leading++
   const members = base.members.map(member => stateOf(router, member))
   const self = members.find(({ id }) => id === base.self.id) ?? base.self
   return {
@@ -42,7 +43,7 @@ export function statusOf(router: Router): PartitionedStatus {
     guarantee: [guarantee(router, base.profile), ...router.links.mixed.values()].join('; but '),
     self,
     members,
-    partitions: { number, backups, owned, copies, unowned, moving, lost, leading },
+    partitions: { number, backups, owned, copies, inSync, unowned, moving, lost },
   }
 }
 
@@ -60,7 +61,7 @@ function guarantee({ settings, control, members }: Router, profile: string): str
   const data =
     copies === 1
       ? 'a crash loses what that node held, and its partitions say so'
-      : `an acknowledged write survives ${many(Math.max(0, wanted - 1))} while all copies keep up; ` +
+      : `an acknowledged write survives ${many(wanted - 1)} while all copies keep up; ` +
         'a partition whose last copy is gone says so and begins anew only by an admin'
   const split =
     profile === 'majority'

@@ -15,7 +15,7 @@ export const TABLE = '$partitions'
 
 export interface Row {
   readonly partition: number
-  /** How often it began: one more with each reset. Copies of an older beginning are worth nothing. */
+  /** How often it began: one more with each reset. Copies of one before are worth nothing. */
   readonly born: number
   /** Whom its group consists of, as far as that is settled; before it began: who shall found it. */
   readonly owners: readonly PeerId[]

@@ -68,7 +68,7 @@ export class Tenant {
     const facts: Fact[] = []
     for (const { number, fact } of this.#noted.values()) if (number > after) facts.push(fact)
     const upTo = this.#numbers
-    return { type: 'renew', life: this.#life, zone: this.#zone, asked: now, upTo, facts }
+    return { type: 'renew', life: this.#life, zone: this.#zone, asked: now, after, upTo, facts }
   }
 
   /** An answer of the granter; `known`: how much of the table is. */

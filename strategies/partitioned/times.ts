@@ -29,5 +29,5 @@ export const MOVES = {
 /** The first table waits so long for members that have not been heard. */
 export const FIRST_TABLE_MS = 3_000
 
-/** A partition is founded by who should own it; if that one does not ask for so long, by another. */
+/** A partition is founded by who should own it; if that one does not ask so long, by another. */
 export const FOUNDER_MS = 1_000

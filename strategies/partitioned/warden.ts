@@ -132,7 +132,8 @@ export class Warden {
       this.nodes.set(peer, node)
     }
     node.heardAt = this.now
-    node.heard = Math.max(node.heard, m.upTo)
+    // What was lost before it is said again with a later one.
+    if (m.after <= node.heard) node.heard = Math.max(node.heard, m.upTo)
     for (const fact of m.facts) {
       node.facts.set(fact.group, fact)
       this.judge(partitionOfGroup(fact.group))
