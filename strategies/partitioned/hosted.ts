@@ -51,8 +51,12 @@ export class Hosted {
   readonly asking: Asking = { ask: 0, heirs: [], fewerAt: 0 }
   /** The counter that `asking` is of. */
   counter = 0
-  /** What it was told last of its lease, as text. */
-  leaseTold = ''
+  /** What it was told last of its lease: of which row, word and end; undefined: it has none. */
+  told: { readonly row: Row; readonly ask: number; readonly untilMs: number } | undefined
+  /** Own clock: when it was looked at last for what the table should know. */
+  notedAt = Number.NEGATIVE_INFINITY
+  /** Something is under way that nobody reports the end of. */
+  restless = true
 
   constructor(group: GroupId, born: number, core: ReplicationStrategy<GroupMessage>) {
     this.group = group

@@ -132,7 +132,8 @@ export class Office {
     const { now, hosted } = this.#router
     if (now - this.#sweepAt >= MOVES.planMs) {
       this.#sweepAt = now
-      for (const one of hosted.values()) this.#changed.add(one)
+      for (const one of hosted.values())
+        if (one.restless || now - one.notedAt >= MOVES.lookMs) this.#changed.add(one)
     }
     if (!this.#serves) return
     this.warden.now = now
@@ -154,7 +155,12 @@ export class Office {
     for (const one of this.#changed) {
       if (router.hosted.get(one.group) !== one) continue
       this.#ask(one)
-      this.tenant.note(factOf(one))
+      const fact = factOf(one)
+      this.tenant.note(fact)
+      one.notedAt = router.now
+      const isDone = fact.data === 'ready' && (fact.counter === 0 || fact.settled)
+      const isCalm = isDone && one.asking.fewerAt === 0 && one.standing?.master !== undefined
+      one.restless = !isCalm
     }
     this.#changed.clear()
     const { warden } = this
@@ -203,8 +209,8 @@ export class Office {
     const row = router.rowOf(one)
     const { tenant } = this
     if (!one.isGranted(row, router.env.self, router.env.incarnation)) {
-      if (one.leaseTold === '') return
-      one.leaseTold = ''
+      if (one.told === undefined) return
+      one.told = undefined
       return router.stepOf(one, { kind: 'lease', counter: 0, askedMs: 0, untilMs: 0 })
     }
     if (one.counter !== row.counter) {
@@ -213,11 +219,13 @@ export class Office {
       one.asking.heirs = []
       one.asking.fewerAt = 0
     }
-    const heirs = one.heirsKnown(row)
     const { askedMs, untilMs } = tenant
-    const text = `${row.counter} ${untilMs} ${heirs?.join()}`
-    if (one.leaseTold === text || untilMs <= router.now) return
-    one.leaseTold = text
+    const { told } = one
+    const { ask } = one.asking
+    if (told?.row === row && told.ask === ask && told.untilMs === untilMs) return
+    if (untilMs <= router.now) return
+    one.told = { row, ask, untilMs }
+    const heirs = one.heirsKnown(row)
     router.stepOf(one, { kind: 'lease', counter: row.counter, askedMs, untilMs, heirs })
   }
 

@@ -57,6 +57,8 @@ const GROUP_NUMBERS = [
   'bootstrapWaitMs',
 ] as const
 const ZONE_CHARS_MAX = 64
+/** Twice that of a single group: there are 85 of them on each of three nodes. */
+const HEARTBEAT_MS = 200
 
 /** CONFIG for an unknown option and for a value out of range. */
 export function partitionedSettings(options: PartitionedOptions): Settings {
@@ -76,7 +78,11 @@ export function partitionedSettings(options: PartitionedOptions): Settings {
     throw refusal(`option zone must be a text of at most ${ZONE_CHARS_MAX} characters`)
   if (inSyncMin > backups + 1)
     throw refusal(`inSyncMin ${inSyncMin} exceeds what there is: ${backups + 1} copies`)
-  const times = Object.fromEntries(GROUP_NUMBERS.map(name => [name, options[name]]))
+  const given = GROUP_NUMBERS.map(name => [name, options[name]])
+  const times = {
+    heartbeatMs: HEARTBEAT_MS,
+    ...Object.fromEntries(given.filter(([, ms]) => ms !== undefined)),
+  }
   const group = settingsOf({ profile: 'ordinal', ack, inSyncMin, slavesToWriteMin: 0, ...times })
   const { graceMs = 10_000, copyBytesPerSec = 20_000_000 } = options
   return { partitions, backups, zone, graceMs, copyBytesPerSec, group }

@@ -1,7 +1,7 @@
 /**
  * The groups of a node and what passes between them and the engine. A group hears a tick before
- * anything else that comes later than its last one, and at least every 25 ms; what a group's step
- * leads to in others waits until that step is over.
+ * anything else that comes later than its last one, and at least every 25 ms (50 where nothing is
+ * under way); what a group's step leads to in others waits until that step is over.
  */
 import type {
   Effects,
@@ -25,7 +25,7 @@ import type { Message, Part } from './messages.js'
 import { Office } from './office.js'
 import type { Settings } from './options.js'
 import { CONTROL, groupOf, hosts, partitionOfGroup, type Row, Table } from './table.js'
-import { GROUP_TICK_MS } from './times.js'
+import { GROUP_TICK } from './times.js'
 
 type Of<K extends Input<never>['kind']> = Extract<Input<Message>, { kind: K }>
 
@@ -103,8 +103,10 @@ export class Router implements SinkHandler {
     this.feed(this.control, input)
     this.control.tickedAt = input.now
     this.#copies.tick(input.now, this.to)
-    for (const one of this.hosted.values())
-      if (input.now - one.tickedAt >= GROUP_TICK_MS) this.#tickGroup(one)
+    for (const one of this.hosted.values()) {
+      const everyMs = one.restless ? GROUP_TICK.restlessMs : GROUP_TICK.calmMs
+      if (input.now - one.tickedAt >= everyMs) this.#tickGroup(one)
+    }
     this.office.tick()
   }
 

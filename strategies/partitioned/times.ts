@@ -8,8 +8,9 @@ export const NODE_LEASE = {
   renewMs: 200,
 } as const
 
-/** A group ticks so often while nothing else is fed to it: the engine's own measure. */
-export const GROUP_TICK_MS = 25
+/** A group ticks so often while nothing else is fed to it: as the engine does where something is
+ *  under way, a quarter of a heartbeat where nothing is. */
+export const GROUP_TICK = { restlessMs: 25, calmMs: 50 } as const
 
 /** Who fell out of sync is said so after it, unless it is surely dead: most come back at once. */
 export const FEWER_MS = 250
@@ -22,9 +23,14 @@ export const MOVES = {
   atOnce: 4,
   perPair: 1,
   planMs: 100,
+  /** Each group is looked at so often, whatever was said of it. */
+  lookMs: 1_000,
   /** An order that came to nothing is given again. */
   orderAgainMs: 500,
 } as const
+
+/** A partition is called lost after its copies were gone for so long. */
+export const LOST_MS = 1_000
 
 /** The first table waits so long for members that have not been heard. */
 export const FIRST_TABLE_MS = 3_000

@@ -16,7 +16,7 @@ import type { GroupId, Offset, PeerId } from '../../src/contracts/types.js'
 import type { Fact, Message, Renew } from './messages.js'
 import type { Settings } from './options.js'
 import { groupOf, partitionOfGroup, type Row, type Table } from './table.js'
-import { FOUNDER_MS, NODE_LEASE } from './times.js'
+import { FOUNDER_MS, LOST_MS, NODE_LEASE } from './times.js'
 
 /** A member as the one in office knows it. */
 export interface Node {
@@ -54,6 +54,8 @@ export class Warden {
   #changed: Row[] = []
   /** By process: when all that was given to it is over. */
   readonly #ends = new Map<string, number>()
+  /** Without a copy that is known, since. */
+  readonly #goneAt = new Map<number, number>()
   /** Unfounded, and wanted since. */
   readonly #wantedAt = new Map<number, number>()
 
@@ -78,6 +80,7 @@ export class Warden {
     this.#changed = []
     this.#ends.clear()
     this.#wantedAt.clear()
+    this.#goneAt.clear()
   }
 
   /** As it will be, if nothing else happens. */
@@ -193,7 +196,7 @@ export class Warden {
   #pass(row: Row): Row {
     const to = this.#heirOf(row)
     if (to === undefined) {
-      if (row.lost || !this.#isGone(row)) return row
+      if (row.lost || !this.#isLost(row)) return row
       this.#env.report('partition', { state: 'lost', partition: row.partition })
       return { ...row, holder: '', life: '', lost: true }
     }
@@ -233,6 +236,18 @@ export class Warden {
   #wants(id: PeerId, row: Row): boolean {
     if (!this.isLive(id)) return false
     return (this.factOf(id, row)?.above ?? -1) >= 0
+  }
+
+  /** For a while: who has a copy says so a little later than it has it. */
+  #isLost(row: Row): boolean {
+    const { partition } = row
+    if (!this.#isGone(row)) {
+      this.#goneAt.delete(partition)
+      return false
+    }
+    const goneAt = this.#goneAt.get(partition) ?? this.now
+    this.#goneAt.set(partition, goneAt)
+    return this.now - goneAt >= LOST_MS
   }
 
   /** Whoever held all that was acknowledged has surely lost it. */
