@@ -1,13 +1,13 @@
 /**
- * Strategy partitioned under faults by seed: crashes, cuts, lost and late frames, stopped links, one
- * trouble after the other while writes go on. Afterwards the whole cluster serves, and nothing that
- * was acknowledged is missing. A failure prints its seed.
+ * Strategy partitioned under faults by seed: crashes, cuts, resets, links that stand still or are
+ * slow, one trouble after the other while writes go on. Afterwards the whole cluster serves, and
+ * nothing that was acknowledged is missing. A failure prints its seed.
  */
 import { describe, expect, test } from 'vitest'
 import { type SeededRandom, seededRandom } from '../src/core/prng.js'
 import { PartitionCluster } from './harness/partition-cluster.js'
 
-const TROUBLES = ['crash', 'isolate', 'cut', 'reset', 'clog', 'lossy'] as const
+const TROUBLES = ['crash', 'isolate', 'cut', 'reset', 'clog', 'slow'] as const
 
 /** One trouble, and what ends it; at most one memory is lost at a time. */
 async function trouble(cluster: PartitionCluster, random: SeededRandom): Promise<void> {
@@ -26,7 +26,7 @@ async function trouble(cluster: PartitionCluster, random: SeededRandom): Promise
   await cluster.load(lengthMs, 40)
   if (kind === 'crash') await cluster.start(node)
   network.mendAll()
-  if (kind === 'lossy') network.setFaults({ latencyMsMin: 0, latencyMsMax: 1 })
+  if (kind === 'slow') network.setFaults({ latencyMsMin: 0, latencyMsMax: 1 })
   await cluster.load(random.below(400), 40)
   // A second memory must not go before the first is back.
   await cluster.settled(60_000)
