@@ -235,7 +235,7 @@ export const DISCOVERY = {
   lookupTries: 2,
 } as const
 
-/** From addresses to a cluster (ARCHITECTURE, Finding each other). */
+/** From addresses to a cluster (discovery/README.md). */
 export const FORMATION = {
   /** Every known address is asked again after it. */
   askEveryMs: 200,

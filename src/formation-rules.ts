@@ -10,7 +10,7 @@
  *
  * The founders are those of ordinals 0 to expect - 1, and all of them are needed. So whatever is
  * founded twice needs each of them twice, that is without memory: as with a list of members, data
- * that anybody still holds is never founded over. ARCHITECTURE says what profile ordinal adds.
+ * that anybody still holds is never founded over. discovery/README.md tells of ordinal.
  */
 import { createHash } from 'node:crypto'
 import { FORMATION } from './config.js'

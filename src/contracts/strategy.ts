@@ -6,7 +6,7 @@
 import type { ElectionFactory, Heirs } from './election.js'
 import type { Random } from './environment.js'
 import type { MergeCounts } from './merge.js'
-import type { LogView } from './store.js'
+import type { LogView, WholeRecord } from './store.js'
 import type { LinkLoss } from './transport.js'
 import type {
   Ack,
@@ -29,6 +29,8 @@ import type {
  */
 export interface Proposal {
   readonly id: number
+  /** Whose log it is for; absent: group 0. */
+  readonly group?: GroupId | undefined
   readonly key?: string
   readonly ack: Ack
   readonly client: ClientRef | null
@@ -57,7 +59,14 @@ export type Input<M> =
   /** Reads of mode master and local never reach step(): the engine answers them from the last
    *  `become` and freshness(). `id` is negative, and may stand for many reads; `key` is '' unless
    *  the strategy declares `keyed`. Ends with one serve() or reject(), within a bounded time. */
-  | { kind: 'read'; id: number; key: string; mode: 'linearizable' | 'lease' }
+  | {
+      kind: 'read'
+      id: number
+      key: string
+      mode: 'linearizable' | 'lease'
+      /** Absent: group 0. */
+      group?: GroupId | undefined
+    }
   | {
       kind: 'snapshot'
       group: GroupId
@@ -166,6 +175,9 @@ export interface Effects<M> {
   /** Ends the session. `message`: why the peer is not wanted at all, so that it is dialled again
    *  seldom. */
   disconnect(peer: PeerId, code: string, message?: string): void
+  /** This node has no part in a group (never 0) any more: its log, its store and what runs on them
+   *  are freed, its calls end with NOT_MASTER. Used again, it begins anew, empty. */
+  drop(group: GroupId): void
   /** Who belongs to the cluster from now on: the engine dials who is new, ends its links with who
    *  is not named and refuses them. Without this node: it has left. */
   view(group: GroupId, number: number, members: readonly Member[]): void
@@ -205,6 +217,14 @@ export interface StrategyStatus {
   readonly members: readonly MemberStatus[]
 }
 
+/** Who serves which group, as far as this node knows. */
+export interface GroupTable {
+  /** Grows with each change; the same on every node for the same table. */
+  readonly number: number
+  /** By group, group 0 included: calls may name these groups and no others. */
+  readonly masters: readonly (PeerId | undefined)[]
+}
+
 /** Where an entry stands on this node: in its log, perhaps still to come, or surely in none that
  *  this one will be. */
 export type Place = 'here' | 'ahead' | 'lost'
@@ -216,6 +236,11 @@ export interface ReplicationStrategy<M> {
   readonly keyed: boolean
   /** The ack that a write without one gets. */
   readonly defaultAck: Ack
+  /** The group that serves a key, always the same one. Without it, and without table(), group 0
+   *  serves all of them. Calls without a key name any group: a client asks each. */
+  groupOf?(cache: string, key: string): GroupId
+  /** A new object at each change, else the same one: asked after every run of steps. */
+  table?(): GroupTable
   /** Of 'join', 'leave' and 'force-bootstrap' those that it answers; without it, none. */
   readonly commands?: readonly AdminCommand[]
   /** Who may lead is decided by this plug-in: the engine starts it, and stops it in the end. */
@@ -257,7 +282,11 @@ export interface StrategyEnv {
   readonly members: readonly Member[]
   /** What an earlier process of this node persisted as its note. */
   readonly note?: Uint8Array | undefined
+  /** A group other than 0 begins with its first use, here or in an effect, empty. */
   log(group: GroupId): LogView
+  /** What a group's entries made of a record, as it lies there: not a use in the eyes of eviction.
+   *  Undefined: there is none, or no such group here. */
+  read?(group: GroupId, cache: string, key: string): WholeRecord | undefined
 }
 
 export type StrategyFactory<M = unknown> = (env: StrategyEnv) => ReplicationStrategy<M>

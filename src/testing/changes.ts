@@ -157,8 +157,8 @@ function giveNewLists(cluster: SimulatedCluster): void {
   }
 }
 
-/** One let go that still ran has won it over: it is started anew, as ARCHITECTURE.md says of strict
- *  (seed 59 of style membership). Whoever knows better holds everything. */
+/** One let go that still ran has won it over: it is started anew, as master-slave/README.md says of
+ *  strict (seed 59 of style membership). Whoever knows better holds everything. */
 function restartWon(cluster: SimulatedCluster): void {
   const there = cluster.live().filter(({ id }) => cluster.belongs(id))
   const won = there.filter(node => node.status().self.state === 'left')

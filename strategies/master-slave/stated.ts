@@ -6,7 +6,7 @@
  * once it is admitted like any process without memory (admission.ts).
  *
  * This finds a restored note only where the witness meets a node that it had told more, before its
- * word matters: ARCHITECTURE.md says what follows.
+ * word matters: ARCHITECTURE.md, Guarantees, says what follows.
  */
 import type { Epoch, Offset } from '../../src/contracts/types.js'
 import { compareEpochs, isBetterLog } from '../../src/core/epochs.js'
