@@ -89,7 +89,7 @@ export class Router implements SinkHandler {
     this.#drain()
     for (const [peer, groups] of this.#opening) {
       this.#opening.delete(peer)
-      if (this.links.of(peer) !== undefined) this.to.send(peer, { type: 'open', groups })
+      if (this.links.up.has(peer)) this.to.send(peer, { type: 'open', groups })
     }
     this.#gather.flush(this.to)
   }
@@ -354,7 +354,7 @@ export class Router implements SinkHandler {
     for (const id of ids)
       if (this.links.isRefused(id))
         this.feed(one, { kind: 'link-down', peer: id, session: 0, loss: 'refused' })
-    for (const [peer, link] of this.links.all()) {
+    for (const [peer, link] of this.links.up) {
       this.#open(one, peer)
       if (link.hosts.has(group)) this.#join(one, peer)
     }
@@ -365,7 +365,7 @@ export class Router implements SinkHandler {
     for (const groups of this.#opening.values())
       if (groups.includes(one.group)) groups.splice(groups.indexOf(one.group), 1)
     this.#copies.forget(one.group)
-    for (const [peer] of this.links.all())
+    for (const peer of this.links.up.keys())
       this.to.send(peer, { type: 'close', groups: [one.group] })
     this.to.drop(one.group)
     this.office.onDropped(one.group)
