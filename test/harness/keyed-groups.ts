@@ -63,7 +63,7 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
   readonly #groups = new Map<GroupId, KeyedGroup>()
   readonly #copies = new Map<number, { group: GroupId; peer: PeerId; begun: boolean }>()
   #copyId = 0
-  #table: GroupTable = { number: 0, masters: [undefined, undefined, undefined] }
+  #table: GroupTable = { number: 0, masters: [undefined, undefined, undefined], partitions: 2 }
   #wall = 0
   #begun = false
 
@@ -71,10 +71,6 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
     this.#env = env
     this.#members = [...env.members].sort((a, b) => a.ordinal - b.ordinal)
     for (const group of GROUPS) this.#groups.set(group, new KeyedGroup())
-  }
-
-  groupOf(_cache: string, key: string): GroupId {
-    return groupOfKey(key)
   }
 
   table(): GroupTable {
@@ -132,7 +128,7 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
     const standing = { role, epoch, master, serving: leads } as const
     const masters = [...this.#table.masters]
     masters[id] = master
-    this.#table = { number: Math.max(this.#table.number, number), masters }
+    this.#table = { ...this.#table, number: Math.max(this.#table.number, number), masters }
     const group = this.#groups.get(id)
     if (group !== undefined) {
       group.standing = standing
@@ -276,13 +272,6 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
     const said = { profile: 'test', guarantee: 'none', epoch: 0, history: '', master: undefined }
     return { strategy: this.name, ...said, self: at, members: [at] }
   }
-}
-
-/** Of a key: 1 or 2. */
-export function groupOfKey(key: string): GroupId {
-  let sum = 0
-  for (const char of key) sum += char.charCodeAt(0)
-  return GROUPS[sum % GROUPS.length]
 }
 
 export function keyedGroups(env: StrategyEnv): ReplicationStrategy<KeyedMessage> {
