@@ -55,5 +55,6 @@ function failureOf(
   const unasked = new GcacheError(code, 'not asked for: others had failed', { outcome })
   for (const key of keys.slice(first + settled.length))
     if (!failed.has(key)) failed.set(key, unasked)
-  return new GcacheError(code, message, { cause: failure, outcome: failure.outcome, failed })
+  const text = `${failed.size} of ${keys.length} keys failed: ${message}`
+  return new GcacheError(code, text, { cause: failure, outcome: failure.outcome, failed })
 }

@@ -18,7 +18,7 @@ export class CallHow implements HowToRead {
   /** A node near by was too far behind. */
   tooStale = false
 
-  /** Of a token, what it says of `group` counts. Throws CONFIG for one that is none of `cluster`. */
+  /** Of a token, what it says of `group` counts; CONFIG for one that is none of `cluster`. */
   constructor(how: ReadHow, cluster: string, group: GroupId) {
     this.isLocal = how.read === 'local'
     this.mode = READ[how.read ?? 'master']

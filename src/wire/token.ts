@@ -29,7 +29,7 @@ export function encodeToken(cluster: string, positions: readonly Position[]): st
   return finish(out, cluster)
 }
 
-/** What was seen of each group. 11 characters, and 36 for each group with one position. */
+/** What was seen of each group. 10 characters, and 36 for each group with one position. */
 export function encodeGroupToken(
   cluster: string,
   seen: Iterable<readonly [GroupId, readonly Position[]]>,

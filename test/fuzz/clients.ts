@@ -7,6 +7,7 @@
  */
 import { createCache } from '../../src/cache/cache.js'
 import { Calls } from '../../src/client/calls.js'
+import { GroupedCalls } from '../../src/client/grouped-calls.js'
 import { Routing } from '../../src/client/routing.js'
 import { LIMITS } from '../../src/config.js'
 import type { Cache } from '../../src/contracts/cache.js'
