@@ -111,9 +111,10 @@ export type Input<M> =
    *  answered, in this step or a later one, by a report 'members' of state 'done' with `view`
    *  (number) and `members` (Member[]), or 'refused' with `code` and `message`. 'force-bootstrap'
    *  is answered in this step by a report 'force-bootstrap' of state 'done', with `epoch` (number),
-   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`; 'reset-partition' (of
-   *  `partition`) likewise, by one of 'reset-partition'. What a strategy does not know it passes
-   *  over. */
+   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`. 'reset-partition' (of
+   *  `partition`) is answered, in this step or a later one, by a report 'reset-partition' of state
+   *  'done' with `partition` and `born` (numbers), or 'refused' as above. What a strategy does not
+   *  know it passes over. */
   | {
       kind: 'admin'
       command: AdminCommand

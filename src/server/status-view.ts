@@ -85,7 +85,8 @@ export function statusTable(status: ClusterStatus, paint: Paint, withGuarantee =
   const outside = (status.outside ?? []).map(
     ({ id, address, state }) => `${paint.yellow('no member')}: ${id} at ${address} (${state})\n`,
   )
-  return `${head}\n${guarantee}${warning}${partitionsLine(status, paint)}${body}\n${outside.join('')}`
+  const parts = partitionsLine(status, paint)
+  return `${head}\n${guarantee}${warning}${parts}${body}\n${outside.join('')}`
 }
 
 /** Its backups as `held/wanted` where some are not in sync. */

@@ -109,8 +109,8 @@ export type Control =
   | { type: 'refused'; id: number; what: string; code: string; message: string; offset?: number }
   /** To the master: give your place to `to`, '' for whom you choose; take `member` in; let `to`
    *  leave; begin lost `partition` anew. To any node: force a beginning, `empty` even if it holds
-   *  no data and others do. Answered within `timeoutMs`, 5,000 if absent. Of an admin, or of a member for its own
-   *  process. */
+   *  no data and others do. Answered within `timeoutMs`, 5,000 if absent. Of an admin, or of a
+   *  member for its own process. */
   | {
       type: 'admin'
       id: number

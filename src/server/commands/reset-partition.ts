@@ -36,8 +36,8 @@ async function reset(text: string, options: ResetOptions): Promise<number> {
 }
 
 function whatIsLost(partition: number): string {
-  return `gcache: nothing was done. With --yes partition ${partition} begins anew without a record, if
-every copy of it is gone. A copy that some node still holds, and that comes back later, is worth
+  return `gcache: nothing was done. With --yes partition ${partition} begins anew, empty, if every
+copy of it is gone. A copy that some node still holds, and that comes back later, is worth
 nothing then: start such nodes first, and look whether gcache status still calls it lost.
 `
 }
