@@ -82,7 +82,7 @@ export const ERROR_CODES = {
   ),
   HEALTHY: row(
     false,
-    'the cluster has a serving master: nothing to force',
+    'the cluster has a serving master, or the partition has copies: nothing to begin anew',
     'leave it as it is; look at `gcache status`',
   ),
   ID_TAKEN: row(

@@ -11,7 +11,7 @@ import type { Clock, Random } from './contracts/environment.js'
 import type { GroupTable, Standing } from './contracts/strategy.js'
 import type { SendResult } from './contracts/transport.js'
 import type { Member, PeerId } from './contracts/types.js'
-import type { HandoverResult, MembersResult } from './wire/admin.js'
+import type { HandoverResult, MembersResult, ResetResult } from './wire/admin.js'
 import { decodeControl } from './wire/control.js'
 import { FRAME } from './wire/requests.js'
 import { encodeToken } from './wire/token.js'
@@ -142,6 +142,11 @@ export class NodeCalls {
   /** Asks whoever leads to let `id` leave. */
   leave(id: PeerId, options: AdminOptions): Promise<MembersResult> {
     return this.#admin.leave(id, options, () => this.#master)
+  }
+
+  /** Asks whoever leads to begin a lost partition anew. */
+  resetPartition(partition: number, options: AdminOptions): Promise<ResetResult> {
+    return this.#admin.resetPartition(partition, options, () => this.#master)
   }
 
   /** This node has left, and is linked with nobody who could answer. */

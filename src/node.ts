@@ -40,9 +40,11 @@ import { KeyValueStore } from './store/key-value.js'
 import { MemoryLog } from './store/memory-log.js'
 import {
   bareMember,
+  checkPartition,
   type ForceResult,
   type HandoverResult,
   type MembersResult,
+  type ResetResult,
 } from './wire/admin.js'
 
 export type { NodeOptions } from './options.js'
@@ -136,6 +138,8 @@ export interface Node {
    * master serves), CONFIG (a witness), BUSY, TIMEOUT or CLOSED, too.
    */
   forceBootstrap(options?: ForceOptions): Promise<ForceResult>
+  /** Client.resetPartition(), asked through this node. */
+  resetPartition(partition: number, options?: AdminOptions): Promise<ResetResult>
   /**
    * Reads `auth.usersFile` again. New users may come in at once; links of those who are gone, or
    * whose line changed, end with AUTH_FAILED before this returns. CONFIG, and nothing changes, if
@@ -390,6 +394,12 @@ class EngineNode implements Node {
     })
   }
 
+  async resetPartition(partition: number, options: AdminOptions = {}): Promise<ResetResult> {
+    this.#assertOpen()
+    checkOptions(options, KNOWN.call)
+    return await this.#calls.resetPartition(checkPartition(partition), options)
+  }
+
   reloadUsers(): UsersResult {
     this.#assertOpen()
     if (this.#authenticator === undefined)
@@ -431,8 +441,13 @@ class EngineNode implements Node {
 
   #isReady(): boolean {
     const { role, serving, master } = this.#engine.standing
-    if (role === 'master') return serving
-    return master !== undefined && this.#engine.status().self.state === 'online'
+    if (role === 'master' ? !serving : master === undefined) return false
+    const { self, partitions } = this.#engine.status()
+    if (role !== 'master' && self.state !== 'online') return false
+    if (partitions === undefined) return true
+    const { unowned, lost, copies, inSync } = partitions
+    // Whoever waits for it stops the next node then: what lies here must be all there.
+    return unowned === lost.length && (inSync[this.id] ?? 0) >= (copies[this.id] ?? 0)
   }
 
   #notReady(timeoutMs: number): GcacheError {

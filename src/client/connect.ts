@@ -18,9 +18,11 @@ import { GcacheError } from '../errors.js'
 import {
   checkId,
   checkMember,
+  checkPartition,
   type ForceResult,
   type HandoverResult,
   type MembersResult,
+  type ResetResult,
 } from '../wire/admin.js'
 import { encodeToken } from '../wire/token.js'
 import type { AdminOptions, ForceOptions, HandoverOptions } from './admin.js'
@@ -249,6 +251,19 @@ export class Client {
     if (given.length !== 1)
       throw new GcacheError('CONFIG', `one server is forced, and ${given.length} are given`)
     return await this.#routing.admin.forceBootstrap(given[0].peer, options)
+  }
+
+  /**
+   * Strategy partitioned: partition `partition` (from 0 on), every copy of which is gone, begins
+   * anew, empty; resolves once that is so for all nodes. Rejects with HEALTHY (it is not lost),
+   * CONFIG (no such partition, or another strategy), BUSY, UNREACHABLE (the master was lost
+   * meanwhile: look at status()), and by its deadline with NOT_READY, NOT_MASTER or TIMEOUT.
+   */
+  async resetPartition(partition: number, options: AdminOptions = {}): Promise<ResetResult> {
+    this.#assertOpen()
+    checkCallOptions(options, KNOWN.call)
+    const { admin } = this.#routing
+    return await admin.resetPartition(checkPartition(partition), options, () => this.#routing.route)
   }
 
   on<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {

@@ -111,9 +111,10 @@ export type Input<M> =
    *  answered, in this step or a later one, by a report 'members' of state 'done' with `view`
    *  (number) and `members` (Member[]), or 'refused' with `code` and `message`. 'force-bootstrap'
    *  is answered in this step by a report 'force-bootstrap' of state 'done', with `epoch` (number),
-   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`; 'reset-partition' (of
-   *  `partition`) likewise, by one of 'reset-partition'. What a strategy does not know it passes
-   *  over. */
+   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`. 'reset-partition' (of
+   *  `partition`) is answered, in this step or a later one, by a report 'reset-partition' of state
+   *  'done' with `partition` and `born` (numbers), or 'refused' as above. What a strategy does not
+   *  know it passes over. */
   | {
       kind: 'admin'
       command: AdminCommand
@@ -223,6 +224,23 @@ export interface MemberStatus {
   readonly address: string
 }
 
+/** Who holds which part of the keys; counts, by member where they are records. */
+export interface PartitionsStatus {
+  readonly number: number
+  /** Copies of each that are wanted beside its owner's. */
+  readonly backups: number
+  /** Led; had a part in, as owner or backup; and of those so many with all that was acknowledged.
+   *  Without those that are lost. */
+  readonly owned: Readonly<Record<PeerId, number>>
+  readonly copies: Readonly<Record<PeerId, number>>
+  readonly inSync: Readonly<Record<PeerId, number>>
+  /** Led by nobody just now, lost ones included. */
+  readonly unowned: number
+  readonly moving: number
+  /** Those of which no copy is left, by number, from 0 on. */
+  readonly lost: readonly number[]
+}
+
 export interface StrategyStatus {
   readonly strategy: string
   readonly profile: string
@@ -236,6 +254,8 @@ export interface StrategyStatus {
   readonly self: MemberStatus
   /** What this node knows of all members, itself included. */
   readonly members: readonly MemberStatus[]
+  /** Of a strategy whose keys lie in partitions. */
+  readonly partitions?: PartitionsStatus | undefined
 }
 
 /** Who serves which group, as far as this node knows. */

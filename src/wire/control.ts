@@ -109,9 +109,9 @@ export type Control =
    *  either way: this link ends, for what came at byte `offset` of it if there is one. */
   | { type: 'refused'; id: number; what: string; code: string; message: string; offset?: number }
   /** To the master: give your place to `to`, '' for whom you choose; take `member` in; let `to`
-   *  leave. To any node: force a beginning, `empty` even if it holds no data and others do.
-   *  Answered within `timeoutMs`, 5,000 if absent. Of an admin, or of a member for its own
-   *  process. */
+   *  leave; begin lost `partition` anew. To any node: force a beginning, `empty` even if it holds
+   *  no data and others do. Answered within `timeoutMs`, 5,000 if absent. Of an admin, or of a
+   *  member for its own process. */
   | {
       type: 'admin'
       id: number
@@ -120,9 +120,11 @@ export type Control =
       member?: Member
       timeoutMs?: number
       empty?: boolean
+      partition?: number
     }
   /** `code` '' and what came of it, or a code and why. NOT_MASTER: `to` is, if known. `view` and
-   *  `members` answer join and leave, `history` and `forcedFrom` a forced beginning. */
+   *  `members` answer join and leave, `history` and `forcedFrom` a forced beginning, `born` a
+   *  partition's. */
   | {
       type: 'admin-reply'
       id: number
@@ -136,6 +138,7 @@ export type Control =
       members?: Member[]
       history?: string
       forcedFrom?: string
+      born?: number
     }
 
 /** Members that a frame may list: as many as there are ordinals. */
@@ -176,6 +179,7 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
     member: 'map?',
     timeoutMs: 'number?',
     empty: 'flag?',
+    partition: 'whole?',
   },
   'admin-reply': {
     id: 'whole',
@@ -189,6 +193,7 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
     members: 'list?',
     history: 'text?',
     forcedFrom: 'text?',
+    born: 'whole?',
   },
 }
 

@@ -46,6 +46,8 @@ export class Office {
   readonly #told = new Map<GroupId, string>()
   /** Members that are to leave once nothing lies with them, and the command that asked. */
   readonly #leaving = new Map<PeerId, Admin>()
+  /** Partitions that are to begin anew, and how often they will have begun then. */
+  readonly #resets = new Map<number, number>()
 
   constructor(router: Router) {
     this.#router = router
@@ -148,6 +150,9 @@ export class Office {
     for (const asked of this.#leaving.values())
       this.#refuse(asked, 'NOT_MASTER', 'it leads no more')
     this.#leaving.clear()
+    for (const partition of this.#resets.keys())
+      this.#refuse({ command: 'reset-partition' }, 'NOT_MASTER', `partition ${partition} waits`)
+    this.#resets.clear()
   }
 
   tick(): void {
@@ -259,6 +264,7 @@ export class Office {
     this.#newest = router.table.version
     if (this.warden.sinceMs !== undefined) this.warden.onRows(rows)
     for (const row of rows) {
+      this.#onReset(row)
       router.place(row)
       const one = router.hosted.get(groupOf(row.partition))
       if (one === undefined) continue
@@ -405,11 +411,18 @@ export class Office {
       return this.#refuse(input, 'CONFIG', `there is no partition ${partition}`)
     if (!row.lost) return this.#refuse(input, 'HEALTHY', `partition ${partition} is not lost`)
     const { counter } = row
+    this.#resets.set(partition, row.born + 1)
     this.warden.write({ ...newRow(partition, row.born + 1, row.owners), counter })
-    this.#router.to.report('reset-partition', { state: 'done', partition, born: row.born + 1 })
   }
 
-  #refuse(input: Admin, code: string, message: string): void {
+  /** Done once it is committed: no later master of the control group takes it back. */
+  #onReset({ partition, born }: Row): void {
+    if (this.#resets.get(partition) !== born) return
+    this.#resets.delete(partition)
+    this.#router.to.report('reset-partition', { state: 'done', partition, born })
+  }
+
+  #refuse(input: Pick<Admin, 'command'>, code: string, message: string): void {
     const event = input.command === 'reset-partition' ? 'reset-partition' : 'members'
     this.#router.to.report(event, { state: 'refused', code, message })
   }
