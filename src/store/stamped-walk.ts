@@ -1,0 +1,173 @@
+/**
+ * Records as they travel between two stores that compare each other: all of some leaves, in slices,
+ * while writes go on. No order needs to be kept, because whatever is written meanwhile wins or loses
+ * by its stamp.
+ *
+ *   what (of openSnapshot):  128 bytes, a bit for each leaf that is wanted
+ *   slice:  u8 layout | items:  2 into, 3 record (slice.ts)
+ *     5 end    u16 n, key | f64 deleted | f64 replaced | f64 evicted
+ *     6 floor  u8 n, cache | f64 stamp
+ */
+import type { SnapshotState } from '../contracts/strategy.js'
+import { GcacheError } from '../errors.js'
+import { Reader, Writer } from '../wire/bytes.js'
+import { LEAVES, RecordHash } from './leaves.js'
+import { PAGE_MASK, PAGE_SHIFT } from './page.js'
+import type { Region } from './region.js'
+import { ITEM, RECORD_ITEM_BYTES, RecordItem, writeIntoItem, writeRecordItem } from './slice.js'
+import { type End, highest, type StampedCache } from './stamped-cache.js'
+
+const LAYOUT = 1
+const STAMPED_ITEM = { end: 5, floor: 6 } as const
+const END_BYTES = 1 + 2 + 24
+const WANTED_BYTES = LEAVES / 8
+/** A call looks at so many slots and ends at most: about 2 ms. */
+const LOOKS_MAX = 20_000
+
+const OUT = new Writer(2 ** 18 + 65_536)
+const HASH = new RecordHash()
+
+/** Of one cache. */
+interface Part {
+  readonly cache: StampedCache
+  region: Region
+  slot: number
+  ends: Iterator<[string, End]> | undefined
+}
+
+export class StampedWalk {
+  readonly #wanted: Uint8Array
+  readonly #parts: Part[] = []
+  #begun = false
+  /** An end that found no room in the last slice. */
+  #held: [string, End] | undefined
+
+  constructor(caches: Iterable<StampedCache>, wanted: Uint8Array) {
+    if (wanted.length !== WANTED_BYTES)
+      throw new GcacheError('PROTOCOL_ERROR', `${wanted.length} bytes of leaves`)
+    this.#wanted = wanted
+    for (const cache of caches)
+      this.#parts.push({ cache, region: cache.named.region, slot: 0, ends: undefined })
+  }
+
+  read(bytesMax: number): { slice: Uint8Array; state: SnapshotState } {
+    const out = OUT
+    out.reset()
+    out.u8(LAYOUT)
+    if (!this.#begun) for (const { cache } of this.#parts) writeFloor(out, cache)
+    this.#begun = true
+    let looks = 0
+    while (this.#parts.length > 0) {
+      const part = this.#parts[0]
+      writeIntoItem(out, part.cache.named.name)
+      looks = this.#writeRecords(out, part, bytesMax, looks)
+      if (looks < LOOKS_MAX) looks = this.#writeEnds(out, part, bytesMax, looks)
+      if (looks >= LOOKS_MAX) return { slice: out.copy(), state: 'more' }
+      this.#parts.shift()
+    }
+    return { slice: out.copy(), state: 'done' }
+  }
+
+  /** Returns the looks so far; LOOKS_MAX if the slice is full. */
+  #writeRecords(out: Writer, part: Part, bytesMax: number, before: number): number {
+    const { cache } = part
+    let looks = before
+    // A cleared region holds nothing any more.
+    if (cache.named.region !== part.region) part.slot = part.region.bound
+    for (const { region } = part; part.slot < region.bound; part.slot++) {
+      if (looks++ >= LOOKS_MAX) return LOOKS_MAX
+      const page = region.pages[part.slot >> PAGE_SHIFT]
+      const at = part.slot & PAGE_MASK
+      const key = page.keys[at]
+      if (key === undefined || !this.#wants(cache, key)) continue
+      const bytes = RECORD_ITEM_BYTES + key.length * 3 + page.values.length(at)
+      if (out.length + bytes > bytesMax && out.length > 1_024) return LOOKS_MAX
+      writeRecordItem(out, page, at)
+    }
+    return looks
+  }
+
+  #writeEnds(out: Writer, part: Part, bytesMax: number, before: number): number {
+    const { cache } = part
+    let looks = before
+    part.ends ??= cache.ends.entries()
+    for (;;) {
+      const next = this.#held ?? part.ends.next().value
+      this.#held = undefined
+      if (next === undefined) return looks
+      const [key, end] = next
+      if (looks++ >= LOOKS_MAX || out.length + END_BYTES + key.length * 3 > bytesMax) {
+        this.#held = next
+        return LOOKS_MAX
+      }
+      if (!this.#wants(cache, key)) continue
+      out.u8(STAMPED_ITEM.end)
+      out.text16(key)
+      out.f64(end.deleted)
+      out.f64(end.replaced)
+      out.f64(end.evicted)
+    }
+  }
+
+  #wants(cache: StampedCache, key: string): boolean {
+    const { leaf } = HASH.key(cache.seed, key)
+    return (this.#wanted[leaf >> 3] & (1 << (leaf & 7))) !== 0
+  }
+}
+
+function writeFloor(out: Writer, { named, floor }: StampedCache): void {
+  if (floor === 0) return
+  out.u8(STAMPED_ITEM.floor)
+  out.text8(named.name)
+  out.f64(floor)
+}
+
+/** Where the items of a slice go. */
+export interface SliceTarget {
+  /** Undefined: one cache too many. */
+  cache(name: string): StampedCache | undefined
+  /** A record or an end above it is refused. */
+  stampMax: number
+  onPut(cache: StampedCache, item: RecordItem): void
+  onEnd(cache: StampedCache, key: string, end: End): void
+  onClear(cache: StampedCache): void
+}
+
+const ITEM_READ = new RecordItem()
+
+/** Joins a slice of another store into this one. Throws PROTOCOL_ERROR; what came before the bad
+ *  item is joined by then. Returns how many records and ends were refused for their stamp. */
+export function joinSlice(slice: Uint8Array, target: SliceTarget): number {
+  const reader = new Reader(slice)
+  if (reader.u8() !== LAYOUT) reader.fail('unknown layout of records')
+  let into: StampedCache | undefined
+  let refused = 0
+  while (reader.left > 0) {
+    const kind = reader.u8()
+    if (kind === ITEM.into) into = target.cache(reader.text8())
+    else if (kind === ITEM.record) {
+      ITEM_READ.read(reader, Number.POSITIVE_INFINITY)
+      if (ITEM_READ.changed > target.stampMax) refused++
+      else if (into !== undefined) joinRecord(reader, into, target)
+    } else if (kind === STAMPED_ITEM.end) {
+      const key = reader.text16()
+      const end = { deleted: reader.whole(), replaced: reader.whole(), evicted: reader.whole() }
+      if (highest(end) > target.stampMax) refused++
+      else if (into?.end(key, end)) target.onEnd(into, key, end)
+    } else if (kind === STAMPED_ITEM.floor) {
+      const cache = target.cache(reader.text8())
+      const floor = reader.whole()
+      if (floor > target.stampMax) refused++
+      else if (cache?.clear(floor)) target.onClear(cache)
+    } else reader.fail(`unknown item ${kind}`)
+  }
+  return refused
+}
+
+function joinRecord(reader: Reader, into: StampedCache, target: SliceTarget): void {
+  const { key, version, changed, deadline, idleMs, expiresAt } = ITEM_READ
+  const life = { deadline, idleMs, expiresAt }
+  const { valueStart, valueEnd } = ITEM_READ
+  if (into.put(key, version, changed, life, reader.source, valueStart, valueEnd))
+    target.onPut(into, ITEM_READ)
+}
