@@ -257,6 +257,7 @@ class EngineNode implements Node {
       strategy: startingStrategy(options, strategy, listensAt),
       log: new MemoryLog(),
       store,
+      host: () => ({ log: new MemoryLog(), store: new KeyValueStore() }),
       durability: options.durability,
       ...(options.dataDir === undefined ? {} : { notes: openNotes(options.dataDir, cluster, id) }),
       caches,

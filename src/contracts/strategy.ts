@@ -6,7 +6,7 @@
 import type { ElectionFactory, Heirs } from './election.js'
 import type { Random } from './environment.js'
 import type { MergeCounts } from './merge.js'
-import type { LogView } from './store.js'
+import type { LogView, WholeRecord } from './store.js'
 import type { LinkLoss } from './transport.js'
 import type {
   Ack,
@@ -29,6 +29,8 @@ import type {
  */
 export interface Proposal {
   readonly id: number
+  /** Whose log it is for; absent: group 0. */
+  readonly group?: GroupId | undefined
   readonly key?: string
   readonly ack: Ack
   readonly client: ClientRef | null
@@ -57,7 +59,14 @@ export type Input<M> =
   /** Reads of mode master and local never reach step(): the engine answers them from the last
    *  `become` and freshness(). `id` is negative, and may stand for many reads; `key` is '' unless
    *  the strategy declares `keyed`. Ends with one serve() or reject(), within a bounded time. */
-  | { kind: 'read'; id: number; key: string; mode: 'linearizable' | 'lease' }
+  | {
+      kind: 'read'
+      id: number
+      key: string
+      mode: 'linearizable' | 'lease'
+      /** Absent: group 0. */
+      group?: GroupId | undefined
+    }
   | {
       kind: 'snapshot'
       group: GroupId
@@ -166,6 +175,9 @@ export interface Effects<M> {
   /** Ends the session. `message`: why the peer is not wanted at all, so that it is dialled again
    *  seldom. */
   disconnect(peer: PeerId, code: string, message?: string): void
+  /** This node has no part in a group (never 0) any more: its log, its store and what runs on them
+   *  are freed, its calls end with NOT_MASTER. Used again, it begins anew, empty. */
+  drop(group: GroupId): void
   /** Who belongs to the cluster from now on: the engine dials who is new, ends its links with who
    *  is not named and refuses them. Without this node: it has left. */
   view(group: GroupId, number: number, members: readonly Member[]): void
@@ -257,7 +269,11 @@ export interface StrategyEnv {
   readonly members: readonly Member[]
   /** What an earlier process of this node persisted as its note. */
   readonly note?: Uint8Array | undefined
+  /** A group other than 0 begins with its first use, here or in an effect, empty. */
   log(group: GroupId): LogView
+  /** What a group's entries made of a record, as it lies there: not a use in the eyes of eviction.
+   *  Undefined: there is none, or no such group here. */
+  read?(group: GroupId, cache: string, key: string): WholeRecord | undefined
 }
 
 export type StrategyFactory<M = unknown> = (env: StrategyEnv) => ReplicationStrategy<M>

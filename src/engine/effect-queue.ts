@@ -33,6 +33,7 @@ export type Effect<M> =
   | { kind: 'report'; event: string; fields: Record<string, unknown>; level: 'warn' | undefined }
   | { kind: 'lease'; above: number | undefined; heirs: Heirs | undefined }
   | { kind: 'disconnect'; peer: PeerId; code: string; message: string | undefined }
+  | { kind: 'drop'; group: GroupId }
   | { kind: 'view'; group: GroupId; number: number; members: readonly Member[] }
 
 export class EffectQueue<M> implements Effects<M> {
@@ -94,6 +95,9 @@ export class EffectQueue<M> implements Effects<M> {
   }
   disconnect(peer: PeerId, code: string, message?: string): void {
     this.items.push({ kind: 'disconnect', peer, code, message })
+  }
+  drop(group: GroupId): void {
+    this.items.push({ kind: 'drop', group })
   }
   view(group: GroupId, number: number, members: readonly Member[]): void {
     this.items.push({ kind: 'view', group, number, members })

@@ -6,7 +6,13 @@ import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions, LogStore, StateMachine } from '../contracts/store.js'
 import type { Standing, StrategyFactory } from '../contracts/strategy.js'
 import type { LinkLoss, Transport } from '../contracts/transport.js'
-import type { Member, PeerId, Session } from '../contracts/types.js'
+import type { GroupId, Member, PeerId, Session } from '../contracts/types.js'
+
+/** Where a group lies on this node. */
+export interface GroupHost {
+  readonly log: LogStore
+  readonly store: StateMachine
+}
 
 export interface EngineOptions<M> {
   readonly self: PeerId
@@ -21,6 +27,9 @@ export interface EngineOptions<M> {
   readonly strategy: StrategyFactory<M>
   readonly log: LogStore
   readonly store: StateMachine
+  /** Where another group than 0 lies, empty: called when the strategy first uses it, and again if
+   *  it does so after it dropped it. Needed by strategies that have several groups. */
+  readonly host?: ((group: GroupId) => GroupHost) | undefined
   readonly durability: 'memory' | 'os' | 'fsync'
   readonly clock: Clock
   readonly random: Random
@@ -47,6 +56,8 @@ export interface EngineOptions<M> {
 
 export interface EngineEvents {
   standing: [standing: Standing]
+  /** Of a group other than 0. */
+  'group-standing': [group: GroupId, standing: Standing]
   report: [event: string, fields: Record<string, unknown>]
   /** Who belongs to the cluster from now on, and the number of that view; without this node once
    *  it has left. */

@@ -15,28 +15,31 @@ import type {
   StrategyStatus,
 } from '../contracts/strategy.js'
 import type { LinkLoss, SendResult, TransportHandler } from '../contracts/transport.js'
-import type { Epoch, Member, Offset, PeerId, Position, Session } from '../contracts/types.js'
-import { NO_EPOCH } from '../core/epochs.js'
+import type {
+  Epoch,
+  GroupId,
+  Member,
+  Offset,
+  PeerId,
+  Position,
+  Session,
+} from '../contracts/types.js'
 import { GcacheError, REFUSALS } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
 import { decodeControl, encodeLinkEnd } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
 import { Admin } from './admin.js'
-import { Applier } from './applier.js'
 import { Clients } from './clients.js'
 import type { Effect } from './effect-queue.js'
 import type { EngineEvents, EngineOptions } from './engine-options.js'
-import { Housekeeping } from './housekeeping.js'
+import { Groups, Hosts } from './groups.js'
 import { Links } from './links.js'
 import { Mandate } from './mandate.js'
-import { Merges } from './merges.js'
 import { Pump } from './pump.js'
 import type { CommandEnd } from './reported-command.js'
 import { Requests } from './requests.js'
 import { LOCAL_PEER, Rights } from './rights.js'
-import { Snapshots } from './snapshots.js'
 import { statusFrame } from './status-frame.js'
-import { freshnessOf, placeIn } from './unsaid.js'
 import { Watches } from './watches.js'
 
 /** Frames between nodes that leave at once, so that the slave works beside the master; smaller ones
@@ -48,36 +51,33 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly lastWords = encodeLinkEnd
   /** The commands of an admin. */
   readonly admin: Admin
-  #standing: Standing = { role: 'slave', epoch: NO_EPOCH, master: undefined, serving: false }
   readonly #options: EngineOptions<M>
   readonly #strategy: ReplicationStrategy<M>
   readonly #pump: Pump<M>
   readonly #links: Links
   readonly #requests: Requests
   readonly #watches: Watches
-  readonly #housekeeping: Housekeeping
-  readonly #merges: Merges
+  readonly #hosts: Hosts
+  readonly #groups: Groups<M>
   readonly #clients: Clients
   /** What each link may do. */
   readonly rights: Rights
   /** For how long this node may lead. */
   readonly mandate: Mandate<M>
   readonly #sessions = new Map<PeerId, Session>()
-  readonly #snapshots: Snapshots
   #timer: Timer | undefined
   #startedAt = 0
   /** Who the members are is known. */
   #met: boolean
   #stopped = false
-  readonly #applier: Applier
   #encoded: { message: M; frame: Uint8Array } | undefined
   #localReply: ((frame: Uint8Array) => void) | undefined
 
   constructor(options: EngineOptions<M>) {
     this.#options = options
-    this.#applier = new Applier(options.log, options.store)
-    const { self, incarnation, random, transport, log, durability, clock, store } = options
-    const { valueBytesMax, caches, autoCaches } = options
+    const { self, incarnation, random, transport, durability, clock, store } = options
+    const { valueBytesMax, caches, autoCaches, logger } = options
+    this.#hosts = new Hosts(options)
     this.#strategy = options.strategy({
       self,
       incarnation,
@@ -86,7 +86,8 @@ export class Engine<M = unknown> implements TransportHandler {
       durability,
       members: options.members,
       note: options.notes?.last,
-      log: () => log,
+      log: group => this.#hosts.log(group),
+      read: (...asked) => this.#hosts.read(...asked),
     })
     this.mandate = new Mandate(this.#strategy, options)
     this.#pump = new Pump<M>({
@@ -97,13 +98,14 @@ export class Engine<M = unknown> implements TransportHandler {
       finish: () => this.#finish(),
       onTrace: options.onTrace,
     })
+    this.#groups = this.#makeGroups()
     const others = options.members.filter(member => member.id !== self)
     this.#met = options.late !== true
     this.#links = new Links({ transport, clock, random }, this.#met ? others : [])
     const send = (peer: PeerId, frame: Uint8Array) => this.#sendClient(peer, frame)
     const flush = (peer: PeerId) => transport.flush?.(peer)
     const disconnect = (peer: PeerId, cause: GcacheError) => transport.disconnect(peer, cause)
-    const { authority, isCurrent, logger } = options
+    const { authority, isCurrent } = options
     this.rights = new Rights({ authority, isCurrent, clock, logger, send, flush, disconnect })
     this.#requests = new Requests({
       store,
@@ -128,19 +130,18 @@ export class Engine<M = unknown> implements TransportHandler {
     const standing = () => this.standing
     this.#clients = new Clients({ self, standing, valueBytesMax, send, flush }, options.members)
     this.#watches = new Watches({ store, send })
-    this.#snapshots = new Snapshots(store, clock, input => this.feed(input))
     this.admin = this.#makeAdmin()
-    this.#merges = new Merges({
-      ...{ store, log, clock, logger, onMerge: options.onMerge, valueBytesMax },
-      time: () => this.time(),
-      feed: input => this.feed(input),
-      fail: error => this.#fail(error),
-    })
-    this.#housekeeping = new Housekeeping({
-      ...{ store, clock, caches },
-      time: () => this.time(),
-      propose: proposals => this.feed({ kind: 'propose', proposals }),
-    })
+  }
+
+  #makeGroups(): Groups<M> {
+    const { clock, logger, caches, onMerge, valueBytesMax } = this.#options
+    const env = {
+      ...{ strategy: this.#strategy, mandate: this.mandate },
+      ...{ clock, logger, caches, onMerge, valueBytesMax },
+      feed: (input: Input<M>) => this.feed(input),
+      fail: (error: unknown) => this.#fail(error),
+    }
+    return new Groups<M>(env, this.#hosts)
   }
 
   #makeAdmin(): Admin {
@@ -190,14 +191,14 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#stopped = true
     this.#timer?.cancel()
     this.admin.stop()
-    this.#snapshots.stop()
+    this.#groups.stop()
     this.#links.stop()
     await Promise.all([this.#options.transport.stop(), this.mandate.stop()])
   }
 
-  /** What the strategy said last, as far as it lasts. */
+  /** What the strategy said last of group 0, as far as it lasts. */
   get standing(): Standing {
-    return this.mandate.judge(this.#standing)
+    return this.#groups.first.standing
   }
 
   get address(): string {
@@ -219,21 +220,21 @@ export class Engine<M = unknown> implements TransportHandler {
 
   /** Cluster time in ms. */
   time(): number {
-    return this.#strategy.time(0)
+    return this.#groups.first.time()
   }
 
   /** Own monotonic ms at which what is applied here was surely what a master had applied. */
   freshness(): number {
-    return freshnessOf(this.#strategy, this.standing, this.#options.clock)
+    return this.#groups.first.freshness()
   }
 
   place(position: Position): Place {
-    return placeIn(this.#strategy, this.standing, this.#options.log, position)
+    return this.#groups.first.place(position)
   }
 
   /** Entries `[1, next)` are in the store; the last one is of `epoch`. The object is reused. */
   applied(): { readonly epoch: Epoch; readonly next: Offset } {
-    return this.#applier.applied()
+    return this.#groups.first.applied()
   }
 
   /** To `to`, or to whom the strategy chooses; `end` comes once, perhaps before this returns. */
@@ -341,9 +342,9 @@ export class Engine<M = unknown> implements TransportHandler {
     switch (message.type) {
       case 'status': {
         const counts = { clients: this.#clients.count, forbidden: this.rights.refused }
-        const own = { ...this.status(), ...counts, startedAt: this.#startedAt }
-        this.#sendClient(peer, statusFrame(message.id, this.#options, own))
-        return
+        const told = { ...counts, startedAt: this.#startedAt, stores: this.#hosts.stats() }
+        const frame = statusFrame(message.id, this.#options, { ...this.status(), ...told })
+        return void this.#sendClient(peer, frame)
       }
       case 'watch':
       case 'unwatch':
@@ -385,24 +386,19 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#encoded = undefined
     this.#requests.finish()
     this.#watches.finish()
-    if (this.standing.role === 'master' && this.standing.serving) this.#housekeeping.run()
+    this.#groups.keepHouse()
   }
 
   #execute(effect: Effect<M>): void {
     switch (effect.kind) {
       case 'append':
-        this.#applier.append(effect.batch)
-        this.#merges.onAppend()
-        return
+        return this.#groups.of(effect.group).append(effect.batch)
       case 'commit':
-        return this.#applier.commit(
-          effect.next,
-          this.standing.role === 'master' ? this.#requests : undefined,
-        )
+        return this.#commit(effect.group, effect.next)
       case 'send':
         return this.#send(effect.peer, effect.message)
       case 'settle':
-        if (!this.mandate.lasts) return this.#requests.reject(effect.id, 'NOT_MASTER', false)
+        if (!this.mandate.lasts(0)) return this.#requests.reject(effect.id, 'NOT_MASTER', false)
         return this.#requests.settle(effect.id, effect.receipt)
       case 'reject':
         return this.#requests.reject(effect.id, effect.code, effect.surely)
@@ -410,26 +406,19 @@ export class Engine<M = unknown> implements TransportHandler {
         this.#links.broadcast(this.#strategy.codec.encode(effect.message))
         return
       case 'truncate':
-        this.#merges.reset()
-        return this.#applier.truncate(effect.from)
-      case 'persist':
-        // Memory forgets its promises together with its data; a note outlives the process.
+      case 'openSnapshot':
+      case 'readSnapshot':
+      case 'closeSnapshot':
+      case 'collect':
+      case 'merge':
+        return this.#groups.of(effect.group).execute(effect)
+      case 'persist': // Memory forgets its promises with its data; a note outlives the process.
         if (effect.note !== undefined) this.#options.notes?.save(effect.note)
         return
-      case 'openSnapshot':
-        return this.#snapshots.open(effect.id)
-      case 'readSnapshot':
-        return this.#snapshots.read(effect.group, effect.id, effect.bytesMax)
-      case 'closeSnapshot':
-        return this.#snapshots.close(effect.id)
       case 'install':
         return this.#install(effect)
-      case 'collect':
-        return this.#merges.collect(effect.group, effect.id, effect.from, effect.bytesMax)
-      case 'merge':
-        return this.#merges.merge(effect.group, effect.id, effect.from, effect.records, effect.last)
       case 'become':
-        return this.#become(effect.standing)
+        return this.#become(effect.group, effect.standing)
       case 'report':
         this.#options.logger[effect.level ?? 'info'](effect.fields, effect.event)
         this.admin.onReport(effect.event, effect.fields)
@@ -441,18 +430,23 @@ export class Engine<M = unknown> implements TransportHandler {
         return this.mandate.want(effect.above, effect.heirs)
       case 'serve':
         return this.#requests.serve(effect.id, effect.next)
+      case 'drop':
+        return this.#groups.drop(effect.group)
       case 'view':
         return this.#view(effect.members, effect.number)
     }
   }
 
-  #install({ at, slice, base }: Extract<Effect<M>, { kind: 'install' }>): void {
-    if (base !== undefined) {
-      this.#merges.reset()
-      this.#watches.gap()
-    }
-    const { master } = this.standing
-    const broken = this.#applier.install(at, slice, base)
+  #commit(id: GroupId, next: Offset): void {
+    const group = this.#groups.of(id)
+    const serves = id === 0 && group.standing.role === 'master'
+    group.commit(next, serves ? this.#requests : undefined)
+  }
+
+  #install({ group, at, slice, base }: Extract<Effect<M>, { kind: 'install' }>): void {
+    if (base !== undefined) this.#watches.gap()
+    const { master } = this.#groups.of(group).standing
+    const broken = this.#groups.of(group).install(at, slice, base)
     // Half a copy is no data: the link ends, and the strategy asks for another copy.
     if (broken !== undefined && master !== undefined)
       this.#options.transport.disconnect(master, broken)
@@ -488,10 +482,12 @@ export class Engine<M = unknown> implements TransportHandler {
     this.events.emit('members', members, view)
   }
 
-  #become(standing: Standing): void {
-    const before = this.#standing
-    this.#standing = standing
-    this.#housekeeping.restart()
+  #become(group: GroupId, standing: Standing): void {
+    const before = this.#groups.of(group).become(standing)
+    if (group !== 0) {
+      this.events.emit('group-standing', group, standing)
+      return
+    }
     this.#clients.tell()
     this.admin.onStanding(before, standing)
     this.events.emit('standing', standing)

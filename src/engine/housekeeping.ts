@@ -5,10 +5,13 @@
 import type { Clock } from '../contracts/environment.js'
 import type { CacheOptions, StateMachine } from '../contracts/store.js'
 import type { Proposal } from '../contracts/strategy.js'
+import type { GroupId } from '../contracts/types.js'
 import { Writer } from '../wire/bytes.js'
 import { writeConfigure } from '../wire/command.js'
 
 export interface HousekeepingEnv {
+  /** Undefined: group 0. */
+  readonly group: GroupId | undefined
   readonly store: StateMachine
   readonly clock: Clock
   readonly caches: Readonly<Record<string, CacheOptions>>
@@ -45,7 +48,7 @@ export class Housekeeping {
     const due = store.housekeeping(this.#env.time(), COMMANDS_MAX)
     if (due.length >= COMMANDS_MAX) this.#runAfter = now + 1
     const all = [...commands, ...due]
-    if (all.length > 0) this.#env.propose(all.map(proposalOf))
+    if (all.length > 0) this.#env.propose(all.map(bytes => proposalOf(this.#env.group, bytes)))
   }
 
   #configure(): Uint8Array[] {
@@ -62,6 +65,7 @@ export class Housekeeping {
 }
 
 /** Nobody waits for it: id -1 is settled into nothing. */
-function proposalOf(bytes: Uint8Array): Proposal {
-  return { id: -1, ack: 'none', client: null, seq: 0, bytes, start: 0, end: bytes.length }
+function proposalOf(group: GroupId | undefined, bytes: Uint8Array): Proposal {
+  const nobody = { id: -1, ack: 'none', client: null, seq: 0 } as const
+  return { ...nobody, group, bytes, start: 0, end: bytes.length }
 }

@@ -6,6 +6,7 @@
 import type { Election, Heirs, Lease } from '../contracts/election.js'
 import type { Clock } from '../contracts/environment.js'
 import type { Input, ReplicationStrategy, Standing } from '../contracts/strategy.js'
+import type { GroupId } from '../contracts/types.js'
 import type { EngineOptions } from './engine-options.js'
 
 const NO_LEASE: Lease = { counter: 0, askedMs: 0, untilMs: 0 }
@@ -39,14 +40,14 @@ export class Mandate<M> {
   }
 
   /** Always, where nothing is leased. */
-  get lasts(): boolean {
+  lasts(group: GroupId): boolean {
     if (this.#election === undefined) return true
-    const untilMs = this.#strategy.actsUntil?.(0) ?? Number.POSITIVE_INFINITY
+    const untilMs = this.#strategy.actsUntil?.(group) ?? Number.POSITIVE_INFINITY
     return this.#clock.now() < untilMs
   }
 
   /** What is left of `standing`: whose time is over does not serve, though no tick came yet. */
-  judge(standing: Standing): Standing {
-    return standing.serving && !this.lasts ? { ...standing, serving: false } : standing
+  judge(group: GroupId, standing: Standing): Standing {
+    return standing.serving && !this.lasts(group) ? { ...standing, serving: false } : standing
   }
 }

@@ -8,18 +8,19 @@ export interface OwnStatus extends StrategyStatus {
   readonly clients: number
   readonly forbidden: number
   readonly startedAt: number
+  /** What lies in the stores of all groups. */
+  readonly stores: { readonly entries: number; readonly bytes: number; readonly windows: number }
 }
 
 /** Answers the ask `id`; what is no part of the strategy's status stands under `extra`. */
 export function statusFrame<M>(
   id: number,
-  { cluster, store, facts, clock, transport }: EngineOptions<M>,
-  { clients, forbidden, startedAt, ...strategy }: OwnStatus,
+  { cluster, facts, clock, transport }: EngineOptions<M>,
+  { clients, forbidden, startedAt, stores, ...strategy }: OwnStatus,
 ): Uint8Array {
-  const { entries, bytes, windows } = store.stats()
   const upMs = Math.floor(clock.now() - startedAt)
   const refused = { forbidden, ...transport.counts?.() }
-  const extra = { ...facts?.(), entries, bytes, windows, clients, ...refused, upMs }
+  const extra = { ...facts?.(), ...stores, clients, ...refused, upMs }
   const status = { cluster, ...strategy, extra } as unknown as Record<string, unknown>
   return encodeControl({ type: 'status-reply', id, status })
 }

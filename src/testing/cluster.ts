@@ -9,7 +9,7 @@ import { LIMITS } from '../config.js'
 import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions } from '../contracts/store.js'
 import type { Standing, StrategyFactory } from '../contracts/strategy.js'
-import type { Batch, Member, PeerId } from '../contracts/types.js'
+import type { Batch, Member, Offset, PeerId } from '../contracts/types.js'
 import { compareEpochs } from '../core/epochs.js'
 import type { SeededRandom } from '../core/prng.js'
 import { SILENCE } from '../core/silence.js'
@@ -372,6 +372,7 @@ export class SimulatedCluster implements World {
     })
   }
 
+  /** A life and its lineage are group 0's: of other groups only the trace hash takes notice. */
   #hooks(life: Life): NodeHooks {
     this.#lives.push(life)
     for (const checker of this.listeners.onStart) checker.onStart(life)
@@ -388,7 +389,8 @@ export class SimulatedCluster implements World {
       // Its own step may have ended a copy, and others act on what it says of it at once.
       onStepped: () => this.#refresh(life),
       onEffect: name => this.mix(name.length),
-      onPersist: epoch => {
+      onPersist: (epoch, group) => {
+        if (group !== 0) return
         for (const checker of this.listeners.onPersist) checker.onPersist(life, epoch)
         life.promised = { epoch, at: this.now() }
       },
@@ -399,16 +401,15 @@ export class SimulatedCluster implements World {
       onReject: (id, code) => {
         for (const checker of this.listeners.onReject) checker.onReject(life, id, code)
       },
-      onBecome: standing => {
+      onBecome: (standing, group) => {
         this.mix(standing.epoch.number)
-        for (const checker of this.listeners.onBecome) checker.onBecome(life, standing)
-        life.standing = standing
-        life.leads = standing.role === 'master' ? standing.epoch : undefined
+        if (group === 0) this.#onBecome(life, standing)
       },
-      onAppend: batch => {
+      onAppend: (batch, group) => {
+        this.mix(batch.crc)
+        if (group !== 0) return
         const before = life.tip
         this.#noteView(batch)
-        this.mix(batch.crc)
         life.tip = this.lineage.extend(before, batch)
         for (const checker of this.listeners.onAppend) checker.onAppend(life, batch, before)
         const leads = life.leads
@@ -417,13 +418,14 @@ export class SimulatedCluster implements World {
         promoted = leads
         for (const checker of this.listeners.onPromotion) checker.onPromotion(life, leads, before)
       },
-      onTruncate: from => this.#shrink(life, this.lineage.ancestorAt(life.tip, from), `${from}`),
-      onReset: (at, crc) => {
-        this.#shrink(life, this.lineage.find(at, crc), `${at}`)
-        life.copying = at > 1
-        life.copiedHistory = this.node(life.node).status().history
+      onTruncate: (from, group) => {
+        if (group === 0) this.#shrink(life, this.lineage.ancestorAt(life.tip, from), `${from}`)
       },
-      onResult: (offset, outcome, version) => {
+      onReset: (at, crc, group) => {
+        if (group === 0) this.#onReset(life, at, crc)
+      },
+      onResult: (offset, outcome, version, group) => {
+        if (group !== 0) return
         for (const checker of this.listeners.onResult)
           checker.onResult(life, offset, outcome, version)
       },
@@ -438,6 +440,18 @@ export class SimulatedCluster implements World {
           this.violation = new Violation('INTERNAL', `${life} stopped: ${error}`, this.now())
       },
     }
+  }
+
+  #onBecome(life: Life, standing: Standing): void {
+    for (const checker of this.listeners.onBecome) checker.onBecome(life, standing)
+    life.standing = standing
+    life.leads = standing.role === 'master' ? standing.epoch : undefined
+  }
+
+  #onReset(life: Life, at: Offset, crc: number): void {
+    this.#shrink(life, this.lineage.find(at, crc), `${at}`)
+    life.copying = at > 1
+    life.copiedHistory = this.node(life.node).status().history
   }
 
   #noteView(batch: Batch): void {

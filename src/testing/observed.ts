@@ -27,18 +27,20 @@ import type {
 import type { Batch, Epoch, GroupId, Member, Offset, PeerId, Receipt } from '../contracts/types.js'
 
 export interface LogWatcher {
-  onAppend(batch: Batch): void
-  onTruncate(from: Offset): void
-  onReset(at: Offset, crc: number): void
+  onAppend(batch: Batch, group: GroupId): void
+  onTruncate(from: Offset, group: GroupId): void
+  onReset(at: Offset, crc: number, group: GroupId): void
 }
 
 export class ObservedLog implements LogStore {
   readonly #inner: LogStore
   readonly #watcher: LogWatcher
+  readonly #group: GroupId
 
-  constructor(inner: LogStore, watcher: LogWatcher) {
+  constructor(inner: LogStore, watcher: LogWatcher, group: GroupId = 0) {
     this.#inner = inner
     this.#watcher = watcher
+    this.#group = group
   }
 
   get first(): Offset {
@@ -79,17 +81,17 @@ export class ObservedLog implements LogStore {
 
   append(batch: Batch): void {
     this.#inner.append(batch)
-    this.#watcher.onAppend(batch)
+    this.#watcher.onAppend(batch, this.#group)
   }
 
   truncate(from: Offset): void {
     this.#inner.truncate(from)
-    this.#watcher.onTruncate(from)
+    this.#watcher.onTruncate(from, this.#group)
   }
 
   reset(at: Offset, epoch: Epoch | undefined, crc: number): void {
     this.#inner.reset(at, epoch, crc)
-    this.#watcher.onReset(at, crc)
+    this.#watcher.onReset(at, crc, this.#group)
   }
 
   markApplied(next: Offset): void {
@@ -98,16 +100,23 @@ export class ObservedLog implements LogStore {
 }
 
 export interface StoreWatcher {
-  onResult(offset: Offset, outcome: Outcome, version: Offset): void
+  onResult(offset: Offset, outcome: Outcome, version: Offset, group: GroupId): void
 }
 
 export class ObservedStore implements StateMachine {
   readonly #inner: StateMachine
   readonly #watcher: StoreWatcher
   readonly #sliceBytesMax: number
+  readonly #group: GroupId
 
   /** Small slices make long copies, during which much may happen. */
-  constructor(inner: StateMachine, watcher: StoreWatcher, sliceBytesMax: number) {
+  constructor(
+    inner: StateMachine,
+    watcher: StoreWatcher,
+    sliceBytesMax: number,
+    group: GroupId = 0,
+  ) {
+    this.#group = group
     this.#inner = inner
     this.#watcher = watcher
     this.#sliceBytesMax = sliceBytesMax
@@ -128,7 +137,7 @@ export class ObservedStore implements StateMachine {
   apply(batch: Batch, results?: ResultSink): void {
     this.#inner.apply(batch, {
       onResult: (offset, outcome, version) => {
-        this.#watcher.onResult(offset, outcome, version)
+        this.#watcher.onResult(offset, outcome, version, this.#group)
         results?.onResult(offset, outcome, version)
       },
     })
@@ -192,10 +201,10 @@ export interface StrategyWatcher {
   onInput(input: Input<unknown>): void
   /** After the step and before its effects are carried out. */
   onStepped(): void
-  onPersist(promised: Epoch): void
+  onPersist(promised: Epoch, group: GroupId): void
   onSettle(id: number, receipt: Receipt): void
   onReject(id: number, code: string, surely: boolean): void
-  onBecome(standing: Standing): void
+  onBecome(standing: Standing, group: GroupId): void
   onReport(event: string, fields: Record<string, unknown>): void
   /** What a step did, by name: for laws that say "nothing". */
   onEffect(name: string): void
@@ -268,7 +277,7 @@ class ObservedEffects<M> implements Effects<M> {
 
   persist(group: GroupId, promised: Epoch, note?: Uint8Array): void {
     this.#watcher.onEffect('persist')
-    this.#watcher.onPersist(promised)
+    this.#watcher.onPersist(promised, group)
     this.to.persist(group, promised, note)
   }
 
@@ -318,7 +327,7 @@ class ObservedEffects<M> implements Effects<M> {
 
   become(group: GroupId, standing: Standing): void {
     this.#watcher.onEffect('become')
-    this.#watcher.onBecome(standing)
+    this.#watcher.onBecome(standing, group)
     this.to.become(group, standing)
   }
 
@@ -341,6 +350,11 @@ class ObservedEffects<M> implements Effects<M> {
 
   disconnect(peer: PeerId, code: string, message?: string): void {
     this.to.disconnect(peer, code, message)
+  }
+
+  drop(group: GroupId): void {
+    this.#watcher.onEffect('drop')
+    this.to.drop(group)
   }
 
   view(group: GroupId, number: number, members: readonly Member[]): void {

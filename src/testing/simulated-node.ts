@@ -7,9 +7,10 @@ import type { MergeFunction } from '../contracts/merge.js'
 import type { CacheOptions, WholeRecord } from '../contracts/store.js'
 import type { StrategyFactory } from '../contracts/strategy.js'
 import type { TransportFactory } from '../contracts/transport.js'
-import type { Epoch, Member } from '../contracts/types.js'
+import type { Epoch, GroupId, Member } from '../contracts/types.js'
 import type { SeededRandom } from '../core/prng.js'
 import { Engine } from '../engine/engine.js'
+import type { GroupHost } from '../engine/engine-options.js'
 import { KeyValueStore } from '../store/key-value.js'
 import { MemoryLog } from '../store/memory-log.js'
 import type { LiveNode } from './checkers/checker.js'
@@ -140,8 +141,8 @@ export class SimulatedNode implements LiveNode {
       members: this.members,
       transport: new GatedTransport(transport, this.#gate),
       strategy,
-      log: new ObservedLog(this.#log, hooks),
-      store: new ObservedStore(this.#store, hooks, env.sliceBytesMax),
+      ...this.#host(0, this.#log, this.#store, hooks),
+      host: group => this.#host(group, new MemoryLog(env), new KeyValueStore(env), hooks),
       durability: 'memory',
       clock,
       random: env.random.fork(),
@@ -157,6 +158,14 @@ export class SimulatedNode implements LiveNode {
       onMerge,
       ...(onTrace === undefined ? {} : { onTrace: line => onTrace(id, line) }),
     })
+  }
+
+  /** Where `group` lies, watched. */
+  #host(group: GroupId, log: MemoryLog, store: KeyValueStore, hooks: NodeHooks): GroupHost {
+    return {
+      log: new ObservedLog(log, hooks, group),
+      store: new ObservedStore(store, hooks, this.#env.sliceBytesMax, group),
+    }
   }
 
   /** The process is gone at once; the caller tells the network. */

@@ -1,9 +1,11 @@
 /** Real engines and clients on a memory network under virtual time: what a process would be. */
 import { type Client, type ClientOptions, connectWith } from '../../src/client/connect.js'
 import type { StrategyFactory } from '../../src/contracts/strategy.js'
+import type { GroupId } from '../../src/contracts/types.js'
 import { type SeededRandom, seededRandom } from '../../src/core/prng.js'
 import { SILENCE } from '../../src/core/silence.js'
 import { Engine } from '../../src/engine/engine.js'
+import type { GroupHost } from '../../src/engine/engine-options.js'
 import { KeyValueStore } from '../../src/store/key-value.js'
 import { MemoryLog } from '../../src/store/memory-log.js'
 import { VirtualClock } from '../../src/testing/virtual-clock.js'
@@ -17,6 +19,8 @@ export class EngineCluster {
   readonly members
   readonly engines = new Map<string, Engine>()
   readonly clients: Client[] = []
+  /** Where the groups of each node lie that are not dropped, and those that were. */
+  readonly hosts = new Map<string, Map<GroupId, GroupHost>>()
   #lives = 0
 
   constructor(
@@ -38,14 +42,21 @@ export class EngineCluster {
     const incarnation = (++this.#lives).toString(16).padStart(16, '0')
     const env = { self: id, cluster: 'test', clock, random: this.random.fork(), logger: SILENCE }
     const transport = this.network.transport()({ ...env, listen: `memory://${id}` })
+    const hosts = new Map<GroupId, GroupHost>()
+    this.hosts.set(id, hosts)
+    const host = (group: GroupId): GroupHost => {
+      const made = { log: new MemoryLog(), store: new KeyValueStore() }
+      hosts.set(group, made)
+      return made
+    }
     const engine = new Engine({
       ...env,
       incarnation,
       members: [...this.members],
       transport,
       strategy: this.strategy as StrategyFactory,
-      log: new MemoryLog(),
-      store: new KeyValueStore(),
+      ...host(0),
+      host,
       durability: 'memory',
       caches: {},
       autoCaches: true,
