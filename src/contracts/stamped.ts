@@ -26,6 +26,8 @@ export type Remembered = Outcome | 'fresh' | 'outside'
 export const JOIN_GROUP = 257
 
 export interface StampedState {
+  /** This node's own writes that a concurrent one has replaced. */
+  readonly conflicts: number
   meet(cache: string, key: string): Met
   /** Of the cache, its defaults if nobody has used it yet; undefined: it would be one too many. */
   options(cache: string): CacheOptions | undefined

@@ -67,13 +67,19 @@ export class HybridClock {
     if (this.#time.time === 0 && wall !== undefined) this.#time.raise(Math.max(wall, FIRST_MS))
   }
 
-  /** `count` stamps of this node, `step` apart: the first of them. */
-  take(count: number): number {
+  /** The stamp that take() would return. */
+  get next(): number {
     const floor = Math.max(firstStampOf(this.ms), this.#last + 1)
-    const first = Math.ceil((floor - this.#ordinal) / this.step) * this.step + this.#ordinal
-    this.#last = first + (count - 1) * this.step
-    assert(Number.isSafeInteger(this.#last), `stamp ${this.#last} is no safe integer`)
-    return first
+    return Math.ceil((floor - this.#ordinal) / this.step) * this.step + this.#ordinal
+  }
+
+  /** A stamp of this node, above all that were minted or heard here; `step` above the last one as
+   *  long as no time passes and nothing is heard. */
+  take(): number {
+    const stamp = this.next
+    assert(Number.isSafeInteger(stamp), `stamp ${stamp} is no safe integer`)
+    this.#last = stamp
+    return stamp
   }
 
   /** A stamp that was accepted: what follows here is above it, and the time is not before it. */

@@ -86,6 +86,7 @@ export class Engine<M = unknown> implements TransportHandler {
       durability,
       members: options.members,
       note: options.notes?.last,
+      stamped: options.stamped,
       log: group => this.#hosts.log(group),
       read: (...asked) => this.#hosts.read(...asked),
     })

@@ -11,7 +11,7 @@ import { type EntryVisitor, visitEntries } from '../wire/batch.js'
 import { Reader } from '../wire/bytes.js'
 import { FLAG, OP, readConfigure } from '../wire/command.js'
 import { RecentKeys } from './recent-keys.js'
-import { lifeFrom, type StampedCache } from './stamped-cache.js'
+import { lifeFrom, NO_END, type StampedCache } from './stamped-cache.js'
 import { FRESH, OUTCOMES, OUTSIDE, Window } from './windows.js'
 
 /** What the entries are applied to. */
@@ -109,7 +109,7 @@ export class StampedApplier implements EntryVisitor {
       case OP.touch:
         return this.#touch(cache, flags, stamp)
       case OP.evict:
-        return this.#evict(cache)
+        return this.#evict(cache, stamp)
       case OP.clear:
         if (cache.clear(stamp)) this.changes?.onChange(name, 'clear', '', undefined, stamp)
         return
@@ -142,7 +142,7 @@ export class StampedApplier implements EntryVisitor {
     const key = this.#key()
     const base = (flags & FLAG.ifVersion) === 0 ? 0 : reader.f64()
     if (!this.#own) this.#judge(cache, key, base, stamp, undefined)
-    if (cache.end(key, { deleted: stamp, replaced: 0, evicted: 0 }))
+    if (cache.end(key, { ...NO_END, deleted: stamp }))
       this.changes?.onChange(cache.named.name, 'delete', key, undefined, stamp)
   }
 
@@ -165,10 +165,10 @@ export class StampedApplier implements EntryVisitor {
     if (touched) this.changes?.onChange(cache.named.name, 'touch', key, undefined, version)
   }
 
-  #evict(cache: StampedCache): void {
+  #evict(cache: StampedCache, stamp: number): void {
     const key = this.#key()
     const changed = this.#reader.f64()
-    if (cache.end(key, { deleted: 0, replaced: 0, evicted: changed }))
+    if (cache.end(key, { ...NO_END, evicted: changed, evictedBy: stamp }))
       this.changes?.onChange(cache.named.name, 'evict', key, undefined, changed)
   }
 

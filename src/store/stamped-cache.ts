@@ -21,9 +21,11 @@ export interface End {
   readonly deleted: number
   readonly replaced: number
   readonly evicted: number
+  /** The entry that evicted it: who has met that, and `deleted`, needs to be told no more. */
+  readonly evictedBy: number
 }
 
-export const NO_END: End = { deleted: 0, replaced: 0, evicted: 0 }
+export const NO_END: End = { deleted: 0, replaced: 0, evicted: 0, evictedBy: 0 }
 
 /** When a record ends, ms. */
 export interface Life {
@@ -145,7 +147,7 @@ export class StampedCache {
 
   /** Something ended the records of `key`; true if there was one here. A record that outlives it
    *  is all that needs to be known of the key. */
-  end(key: string, { deleted, replaced, evicted }: End): boolean {
+  end(key: string, { deleted, replaced, evicted, evictedBy }: End): boolean {
     const slot = this.named.region.peek(key)
     const version = slot < 0 ? 0 : this.versionOf(slot)
     if (version > Math.max(deleted, replaced) && this.changedOf(slot) > evicted) return false
@@ -154,6 +156,7 @@ export class StampedCache {
       deleted: Math.max(deleted, former.deleted),
       replaced: Math.max(replaced, former.replaced, version - 1),
       evicted: Math.max(evicted, former.evicted),
+      evictedBy: Math.max(evictedBy, former.evictedBy),
     }
     if (highest(end) > this.floor) this.ends.set(key, end)
     if (slot >= 0) this.remove(slot, key)
@@ -207,7 +210,11 @@ export class StampedCache {
   }
 }
 
-/** The stamp that must have been met everywhere before `end` may be forgotten. */
-export function highest({ deleted, replaced, evicted }: End): number {
-  return Math.max(deleted, replaced, evicted)
+export function highest({ deleted, replaced, evicted, evictedBy }: End): number {
+  return Math.max(deleted, replaced, evicted, evictedBy)
+}
+
+/** True if whoever has met all stamps that `hasMet` says needs not be told of `end`. */
+export function isMet({ deleted, evictedBy }: End, hasMet: (stamp: number) => boolean): boolean {
+  return (deleted === 0 || hasMet(deleted)) && (evictedBy === 0 || hasMet(evictedBy))
 }

@@ -3,23 +3,23 @@
  * while writes go on. No order needs to be kept, because whatever is written meanwhile wins or loses
  * by its stamp.
  *
- *   what (of openSnapshot):  128 bytes, a bit for each leaf that is wanted
+ *   what (of openSnapshot):  128 bytes, a bit for each leaf whose records are wanted
+ *     | to the end: u8 origin, f64 from, f64 upto: ends with stamps within are not wanted
  *   slice:  u8 layout | items:  2 into, 3 record (slice.ts)
- *     5 end    u16 n, key | f64 deleted | f64 replaced | f64 evicted
+ *     5 end    u16 n, key | f64 deleted | f64 replaced | f64 evicted | f64 evictedBy
  *     6 floor  u8 n, cache | f64 stamp
  */
 import type { SnapshotState } from '../contracts/strategy.js'
-import { GcacheError } from '../errors.js'
 import { Reader, Writer } from '../wire/bytes.js'
 import { LEAVES, RecordHash } from './leaves.js'
 import { PAGE_MASK, PAGE_SHIFT } from './page.js'
 import type { Region } from './region.js'
 import { ITEM, RECORD_ITEM_BYTES, RecordItem, writeIntoItem, writeRecordItem } from './slice.js'
-import { type End, highest, type StampedCache } from './stamped-cache.js'
+import { type End, highest, isMet, type StampedCache } from './stamped-cache.js'
 
 const LAYOUT = 1
 const STAMPED_ITEM = { end: 5, floor: 6 } as const
-const END_BYTES = 1 + 2 + 24
+const END_BYTES = 1 + 2 + 32
 const WANTED_BYTES = LEAVES / 8
 /** A call looks at so many slots and ends at most: about 2 ms. */
 const LOOKS_MAX = 20_000
@@ -37,15 +37,21 @@ interface Part {
 
 export class StampedWalk {
   readonly #wanted: Uint8Array
+  readonly #step: number
+  /** What the other side has met, by origin. */
+  readonly #met = new Map<number, { from: number; upto: number }>()
   readonly #parts: Part[] = []
   #begun = false
   /** An end that found no room in the last slice. */
   #held: [string, End] | undefined
 
-  constructor(caches: Iterable<StampedCache>, wanted: Uint8Array) {
-    if (wanted.length !== WANTED_BYTES)
-      throw new GcacheError('PROTOCOL_ERROR', `${wanted.length} bytes of leaves`)
-    this.#wanted = wanted
+  /** `step`: a stamp's remainder by it names its origin. */
+  constructor(caches: Iterable<StampedCache>, what: Uint8Array, step: number) {
+    const reader = new Reader(what)
+    this.#wanted = reader.copy(WANTED_BYTES)
+    while (reader.left > 0)
+      this.#met.set(reader.u8(), { from: reader.whole(), upto: reader.whole() })
+    this.#step = step
     for (const cache of caches)
       this.#parts.push({ cache, region: cache.named.region, slot: 0, ends: undefined })
   }
@@ -100,13 +106,19 @@ export class StampedWalk {
         this.#held = next
         return LOOKS_MAX
       }
-      if (!this.#wants(cache, key)) continue
+      if (isMet(end, stamp => this.#hasMet(stamp))) continue
       out.u8(STAMPED_ITEM.end)
       out.text16(key)
       out.f64(end.deleted)
       out.f64(end.replaced)
       out.f64(end.evicted)
+      out.f64(end.evictedBy)
     }
+  }
+
+  #hasMet(stamp: number): boolean {
+    const met = this.#met.get(stamp % this.#step)
+    return met !== undefined && met.from < stamp && stamp <= met.upto
   }
 
   #wants(cache: StampedCache, key: string): boolean {
@@ -151,7 +163,8 @@ export function joinSlice(slice: Uint8Array, target: SliceTarget): number {
       else if (into !== undefined) joinRecord(reader, into, target)
     } else if (kind === STAMPED_ITEM.end) {
       const key = reader.text16()
-      const end = { deleted: reader.whole(), replaced: reader.whole(), evicted: reader.whole() }
+      const [deleted, replaced] = [reader.whole(), reader.whole()]
+      const end = { deleted, replaced, evicted: reader.whole(), evictedBy: reader.whole() }
       if (highest(end) > target.stampMax) refused++
       else if (into?.end(key, end)) target.onEnd(into, key, end)
     } else if (kind === STAMPED_ITEM.floor) {

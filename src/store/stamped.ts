@@ -14,14 +14,14 @@ import {
 import type { CacheOptions, ChangeSink, ResultSink, StateMachine } from '../contracts/store.js'
 import type { SnapshotState } from '../contracts/strategy.js'
 import type { Batch, GroupId, Offset } from '../contracts/types.js'
-import { assert, unreachable } from '../core/assert.js'
+import { assert } from '../core/assert.js'
 import { Reader } from '../wire/bytes.js'
 import { OP } from '../wire/command.js'
 import { Housekeeping } from './housekeeping.js'
 import { LEAVES_BYTES } from './leaves.js'
 import { Records } from './records.js'
 import { StampedApplier, type StampedTarget } from './stamped-apply.js'
-import { type End, highest, StampedCache } from './stamped-cache.js'
+import { type End, highest, isMet, NO_END, StampedCache } from './stamped-cache.js'
 import { JoinFace, type Joins, OriginFace } from './stamped-faces.js'
 import { joinSlice, type SliceTarget, StampedWalk } from './stamped-walk.js'
 import { FRESH, OUTCOMES, OUTSIDE, type Window } from './windows.js'
@@ -150,7 +150,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
       }
       const [cache, key, end] = value
       const stamp = highest(end)
-      const covered = isCovered(stamp)
+      const covered = isMet(end, isCovered)
       if (!covered && stamp >= before && count <= LIMITS.endsMax) continue
       cache.ends.delete(key)
       count--
@@ -184,9 +184,9 @@ export class StampedStore extends Records implements StateMachine, StampedState,
 
   closeSnapshot(): void {}
 
-  /** Never: records come and go by JOIN_GROUP. */
-  install(): void {
-    unreachable(undefined as never)
+  /** Records come and go by JOIN_GROUP; here only this node's log begins anew. */
+  install(at: Offset, _slice: Uint8Array, first: boolean): void {
+    if (first) this.state.applied = at
   }
 
   digest(): string {
@@ -207,7 +207,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
     const changed = reader.f64()
     const slot = cache?.named.region.peek(key) ?? -1
     if (cache === undefined || slot < 0 || cache.changedOf(slot) !== changed) return
-    cache.end(key, { deleted: 0, replaced: 0, evicted: changed })
+    cache.end(key, { ...NO_END, evicted: changed, evictedBy: changed })
     this.changes?.onChange(cache.named.name, 'expire', key, undefined, changed)
   }
 
@@ -234,7 +234,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
         this.changes?.onChange(named.name, 'clear', '', undefined, floor),
     }
     return {
-      open: (id, what) => walks.set(id, new StampedWalk(this.#caches.values(), what)),
+      open: (id, what) => walks.set(id, new StampedWalk(this.#caches.values(), what, this.step)),
       read: (id, bytesMax) => walks.get(id)?.read(bytesMax) ?? GONE,
       close: id => walks.delete(id),
       join: (slice, stampMax) => {

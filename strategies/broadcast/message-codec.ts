@@ -4,7 +4,7 @@
  *   0x60 entries    f64 wall | u8 1 if an ack is wanted | u16 n, each: u32 n, batch
  *   0x61 heartbeat  f64 wall | f64 ahead | f64 time | u8 serving | f64 horizon | vector
  *   0x62 ack        epoch | f64 next             0x63 pull   epoch | f64 from
- *   0x64 gone       epoch                        0x65 ask    u32 round | 8 bytes
+ *   0x64 gone       epoch                        0x65 ask    u32 round | vector | 8 bytes
  *   0x66 nodes      u32 round | vector | u8 1 if they follow, 256 bytes
  *   0x67 leaves     u32 round | vector | u32 differ | 256 bytes for each of its bits
  *   0x68 differ     u32 round | 128 bytes
@@ -93,6 +93,7 @@ function writeCompared(
   out.u32(m.round)
   switch (m.type) {
     case 'ask':
+      writeVector(out, m.vector)
       return out.bytes(m.root)
     case 'nodes':
       writeVector(out, m.vector)
@@ -142,7 +143,7 @@ function readCompared(reader: Reader, kind: number): Message {
   const round = reader.u32()
   switch (kind) {
     case KIND.ask:
-      return { type: 'ask', round, root: reader.copy(8) }
+      return { type: 'ask', round, vector: readVector(reader), root: reader.copy(8) }
     case KIND.nodes: {
       const vector = readVector(reader)
       const nodes = reader.u8() === 0 ? NOTHING : reader.copy(NODE_BYTES)

@@ -59,6 +59,8 @@ export interface Gone {
 export interface Ask {
   readonly type: 'ask'
   readonly round: number
+  /** What the sender holds of each origin. */
+  readonly vector: readonly Known[]
   /** 8 bytes over all records. */
   readonly root: Uint8Array
 }
@@ -68,7 +70,7 @@ export interface Nodes {
   readonly round: number
   /** What the sender held before it looked at its records. */
   readonly vector: readonly Known[]
-  /** 32 times 8 bytes, each over 32 leaves; empty: the roots are the same. */
+  /** 32 times 8 bytes, each over 32 leaves; empty: roots and vectors are the same. */
   readonly nodes: Uint8Array
 }
 
