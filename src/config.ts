@@ -356,6 +356,8 @@ export const BROADCAST = {
   /** A gap is pulled, and pulled again, after it: what is on its way may still come by itself. */
   pullAfterMs: 100,
   pullAgainMs: 500,
+  /** On link-up records are compared this much later: what logs still hold comes by itself. */
+  pullFirstMs: 1_000,
   /** Entries that one pull brings: an answer asks for more. */
   pullBytes: 256 * 1_024,
   /** What ended a record is remembered so long for members that have not met it. */

@@ -36,8 +36,7 @@ import {
 import { polled } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
 import { AUTHORITY } from './security/roles.js'
-import { KeyValueStore } from './store/key-value.js'
-import { MemoryLog } from './store/memory-log.js'
+import { statesOf } from './states.js'
 import {
   bareMember,
   type ForceResult,
@@ -81,6 +80,10 @@ export interface NodeEvents {
   'force-bootstrap': [fields: Record<string, unknown>]
   divergence: [fields: Record<string, unknown>]
   lag: [fields: Record<string, unknown>]
+  /** Strategy broadcast: a clock is more than 2 s ahead, that of `node`. `code`: CLOCK_SKEW. */
+  'clock-skew': [fields: Record<string, unknown>]
+  /** Strategy broadcast: this node was away for so long that it begins anew, as if just started. */
+  resync: [fields: Record<string, unknown>]
 }
 
 export interface Node {
@@ -237,7 +240,7 @@ class EngineNode implements Node {
     this.#insecure = options.lacking.length > 0
     this.#logger = options.logger ?? SILENCE
     const logger = this.#logger
-    const store = new KeyValueStore()
+    const states = statesOf(strategy, { self: id, cluster, members })
     const incarnation = randomBytes(8).toString('hex')
     const listensAt = () => this.#address
     const world = { ...systemWorld, logger }
@@ -255,9 +258,7 @@ class EngineNode implements Node {
         valueBytesMax,
       }),
       strategy: startingStrategy(options, strategy, listensAt),
-      log: new MemoryLog(),
-      store,
-      host: () => ({ log: new MemoryLog(), store: new KeyValueStore() }),
+      ...states,
       durability: options.durability,
       ...(options.dataDir === undefined ? {} : { notes: openNotes(options.dataDir, cluster, id) }),
       caches,
@@ -285,7 +286,7 @@ class EngineNode implements Node {
     this.#calls = new NodeCalls({ ...world, self: id, cluster, valueBytesMax, engine })
     this.#port = new NodePort({
       engine,
-      store,
+      store: states.store,
       calls: this.#calls.port,
       clock: systemClock,
       cluster,

@@ -220,8 +220,8 @@ export interface StrategyStatus {
   readonly members: readonly MemberStatus[]
 }
 
-/** Where an entry stands on this node: in its log, in its log and applied, perhaps still to come, or
- *  surely in none that this one will be. */
+/** Where an entry stands on this node: in its log, in its log and applied, perhaps still to come,
+ *  or surely in none that this one will be. */
 export type Place = 'here' | 'applied' | 'ahead' | 'lost'
 
 export interface ReplicationStrategy<M> {

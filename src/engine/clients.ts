@@ -8,6 +8,8 @@ import { encodeControl } from '../wire/control.js'
 export interface ClientsEnv {
   readonly self: PeerId
   standing(): Standing
+  /** As ReplicationStrategy.everybodyServes. */
+  readonly everybody?: boolean | undefined
   /** Said to clients where it is not the default. */
   readonly valueBytesMax?: number | undefined
   send(peer: PeerId, frame: Uint8Array): SendResult
@@ -66,6 +68,7 @@ export class Clients {
     const members = this.#members.map(({ id, ordinal, address }) => ({ id, ordinal, address }))
     const { valueBytesMax = LIMITS.valueBytesMax } = this.#env
     const own = valueBytesMax === LIMITS.valueBytesMax ? {} : { valueBytesMax }
-    return encodeControl({ type: 'view', ...view, members, ...own })
+    const all = this.#env.everybody ? { everybody: true } : {}
+    return encodeControl({ type: 'view', ...view, members, ...all, ...own })
   }
 }

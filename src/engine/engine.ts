@@ -129,7 +129,9 @@ export class Engine<M = unknown> implements TransportHandler {
       forbid: (...asked) => this.rights.refuseOperation(...asked),
     })
     const standing = () => this.standing
-    this.#clients = new Clients({ self, standing, valueBytesMax, send, flush }, options.members)
+    const everybody = this.#strategy.everybodyServes
+    const told = { self, standing, everybody, valueBytesMax, send, flush }
+    this.#clients = new Clients(told, options.members)
     this.#watches = new Watches({ store, send })
     this.admin = this.#makeAdmin()
   }

@@ -1,6 +1,6 @@
 /**
- * Sums that tell whether two stores hold the same records, and where they differ: 1,024 leaves, each
- * the sum mod 2^64 of a keyed hash of (key, version, changed) over its records. A sum knows no
+ * Sums that tell whether two stores hold the same records, and where they differ: 1,024 leaves,
+ * each the sum mod 2^64 of a keyed hash of (key, version, changed) over its records. A sum knows no
  * order, and a write changes it by one subtraction and one addition.
  */
 

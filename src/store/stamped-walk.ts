@@ -1,7 +1,7 @@
 /**
- * Records as they travel between two stores that compare each other: all of some leaves, in slices,
- * while writes go on. No order needs to be kept, because whatever is written meanwhile wins or loses
- * by its stamp.
+ * Records as they travel between two stores that compare each other: all of some leaves, in
+ * slices, while writes go on. No order needs to be kept, because whatever is written meanwhile wins
+ * or loses by its stamp.
  *
  *   what (of openSnapshot):  128 bytes, a bit for each leaf whose records are wanted
  *     | to the end: u8 origin, f64 from, f64 upto: ends with stamps within are not wanted

@@ -139,8 +139,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
 
   forgetEnds(isCovered: (stamp: number) => boolean, before: number): number {
     let lost = 0
-    let count = 0
-    for (const { ends } of this.#caches.values()) count += ends.size
+    let count = this.endCount
     this.#sweep ??= this.#allEnds()
     for (let looks = 0; looks < LOOKS_MAX; looks++) {
       const { value } = this.#sweep.next()
@@ -157,6 +156,13 @@ export class StampedStore extends Records implements StateMachine, StampedState,
       if (!covered) lost = Math.max(lost, stamp)
     }
     return lost
+  }
+
+  /** Ends of records that are remembered. */
+  get endCount(): number {
+    let count = 0
+    for (const { ends } of this.#caches.values()) count += ends.size
+    return count
   }
 
   *#allEnds(): Generator<[StampedCache, string, End], undefined> {

@@ -91,6 +91,8 @@ export type Control =
       epoch: number
       serving: boolean
       members: ViewMember[]
+      /** Every node serves reads and writes: a client stays with the one it has. */
+      everybody?: boolean
       /** Of one value that `node` takes; absent: LIMITS.valueBytesMax. */
       valueBytesMax?: number
     }
@@ -152,6 +154,7 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
     epoch: 'whole',
     serving: 'flag',
     members: 'list',
+    everybody: 'flag?',
     valueBytesMax: 'whole?',
   },
   status: { id: 'whole' },

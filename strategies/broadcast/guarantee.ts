@@ -14,8 +14,8 @@ export function guarantee(s: BroadcastState): string {
         ? 'a write is on every node that was linked'
         : `a write survives ${copies - 1} of ${nodes} memories lost at once`
   return (
-    `${nodes} nodes, broadcast: every node accepts writes, and nobody is asked; of two concurrent ` +
-    'writes to one key the later by clock stays and the other is lost (counted in conflicts); ' +
+    `${nodes} nodes, broadcast: every node accepts writes, and nobody is asked; of two ` +
+    'concurrent writes to one key the later by clock stays and the other is lost (counted in conflicts); ' +
     `linked nodes agree within ${heartbeatMs} ms, others once they are linked again; ${survives}`
   )
 }

@@ -33,15 +33,7 @@ import {
 import { isAhead, judgeOwn, measure, stampMax } from './skew.js'
 import { BroadcastState, OWN, type Peer, type Sink } from './state.js'
 import { statusOf } from './status.js'
-import {
-  catchUp,
-  compareVectors,
-  onAck,
-  onEntries,
-  onGone,
-  onPull,
-  propose,
-} from './streams.js'
+import { catchUp, compareVectors, onAck, onEntries, onGone, onPull, propose } from './streams.js'
 
 export type { Message as BroadcastMessage } from './messages.js'
 export type { BroadcastOptions } from './options.js'
@@ -112,6 +104,7 @@ class Broadcast implements ReplicationStrategy<Message> {
         return onSnapshot(s, effects, input)
       case 'view':
         s.startedAt = s.now
+        s.announce(effects)
         return serveIfReady(s, effects)
       case 'read':
         return effects.reject(input.id, 'READ_MODE', true)
@@ -246,8 +239,8 @@ function onHeartbeat(s: BroadcastState, effects: Sink, peer: Peer, m: Heartbeat)
 }
 
 /**
- * That node has forgotten how records ended that may lie here yet: compared, they would come back to
- * life. If the same is true the other way round, the one of lower ordinal keeps its data.
+ * That node has forgotten how records ended that may lie here yet: compared, they would come back
+ * to life. If the same is true the other way round, the one of lower ordinal keeps its data.
  */
 function mustBeginAnew(s: BroadcastState, peer: Peer, horizon: number): boolean {
   if (!s.copied || horizon <= s.horizon) return false
@@ -282,7 +275,7 @@ function onLinkUp(s: BroadcastState, effects: Sink, id: string, session: number)
   if (peer === undefined) return
   dropRounds(s, effects, peer)
   const fresh = { session, congested: false, spoke: false, serving: false, compared: false }
-  Object.assign(peer, fresh, { gone: false, heardAt: s.now, next: s.own.next })
+  Object.assign(peer, fresh, { gone: false, heardAt: s.now, linkedAt: s.now, next: s.own.next })
   heartbeat(s, effects, peer)
 }
 
@@ -322,7 +315,10 @@ function onFlow(
   resumeRounds(s, effects, peer)
 }
 
-function takeBack(s: BroadcastState, peer: Peer, batch: { epoch: Position['epoch']; first: number }) {
+function takeBack(
+  s: BroadcastState,
+  peer: Peer,
+  batch: { epoch: Position['epoch']; first: number },
+) {
   if (compareEpochs(batch.epoch, s.epoch) === 0) peer.next = Math.min(peer.next, batch.first)
 }
-

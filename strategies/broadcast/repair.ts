@@ -1,7 +1,7 @@
 /**
  * Two nodes compare their records and exchange those that differ: on link-up, every 10 s with one
- * random member, and where entries are missing that no log holds any more. A node that begins copies
- * everything this way: to it, all differ.
+ * random member, and where entries are missing that no log holds any more. A node that begins
+ * copies everything this way: to it, all differ.
  *
  *   asks                              answers
  *   ask (root) ---------------------> the same? ends; else
@@ -16,8 +16,8 @@ import { JOIN_GROUP } from '../../src/contracts/stamped.js'
 import type { Input } from '../../src/contracts/strategy.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { joined, type Known, originOfLife } from '../../src/core/version-vector.js'
-import type { Ask, Differ, LeavesSaid, Message, Nodes, RecordsSaid } from './messages.js'
 import { Writer } from '../../src/wire/bytes.js'
+import type { Ask, Differ, LeavesSaid, Message, Nodes, RecordsSaid } from './messages.js'
 import { isAhead, stampMax } from './skew.js'
 import type { BroadcastState, Peer, Sink } from './state.js'
 import { setKnown } from './streams.js'
@@ -77,6 +77,8 @@ export function tickRepair(s: BroadcastState, effects: Sink): void {
   // Of two that serve, the one of lower ordinal asks.
   const asks = (peer: Peer) => !s.copied || s.self.ordinal < peer.ordinal
   const fresh = candidates.find(peer => !peer.compared && peer.serving && asks(peer))
+  // What a log still holds is pulled before: its entries tell more than records do.
+  if (fresh !== undefined && s.copied && s.now - fresh.linkedAt < BROADCAST.pullFirstMs) return
   if (fresh !== undefined) return startRound(s, effects, fresh)
   if (s.now - s.comparedAt < s.settings.compareEveryMs || candidates.length === 0) return
   startRound(s, effects, candidates[Math.floor(s.env.random.next() * candidates.length)])

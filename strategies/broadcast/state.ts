@@ -1,6 +1,6 @@
 /**
- * What a node of strategy broadcast knows: its own log, what it holds of each other origin, and what
- * the others say. Every concern works on it from a file of its own.
+ * What a node of strategy broadcast knows: its own log, what it holds of each other origin, and
+ * what the others say. Every concern works on it from a file of its own.
  */
 import type { StampedState } from '../../src/contracts/stamped.js'
 import type { Effects, StrategyEnv } from '../../src/contracts/strategy.js'
@@ -26,6 +26,8 @@ export interface Peer {
   /** 0: no link. */
   session: Session
   congested: boolean
+  /** When the link came up. */
+  linkedAt: number
   /** The next own entry to send to it. */
   next: number
   heardAt: number
@@ -147,7 +149,17 @@ export class BroadcastState {
 
 function newPeer(id: PeerId, ordinal: number, address: string): Peer {
   return {
-    ...{ id, ordinal, address, session: 0, congested: false, next: 1, heardAt: 0, spoke: false },
+    ...{
+      id,
+      ordinal,
+      address,
+      session: 0,
+      congested: false,
+      linkedAt: 0,
+      next: 1,
+      heardAt: 0,
+      spoke: false,
+    },
     ...{ serving: false, vector: new Map(), ahead: new Measured(), toldAhead: new Measured() },
     ...{ gone: false, compared: false, alarmedAt: Number.NEGATIVE_INFINITY, answering: undefined },
   }

@@ -1,6 +1,6 @@
 /**
- * Entries on their way: this node's own to everybody, at once; those of others in, in order, without
- * a gap. What is missing is pulled, from its origin if it can be, else from whoever holds it.
+ * Entries on their way: this node's own to everybody, at once; those of others in, in order,
+ * without a gap. What is missing is pulled, from its origin if it can be, else from whoever holds it.
  *
  *   propose -> decided -> own log, applied, settled -> all linked peers      (no answer is awaited)
  *   entries -> continue the log of their origin? -> appended, applied
@@ -13,7 +13,12 @@ import { compareEpochs } from '../../src/core/epochs.js'
 import { firstStampOf } from '../../src/core/hybrid-clock.js'
 import { copiesWanted } from '../../src/core/majority.js'
 import { type Known, newLife, originOfLife } from '../../src/core/version-vector.js'
-import { BATCH_HEAD_BYTES, continuesChain, encodeBatch, entryBytesMax } from '../../src/wire/batch.js'
+import {
+  BATCH_HEAD_BYTES,
+  continuesChain,
+  encodeBatch,
+  entryBytesMax,
+} from '../../src/wire/batch.js'
 import { type Decided, Judge } from './judge.js'
 import type { Ack as Acked, Entries, Gone, Pull } from './messages.js'
 import { startRound } from './repair.js'

@@ -1,6 +1,6 @@
 /**
- * Writes that wait until other nodes hold them, in the order of their offsets. Bounded in writes and
- * bytes: beyond, BUSY.
+ * Writes that wait until other nodes hold them, in the order of their offsets. Bounded in writes
+ * and bytes: beyond, BUSY.
  */
 import { LIMITS } from '../../src/config.js'
 import type { Offset } from '../../src/contracts/types.js'
