@@ -9,6 +9,7 @@ import { createCache } from './cache/cache.js'
 import { checkOptions, KNOWN } from './cache/options.js'
 import type { AdminOptions, ForceOptions, HandoverOptions } from './client/admin.js'
 import { makeTransport } from './client/transport.js'
+import { offerConflicts } from './conflicts.js'
 import type { Cache, CodecChoice } from './contracts/cache.js'
 import type { Logger } from './contracts/environment.js'
 import type { Standing, StrategyFactory, StrategyStatus } from './contracts/strategy.js'
@@ -82,6 +83,9 @@ export interface NodeEvents {
   lag: [fields: Record<string, unknown>]
   /** Strategy broadcast: a clock is more than 2 s ahead, that of `node`. `code`: CLOCK_SKEW. */
   'clock-skew': [fields: Record<string, unknown>]
+  /** Strategy broadcast: a write of this node was replaced by a concurrent one: `cache`, `key`,
+   *  `mineVersion`, `theirsVersion`, and whether onConflict gave a `merged` value. */
+  conflict: [fields: Record<string, unknown>]
   /** Strategy broadcast: this node was away for so long that it begins anew, as if just started. */
   resync: [fields: Record<string, unknown>]
 }
@@ -284,6 +288,11 @@ class EngineNode implements Node {
         this.#calls.onLeft({ view, members: now.map(bareMember) })
     })
     this.#calls = new NodeCalls({ ...world, self: id, cluster, valueBytesMax, engine })
+    offerConflicts(states.stamped, {
+      ...{ ...world, onConflict: options.onConflict, port: this.#calls.port },
+      time: () => engine.time(),
+      tell: fields => this.#emit('conflict', fields),
+    })
     this.#port = new NodePort({
       engine,
       store: states.store,

@@ -129,19 +129,18 @@ export class StampedApplier implements EntryVisitor {
     const idleMs = (flags & FLAG.idle) === 0 ? 0 : reader.f64()
     const life = lifeFrom(stampMs(stamp), ttlMs, idleMs)
     const { at, end } = reader
-    if (!this.#own) this.#judge(cache, key, base, stamp, reader.source.latin1Slice(at, end))
+    const value = () => reader.source.latin1Slice(at, end)
+    if (!this.#own) this.judge(cache, key, base, stamp, value)
     this.#version = stamp
     if (!cache.put(key, stamp, stamp, life, reader.source, at, end)) return
-    if (this.changes === undefined) return
-    const value = reader.source.latin1Slice(at, end)
-    this.changes.onChange(cache.named.name, 'set', key, value, stamp)
+    this.changes?.onChange(cache.named.name, 'set', key, value(), stamp)
   }
 
   #delete(cache: StampedCache, flags: number, stamp: number): void {
     const reader = this.#reader
     const key = this.#key()
     const base = (flags & FLAG.ifVersion) === 0 ? 0 : reader.f64()
-    if (!this.#own) this.#judge(cache, key, base, stamp, undefined)
+    if (!this.#own) this.judge(cache, key, base, stamp)
     if (cache.end(key, { ...NO_END, deleted: stamp }))
       this.changes?.onChange(cache.named.name, 'delete', key, undefined, stamp)
   }
@@ -172,16 +171,10 @@ export class StampedApplier implements EntryVisitor {
       this.changes?.onChange(cache.named.name, 'evict', key, undefined, changed)
   }
 
-  /** An entry of another origin is about to be applied. If it replaces what this node wrote, and
-   *  its origin had not met that, one of two concurrent writes is lost: this one. */
-  #judge(
-    cache: StampedCache,
-    key: string,
-    base: number,
-    stamp: number,
-    value: string | undefined,
-  ): void {
-    if (this.onLost === undefined) return
+  /** A write of another origin is about to be joined. If it replaces what this node wrote, and its
+   *  origin had met nothing above `base`, one of two concurrent writes is lost: this node's. */
+  judge(cache: StampedCache, key: string, base: number, stamp: number, value?: () => string): void {
+    if (this.onLost === undefined || stamp % this.#target.step === this.#target.self) return
     const met = cache.meet(key)
     const own = Math.max(met.version, cache.ends.get(key)?.deleted ?? 0)
     if (own === 0 || own % this.#target.step !== this.#target.self) return
@@ -189,7 +182,8 @@ export class StampedApplier implements EntryVisitor {
     const slot = met.version === own ? cache.named.region.peek(key) : -1
     const mine = slot < 0 ? undefined : cache.named.region.record(slot).value
     const { name } = cache.named
-    this.onLost({ cache: name, key, mine, mineVersion: own, theirs: value, theirsVersion: stamp })
+    const theirs = value?.()
+    this.onLost({ cache: name, key, mine, mineVersion: own, theirs, theirsVersion: stamp })
   }
 
   #key(): string {

@@ -3,11 +3,12 @@
  * slices, while writes go on. No order needs to be kept, because whatever is written meanwhile wins
  * or loses by its stamp.
  *
- *   what (of openSnapshot):  128 bytes, a bit for each leaf whose records are wanted
+ *   what (of openSnapshot):  128 bytes, a bit for each leaf whose records are wanted | f64 seen
  *     | to the end: u8 origin, f64 from, f64 upto: ends with stamps within are not wanted
  *   slice:  u8 layout | items:  2 into, 3 record (slice.ts)
  *     5 end    u16 n, key | f64 deleted | f64 replaced | f64 evicted | f64 evictedBy
  *     6 floor  u8 n, cache | f64 stamp
+ *     7 seen   f64 stamp: whoever made or kept these records had met the receiver's up to it
  */
 import type { SnapshotState } from '../contracts/strategy.js'
 import { Reader, Writer } from '../wire/bytes.js'
@@ -18,7 +19,7 @@ import { ITEM, RECORD_ITEM_BYTES, RecordItem, writeIntoItem, writeRecordItem } f
 import { type End, highest, isMet, type StampedCache } from './stamped-cache.js'
 
 const LAYOUT = 1
-const STAMPED_ITEM = { end: 5, floor: 6 } as const
+const STAMPED_ITEM = { end: 5, floor: 6, seen: 7 } as const
 const END_BYTES = 1 + 2 + 32
 const WANTED_BYTES = LEAVES / 8
 /** A call looks at so many slots and ends at most: about 2 ms. */
@@ -38,6 +39,7 @@ interface Part {
 export class StampedWalk {
   readonly #wanted: Uint8Array
   readonly #step: number
+  readonly #seen: number
   /** What the other side has met, by origin. */
   readonly #met = new Map<number, { from: number; upto: number }>()
   readonly #parts: Part[] = []
@@ -49,6 +51,7 @@ export class StampedWalk {
   constructor(caches: Iterable<StampedCache>, what: Uint8Array, step: number) {
     const reader = new Reader(what)
     this.#wanted = reader.copy(WANTED_BYTES)
+    this.#seen = reader.whole()
     while (reader.left > 0)
       this.#met.set(reader.u8(), { from: reader.whole(), upto: reader.whole() })
     this.#step = step
@@ -60,6 +63,8 @@ export class StampedWalk {
     const out = OUT
     out.reset()
     out.u8(LAYOUT)
+    out.u8(STAMPED_ITEM.seen)
+    out.f64(this.#seen)
     if (!this.#begun) for (const { cache } of this.#parts) writeFloor(out, cache)
     this.#begun = true
     let looks = 0
@@ -140,6 +145,9 @@ export interface SliceTarget {
   cache(name: string): StampedCache | undefined
   /** A record or an end above it is refused. */
   stampMax: number
+  /** A record or a deletion is about to win or to lose, whose `version` had not seen what is
+   *  above `seen`. `value`: undefined for a deletion. */
+  judge(cache: StampedCache, key: string, seen: number, version: number, value?: () => string): void
   onPut(cache: StampedCache, item: RecordItem): void
   onEnd(cache: StampedCache, key: string, end: End): void
   onClear(cache: StampedCache): void
@@ -154,19 +162,21 @@ export function joinSlice(slice: Uint8Array, target: SliceTarget): number {
   if (reader.u8() !== LAYOUT) reader.fail('unknown layout of records')
   let into: StampedCache | undefined
   let refused = 0
+  let seen = Number.MAX_SAFE_INTEGER
   while (reader.left > 0) {
     const kind = reader.u8()
-    if (kind === ITEM.into) into = target.cache(reader.text8())
+    if (kind === STAMPED_ITEM.seen) seen = reader.whole()
+    else if (kind === ITEM.into) into = target.cache(reader.text8())
     else if (kind === ITEM.record) {
       ITEM_READ.read(reader, Number.POSITIVE_INFINITY)
       if (ITEM_READ.changed > target.stampMax) refused++
-      else if (into !== undefined) joinRecord(reader, into, target)
+      else if (into !== undefined) joinRecord(reader, into, seen, target)
     } else if (kind === STAMPED_ITEM.end) {
       const key = reader.text16()
       const [deleted, replaced] = [reader.whole(), reader.whole()]
       const end = { deleted, replaced, evicted: reader.whole(), evictedBy: reader.whole() }
       if (highest(end) > target.stampMax) refused++
-      else if (into?.end(key, end)) target.onEnd(into, key, end)
+      else if (into !== undefined) joinEnd(key, end, into, seen, target)
     } else if (kind === STAMPED_ITEM.floor) {
       const cache = target.cache(reader.text8())
       const floor = reader.whole()
@@ -177,10 +187,23 @@ export function joinSlice(slice: Uint8Array, target: SliceTarget): number {
   return refused
 }
 
-function joinRecord(reader: Reader, into: StampedCache, target: SliceTarget): void {
+function joinRecord(reader: Reader, into: StampedCache, seen: number, target: SliceTarget): void {
   const { key, version, changed, deadline, idleMs, expiresAt } = ITEM_READ
   const life = { deadline, idleMs, expiresAt }
   const { valueStart, valueEnd } = ITEM_READ
+  const value = () => reader.source.latin1Slice(valueStart, valueEnd)
+  target.judge(into, key, seen, version, value)
   if (into.put(key, version, changed, life, reader.source, valueStart, valueEnd))
     target.onPut(into, ITEM_READ)
+}
+
+function joinEnd(
+  key: string,
+  end: End,
+  into: StampedCache,
+  seen: number,
+  target: SliceTarget,
+): void {
+  if (end.deleted !== 0) target.judge(into, key, seen, end.deleted)
+  if (into.end(key, end)) target.onEnd(into, key, end)
 }

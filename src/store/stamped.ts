@@ -229,6 +229,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
     const target: SliceTarget = {
       stampMax: 0,
       cache: name => this.cache(name),
+      judge: (...asked) => this.#applier.judge(...asked),
       onPut: ({ named }, { key, version }) => {
         if (this.changes === undefined) return
         const { value } = named.region.record(named.region.peek(key))

@@ -13,9 +13,11 @@ export function guarantee(s: BroadcastState): string {
       : copies === 0
         ? 'a write is on every node that was linked'
         : `a write survives ${copies - 1} of ${nodes} memories lost at once`
-  return (
-    `${nodes} nodes, broadcast: every node accepts writes, and nobody is asked; of two ` +
-    'concurrent writes to one key the later by clock stays and the other is lost (counted in conflicts); ' +
-    `linked nodes agree within ${heartbeatMs} ms, others once they are linked again; ${survives}`
-  )
+  return [
+    `${nodes} nodes, broadcast: every node accepts writes, and nobody is asked`,
+    'of two concurrent writes to one key the later by clock stays and the other is lost (counted ' +
+      'in conflicts)',
+    `linked nodes agree within ${heartbeatMs} ms, others once they are linked again`,
+    survives,
+  ].join('; ')
 }

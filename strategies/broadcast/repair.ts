@@ -141,26 +141,40 @@ export function onLeaves(s: BroadcastState, effects: Sink, peer: Peer, m: Leaves
   answering.vector = m.vector
   const bitmap = bitmapOf(differing(s.stamped.leaves(), m.differ, m.leaves))
   effects.send(peer.id, { type: 'differ', round: m.round, leaves: bitmap })
-  answering.sending = beginSending(s, effects, m.round, false, bitmap, m.vector)
+  answering.sending = beginSending(
+    s,
+    effects,
+    peer,
+    { round: m.round, asker: false },
+    bitmap,
+    m.vector,
+  )
 }
 
 export function onDiffer(s: BroadcastState, effects: Sink, peer: Peer, m: Differ): void {
   const { asking } = s
   if (asking?.peer !== peer.id || asking.round !== m.round || asking.sending !== undefined) return
   asking.progressAt = s.now
-  asking.sending = beginSending(s, effects, m.round, true, m.leaves, asking.vector)
+  asking.sending = beginSending(
+    s,
+    effects,
+    peer,
+    { round: m.round, asker: true },
+    m.leaves,
+    asking.vector,
+  )
 }
 
 function beginSending(
   s: BroadcastState,
   effects: Sink,
-  round: number,
-  asker: boolean,
+  peer: Peer,
+  { round, asker }: Pick<Sending, 'round' | 'asker'>,
   bitmap: Uint8Array,
   theirs: readonly Known[],
 ): Sending {
   const walk = ++s.rounds
-  effects.openSnapshot(JOIN_GROUP, walk, whatOf(bitmap, theirs))
+  effects.openSnapshot(JOIN_GROUP, walk, whatOf(s, peer, bitmap, theirs))
   effects.readSnapshot(JOIN_GROUP, walk, LIMITS.snapshotSliceBytes)
   return { round, asker, walk, index: 0, held: undefined, reading: true }
 }
@@ -251,9 +265,15 @@ function joinVector(s: BroadcastState, effects: Sink, vector: readonly Known[]):
 
 /** What the store is asked for: these leaves, and what ended records as far as the other side has
  *  not met it. */
-function whatOf(bitmap: Uint8Array, theirs: readonly Known[]): Uint8Array {
-  const out = new Writer(bitmap.length + theirs.length * 17)
+function whatOf(
+  s: BroadcastState,
+  peer: Peer,
+  bitmap: Uint8Array,
+  theirs: readonly Known[],
+): Uint8Array {
+  const out = new Writer(bitmap.length + 8 + theirs.length * 17)
   out.bytes(bitmap)
+  out.f64(s.vector.get(peer.ordinal)?.upto ?? 0)
   for (const { life, from, upto } of theirs) {
     out.u8(originOfLife(life))
     out.f64(from)

@@ -1,6 +1,7 @@
 /**
  * Entries on their way: this node's own to everybody, at once; those of others in, in order,
- * without a gap. What is missing is pulled, from its origin if it can be, else from whoever holds it.
+ * without a gap. What is missing is pulled, from its origin if it can be, else from whoever holds
+ * it.
  *
  *   propose -> decided -> own log, applied, settled -> all linked peers      (no answer is awaited)
  *   entries -> continue the log of their origin? -> appended, applied
