@@ -249,9 +249,7 @@ class EngineNode implements Node {
     const listensAt = () => this.#address
     const world = { ...systemWorld, logger }
     const engine: Engine = new Engine({
-      ...world,
-      self: id,
-      cluster,
+      ...{ ...world, self: id, cluster },
       ...{ incarnation, members, late: options.discovery !== undefined },
       transport: makeTransport(polled(transport, options.pollUs), {
         ...world,

@@ -63,7 +63,7 @@ describe.each(Object.values(messages))('$type', message => {
 })
 
 describe('what no node says', () => {
-  it('is refused: unknown kinds, those of another strategy, offsets and stamps that are none', () => {
+  it('is refused: unknown and foreign kinds, offsets and stamps that are none', () => {
     const codec = messageCodec()
     for (const kind of [0x40, 0x50, 0x5f, 0x6a, 0xff])
       expect(codeOf(() => codec.decode(Buffer.alloc(64, kind)))).toBe('PROTOCOL_ERROR')
