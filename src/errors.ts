@@ -191,6 +191,11 @@ export const ERROR_CODES = {
     'check the list and that a server runs',
   ),
   VERSION_MISMATCH: row(false, 'ifVersion met another version', 'read again and decide again'),
+  WRONG_EPOCH: row(
+    true,
+    'the client knows no table of groups, or an old one, and asked where the key is not served',
+    'take the newest table that the node said, and ask whom it names; clients do so by themselves',
+  ),
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERROR_CODES

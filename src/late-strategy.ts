@@ -9,6 +9,7 @@ import { FORMATION } from './config.js'
 import type { ElectionFactory } from './contracts/election.js'
 import type {
   Effects,
+  GroupTable,
   Input,
   Place,
   ReplicationStrategy,
@@ -67,6 +68,8 @@ class LateStrategy implements ReplicationStrategy<unknown> {
   readonly actsUntil?: (group: GroupId) => number
   readonly freshness?: (group: GroupId) => number
   readonly place?: (group: GroupId, position: Position) => Place
+  readonly groupOf?: (cache: string, key: string) => GroupId
+  readonly table?: () => GroupTable
   readonly #env: StrategyEnv
   readonly #factory: StrategyFactory
   readonly #options: LateOptions
@@ -92,6 +95,10 @@ class LateStrategy implements ReplicationStrategy<unknown> {
     this.commands = template.commands ?? []
     // What a strategy leaves out means something to the engine.
     if (template.election !== undefined) this.election = template.election
+    const { groupOf, table } = template
+    if (groupOf !== undefined) this.groupOf = groupOf.bind(template)
+    // Nobody serves anything before the members are known.
+    if (table !== undefined) this.table = () => this.#inner.table?.() ?? table.call(template)
     if (template.actsUntil !== undefined)
       this.actsUntil = group => this.#inner.actsUntil?.(group) ?? Number.POSITIVE_INFINITY
     if (template.freshness !== undefined)

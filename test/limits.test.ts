@@ -117,7 +117,7 @@ describe('row 9, counts', () => {
     master.settle(ids.splice(0, 12))
     expect(master.holds, 'it is read from again at half').toEqual([true, false])
     master.settle(ids)
-    master.requests.finish()
+    master.calls.finish()
     expect(master.requests.waiting).toBe(0)
   })
 
@@ -144,7 +144,7 @@ describe('row 9, counts', () => {
     master.requests.onFrame(PEER, 1, frame)
     expect(master.requests.waitingReads).toBe(1_024)
     expect(master.holds).toEqual([true])
-    master.requests.onLinkDown(PEER, 1)
+    master.calls.onLinkDown(PEER, 1)
     expect(master.requests.waitingReads).toBe(0)
     expect(master.holds, 'nobody is there to go on').toEqual([true])
   })

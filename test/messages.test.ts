@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { seededRandom } from '../src/core/prng.js'
 import { encodeBatch } from '../src/wire/batch.js'
-import { Writer } from '../src/wire/bytes.js'
+import { Reader, Writer } from '../src/wire/bytes.js'
 import { OP, writePlain, writeSet } from '../src/wire/command.js'
 import { type Control, decodeControl, encodeControl } from '../src/wire/control.js'
 import {
@@ -11,9 +11,12 @@ import {
   beginRequest,
   beginRequests,
   endRequest,
+  groupOfReplies,
+  groupOfRequests,
   patchReplies,
   READ,
   readByte,
+  readGroupHead,
   writeAbsent,
   writeError,
   writeNumber,
@@ -252,6 +255,10 @@ const reply = { type: 'admin-reply', id: 4, code: '', message: '', from: '', to:
 const joins = { ...members[0], witness: true }
 /** Commands that came later, with fields that the older ones lack. */
 const admins: Record<string, Control> = {
+  'view-table': {
+    ...{ type: 'view', node: 'a', master: 'a', epoch: 513, serving: true, members },
+    table: { number: 7, masters: ['a', 'b', ''] },
+  },
   'admin-join': { type: 'admin', id: 4, command: 'join', to: '', member: joins, timeoutMs: 4_500 },
   'admin-leave': { type: 'admin', id: 4, command: 'leave', to: 'a', timeoutMs: 4_500 },
   'admin-reply-members': { ...reply, epoch: 0, tookMs: 0, view: 7, members: [members[0], joins] },
@@ -288,6 +295,19 @@ describe('control frames', () => {
       } as never)
     expect(codeOf(() => decodeControl(many(256))) ?? 'none').toBe('none')
     expect(codeOf(() => decodeControl(many(257)))).toBe('PROTOCOL_ERROR')
+  })
+
+  it('names a master, or nobody, for each of at most 65,536 groups', () => {
+    const tables = [
+      { number: -1, masters: [] },
+      { number: 1, masters: [7] },
+      { number: 1, masters: {} },
+      { number: 1, masters: Array(65_537).fill('') },
+    ]
+    for (const table of tables)
+      expect(
+        codeOf(() => decodeControl(encodeControl({ ...admins['view-table'], table } as never))),
+      ).toBe('PROTOCOL_ERROR')
   })
 })
 
@@ -337,5 +357,38 @@ describe('frames of calls', () => {
     writeError(frame, 6, 'DIVERGED', true, 'lost', true)
     patchReplies(frame, count, 6, older, 8)
     expectGolden('reply', frame.copy())
+  })
+
+  it('have golden bytes that name a group, and heads without one are of group 0', () => {
+    const frame = new Writer()
+    const at = beginRequests(frame, { id: 'w'.repeat(16), lowest: 4 }, { group: 258, table: 7 })
+    const start = beginRequest(frame, 1, 0, 0)
+    writePlain(frame, OP.get, 'sessions', 'sid')
+    endRequest(frame, start)
+    frame.patchU16(at, 1)
+    const request = frame.copy()
+    expectGolden('request-group', request)
+    expect(groupOfRequests(request)).toBe(258)
+    const head = { group: 0, table: 0 }
+    expect(readGroupHead(new Reader().open(request, 1), head)).toBe(true)
+    expect(head).toEqual({ group: 258, table: 7 })
+
+    frame.reset()
+    beginRequests(frame, undefined)
+    expect(groupOfRequests(frame.copy())).toBe(0)
+    expect(readGroupHead(new Reader().open(frame.copy(), 1), head)).toBe(false)
+    expect(head).toEqual({ group: 0, table: 0 })
+    expect(codeOf(() => readGroupHead(new Reader(Buffer.from([4])), head))).toBe('PROTOCOL_ERROR')
+
+    frame.reset()
+    const count = beginReplies(frame, 513, 258)
+    writeAbsent(frame, 3)
+    patchReplies(frame, count, 1, older, 8)
+    expectGolden('reply-group', frame.copy())
+    expect(groupOfReplies(frame.copy())).toBe(258)
+    frame.reset()
+    beginReplies(frame, 513)
+    expect(groupOfReplies(frame.copy())).toBe(0)
+    expect(groupOfReplies(encodeControl({ type: 'farewell' }))).toBeUndefined()
   })
 })

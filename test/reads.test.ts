@@ -100,6 +100,7 @@ class Desk {
   /** As took() and gave() tell it. */
   heldBytes = 0
   #calls = 0
+  #lastId = -1
 
   constructor(keyed = false) {
     this.reads = new Reads({
@@ -108,6 +109,7 @@ class Desk {
       applied: () => this.applied,
       freshness: () => this.freshAt,
       place: position => this.places.get(position.epoch.number) ?? 'here',
+      takeId: () => --this.#lastId,
       read: (id, key) => void this.asked.push([id, key]),
       keyed,
       took: (_link, bytes) => {

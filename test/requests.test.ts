@@ -136,10 +136,10 @@ describe('writes', () => {
     master.mode = 'append'
     expect(master.ask([open, set('k', 'v')])).toEqual([])
     master.settle(master.proposals[0])
-    master.requests.finish()
+    master.calls.finish()
     expect(master.frames).toEqual([])
     for (const apply of master.held.splice(0)) apply()
-    master.requests.finish()
+    master.calls.finish()
     expect(master.take()).toMatchObject([{ id: 1 }, { id: 2, version: 2 }])
     expect(master.requests.waiting).toBe(0)
   })
@@ -149,7 +149,7 @@ describe('writes', () => {
     master.ask([open, set('a', '1')])
     master.ask([set('b', '2')], 10)
     for (const listed of master.proposals) master.settle(listed)
-    master.requests.finish()
+    master.calls.finish()
     expect(master.frames).toHaveLength(1)
     expect(master.take().map(reply => reply.id)).toEqual([1, 2, 10])
   })
@@ -160,7 +160,7 @@ describe('writes', () => {
     for (let offset = 3; offset < 40_000; offset++)
       master.requests.onResult(offset, 'ok' as Outcome, offset)
     master.settle(master.proposals[0])
-    master.requests.finish()
+    master.calls.finish()
     expect(master.take()).toMatchObject([
       { id: 1, code: 'BUSY', surely: false },
       { id: 2, code: 'BUSY', surely: false },
@@ -174,7 +174,7 @@ describe('writes', () => {
     master.requests.reject(one.id, 'ACK_TIMEOUT', false)
     master.requests.reject(two.id, 'NOT_MASTER', true)
     master.requests.reject(two.id, 'NOT_MASTER', true)
-    master.requests.finish()
+    master.calls.finish()
     expect(master.take()).toMatchObject([
       { id: 1, code: 'ACK_TIMEOUT', surely: false },
       { id: 2, code: 'NOT_MASTER', surely: true },
@@ -195,19 +195,19 @@ describe('writes', () => {
       master.settle(master.proposals.at(-1) ?? [])
     }
     expect(master.requests.waiting).toBe(1)
-    master.requests.finish()
+    master.calls.finish()
     master.take()
     master.requests.reject(first.id, 'ACK_TIMEOUT', false)
-    master.requests.finish()
+    master.calls.finish()
     expect(master.take()).toMatchObject([{ id: 1, code: 'ACK_TIMEOUT' }])
   })
 
   it('of a link that is down go on, and nobody is answered', () => {
     master.mode = 'apply'
     master.ask([open, set('a', '1')])
-    master.requests.onLinkDown(PEER, 1)
+    master.calls.onLinkDown(PEER, 1)
     master.settle(master.proposals[0])
-    master.requests.finish()
+    master.calls.finish()
     expect(master.frames).toEqual([])
     expect(master.requests.waiting).toBe(0)
     expect(master.store.has('c', 'a', 1_000)).toBe(true)
@@ -233,7 +233,7 @@ describe('replies', () => {
     const values = replies.filter(reply => reply.status === STATUS.value)
     expect(values.length).toBeLessThan(10)
     expect(replies.filter(reply => reply.code === 'BUSY')).toHaveLength(20 - values.length)
-    master.requests.onWritable(PEER, 1)
+    master.calls.replies.onWritable(PEER, 1)
     expect(master.ask([get('a')])[0].status).toBe(STATUS.value)
   })
 

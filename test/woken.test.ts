@@ -37,9 +37,9 @@ class Woken extends World {
     })
   }
 
-  /** Writes to the master while `ms` pass, one in 20 ms. */
+  /** Writes to a while `ms` pass, one in 20 ms. */
   write(ms: number): void {
-    const { master } = this
+    const master = this.cluster.node('a')
     for (let n = 0; n < ms / 20; n++) {
       this.set(master, `k${n % 50}`, value, 'master')
       this.cluster.run(20)
@@ -140,6 +140,36 @@ describe('of three nodes', () => {
 })
 
 describe('of two nodes', () => {
+  /*
+   *   a  tells b --1 s--> leads on, is written to |== busy ==|
+   *   b          |------- stopped for 5 s --------|  reads what it was told then
+   */
+  it('one that was stopped as it was told to take over stays a slave', () => {
+    for (const options of [{}, STRICT])
+      for (const [busyMs, beforeMs] of BUSY) {
+        const world = new Woken(2, options)
+        const { cluster } = world
+        let sent = false
+        cluster.checkers.push({
+          name: 'how far the handover is',
+          onReport: (_life, event, fields) => {
+            sent ||= event === 'handover' && fields.state === 'sent'
+          },
+        })
+        cluster.network.setFaults({ latencyMsMin: 2, latencyMsMax: 2 })
+        cluster.node('a').engine.handover('b', 5_000, () => {})
+        world.watch(() => sent)
+        cluster.pause('b')
+        cluster.run(2_000)
+        world.write(3_000)
+        expect(world.failovers).toEqual(['a'])
+        world.wake(['b'], 'a', busyMs, beforeMs)
+        expect(world.failovers, `busy for ${busyMs} ms, ${beforeMs} before`).toEqual(['a'])
+        expect(world.lost).toEqual([])
+        expect(cluster.converged(['a', 'b'])).toBe(true)
+      }
+  })
+
   it('one that woke leads at once when the dial to its dead master is refused', () => {
     const world = new Woken(2, {})
     const { cluster } = world

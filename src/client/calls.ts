@@ -15,6 +15,7 @@ import type { Epoch, Offset, PeerId } from '../contracts/types.js'
 import { Seen } from '../core/positions.js'
 import { type ErrorCode, GcacheError } from '../errors.js'
 import { FIRST_WRITE_OP, OP } from '../wire/command.js'
+import type { GroupHead } from '../wire/requests.js'
 import { Call } from './call.js'
 import { CallMaker } from './call-maker.js'
 import { CallTable } from './call-table.js'
@@ -25,13 +26,22 @@ import { ReplyReader } from './reply-reader.js'
 import { WriteWindow } from './write-window.js'
 
 /** Answers of a node that cannot serve now: another may, or this one again. */
-const RETRIED: readonly ErrorCode[] = ['NOT_MASTER', 'NOT_READY', 'NO_MAJORITY', 'BUSY']
+const RETRIED: readonly ErrorCode[] = [
+  'NOT_MASTER',
+  'WRONG_EPOCH',
+  'NOT_READY',
+  'NO_MAJORITY',
+  'BUSY',
+]
 
 export interface CallsEnv {
   readonly clock: Clock
   readonly random: Random
   /** Deadline of a write that names none, ms. */
   readonly timeoutMs: number
+  /** The group that all its calls are for, and the table by which they are routed; absent: group 0.
+   *  Windows and positions are a group's own, so each group has Calls of its own. */
+  to?(): GroupHead
   /** The cluster's name: tokens of another one are refused. */
   readonly cluster?: string
   /** As Transport.send. Replies may come from inside it, where the master is this process. */
@@ -97,6 +107,7 @@ export class Calls extends CallMaker implements CachePort {
     this.#env = env
     this.#defer = env.defer ?? process.nextTick
     this.#outbox = new Outbox({
+      to: env.to?.bind(env),
       pending: () => this.#table.count,
       send: (target, frame) => env.send(target, frame),
       flush: target => env.flush(target),

@@ -11,6 +11,7 @@ import {
   beginRequest,
   beginRequests,
   endRequest,
+  type GroupHead,
   readByte,
   writeReadTail,
 } from '../wire/requests.js'
@@ -25,6 +26,8 @@ const FRAME_CALLS_MAX = 256
 const FRAME_BYTES = 65_536
 
 export interface OutboxEnv {
+  /** Asked at each frame; undefined: group 0. */
+  to?: (() => GroupHead) | undefined
   /** Calls without an answer. */
   pending(): number
   send(target: PeerId, frame: Uint8Array): SendResult
@@ -124,7 +127,7 @@ export class Outbox {
     this.#callsMax = Math.min(Math.max(this.#env.pending(), FRAME_CALLS_MIN), FRAME_CALLS_MAX)
     this.#window = window
     this.#lowest = window?.lowest ?? 0
-    this.#countAt = beginRequests(this.#out, window)
+    this.#countAt = beginRequests(this.#out, window, this.#env.to?.())
   }
 }
 

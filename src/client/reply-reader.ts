@@ -28,7 +28,9 @@ export class ReplyReader {
    *  are passed over. */
   read(table: ReplyTable, target: PeerId, frame: Uint8Array): void {
     const reader = this.#reader.open(frame)
-    if (reader.u8() !== FRAME.reply) reader.fail('no reply frame')
+    const kind = reader.u8()
+    if (kind === FRAME.groupReply) reader.u16()
+    else if (kind !== FRAME.reply) reader.fail('no reply frame')
     const epoch = reader.f64()
     const appliedEpoch = readEpoch(reader)
     const applied = reader.whole()

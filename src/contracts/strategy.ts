@@ -220,6 +220,14 @@ export interface StrategyStatus {
   readonly members: readonly MemberStatus[]
 }
 
+/** Who serves which group, as far as this node knows. */
+export interface GroupTable {
+  /** Grows with each change; the same on every node for the same table. */
+  readonly number: number
+  /** By group, group 0 included: calls may name these groups and no others. */
+  readonly masters: readonly (PeerId | undefined)[]
+}
+
 /** Where an entry stands on this node: in its log, in its log and applied, perhaps still to come,
  *  or surely in none that this one will be. */
 export type Place = 'here' | 'applied' | 'ahead' | 'lost'
@@ -233,6 +241,11 @@ export interface ReplicationStrategy<M> {
   readonly defaultAck: Ack
   /** True if every node serves reads and writes, and clients stay with any of them. */
   readonly everybodyServes?: boolean
+  /** The group that serves a key, always the same one. Without it, and without table(), group 0
+   *  serves all of them. Calls without a key name any group: a client asks each. */
+  groupOf?(cache: string, key: string): GroupId
+  /** A new object at each change, else the same one: asked after every run of steps. */
+  table?(): GroupTable
   /** Of 'join', 'leave' and 'force-bootstrap' those that it answers; without it, none. */
   readonly commands?: readonly AdminCommand[]
   /** Who may lead is decided by this plug-in: the engine starts it, and stops it in the end. */

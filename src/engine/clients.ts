@@ -1,6 +1,6 @@
 /** The clients that are linked, and what every one of them is told without asking. */
 import { LIMITS } from '../config.js'
-import type { Standing } from '../contracts/strategy.js'
+import type { GroupTable, Standing } from '../contracts/strategy.js'
 import type { SendResult } from '../contracts/transport.js'
 import type { Member, PeerId, Session } from '../contracts/types.js'
 import { encodeControl } from '../wire/control.js'
@@ -12,6 +12,8 @@ export interface ClientsEnv {
   readonly everybody?: boolean | undefined
   /** Said to clients where it is not the default. */
   readonly valueBytesMax?: number | undefined
+  /** Said to clients where a strategy has one. */
+  table?(): GroupTable | undefined
   send(peer: PeerId, frame: Uint8Array): SendResult
   flush(peer: PeerId): void
 }
@@ -69,6 +71,9 @@ export class Clients {
     const { valueBytesMax = LIMITS.valueBytesMax } = this.#env
     const own = valueBytesMax === LIMITS.valueBytesMax ? {} : { valueBytesMax }
     const all = this.#env.everybody ? { everybody: true } : {}
-    return encodeControl({ type: 'view', ...view, members, ...all, ...own })
+    const table = this.#env.table?.()
+    const masters = table?.masters.map(id => id ?? '')
+    const groups = table && masters ? { table: { number: table.number, masters } } : {}
+    return encodeControl({ type: 'view', ...view, members, ...all, ...own, ...groups })
   }
 }

@@ -5,7 +5,7 @@ import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { MergeFunction } from '../contracts/merge.js'
 import type { StampedState } from '../contracts/stamped.js'
 import type { CacheOptions, LogStore, StateMachine } from '../contracts/store.js'
-import type { Standing, StrategyFactory } from '../contracts/strategy.js'
+import type { GroupTable, Standing, StrategyFactory } from '../contracts/strategy.js'
 import type { LinkLoss, Transport } from '../contracts/transport.js'
 import type { GroupId, Member, PeerId, Session } from '../contracts/types.js'
 
@@ -61,6 +61,8 @@ export interface EngineEvents {
   standing: [standing: Standing]
   /** Of a group other than 0. */
   'group-standing': [group: GroupId, standing: Standing]
+  /** Who serves which group changed. */
+  table: [table: GroupTable]
   report: [event: string, fields: Record<string, unknown>]
   /** Who belongs to the cluster from now on, and the number of that view; without this node once
    *  it has left. */

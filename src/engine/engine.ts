@@ -8,6 +8,7 @@ import { TIMES } from '../config.js'
 import type { Identity } from '../contracts/authentication.js'
 import type { Timer } from '../contracts/environment.js'
 import type {
+  GroupTable,
   Input,
   Place,
   ReplicationStrategy,
@@ -32,12 +33,13 @@ import { Admin } from './admin.js'
 import { Clients } from './clients.js'
 import type { Effect } from './effect-queue.js'
 import type { EngineEvents, EngineOptions } from './engine-options.js'
+import type { GroupEnv } from './group.js'
 import { Groups, Hosts } from './groups.js'
 import { Links } from './links.js'
 import { Mandate } from './mandate.js'
+import { OpenCalls } from './open-calls.js'
 import { Pump } from './pump.js'
 import type { CommandEnd } from './reported-command.js'
-import { Requests } from './requests.js'
 import { LOCAL_PEER, Rights } from './rights.js'
 import { statusFrame } from './status-frame.js'
 import { Watches } from './watches.js'
@@ -55,7 +57,7 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #strategy: ReplicationStrategy<M>
   readonly #pump: Pump<M>
   readonly #links: Links
-  readonly #requests: Requests
+  readonly #calls: OpenCalls
   readonly #watches: Watches
   readonly #hosts: Hosts
   readonly #groups: Groups<M>
@@ -71,12 +73,13 @@ export class Engine<M = unknown> implements TransportHandler {
   #met: boolean
   #stopped = false
   #encoded: { message: M; frame: Uint8Array } | undefined
+  #table: GroupTable | undefined
   #localReply: ((frame: Uint8Array) => void) | undefined
 
   constructor(options: EngineOptions<M>) {
     this.#options = options
-    const { self, incarnation, random, transport, durability, clock, store } = options
-    const { valueBytesMax, caches, autoCaches, logger } = options
+    const { self, incarnation, random, transport, durability, clock } = options
+    const { valueBytesMax, logger } = options
     this.#hosts = new Hosts(options)
     this.#strategy = options.strategy({
       self,
@@ -99,7 +102,6 @@ export class Engine<M = unknown> implements TransportHandler {
       finish: () => this.#finish(),
       onTrace: options.onTrace,
     })
-    this.#groups = this.#makeGroups()
     const others = options.members.filter(member => member.id !== self)
     this.#met = options.late !== true
     this.#links = new Links({ transport, clock, random }, this.#met ? others : [])
@@ -108,41 +110,36 @@ export class Engine<M = unknown> implements TransportHandler {
     const disconnect = (peer: PeerId, cause: GcacheError) => transport.disconnect(peer, cause)
     const { authority, isCurrent } = options
     this.rights = new Rights({ authority, isCurrent, clock, logger, send, flush, disconnect })
-    this.#requests = new Requests({
-      store,
-      defaultAck: this.#strategy.defaultAck,
-      keyed: this.#strategy.keyed,
-      ...{ autoCaches, valueBytesMax, caches: new Map(Object.entries(caches)) },
-      propose: proposals => this.feed({ kind: 'propose', proposals }),
-      standing: () => this.standing,
-      time: () => this.time(),
-      now: () => clock.now(),
-      freshness: () => this.freshness(),
-      place: position => this.place(position),
-      applied: () => this.applied(),
-      read: (id, key) => this.feed({ kind: 'read', id, key, mode: 'linearizable' }),
-      send,
-      flush,
+    this.#calls = new OpenCalls({
+      ...{ send, flush, disconnect },
       hold: (peer, onHold) => transport.hold?.(peer, onHold),
-      disconnect,
       access: peer => this.rights.of(peer),
-      forbid: (...asked) => this.rights.refuseOperation(...asked),
     })
+    this.#groups = this.#makeGroups()
     const standing = () => this.standing
-    const everybody = this.#strategy.everybodyServes
-    const told = { self, standing, everybody, valueBytesMax, send, flush }
-    this.#clients = new Clients(told, options.members)
-    this.#watches = new Watches({ store, send })
+    const all = { self, everybody: this.#strategy.everybodyServes, table: () => this.#table }
+    this.#clients = new Clients({ ...all, standing, valueBytesMax, send, flush }, options.members)
+    this.#watches = new Watches({ store: this.#groups, send })
     this.admin = this.#makeAdmin()
   }
 
   #makeGroups(): Groups<M> {
-    const { clock, logger, caches, onMerge, valueBytesMax } = this.#options
-    const env = {
-      ...{ strategy: this.#strategy, mandate: this.mandate },
+    const { clock, logger, caches, onMerge, valueBytesMax, autoCaches } = this.#options
+    const strategy = this.#strategy
+    const { defaultAck, keyed, groupOf, table } = strategy
+    const env: GroupEnv<M> = {
+      ...{ strategy, mandate: this.mandate, calls: this.#calls },
       ...{ clock, logger, caches, onMerge, valueBytesMax },
-      feed: (input: Input<M>) => this.feed(input),
-      fail: (error: unknown) => this.#fail(error),
+      rules: {
+        ...{ defaultAck, keyed, autoCaches, valueBytesMax },
+        caches: new Map(Object.entries(caches)),
+        now: () => clock.now(),
+        forbid: (...asked) => this.rights.refuseOperation(...asked),
+        groupOf: groupOf?.bind(strategy),
+        table: table === undefined ? undefined : () => table.call(strategy).number,
+      },
+      feed: input => this.feed(input),
+      fail: error => this.#fail(error),
     }
     return new Groups<M>(env, this.#hosts)
   }
@@ -295,7 +292,7 @@ export class Engine<M = unknown> implements TransportHandler {
     if (this.#stopped) return
     if (session !== 0 && this.#sessions.get(peer) === session) this.#sessions.delete(peer)
     this.rights.onDown(peer, session)
-    this.#requests.onLinkDown(peer, session)
+    this.#calls.onLinkDown(peer, session)
     this.#watches.onLinkDown(peer, session)
     this.#clients.onDown(peer, session)
     if (!this.#links.isMember(peer)) return
@@ -324,7 +321,7 @@ export class Engine<M = unknown> implements TransportHandler {
     } else if (kind === FRAME.request) {
       // Lets time in first: a node that was stopped must know before it answers.
       this.#guard(() => this.#pump.tick())
-      this.#requests.onFrame(peer, session, frame)
+      this.#groups.requestsFor(frame).onFrame(peer, session, frame)
     } else if (kind === FRAME.control) this.#onControl(peer, session, frame)
     else if (this.#links.isMember(peer)) this.#options.onClientFrame?.(peer, session, frame)
     else this.rights.intrude(peer, kind)
@@ -333,7 +330,7 @@ export class Engine<M = unknown> implements TransportHandler {
   onWritable(peer: PeerId, session: Session): void {
     if (this.#stopped) return
     if (this.#links.isMember(peer)) this.feed({ kind: 'writable', peer, session })
-    this.#requests.onWritable(peer, session)
+    this.#calls.replies.onWritable(peer, session)
     this.#watches.onWritable(peer, session)
     this.events.emit('writable', peer)
   }
@@ -387,9 +384,10 @@ export class Engine<M = unknown> implements TransportHandler {
   /** After a run: what it earned goes out, and what the master owes its store is proposed. */
   #finish(): void {
     this.#encoded = undefined
-    this.#requests.finish()
+    this.#calls.finish()
     this.#watches.finish()
     this.#groups.keepHouse()
+    if (this.#strategy.table !== undefined) this.#tellTable(this.#strategy.table())
   }
 
   #execute(effect: Effect<M>): void {
@@ -397,14 +395,15 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'append':
         return this.#groups.of(effect.group).append(effect.batch)
       case 'commit':
-        return this.#commit(effect.group, effect.next)
+        return this.#groups.of(effect.group).commit(effect.next)
       case 'send':
         return this.#send(effect.peer, effect.message)
       case 'settle':
-        if (!this.mandate.lasts(0)) return this.#requests.reject(effect.id, 'NOT_MASTER', false)
-        return this.#requests.settle(effect.id, effect.receipt)
+        if (this.mandate.lasts(effect.receipt.group))
+          return this.#calls.settle(effect.id, effect.receipt)
+        return this.#calls.reject(effect.id, 'NOT_MASTER', false)
       case 'reject':
-        return this.#requests.reject(effect.id, effect.code, effect.surely)
+        return this.#calls.reject(effect.id, effect.code, effect.surely)
       case 'broadcast':
         this.#links.broadcast(this.#strategy.codec.encode(effect.message))
         return
@@ -432,18 +431,12 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'lease':
         return this.mandate.want(effect.above, effect.heirs)
       case 'serve':
-        return this.#requests.serve(effect.id, effect.next)
+        return this.#groups.known(effect.group)?.requests.serve(effect.id, effect.next)
       case 'drop':
         return this.#groups.drop(effect.group)
       case 'view':
         return this.#view(effect.members, effect.number)
     }
-  }
-
-  #commit(id: GroupId, next: Offset): void {
-    const group = this.#groups.of(id)
-    const serves = id === 0 && group.standing.role === 'master'
-    group.commit(next, serves ? this.#requests : undefined)
   }
 
   #install({ group, at, slice, base }: Extract<Effect<M>, { kind: 'install' }>): void {
@@ -486,13 +479,21 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   #become(group: GroupId, standing: Standing): void {
-    const before = this.#groups.of(group).become(standing)
     if (group !== 0) {
+      if (this.#groups.become(group, standing)) this.#watches.gapLater()
       this.events.emit('group-standing', group, standing)
       return
     }
+    const before = this.#groups.first.become(standing)
     this.#clients.tell()
     this.admin.onStanding(before, standing)
     this.events.emit('standing', standing)
+  }
+
+  #tellTable(table: GroupTable): void {
+    if (table === this.#table) return
+    this.#table = table
+    this.#clients.tell()
+    this.events.emit('table', table)
   }
 }

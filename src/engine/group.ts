@@ -4,8 +4,15 @@
  */
 import type { Clock, Logger } from '../contracts/environment.js'
 import type { MergeFunction } from '../contracts/merge.js'
-import type { CacheOptions, LogStore, ResultSink, StateMachine } from '../contracts/store.js'
-import type { Input, LogBase, Place, ReplicationStrategy, Standing } from '../contracts/strategy.js'
+import type { CacheOptions, LogStore, StateMachine } from '../contracts/store.js'
+import type {
+  Input,
+  LogBase,
+  Place,
+  Proposal,
+  ReplicationStrategy,
+  Standing,
+} from '../contracts/strategy.js'
 import type { Batch, Epoch, GroupId, Offset, Position } from '../contracts/types.js'
 import { NO_EPOCH } from '../core/epochs.js'
 import type { GcacheError } from '../errors.js'
@@ -15,8 +22,27 @@ import type { GroupHost } from './engine-options.js'
 import { Housekeeping } from './housekeeping.js'
 import type { Mandate } from './mandate.js'
 import { Merges } from './merges.js'
+import type { OpenCalls } from './open-calls.js'
+import type { ReplyEnv } from './request-replies.js'
+import { Requests } from './requests.js'
+import type { RequestsEnv } from './requests-env.js'
 import { Snapshots } from './snapshots.js'
 import { freshnessOf, placeIn } from './unsaid.js'
+
+/** Of RequestsEnv what is no group's own. */
+export type RequestRules = Omit<
+  RequestsEnv,
+  | keyof ReplyEnv
+  | 'group'
+  | 'store'
+  | 'propose'
+  | 'read'
+  | 'standing'
+  | 'time'
+  | 'freshness'
+  | 'place'
+  | 'applied'
+>
 
 export interface GroupEnv<M> {
   readonly strategy: ReplicationStrategy<M>
@@ -26,6 +52,9 @@ export interface GroupEnv<M> {
   readonly caches: Readonly<Record<string, CacheOptions>>
   readonly onMerge?: MergeFunction | undefined
   readonly valueBytesMax?: number | undefined
+  readonly calls: OpenCalls
+  /** What the requests of all groups go by. */
+  readonly rules: RequestRules
   feed(input: Input<M>): void
   /** A broken invariant. */
   fail(error: unknown): void
@@ -49,6 +78,7 @@ export class Group<M> {
   readonly #merges: Merges
   readonly #snapshots: Snapshots
   readonly #housekeeping: Housekeeping
+  #requests: Requests | undefined
   #told: Standing = { role: 'slave', epoch: NO_EPOCH, master: undefined, serving: false }
 
   constructor(env: GroupEnv<M>, id: GroupId, { log, store }: GroupHost) {
@@ -75,6 +105,31 @@ export class Group<M> {
   /** What the strategy said last, as far as it lasts. */
   get standing(): Standing {
     return this.#env.mandate.judge(this.id, this.#told)
+  }
+
+  /** Made when the first call comes. */
+  get requests(): Requests {
+    this.#requests ??= this.#makeRequests()
+    return this.#requests
+  }
+
+  #makeRequests(): Requests {
+    const { rules, calls, feed } = this.#env
+    const group = this.id === 0 ? undefined : this.id
+    const env = {
+      ...rules,
+      ...(group === undefined ? {} : { group }),
+      store: this.store,
+      propose: (proposals: readonly Proposal[]) => feed({ kind: 'propose', proposals }),
+      read: (id: number, key: string) =>
+        feed({ kind: 'read', id, key, mode: 'linearizable', group }),
+      standing: () => this.standing,
+      time: () => this.time(),
+      freshness: () => this.freshness(),
+      place: (position: Position) => this.place(position),
+      applied: () => this.applied(),
+    }
+    return new Requests(env, calls)
   }
 
   /** Returns what was said before. */
@@ -109,9 +164,9 @@ export class Group<M> {
     this.#merges.onAppend()
   }
 
-  /** Applies `[applied, next)`; `results` hears what each entry did. */
-  commit(next: Offset, results: ResultSink | undefined): void {
-    this.#applier.commit(next, results)
+  /** Applies `[applied, next)`; on the master, who waits for an entry hears what it did. */
+  commit(next: Offset): void {
+    this.#applier.commit(next, this.standing.role === 'master' ? this.#requests : undefined)
   }
 
   /** With `base` the old state and log go first. Returns what is wrong with a bad slice. */
@@ -145,8 +200,9 @@ export class Group<M> {
     if (role === 'master' && serving) this.#housekeeping.run()
   }
 
-  /** Nothing of it is read or fed any more. */
+  /** Nothing of it is read or fed any more; its calls end. */
   stop(): void {
+    this.#requests?.stop()
     this.#snapshots.stop()
     this.#merges.reset()
   }

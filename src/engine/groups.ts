@@ -3,11 +3,16 @@
  * first uses them until it drops them. A strategy sees their logs and records through here before
  * the engine is whole, so the places where they lie come first, and what runs on them later.
  */
-import type { LogView, WholeRecord } from '../contracts/store.js'
+import type { ChangeSink, LogView, WholeRecord } from '../contracts/store.js'
+import type { Standing } from '../contracts/strategy.js'
 import type { GroupId } from '../contracts/types.js'
 import { assert } from '../core/assert.js'
+import { NO_EPOCH } from '../core/epochs.js'
+import { GcacheError } from '../errors.js'
+import { groupOfRequests } from '../wire/requests.js'
 import type { EngineOptions, GroupHost } from './engine-options.js'
 import { Group, type GroupEnv } from './group.js'
+import { Requests } from './requests.js'
 
 /** Where the groups lie. */
 export class Hosts {
@@ -54,12 +59,16 @@ export class Hosts {
   }
 }
 
+const ABSENT: Standing = { role: 'slave', epoch: NO_EPOCH, master: undefined, serving: false }
+
 export class Groups<M> {
   /** Group 0: alone in most clusters, so nobody looks it up. */
   readonly first: Group<M>
   readonly #env: GroupEnv<M>
   readonly #hosts: Hosts
   readonly #others = new Map<GroupId, Group<M>>()
+  #changes: ChangeSink | undefined
+  #absent: Requests | undefined
 
   constructor(env: GroupEnv<M>, hosts: Hosts) {
     this.#env = env
@@ -77,10 +86,68 @@ export class Groups<M> {
     return group
   }
 
+  /** Who answers a frame of kind request. PROTOCOL_ERROR for a group that the table lacks. */
+  requestsFor(frame: Uint8Array): Requests {
+    const id = groupOfRequests(frame)
+    if (id === 0) return this.first.requests
+    const known = this.#others.get(id)
+    if (known !== undefined) return known.requests
+    const count = this.#env.strategy.table?.().masters.length ?? 1
+    if (id >= count) throw new GcacheError('PROTOCOL_ERROR', `group ${id} of ${count}`)
+    this.#absent ??= this.#makeAbsent()
+    return this.#absent
+  }
+
+  /** For all groups that are not here: it refuses, and never comes to look into a store. */
+  #makeAbsent(): Requests {
+    const { rules, calls, strategy } = this.#env
+    const nothing = { epoch: NO_EPOCH, next: 1 }
+    const env = {
+      ...rules,
+      store: this.first.store,
+      propose: () => assert(false, 'a write for a group that is not here'),
+      read: () => assert(false, 'a read for a group that is not here'),
+      standing: () => ABSENT,
+      time: () => strategy.time(0),
+      freshness: () => Number.NEGATIVE_INFINITY,
+      place: () => 'lost' as const,
+      applied: () => nothing,
+    }
+    return new Requests(env, calls)
+  }
+
+  /** Undefined: it was never used, or was dropped. */
+  known(id: GroupId): Group<M> | undefined {
+    return id === 0 ? this.first : this.#others.get(id)
+  }
+
+  /** Who watches hears what this node serves, and of group 0 what it has. */
+  get changes(): ChangeSink | undefined {
+    return this.#changes
+  }
+
+  set changes(sink: ChangeSink | undefined) {
+    this.#changes = sink
+    this.first.store.changes = sink
+    for (const group of this.#others.values())
+      if (group.standing.role === 'master') group.store.changes = sink
+  }
+
+  /** Of a group other than 0. True if it came here or went away: who watches may miss something. */
+  become(id: GroupId, standing: Standing): boolean {
+    const group = this.of(id)
+    const before = group.become(standing)
+    const leads = standing.role === 'master'
+    group.store.changes = leads ? this.#changes : undefined
+    return leads !== (before.role === 'master')
+  }
+
   /** Its log and its store are freed; used again, it begins anew. */
   drop(id: GroupId): void {
     assert(id !== 0, 'group 0 stays')
-    this.#others.get(id)?.stop()
+    const group = this.#others.get(id)
+    if (group !== undefined) group.store.changes = undefined
+    group?.stop()
     this.#others.delete(id)
     this.#hosts.drop(id)
   }

@@ -23,6 +23,8 @@ export interface ReadsEnv {
   /** As ReplicationStrategy.freshness and place. */
   freshness(): number
   place(position: Position): Place
+  /** An id that no other read has. */
+  takeId(): number
   /** Feeds a 'read'. serve() and reject() may be called before it returns. */
   read(id: number, key: string): void
   /** True if the strategy wants reads with their key. */
@@ -63,7 +65,7 @@ interface Asked {
 /** What a parked read holds besides its texts. */
 const PARKED_BYTES = 256
 /** Ids of reads go down from here: those of proposals go up from 1, and -1 is nobody's. */
-const FIRST_ID = -2
+export const FIRST_READ_ID = -2
 
 export class Reads {
   readonly #env: ReadsEnv
@@ -73,7 +75,6 @@ export class Reads {
   #gathered: Asked[] = []
   /** Waiting for the strategy, by id. */
   readonly #asked = new Map<number, Asked[]>()
-  #nextId = FIRST_ID
   #count = 0
   #bytes = 0
 
@@ -109,7 +110,7 @@ export class Reads {
     this.#gathered = []
     const groups = this.#env.keyed ? gathered.map(asked => [asked]) : [gathered]
     for (const group of groups) {
-      const id = this.#nextId--
+      const id = this.#env.takeId()
       this.#asked.set(id, group)
       this.#env.read(id, this.#env.keyed ? group[0].read.key : '')
     }
@@ -117,7 +118,7 @@ export class Reads {
 
   /** True if `id` is one of a read, answered or not. */
   isRead(id: number): boolean {
-    return id <= FIRST_ID
+    return id <= FIRST_READ_ID
   }
 
   /** The strategy vouches: answer once everything below `next` is applied. */
@@ -149,6 +150,19 @@ export class Reads {
     for (const one of parked) {
       this.#release(one.read, one.bytes)
       if (!one.read.link.down) this.#judge(one.read, one.next, one.until)
+    }
+  }
+
+  /** All that waits ends with NOT_MASTER. */
+  stop(): void {
+    const asked = [...this.#asked.values(), this.#gathered].flat()
+    const waiting: Asked[] = [...asked, ...this.#parked]
+    this.#asked.clear()
+    this.#gathered = []
+    this.#parked = []
+    for (const { read, bytes } of waiting) {
+      this.#release(read, bytes)
+      if (!read.link.down) this.#env.refuse(read, 'NOT_MASTER', false)
     }
   }
 

@@ -5,7 +5,7 @@
 import { LIMITS } from '../config.js'
 import type { Access } from '../contracts/authorisation.js'
 import type { SendResult } from '../contracts/transport.js'
-import type { Epoch, Offset, PeerId, Session } from '../contracts/types.js'
+import type { Epoch, GroupId, Offset, PeerId, Session } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import type { Writer } from '../wire/bytes.js'
 import { beginReplies, patchReplies } from '../wire/requests.js'
@@ -21,7 +21,12 @@ export interface ReplyEnv {
   disconnect(peer: PeerId, cause: GcacheError): void
   /** What the link with `peer` may do; undefined: everything. Asked once a link. */
   access?(peer: PeerId): Access | undefined
-  /** The store holds entries `[1, applied)`; the last one is of this epoch. */
+}
+
+/** The group that a reply is of. */
+export interface ReplySource {
+  readonly group: GroupId
+  /** Its store holds entries `[1, applied)`; the last one is of this epoch. */
   applied(): { readonly epoch: Epoch; readonly next: Offset }
 }
 
@@ -56,6 +61,7 @@ export class ReplyLink {
   countAt = 0
   count = 0
   epoch = 0
+  source: ReplySource | undefined
   /** Replies sent since the last flush that was asked for. */
   unflushed = 0
   /** Bytes sent since the link became congested; -1 while it is not. */
@@ -154,12 +160,13 @@ export class Replies {
   }
 
   /** Where the next reply of `link`, at most `bytes` long, is written. Begins a frame if none is
-   *  open, if it is another epoch's, or if `bytes` more would exceed the frame limit. */
-  reply(link: ReplyLink, epoch: number, bytes: number): Writer {
+   *  open, if it is another group's or epoch's, or if `bytes` more would exceed the frame limit. */
+  reply(link: ReplyLink, source: ReplySource, epoch: number, bytes: number): Writer {
     const open = link.out
     if (open !== undefined && link.slab !== undefined) {
       const fits = link.slab.frameBytes + bytes <= LIMITS.clientFrameBytesMax
-      if (fits && link.epoch === epoch && link.count < LIMITS.requestsPerFrameMax) {
+      const same = link.epoch === epoch && link.source === source
+      if (fits && same && link.count < LIMITS.requestsPerFrameMax) {
         link.count++
         return open
       }
@@ -169,7 +176,8 @@ export class Replies {
     const out = slab.begin()
     link.slab = slab
     link.out = out
-    link.countAt = beginReplies(out, epoch)
+    link.countAt = beginReplies(out, epoch, source.group)
+    link.source = source
     link.count = 1
     link.epoch = epoch
     this.#dirty.push(link)
@@ -191,9 +199,9 @@ export class Replies {
   }
 
   #send(link: ReplyLink): void {
-    const { out, slab } = link
-    if (out === undefined || slab === undefined) return
-    const { epoch, next } = this.#env.applied()
+    const { out, slab, source } = link
+    if (out === undefined || slab === undefined || source === undefined) return
+    const { epoch, next } = source.applied()
     patchReplies(out, link.countAt, link.count, epoch, next)
     link.unflushed += link.count
     const frame = slab.end()

@@ -5,7 +5,7 @@
 import { LIMITS } from '../config.js'
 import type { Outcome, ResultSink } from '../contracts/store.js'
 import type { Proposal } from '../contracts/strategy.js'
-import type { Ack, ClientRef, Offset } from '../contracts/types.js'
+import type { Ack, ClientRef, GroupId, Offset } from '../contracts/types.js'
 import type { ReplyLink } from './request-replies.js'
 
 /** Powers of two; the last one is above LIMITS.unackedWritesMax. */
@@ -17,6 +17,7 @@ export const NO_BYTES = new Uint8Array(0)
 /** Filled anew for each propose: proposals are lent for the step only. */
 export class PooledProposal implements Proposal {
   id = 0
+  group: GroupId | undefined = undefined
   key: string | undefined = undefined
   ack: Ack = 'none'
   client: ClientRef | null = null
@@ -26,13 +27,15 @@ export class PooledProposal implements Proposal {
   end = 0
 }
 
-/** Who waits for which proposal id. Ids grow from 1 and never return. */
-export class WaitingWrites {
+/** Who waits for which proposal id, and which `Owner` will answer. Ids grow from 1 and never
+ *  return. */
+export class WaitingWrites<Owner> {
   #mask = SLOTS_FIRST - 1
   #ids = new Float64Array(SLOTS_FIRST)
   #calls = new Float64Array(SLOTS_FIRST)
   #bytes = new Float64Array(SLOTS_FIRST)
   #links: (ReplyLink | undefined)[] = new Array(SLOTS_FIRST).fill(undefined)
+  #owners: (Owner | undefined)[] = new Array(SLOTS_FIRST).fill(undefined)
   #next = 1
   #count = 0
 
@@ -41,7 +44,7 @@ export class WaitingWrites {
   }
 
   /** The id under which `call` of `link`, of `bytes`, waits; 0 if too many wait already. */
-  add(link: ReplyLink, call: number, bytes: number): number {
+  add(link: ReplyLink, call: number, bytes: number, owner: Owner): number {
     if (this.#count >= LIMITS.unackedWritesMax) return 0
     // A write that waits long keeps its slot: the ids that would meet it are passed over.
     while (this.#links[this.#next & this.#mask] !== undefined)
@@ -53,6 +56,7 @@ export class WaitingWrites {
     this.#calls[slot] = call
     this.#bytes[slot] = bytes
     this.#links[slot] = link
+    this.#owners[slot] = owner
     this.#count++
     return id
   }
@@ -61,6 +65,17 @@ export class WaitingWrites {
   link(id: number): ReplyLink | undefined {
     const slot = id & this.#mask
     return this.#ids[slot] === id ? this.#links[slot] : undefined
+  }
+
+  /** Who answers `id`; undefined if it is not ours or was answered. */
+  owner(id: number): Owner | undefined {
+    const slot = id & this.#mask
+    return this.#ids[slot] === id ? this.#owners[slot] : undefined
+  }
+
+  /** All that wait for `owner`. */
+  idsOf(owner: Owner): number[] {
+    return [...this.#ids].filter((_id, slot) => this.#owners[slot] === owner)
   }
 
   /** Of an id that link() knows. */
@@ -72,6 +87,7 @@ export class WaitingWrites {
   remove(id: number): number {
     const slot = id & this.#mask
     this.#links[slot] = undefined
+    this.#owners[slot] = undefined
     this.#count--
     return this.#calls[slot]
   }
@@ -79,12 +95,14 @@ export class WaitingWrites {
   /** Twice the slots. Most nodes never have so many writes waiting. */
   #grow(): void {
     const [ids, calls, bytes, links] = [this.#ids, this.#calls, this.#bytes, this.#links]
+    const owners = this.#owners
     const slots = 2 * ids.length
     this.#mask = slots - 1
     this.#ids = new Float64Array(slots)
     this.#calls = new Float64Array(slots)
     this.#bytes = new Float64Array(slots)
     this.#links = new Array(slots).fill(undefined)
+    this.#owners = new Array(slots).fill(undefined)
     for (let old = 0; old < ids.length; old++) {
       if (links[old] === undefined) continue
       const slot = ids[old] & this.#mask
@@ -92,6 +110,7 @@ export class WaitingWrites {
       this.#calls[slot] = calls[old]
       this.#bytes[slot] = bytes[old]
       this.#links[slot] = links[old]
+      this.#owners[slot] = owners[old]
     }
   }
 }

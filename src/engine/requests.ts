@@ -8,17 +8,9 @@
  */
 import { LIMITS } from '../config.js'
 import type { Access } from '../contracts/authorisation.js'
-import type { Outcome, ResultSink, StateMachine } from '../contracts/store.js'
-import type { Place, Proposal, Standing } from '../contracts/strategy.js'
-import type {
-  Ack,
-  ClientRef,
-  Offset,
-  PeerId,
-  Position,
-  Receipt,
-  Session,
-} from '../contracts/types.js'
+import type { Outcome, ResultSink } from '../contracts/store.js'
+import type { Standing } from '../contracts/strategy.js'
+import type { ClientRef, Offset, PeerId, Receipt, Session } from '../contracts/types.js'
 import { ERROR_CODES, type ErrorCode, errorCode, GcacheError } from '../errors.js'
 import { Reader } from '../wire/bytes.js'
 import { type CommandLimits, checkCommand, FIRST_WRITE_OP, OP } from '../wire/command.js'
@@ -26,6 +18,7 @@ import {
   ackOf,
   FRAME,
   READ,
+  readGroupHead,
   readReadTail,
   writeAbsent,
   writeError,
@@ -33,39 +26,14 @@ import {
   writeValue,
   writeWritten,
 } from '../wire/requests.js'
+import type { OpenCalls } from './open-calls.js'
 import { CacheNames, PendingKeys } from './request-keys.js'
 import { readPage, writePage } from './request-pages.js'
+import { Places } from './request-places.js'
 import { type Read, Reads } from './request-reads.js'
-import { Replies, type ReplyEnv, type ReplyLink } from './request-replies.js'
-import { NO_BYTES, PooledProposal, RecentResults, WaitingWrites } from './request-writes.js'
-
-export interface RequestsEnv extends ReplyEnv {
-  readonly store: StateMachine
-  /** The ack of a write that names none. */
-  readonly defaultAck: Ack
-  /** True if the strategy wants proposals with their key. */
-  readonly keyed: boolean
-  /** False refuses caches that `caches` does not name. */
-  readonly autoCaches: boolean
-  readonly caches: { has(name: string): boolean }
-  /** One value. Default LIMITS.valueBytesMax. */
-  readonly valueBytesMax?: number | undefined
-  /** Runs steps to completion; settle() and reject() may be called before it returns. The array and
-   *  its proposals are lent for the call. */
-  propose(proposals: readonly Proposal[]): void
-  standing(): Standing
-  /** Cluster time in ms. */
-  time(): number
-  /** Own monotonic ms. */
-  now(): number
-  /** As ReplicationStrategy.freshness and place. */
-  freshness(): number
-  place(position: Position): Place
-  /** A link's `access` does not let it do `op` to `cache`: what it is told. */
-  forbid?(peer: PeerId, access: Access, op: number, cache: string): string
-  /** Feeds a linearizable 'read'; serve() and reject() may be called before it returns. */
-  read(id: number, key: string): void
-}
+import type { Replies, ReplyLink, ReplySource } from './request-replies.js'
+import { NO_BYTES, PooledProposal, RecentResults, type WaitingWrites } from './request-writes.js'
+import type { RequestsEnv } from './requests-env.js'
 
 const REPLY_BYTES_MAX = 64
 const ERROR_BYTES_MAX = 512
@@ -84,12 +52,16 @@ export class Requests implements ResultSink {
   readonly #limits: CommandLimits
   readonly #replies: Replies
   readonly #reads: Reads
-  readonly #waiting = new WaitingWrites()
+  readonly #calls: OpenCalls
+  readonly #waiting: WaitingWrites<Requests>
+  #source: ReplySource
+  readonly #head = { group: 0, table: 0 }
   readonly #results = new RecentResults()
   /** Settled before they were applied: receipts by offset. */
   readonly #late = new Map<Offset, { id: number; receipt: Receipt }>()
   readonly #reader = new Reader()
   readonly #names = new CacheNames()
+  readonly #places: Places
   readonly #pending = new PendingKeys()
   readonly #pool: PooledProposal[] = []
   #batch: PooledProposal[] = []
@@ -97,12 +69,17 @@ export class Requests implements ResultSink {
   #window: ClientRef = { id: '', lowest: 0 }
   #standing: Standing
   #time = 0
-  #inFrame = false
 
-  constructor(env: RequestsEnv) {
+  /** `calls`: of all groups of this node. */
+  constructor(env: RequestsEnv, calls: OpenCalls) {
     this.#env = env
+    this.#calls = calls
+    this.#places = new Places(env, this.#names)
+    calls.add(this)
+    this.#waiting = calls.waiting
+    this.#source = { group: env.group ?? 0, applied: () => env.applied() }
     this.#limits = { ...LIMITS, valueBytesMax: env.valueBytesMax ?? LIMITS.valueBytesMax }
-    this.#replies = new Replies(env)
+    this.#replies = calls.replies
     this.#standing = env.standing()
     this.#reads = new Reads({
       now: env.now,
@@ -110,6 +87,7 @@ export class Requests implements ResultSink {
       applied: () => env.store.applied,
       freshness: env.freshness,
       place: env.place,
+      takeId: () => calls.takeReadId(),
       read: env.read,
       keyed: env.keyed,
       took: (link, bytes) => this.#replies.took(link, bytes),
@@ -117,7 +95,7 @@ export class Requests implements ResultSink {
       answer: read => this.#answerRead(read),
       refuse: ({ link, call }, code, seenLost) => {
         const { epoch } = env.standing()
-        const out = this.#replies.reply(link, epoch.number, ERROR_BYTES_MAX)
+        const out = this.#replies.reply(link, this.#source, epoch.number, ERROR_BYTES_MAX)
         writeError(out, call, code, true, ERROR_CODES[code].when, seenLost)
       },
     })
@@ -137,7 +115,7 @@ export class Requests implements ResultSink {
    *  `frame` is lent for the call. */
   onFrame(peer: PeerId, session: Session, frame: Uint8Array): void {
     const link = this.#replies.link(peer, session)
-    this.#inFrame = true
+    this.#calls.inFrame = true
     try {
       this.#standing = this.#env.standing()
       this.#time = this.#env.time()
@@ -145,21 +123,23 @@ export class Requests implements ResultSink {
       this.#propose()
       this.#reads.flush()
     } finally {
-      this.#inFrame = false
+      this.#calls.inFrame = false
       if (this.#batch.length > 0) this.#discard()
     }
-    this.finish()
+    this.#calls.finish()
     this.#replies.judge(link)
   }
 
-  /** Its replies are forgotten; its writes go on. */
+  /** Nobody waits for its reads any more; its writes go on. */
   onLinkDown(peer: PeerId, session: Session): void {
-    this.#replies.onLinkDown(peer, session)
     this.#reads.onLinkDown(peer, session)
   }
 
-  onWritable(peer: PeerId, session: Session): void {
-    this.#replies.onWritable(peer, session)
+  /** Its group is not here any more: all that waits ends with NOT_MASTER. */
+  stop(): void {
+    this.#calls.remove(this)
+    for (const id of this.#waiting.idsOf(this)) this.reject(id, 'NOT_MASTER', false)
+    this.#reads.stop()
   }
 
   /** What apply decided, in the order of offsets. */
@@ -191,7 +171,7 @@ export class Requests implements ResultSink {
       this.#refuse(link, call, OUTCOME_CODES[outcome], true, epoch)
       return
     }
-    const out = this.#replies.reply(link, epoch, REPLY_BYTES_MAX)
+    const out = this.#replies.reply(link, this.#source, epoch, REPLY_BYTES_MAX)
     const version = this.#results.version(offset)
     writeWritten(out, call, offset, version, receipt.copies, receipt.durableCopies)
   }
@@ -216,12 +196,10 @@ export class Requests implements ResultSink {
     return this.#waiting.remove(id)
   }
 
-  /** After the effects of a step: sends what became known. */
+  /** After the effects of a step, and outside a frame: writes what became known. */
   finish(): void {
-    if (this.#inFrame) return
     if (this.#late.size > 0) this.#giveUpSkipped()
     this.#reads.settle()
-    this.#replies.writeOut()
   }
 
   /** A snapshot may carry the state past an offset without a result for it. */
@@ -238,7 +216,7 @@ export class Requests implements ResultSink {
     const reader = this.#reader.open(frame)
     if (reader.u8() !== FRAME.request) reader.fail('no request frame')
     let window: ClientRef | null = null
-    if (reader.u8() !== 0) {
+    if (readGroupHead(reader, this.#head)) {
       const named = reader.latin1(16)
       const id = link.access === undefined ? named : link.access.window(named)
       const lowest = reader.whole()
@@ -249,6 +227,9 @@ export class Requests implements ResultSink {
       else if (last.lowest !== lowest) this.#window = { id: last.id, lowest }
       window = this.#window
     }
+    const { group } = this.#head
+    // Of groups that are not here.
+    if (group !== this.#source.group) this.#source = { group, applied: this.#source.applied }
     const count = reader.u16()
     if (count > LIMITS.requestsPerFrameMax)
       reader.fail(`${count} requests exceed ${LIMITS.requestsPerFrameMax}`)
@@ -316,7 +297,11 @@ export class Requests implements ResultSink {
       return
     }
     const cache = this.#names.read(reader, nameAt, nameBytes)
-    const refusal = special === undefined ? this.#refusal(cache) : this.#unnamed(cache)
+    const refusal =
+      (special === undefined ? this.#refusal(cache) : this.#unnamed(cache)) ??
+      (exact && this.#env.groupOf !== undefined
+        ? this.#places.refuse(reader, this.#source.group, cache, keyAt, keyBytes)
+        : undefined)
     if (refusal !== undefined || link.full) {
       this.#refuse(link, call, refusal ?? 'BUSY', true)
       return
@@ -354,22 +339,23 @@ export class Requests implements ResultSink {
     const store = this.#env.store
     if (op === OP.get) {
       const record = store.get(cache, key, this.#time)
-      if (record === undefined) writeAbsent(this.#replies.reply(link, epoch, REPLY_BYTES_MAX), call)
+      if (record === undefined)
+        writeAbsent(this.#replies.reply(link, this.#source, epoch, REPLY_BYTES_MAX), call)
       else {
         const value = record.value
         if (!this.#replies.hasRoom(link, value.length))
           return this.#refuse(link, call, 'BUSY', true)
-        const out = this.#replies.reply(link, epoch, REPLY_BYTES_MAX + value.length)
+        const out = this.#replies.reply(link, this.#source, epoch, REPLY_BYTES_MAX + value.length)
         writeValue(out, call, record.version, record.expiresAt, value)
       }
     } else if (op === OP.scan) {
       const page = readPage(store, cache, key, cursor, limit, this.#time)
       if (!this.#replies.hasRoom(link, page.bytes)) return this.#refuse(link, call, 'BUSY', true)
-      writePage(this.#replies.reply(link, epoch, page.bytes), call, page.page)
+      writePage(this.#replies.reply(link, this.#source, epoch, page.bytes), call, page.page)
     } else {
       const isSize = op === OP.size
       const number = isSize ? store.size(cache, this.#time) : +store.has(cache, key, this.#time)
-      writeNumber(this.#replies.reply(link, epoch, REPLY_BYTES_MAX), call, number)
+      writeNumber(this.#replies.reply(link, this.#source, epoch, REPLY_BYTES_MAX), call, number)
     }
   }
 
@@ -391,18 +377,18 @@ export class Requests implements ResultSink {
     reader.u8()
     const nameBytes = reader.u8()
     const nameAt = reader.skip(nameBytes)
-    const refusal = this.#refusal(
-      this.#env.autoCaches || op === OP.openWindow
-        ? undefined
-        : this.#names.read(reader, nameAt, nameBytes),
-    )
+    const named = this.#env.autoCaches || op === OP.openWindow
+    const cache = named ? undefined : this.#names.read(reader, nameAt, nameBytes)
+    const refusal =
+      this.#refusal(cache) ??
+      this.#places.refuseWrite(reader, this.#source.group, nameAt, nameBytes)
     if (refusal !== undefined) {
       this.#refuse(link, call, refusal, true)
       return
     }
     // A large one comes alone: what it finds waiting is held in memory beside it.
     const crowded = end - start > LIMITS.largeValueBytes && link.calls > 0
-    const id = crowded ? 0 : this.#waiting.add(link, call, end - start)
+    const id = crowded ? 0 : this.#waiting.add(link, call, end - start, this)
     if (id === 0) {
       this.#refuse(link, call, 'BUSY', true)
       return
@@ -414,6 +400,7 @@ export class Requests implements ResultSink {
     proposal.id = id
     proposal.ack = ack
     proposal.client = window
+    proposal.group = this.#env.group
     proposal.seq = window === null ? 0 : window.lowest + delta
     proposal.bytes = frame
     proposal.start = start
@@ -446,7 +433,7 @@ export class Requests implements ResultSink {
   /** Why nothing may be asked of `cache` here and now. */
   #refusal(cache: string | undefined): ErrorCode | undefined {
     const standing = this.#standing
-    if (standing.role !== 'master') return 'NOT_MASTER'
+    if (standing.role !== 'master') return this.#places.notMaster(this.#head.table)
     if (!standing.serving) return errorCode(standing.why ?? 'NOT_READY')
     return this.#unnamed(cache)
   }
@@ -464,7 +451,13 @@ export class Requests implements ResultSink {
     epoch: number = this.#standing.epoch.number,
     message: string = ERROR_CODES[code].when,
   ): void {
-    writeError(this.#replies.reply(link, epoch, ERROR_BYTES_MAX), call, code, surely, message)
+    writeError(
+      this.#replies.reply(link, this.#source, epoch, ERROR_BYTES_MAX),
+      call,
+      code,
+      surely,
+      message,
+    )
   }
 
   /** Proposes what the frame holds so far. */

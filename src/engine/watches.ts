@@ -13,7 +13,8 @@ import type { Control } from '../wire/control.js'
 import { EVENT_KINDS, FRAME } from '../wire/requests.js'
 
 export interface WatchesEnv {
-  readonly store: StateMachine
+  /** Takes the sink as long as somebody watches. */
+  readonly store: Pick<StateMachine, 'changes'>
   send(peer: PeerId, frame: Uint8Array): SendResult
 }
 
@@ -64,6 +65,7 @@ export class Watches implements ChangeSink {
   #changed: Watched[] = []
   #events = 0
   #bytes = 0
+  #gapDue = false
 
   constructor(env: WatchesEnv) {
     this.#env = env
@@ -101,6 +103,11 @@ export class Watches implements ChangeSink {
     }
   }
 
+  /** As gap(), at the end of the step, however many groups come or go in it. */
+  gapLater(): void {
+    this.#gapDue = true
+  }
+
   onChange(
     cache: string,
     kind: ChangeKind,
@@ -113,12 +120,18 @@ export class Watches implements ChangeSink {
     if (watched.changes.length === 0) this.#changed.push(watched)
     watched.changes.push({ kind: KIND_CODES.get(kind) ?? GAP, key, value: value ?? '', version })
     this.#bytes += key.length + (value?.length ?? 0)
-    if (++this.#events >= TURN_EVENTS_MAX || this.#bytes >= TURN_BYTES_MAX) this.finish()
+    if (++this.#events >= TURN_EVENTS_MAX || this.#bytes >= TURN_BYTES_MAX) this.#sendEvents()
   }
 
   /** After the effects of a step: sends the events. */
   finish(): void {
-    if (this.#events === 0) return
+    if (this.#events > 0) this.#sendEvents()
+    if (!this.#gapDue) return
+    this.#gapDue = false
+    this.gap()
+  }
+
+  #sendEvents(): void {
     const changed = this.#changed
     this.#changed = []
     this.#events = 0

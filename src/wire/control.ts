@@ -95,6 +95,8 @@ export type Control =
       everybody?: boolean
       /** Of one value that `node` takes; absent: LIMITS.valueBytesMax. */
       valueBytesMax?: number
+      /** Who serves which group, by its number, '' for nobody; absent: there is only one. */
+      table?: { number: number; masters: string[] }
     }
   | { type: 'status'; id: number }
   | { type: 'status-reply'; id: number; status: Record<string, unknown> }
@@ -139,6 +141,8 @@ export type Control =
 
 /** Members that a frame may list: as many as there are ordinals. */
 const MEMBERS_MAX = 256
+/** As many as a request frame can name. */
+const GROUPS_MAX = 65_536
 const MEMBER_FIELDS: Fields = {
   id: 'text',
   ordinal: 'whole',
@@ -156,6 +160,7 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
     members: 'list',
     everybody: 'flag?',
     valueBytesMax: 'whole?',
+    table: 'map?',
   },
   status: { id: 'whole' },
   'status-reply': { id: 'whole', status: 'map' },
@@ -205,8 +210,16 @@ export function decodeControl(frame: Uint8Array): Control {
     throw new GcacheError('PROTOCOL_ERROR', 'unknown control message')
   checkFields(message, CONTROL_FIELDS[type as Control['type']])
   if (Array.isArray(message.members)) checkMembers(message.members)
+  if (type === 'view' && message.table) checkTable(message.table as Record<string, unknown>)
   if (type === 'admin' && message.member !== undefined) checkMembers([message.member])
   return message as unknown as Control
+}
+
+function checkTable(table: Record<string, unknown>): void {
+  checkFields(table, { number: 'whole', masters: 'list' })
+  const masters = table.masters as unknown[]
+  if (masters.length > GROUPS_MAX || !masters.every(master => typeof master === 'string'))
+    throw new GcacheError('PROTOCOL_ERROR', `a table of ${masters.length} groups is none`)
 }
 
 function checkMembers(members: readonly unknown[]): void {

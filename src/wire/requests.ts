@@ -1,12 +1,17 @@
 /**
  * Frames between a client and a node: a turn's calls in, a batch of answers out.
  *
- *   request  u8 1 | u8 1 if a window follows: 16 bytes id, f64 lowest | u16 count, each:
- *            u32 id | u8 ack or how to read | u16 seq - lowest | u32 n, command (wire/command.ts)
+ *   request  u8 1 | u8 flags | if 2, a group: u16, f64 table | if 1, a window: 16 bytes id, f64
+ *            lowest | u16 count, each: u32 id | u8 ack or how to read | u16 seq - lowest | u32 n,
+ *            command (wire/command.ts)
  *   reply    u8 2 | f64 epoch number | position | u16 count, each: u32 id | u8 status | body
+ *   reply of a group other than 0: u8 5 | u16 group | the rest of a reply
  *   event    u8 4 | u32 watch | u16 count, each: u8 kind | u16 n, key | f64 version | u32 n, value
  *
  *   position f64 epoch number, 8 bytes incarnation, f64 offset + 1
+ *
+ * All calls of a frame are for one group, 0 where none is named; `table` is the number of the table
+ * (GroupTable) by which the client chose the node, 0 for none.
  *
  * How to read: 0 from the master, 1 local, 2 linearizable; + 16: positions that the answer must
  * include. Anything but 0 puts a tail behind the command, inside its n bytes: u32 max stale ms if
@@ -17,12 +22,23 @@
  */
 
 import { LIMITS } from '../config.js'
-import type { Ack, Epoch, Offset, Position } from '../contracts/types.js'
+import type { Ack, Epoch, GroupId, Offset, Position } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import { patchEpoch, readEpoch, writeEpoch } from './batch.js'
 import type { Reader, Writer } from './bytes.js'
 
-export const FRAME = { request: 1, reply: 2, control: 3, event: 4, strategyFirst: 0x40 } as const
+export const FRAME = {
+  request: 1,
+  reply: 2,
+  control: 3,
+  event: 4,
+  groupReply: 5,
+  strategyFirst: 0x40,
+} as const
+
+/** What the head of a request frame holds. */
+const HEAD_WINDOW = 1
+const HEAD_GROUP = 2
 
 export const STATUS = {
   /** f64 offset | f64 version | u8 copies | u8 durable copies */
@@ -72,16 +88,43 @@ export interface Window {
   readonly lowest: number
 }
 
-/** Begins a request frame and returns where its count stands, for finishCount(). */
-export function beginRequests(out: Writer, window: Window | undefined): number {
+/** Which group a request frame is for, and by which table the client says so. */
+export interface GroupHead {
+  readonly group: GroupId
+  readonly table: number
+}
+
+/** Begins a request frame and returns where its count stands, for finishCount(). `to` undefined:
+ *  group 0. */
+export function beginRequests(out: Writer, window: Window | undefined, to?: GroupHead): number {
   out.u8(FRAME.request)
-  out.u8(window === undefined ? 0 : 1)
+  out.u8((window === undefined ? 0 : HEAD_WINDOW) + (to === undefined ? 0 : HEAD_GROUP))
+  if (to !== undefined) {
+    out.u16(to.group)
+    out.f64(to.table)
+  }
   if (window !== undefined) {
     out.latin1(window.id)
     out.f64(window.lowest)
   }
   out.u16(0)
   return out.length - 2
+}
+
+/** The group that a request frame names, without a look at anything else. */
+export function groupOfRequests(frame: Uint8Array): GroupId {
+  return (frame[1] & HEAD_GROUP) === 0 ? 0 : frame[2] | (frame[3] << 8)
+}
+
+/** The reader stands behind the kind of a request frame, and then behind its group. True if a
+ *  window follows. */
+export function readGroupHead(reader: Reader, head: { group: GroupId; table: number }): boolean {
+  const flags = reader.u8()
+  if (flags > HEAD_WINDOW + HEAD_GROUP) reader.fail(`unknown flags ${flags}`)
+  const named = (flags & HEAD_GROUP) !== 0
+  head.group = named ? reader.u16() : 0
+  head.table = named ? reader.whole() : 0
+  return (flags & HEAD_WINDOW) !== 0
 }
 
 /** Begins one request; write the command behind it, then endRequest() with what this returned. */
@@ -98,14 +141,21 @@ export function endRequest(out: Writer, start: number): void {
 }
 
 /** Begins a reply frame and returns where its count stands. */
-export function beginReplies(out: Writer, epochNumber: number): number {
-  out.u8(FRAME.reply)
+export function beginReplies(out: Writer, epochNumber: number, group: GroupId = 0): number {
+  out.u8(group === 0 ? FRAME.reply : FRAME.groupReply)
+  if (group !== 0) out.u16(group)
   out.f64(epochNumber)
   out.f64(0)
   out.f64(0)
   out.f64(0)
   out.u16(0)
   return out.length - 2
+}
+
+/** The group that a reply frame names; undefined if it is none. */
+export function groupOfReplies(frame: Uint8Array): GroupId | undefined {
+  if (frame[0] === FRAME.reply) return 0
+  return frame[0] === FRAME.groupReply ? frame[1] | (frame[2] << 8) : undefined
 }
 
 /** Ends a reply frame: everything below `next`, whose last entry is of `epoch`, was applied. */

@@ -9,6 +9,7 @@
 import { pack, unpack } from 'msgpackr'
 import type {
   Effects,
+  GroupTable,
   Input,
   LogBase,
   Proposal,
@@ -62,7 +63,7 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
   readonly #groups = new Map<GroupId, KeyedGroup>()
   readonly #copies = new Map<number, { group: GroupId; peer: PeerId; begun: boolean }>()
   #copyId = 0
-  #table = 1
+  #table: GroupTable = { number: 0, masters: [undefined, undefined, undefined] }
   #wall = 0
   #begun = false
 
@@ -70,6 +71,14 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
     this.#env = env
     this.#members = [...env.members].sort((a, b) => a.ordinal - b.ordinal)
     for (const group of GROUPS) this.#groups.set(group, new KeyedGroup())
+  }
+
+  groupOf(_cache: string, key: string): GroupId {
+    return groupOfKey(key)
+  }
+
+  table(): GroupTable {
+    return this.#table
   }
 
   time(): number {
@@ -102,23 +111,28 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
       case 'admin':
         if (input.command === 'handover') this.#move(effects, input.group, String(input.peer))
         if (input.command === 'join') this.#join(effects, input.group)
+        // Without a word to those who wait.
+        if (input.command === 'demote') effects.drop(input.group)
         if (input.command === 'leave') this.#leave(effects, input.group)
     }
   }
 
   #begin(effects: Sink): void {
     this.#begun = true
-    const { self } = this.#env
     for (const id of [0, ...GROUPS]) {
       const { id: master, ordinal } = this.#members[Math.max(0, id - 1) % this.#members.length]
       const epoch = mintEpoch(NO_EPOCH, ordinal, '0'.repeat(16))
-      this.#become(effects, id, master, epoch, master === self)
+      this.#become(effects, id, master, epoch, 1)
     }
   }
 
-  #become(effects: Sink, id: GroupId, master: PeerId, epoch: Epoch, leads: boolean): void {
+  #become(effects: Sink, id: GroupId, master: PeerId, epoch: Epoch, number: number): void {
+    const leads = master === this.#env.self
     const role = leads ? 'master' : 'slave'
     const standing = { role, epoch, master, serving: leads } as const
+    const masters = [...this.#table.masters]
+    masters[id] = master
+    this.#table = { number: Math.max(this.#table.number, number), masters }
     const group = this.#groups.get(id)
     if (group !== undefined) {
       group.standing = standing
@@ -177,8 +191,7 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
     if (group === undefined) return
     if (m.type === 'lead') {
       if (compareEpochs(m.epoch, group.standing.epoch) <= 0) return
-      this.#table = m.table
-      this.#become(effects, m.group, m.master, m.epoch, m.master === this.#env.self)
+      this.#become(effects, m.group, m.master, m.epoch, m.table)
       if (m.master === peer && group.held)
         effects.send(peer, { type: 'ask', group: m.group, next: this.#env.log(m.group).next })
       return
@@ -234,9 +247,9 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
     if (group?.standing.role !== 'master') return
     const ordinal = this.#members.find(member => member.id === master)?.ordinal ?? 0
     const epoch = mintEpoch(group.standing.epoch, ordinal, '0'.repeat(16))
-    this.#table++
-    this.#become(effects, id, master, epoch, false)
-    effects.broadcast({ type: 'lead', group: id, master, epoch, table: this.#table })
+    const table = this.#table.number + 1
+    this.#become(effects, id, master, epoch, table)
+    effects.broadcast({ type: 'lead', group: id, master, epoch, table })
   }
 
   #leave(effects: Sink, id: GroupId): void {

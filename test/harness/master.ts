@@ -2,13 +2,23 @@
 import { expect } from 'vitest'
 import type { Place, Proposal, Standing } from '../../src/contracts/strategy.js'
 import type { SendResult } from '../../src/contracts/transport.js'
+import { OpenCalls } from '../../src/engine/open-calls.js'
+import type { ReplyEnv } from '../../src/engine/request-replies.js'
 import { Requests } from '../../src/engine/requests.js'
+import type { RequestsEnv } from '../../src/engine/requests-env.js'
 import type { GcacheError } from '../../src/errors.js'
 import { KeyValueStore } from '../../src/store/key-value.js'
 import { encodeBatch } from '../../src/wire/batch.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
 import { OP, writePlain, writeSet } from '../../src/wire/command.js'
-import { beginRequest, beginRequests, endRequest, FRAME, STATUS } from '../../src/wire/requests.js'
+import {
+  beginRequest,
+  beginRequests,
+  endRequest,
+  type GroupHead,
+  groupOfReplies,
+  STATUS,
+} from '../../src/wire/requests.js'
 
 export const EPOCH = { number: 256, incarnation: '0000000000000001' }
 export const WINDOW = { id: 'sixteen-bytes-id', lowest: 1 }
@@ -20,6 +30,8 @@ export type Ask = (out: Writer) => void
 export interface Reply {
   id: number
   status: number
+  /** Undefined: 0. */
+  group?: number | undefined
   code?: string
   surely?: boolean
   value?: string
@@ -30,14 +42,15 @@ export interface Reply {
   copies?: number
 }
 
-/** A frame of `asks` with call ids from `first`. */
+/** A frame of `asks` with call ids from `first`, for the group `to`. */
 export function frameOf(
   asks: readonly Ask[],
   window: typeof WINDOW | undefined = WINDOW,
   first = 1,
+  to?: GroupHead,
 ) {
   const out = new Writer()
-  const countAt = beginRequests(out, window)
+  const countAt = beginRequests(out, window, to)
   for (const [i, ask] of asks.entries()) {
     const start = beginRequest(out, first + i, 0, i)
     ask(out)
@@ -63,11 +76,14 @@ export const open: Ask = out => writePlain(out, OP.openWindow, '', '')
 
 export function repliesOf(frame: Uint8Array): Reply[] {
   const reader = new Reader(frame)
-  expect(reader.u8()).toBe(FRAME.reply)
+  const group = groupOfReplies(frame)
+  expect(group).toBeDefined()
+  reader.skip(group === 0 ? 1 : 3)
   reader.skip(32)
   const replies: Reply[] = []
   for (let i = reader.u16(); i > 0; i--) {
     const reply: Reply = { id: reader.u32(), status: reader.u8() }
+    if (group !== 0) reply.group = group
     if (reply.status === STATUS.written) {
       reader.f64()
       reply.version = reader.f64()
@@ -118,11 +134,12 @@ export class Master {
   mode: 'settle' | 'apply' | 'append' = 'settle'
   readonly held: (() => void)[] = []
   readonly requests: Requests
+  readonly calls: OpenCalls
   #next = 1
   #crc = 0
 
   constructor(autoCaches = true) {
-    this.requests = new Requests({
+    const env: RequestsEnv & ReplyEnv = {
       store: this.store,
       defaultAck: 'insync',
       keyed: false,
@@ -148,7 +165,9 @@ export class Master {
         this.disconnects.push(peer)
         this.causes.push(cause)
       },
-    })
+    }
+    this.calls = new OpenCalls(env)
+    this.requests = new Requests(env, this.calls)
   }
 
   propose(proposals: readonly Proposal[]): void {

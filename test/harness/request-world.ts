@@ -9,7 +9,10 @@ import type { SendResult } from '../../src/contracts/transport.js'
 import type { Epoch } from '../../src/contracts/types.js'
 import type { SeededRandom } from '../../src/core/prng.js'
 import { seededRandom } from '../../src/core/prng.js'
+import { OpenCalls } from '../../src/engine/open-calls.js'
+import type { ReplyEnv } from '../../src/engine/request-replies.js'
 import { Requests } from '../../src/engine/requests.js'
+import type { RequestsEnv } from '../../src/engine/requests-env.js'
 import { Watches } from '../../src/engine/watches.js'
 import { KeyValueStore } from '../../src/store/key-value.js'
 import { VirtualClock } from '../../src/testing/virtual-clock.js'
@@ -23,6 +26,7 @@ export class WorldNode {
   readonly id: string
   readonly world: World
   readonly requests: Requests
+  readonly calls: OpenCalls
   readonly watches: Watches
   standing: Standing
   /** What the client's link to this node answers. */
@@ -38,7 +42,7 @@ export class WorldNode {
     this.id = id
     this.standing = { role: 'slave', epoch: world.epoch, master: undefined, serving: false }
     const send = (peer: string, frame: Uint8Array): SendResult => this.sendToClient(peer, frame)
-    this.requests = new Requests({
+    const env: RequestsEnv & ReplyEnv = {
       store: world.store,
       defaultAck: 'insync',
       keyed: false,
@@ -58,7 +62,9 @@ export class WorldNode {
       },
       hold: () => {},
       disconnect: peer => this.disconnects.push(peer),
-    })
+    }
+    this.calls = new OpenCalls(env)
+    this.requests = new Requests(env, this.calls)
     this.watches = new Watches({ store: world.store, send })
   }
 
@@ -166,14 +172,14 @@ export class World {
     else
       this.clock.after(delayMs, () => {
         settle()
-        node.requests.finish()
+        node.calls.finish()
       })
   }
 
   /** Ends the client's link with `id`: what is under way on it is lost. */
   cut(id: string): void {
     const node = this.node(id)
-    node.requests.onLinkDown(CLIENT, node.session)
+    node.calls.onLinkDown(CLIENT, node.session)
     node.watches.onLinkDown(CLIENT, node.session)
     node.session++
     this.calls.onTargetDown(id)

@@ -349,4 +349,18 @@ export const LATE: readonly Mutant[] = [
     undefined,
     'majority',
   ),
+  mutant(
+    '69',
+    'a sync that the network says twice is believed again',
+    'its copy drops what was acked since: with two copies at once only one log is left',
+    [
+      [
+        `${STRATEGY}/copy.ts`,
+        "return (m.data === 'ready' ? m.next : 1) < progress.acked",
+        'return progress.acked < 0',
+      ],
+    ],
+    undefined,
+    'majority',
+  ),
 ]
