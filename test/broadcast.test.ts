@@ -5,6 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import { seededRandom } from '../src/core/prng.js'
 import { broadcast } from '../strategies/broadcast/index.js'
+import { NO_FAULTS } from '../transports/memory/faults.js'
 import { codeOf } from './harness/codes.js'
 import { Writers } from './harness/writers.js'
 
@@ -299,6 +300,110 @@ describe.each([1, 2, 3, 4, 5, 6])('seed %i of faults', seed => {
     world.cluster.mendAll()
     for (const member of world.cluster.down()) world.start(member.id)
     world.run(15_000)
+    world.expectEqual()
+  })
+})
+
+describe('clocks', () => {
+  const wrong = (...offsets: number[]) => ({
+    clocks: offsets.map(wallOffsetMs => ({ wallOffsetMs })),
+  })
+  const alarms = (world: Writers, node: string) =>
+    world.reports
+      .filter(one => one.event === 'clock-skew' && one.fields.code === 'CLOCK_SKEW')
+      .filter(one => one.node === node)
+      .map(one => one.fields.node)
+
+  it('1.5 s apart are no trouble: all accept, all agree', () => {
+    const world = new Writers(3, {}, wrong(0, 1_500, -200))
+    for (const id of ALL) world.set(id, `of ${id}`, 'x')
+    world.run(200)
+    for (const reader of ALL) for (const id of ALL) expect(world.read(reader, `of ${id}`)).toBe('x')
+    world.expectEqual()
+    expect(world.reports.filter(({ event }) => event === 'clock-skew')).toEqual([])
+  })
+
+  it('one of which is 5 s ahead: it is refused and alarmed, and nobody follows its time', () => {
+    const world = new Writers(3, {}, wrong(0, 5_000, 0))
+    expect(alarms(world, 'a')).toContain('b')
+    expect(alarms(world, 'b')).toContain('b')
+    const refused = world.set('b', 'k', 'of tomorrow')
+    expect(world.answer(refused)).toBe('CLOCK_SKEW')
+    for (const id of ['a', 'c']) {
+      expect(world.answer(world.set(id, `of ${id}`, 'x'))).toBe('ok')
+      const { engine } = world.cluster.node(id)
+      expect(engine.time()).toBeLessThan(world.cluster.clock.wall() + 100)
+    }
+    world.run(200)
+    expect([world.read('a', 'of c'), world.read('c', 'of a')]).toEqual(['x', 'x'])
+    expect([world.read('b', 'of a'), world.read('b', 'of c')]).toEqual(['x', 'x'])
+  })
+
+  it('one of which is 5 s behind: it believes the others, and all go on', () => {
+    const world = new Writers(3, {}, wrong(0, -5_000, 0))
+    for (const id of ALL) expect(world.answer(world.set(id, `of ${id}`, 'x'))).toBe('ok')
+    world.run(300)
+    for (const reader of ALL) for (const id of ALL) expect(world.read(reader, `of ${id}`)).toBe('x')
+    world.expectEqual()
+  })
+
+  it('that jump while they run: the stamps do not, and once set right it goes on', () => {
+    const world = new Writers(3)
+    world.cluster.node('b').jumpWall(3_600_000)
+    world.run(1_000)
+    expect(world.answer(world.set('b', 'k', 'x'))).toBe('CLOCK_SKEW')
+    expect(alarms(world, 'b')).toEqual(['b'])
+    world.cluster.node('b').jumpWall(-3_600_000)
+    world.run(4_000)
+    expect(world.answer(world.set('b', 'k', 'right again'))).toBe('ok')
+    world.run(200)
+    expect(ALL.map(id => world.read(id, 'k'))).toEqual(ALL.map(() => 'right again'))
+    world.expectEqual()
+  })
+
+  it('are not blamed for a slow line: frames that are 3 s late are late, not early', () => {
+    const world = new Writers(3)
+    Object.assign(world.cluster.network.faults, { latencyMsMin: 3_000, latencyMsMax: 3_500 })
+    world.run(20_000)
+    for (const id of ALL) expect(world.answer(world.set(id, `of ${id}`, 'x'))).toBe('ok')
+    world.run(20_000)
+    for (const reader of ALL) for (const id of ALL) expect(world.read(reader, `of ${id}`)).toBe('x')
+    expect(world.reports.filter(({ event }) => event === 'clock-skew')).toEqual([])
+  })
+
+  it('of a process that was stopped for a minute are not blamed either', () => {
+    const world = new Writers(3)
+    world.cluster.pause('c')
+    world.run(60_000)
+    world.set('a', 'k', 'meanwhile')
+    world.cluster.resume('c')
+    world.run(3_000)
+    expect(world.answer(world.set('c', 'l', 'x'))).toBe('ok')
+    world.run(500)
+    expect(ALL.map(id => world.read(id, 'k'))).toEqual(ALL.map(() => 'meanwhile'))
+    expect(ALL.map(id => world.read(id, 'l'))).toEqual(ALL.map(() => 'x'))
+    expect(world.reports.filter(({ event }) => event === 'clock-skew')).toEqual([])
+    world.expectEqual()
+  })
+})
+
+describe('a network that loses, repeats and reorders', () => {
+  it.each([1, 2, 3])('leaves the same records all the same (seed %i)', seed => {
+    const random = seededRandom(seed)
+    const options = { compareEveryMs: 1_000 }
+    const world = new Writers(3, options, { random, staleChance: 0.1 })
+    const { network } = world.cluster
+    // Below the law of the transport: what is sent may be missing, come twice, or too early.
+    const chaos = { loss: 0.1, duplicate: 0.1, reorder: 0.1, suspendLaw: true, latencyMsMax: 20 }
+    network.faults = { ...network.faults, ...chaos }
+    for (let i = 0; i < 300; i++) {
+      const id = ALL[random.below(3)]
+      if (random.below(5) === 0) world.delete(id, `k${random.below(30)}`)
+      else world.set(id, `k${random.below(30)}`, `${i}`)
+      world.run(random.below(40))
+    }
+    network.faults = { ...NO_FAULTS }
+    world.run(10_000)
     world.expectEqual()
   })
 })
