@@ -172,8 +172,10 @@ export class NodePort implements CachePort {
     const asked = after === undefined ? [] : decodeToken(this.#cluster, after, 0)
     const { seen } = this.#calls
     const { epoch, next } = this.#engine.applied()
-    const has = (position: Position): boolean =>
-      position.offset < next && this.#engine.place(position) === 'here'
+    const has = (position: Position): boolean => {
+      const place = this.#engine.place(position)
+      return place === 'applied' || (place === 'here' && position.offset < next)
+    }
     if (!asked.every(has)) return false
     if (!local) return true
     if (!seen.positions.every(has)) return false

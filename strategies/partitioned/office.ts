@@ -35,7 +35,7 @@ export class Office {
   #round: { readonly id: number; readonly asked: Map<PeerId, Renew> } | undefined
   /** The version of the newest row. */
   #newest = 0
-  #groupTable: GroupTable = { number: 0, masters: [] }
+  #groupTable: GroupTable
   /** Rows changed below it were pushed. */
   #pushed = 1
   #planAt = Number.NEGATIVE_INFINITY
@@ -52,6 +52,8 @@ export class Office {
   constructor(router: Router) {
     this.#router = router
     const { settings, table, links, env } = router
+    const { partitions } = settings
+    this.#groupTable = { number: 0, masters: new Array(partitions + 1).fill(undefined), partitions }
     const wardenEnv: WardenEnv = {
       settings,
       table,
@@ -114,7 +116,8 @@ export class Office {
       if (row === undefined) return undefined
       return row.lost ? row.owners[0] : row.holder || undefined
     })
-    this.#groupTable = { number, masters: [this.#master, ...holders] }
+    const { partitions } = this.#groupTable
+    this.#groupTable = { number, masters: [this.#master, ...holders], partitions }
     return this.#groupTable
   }
 
