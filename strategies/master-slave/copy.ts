@@ -26,7 +26,7 @@ import { committedView, isReplaced } from './views.js'
 /** A copy that failed is tried again after it, doubled each time up to 16 times as long. */
 const COPY_AGAIN_MS = 500
 /**
- * A failed copy is begun again after twice the pause of the one before, at most 2 s: with 8 s a slave
+ * A failed copy is begun again after twice the pause of the one before, at most 2 s: with 8 s one
  * whose copies a bad network had broken held up writes for longer than the 5 s after which a whole
  * one must take them (I18; ordinal, seed 2930).
  */
