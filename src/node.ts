@@ -25,7 +25,7 @@ import { GcacheError } from './errors.js'
 import type { Formation } from './formation.js'
 import { NodeCalls } from './node-calls.js'
 import { formationOf, startingStrategy } from './node-formation.js'
-import { NodePort } from './node-port.js'
+import { portOf } from './node-port.js'
 import { openNotes } from './notes.js'
 import {
   type FullNodeOptions,
@@ -255,9 +255,7 @@ class EngineNode implements Node {
       ...{ ...world, self: id, cluster },
       ...{ incarnation, members, late: options.discovery !== undefined },
       transport: makeTransport(polled(transport, options.pollUs), {
-        ...world,
-        self: id,
-        cluster,
+        ...{ ...world, self: id, cluster },
         listen: options.listen,
         admit: peer => this.#engine.refusalOf(peer),
         valueBytesMax,
@@ -294,16 +292,10 @@ class EngineNode implements Node {
       time: () => engine.time(),
       tell: fields => this.#emit('conflict', fields),
     })
-    this.#port =
-      this.#calls.groups ??
-      new NodePort({
-        engine,
-        store: states.store,
-        calls: this.#calls.port,
-        clock: systemClock,
-        cluster,
-        caches: autoCaches ? undefined : new Set(Object.keys(caches)),
-      })
+    this.#port = portOf(this.#calls, {
+      ...{ engine, store: states.store, clock: systemClock, cluster },
+      caches: autoCaches ? undefined : new Set(Object.keys(caches)),
+    })
   }
 
   get address(): string {
