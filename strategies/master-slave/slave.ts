@@ -58,6 +58,7 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
   s.copying = undefined
   letGo(s, effects)
   s.promise(effects, epoch)
+  s.promisedTo = undefined
   s.epoch = epoch
   s.feed = 0
   s.master = peer.id

@@ -267,7 +267,7 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/promotion.ts`,
-        's.promise(effects, m.epoch)\n  const voter',
+        's.promise(effects, m.epoch, peer)\n  const voter',
         's.see(m.epoch)\n  const voter',
       ],
     ],
