@@ -93,6 +93,8 @@ describe('seeds that broke a law once', () => {
     ['strict', 5_661, 120, 'I13, nothing expires while nobody leads'],
     // What half a copy asks for was passed over as repeated, and it was counted as whole.
     ['strict', 5_781, 120, 'I4, who is half copied may say so'],
+    // A sync was said twice, and the second reply dropped what was acked under the first.
+    ['strict', 60_069, 60, 'I18, what was acked is not taken back'],
     // Copies that lost frames had put the next one off for 8 s, into the time of a whole network.
     ['ordinal', 2_930, 120, 'I18, a copy is put off for 2 s at most'],
     // The network said an old sync again: its slave was copied anew, and dropped for it what it had

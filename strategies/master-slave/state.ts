@@ -237,6 +237,8 @@ export class GroupState {
   collects = 0
   /** The newest feed of the followed epoch; one that is said again is a repeat. */
   feed = 0
+  /** Entries below it were acked to the followed master: no word of its takes them back. */
+  acked: Offset = 1
   hunt: Hunt | undefined
   probes = 0
   probeAfter = 0
