@@ -144,6 +144,11 @@ export const ERROR_CODES = {
     'no configuration names the cache and auto caches are off',
     'name it under caches',
   ),
+  PARTITION_LOST: row(
+    false,
+    'every copy of the partition that the key lies in is gone',
+    'bring back a node that holds one, or begin it anew, empty (`gcache reset-partition N`)',
+  ),
   PREAUTH_LIMIT: row(
     true,
     'a stranger says or asks for more than the handshake allows, or too many knock at once',

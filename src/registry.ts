@@ -11,6 +11,7 @@ import type { TransportFactory } from './contracts/transport.js'
 import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
 import type { NamedStrategy } from './options.js'
+import { isStrategyPath, strategyFromModule } from './strategy-module.js'
 
 interface TransportRow {
   /** Schemes of the addresses that it serves, without the colon. */
@@ -137,11 +138,16 @@ export function checkSameScheme(first: string, address: string): void {
   )
 }
 
-/** The built-in strategy of that name, made with the other options. CONFIG as for transports. */
+/** The built-in strategy of that name, made with the other options, or the one in the file of that
+ *  name. CONFIG as for transports, and as strategyFromModule() says. */
 export async function strategyByName(choice: NamedStrategy): Promise<StrategyFactory> {
   const { name, ...options } = choice
+  if (isStrategyPath(name)) return await strategyFromModule(name, options)
   if (!Object.hasOwn(STRATEGIES, name))
-    throw new GcacheError('CONFIG', `unknown strategy ${name}: ${suggestion(name, STRATEGY_NAMES)}`)
+    throw new GcacheError(
+      'CONFIG',
+      `unknown strategy ${name}: ${suggestion(name, STRATEGY_NAMES)}; a file's name begins with ./`,
+    )
   const { election } = options
   if (typeof election !== 'object' || election === null) return await STRATEGIES[name](options)
   return await STRATEGIES[name]({ ...options, election: await electionByName(election) })

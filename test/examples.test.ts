@@ -3,6 +3,7 @@
  * as modules against the built package, `sh` through bash with `gcache` on the path. What a block
  * leaves running serves the blocks after it and ends with the page. Ports 74xx become free ones.
  *
+ *   // name.ts  as a block's first line: the blocks after it may import './name.js'
  *   ts server   keeps running until the page ends; ready when it has printed a line
  *   text        is not run: output, or the configuration of another program
  *   npm ...     is not run inside a test: its script must be in package.json
@@ -103,7 +104,11 @@ class Page {
     const { ScriptTarget, ModuleKind } = ts
     const compilerOptions = { target: ScriptTarget.ES2022, module: ModuleKind.ESNext }
     const plain = extension === 'mjs' && block.language === 'ts'
-    writeFileSync(path, plain ? ts.transpileModule(text, { compilerOptions }).outputText : text)
+    const program = plain ? ts.transpileModule(text, { compilerOptions }).outputText : text
+    writeFileSync(path, program)
+    const [, name] = /^\/\/ ([\w-]+)\.ts\n/.exec(text) ?? []
+    if (name !== undefined)
+      writeFileSync(join(this.folder, plain ? `${name}.js` : `${name}.ts`), program)
     return path
   }
 

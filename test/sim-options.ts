@@ -8,6 +8,8 @@ export interface RunOptions {
   readonly seconds: number
   readonly style: Style | undefined
   readonly profile: SimulatedProfile | undefined
+  /** A name of STRATEGIES in sim-strategies.ts, or the path of a module. */
+  readonly strategy: string
   readonly trace: boolean
   /** Ends with the first broken law. */
   readonly onlyFirst: boolean
@@ -39,6 +41,7 @@ export function parseOptions(args: string[]): SimOptions {
       seconds: { type: 'string', default: '120' },
       style: { type: 'string' },
       profile: { type: 'string' },
+      strategy: { type: 'string', default: 'master-slave' },
       trace: { type: 'boolean', default: false },
       first: { type: 'boolean', default: false },
       suite: { type: 'boolean', default: false },
@@ -57,6 +60,7 @@ export function parseOptions(args: string[]): SimOptions {
       seconds: numberFlag('seconds', values.seconds, SECONDS_MIN, SECONDS_MAX),
       style: nameFlag('style', values.style, STYLES),
       profile: nameFlag('profile', values.profile, PROFILES),
+      strategy: values.strategy,
       trace: values.trace,
       onlyFirst: values.first,
       twice: values.twice,

@@ -1,33 +1,23 @@
 /**
  * `npm run sim -- --seeds N [--seed S] [--seconds 120] [--style NAME] [--profile NAME] [--trace]
- * [--workers 2]` runs N seeds from S on, over strategy master-slave in all its profiles. A broken
+ * [--strategy NAME|./mine.js] [--workers 2]` runs N seeds from S on, over master-slave in all its
+ * profiles, or over another strategy with the laws that its traits leave standing. A broken
  * law prints its seed, options and replay command. `--twice` also replays the first 20 virtual
  * seconds, `--first` ends with the first broken law, `--suite` runs the strategy suite instead.
  * Closes with one line of JSON; exits 1 if a law was broken, 2 for a usage error.
  */
 import { fileURLToPath } from 'node:url'
 import { seededRandom } from '../src/core/prng.js'
-import { type SimulationEnv, type SimulationResult, simulate } from '../src/testing/simulation.js'
+import { type SimulationResult, simulate } from '../src/testing/simulation.js'
 import { drawOptions, type SimulatedProfile, type SimulationOptions } from '../src/testing/swarm.js'
-import { masterSlave } from '../strategies/master-slave/index.js'
 import { parsedOrExit } from './flags.js'
 import { runSuite } from './mutants/suite.js'
 import { parseOptions, type RunOptions } from './sim-options.js'
+import { envOf, type Tortured, torturedBy } from './sim-strategies.js'
 import { type Piece, type PieceResult, runPieces, servePieces } from './sim-workers.js'
 
+export { envOf }
 export const ORDINAL = envOf('ordinal')
-
-export function envOf(profile: SimulatedProfile): SimulationEnv {
-  return {
-    strategy: masterSlave({ profile: profile === 'lease' ? 'ordinal' : profile }),
-    leased: election => masterSlave({ election }),
-    ack: ({ ordinal: 'insync', lease: 'insync', strict: 'all', majority: 'majority' } as const)[
-      profile
-    ],
-    inSyncMin: nodes => (nodes <= 2 ? 1 : 2),
-    ackTimeoutMs: 3_000,
-  }
-}
 
 /** Half of the seeds are ordinal's, a third majority's. */
 export function profileOf(seed: number): SimulatedProfile {
@@ -92,11 +82,13 @@ export function explain(
   options: SimulationOptions,
   result: SimulationResult,
   style?: string,
+  strategy = 'master-slave',
 ): string {
   const { seconds } = options
   const profile = options.lease === undefined ? options.profile : 'lease'
   const styled = style === undefined ? '' : ` --style "${style}"`
-  const flags = `--profile ${profile} --seconds ${seconds}${styled}`
+  const named = strategy === 'master-slave' ? '' : ` --strategy ${strategy}`
+  const flags = `--profile ${profile} --seconds ${seconds}${styled}${named}`
   return [
     `seed ${options.seed}: ${result.violation?.message}`,
     `  options ${JSON.stringify(options)}`,
@@ -105,32 +97,31 @@ export function explain(
 }
 
 /** Runs the first 20 virtual seconds twice: equal seeds must give equal runs. */
-export function replays(options: SimulationOptions): boolean {
-  const [one, two] = [1, 2].map(() =>
-    simulate(options, { ...envOf(options.profile), stopAfterMs: 20_000 }),
-  )
+export function replays(options: SimulationOptions, tortured: Tortured = { env: envOf }): boolean {
+  const env = { ...tortured.env(options.profile), stopAfterMs: 20_000 }
+  const [one, two] = [1, 2].map(() => simulate(options, env))
   return one.traceHash === two.traceHash && one.events === two.events
 }
 
-function runSeeds(run: RunOptions, { first, seeds }: Piece): PieceResult {
-  const { seconds, style, trace } = run
+function runSeeds(run: RunOptions, tortured: Tortured, { first, seeds }: Piece): PieceResult {
+  const { seconds, style, trace, strategy } = run
   const tally = emptyTally()
   const broken: string[] = []
   for (let seed = first; seed < first + seeds; seed++) {
     if (run.onlyFirst && tally.violations > 0) break
-    const profile = run.profile ?? profileOf(seed)
+    const profile = run.profile ?? tortured.profile ?? profileOf(seed)
     const options = drawOptions(seed, seconds, style, profile)
     const env = trace
       ? {
-          ...envOf(profile),
+          ...tortured.env(profile),
           onTrace: (atMs: number, node: string, line: string) =>
             console.log(`${atMs.toFixed(1).padStart(9)} ${node} ${line}`),
         }
-      : envOf(profile)
+      : tortured.env(profile)
     const result = simulate(options, env)
     count(tally, result)
-    if (result.violation !== undefined) broken.push(explain(options, result, style))
-    if (run.twice && !replays(options)) {
+    if (result.violation !== undefined) broken.push(explain(options, result, style, strategy))
+    if (run.twice && !replays(options, tortured)) {
       tally.violations++
       broken.push(`seed ${seed}: S1 broken: the same seed gave another run`)
     }
@@ -140,20 +131,24 @@ function runSeeds(run: RunOptions, { first, seeds }: Piece): PieceResult {
 
 async function main(): Promise<void> {
   const { seeds, first, workers, suite, run } = parsedOrExit('sim', parseOptions)
+  const tortured = await torturedBy(run.strategy).catch((error: Error) => {
+    console.error(error.message)
+    process.exit(2)
+  })
   if (suite) {
-    process.exitCode = runSuite(ORDINAL) > 0 ? 1 : 0
+    process.exitCode = runSuite(tortured.env('ordinal')) > 0 ? 1 : 0
     return
   }
   const startedAt = performance.now()
   // Nobody reads where in the code a refusal was made: 2 % of the time.
   Error.stackTraceLimit = 0
-  if (process.send !== undefined) return servePieces(piece => runSeeds(run, piece))
+  if (process.send !== undefined) return servePieces(piece => runSeeds(run, tortured, piece))
   const total = emptyTally()
   const onResult = ({ tally, broken }: PieceResult) => {
     add(total, tally)
     for (const text of broken) console.log(text)
   }
-  if (workers === 1) onResult(runSeeds(run, { first, seeds }))
+  if (workers === 1) onResult(runSeeds(run, tortured, { first, seeds }))
   else {
     const flags = process.argv.slice(2)
     await runPieces(fileURLToPath(import.meta.url), flags, workers, pieces(first, seeds), onResult)

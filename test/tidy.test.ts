@@ -88,6 +88,7 @@ describe('floors', () => {
     ['src/client/a.ts', "import { x } from '../cache/cache.js'"],
     ['strategies/master-slave/a.ts', "import { x } from './slave.js'"],
     ['strategies/master-slave/a.ts', "import { x } from '../../src/core/assert.js'"],
+    ['strategies/partitioned/a.ts', "import { x } from '../master-slave/index.js'"],
     ['transports/tcp.ts', "import { x } from './stream/layer.js'"],
     ['transports/tcp.ts', "import { x } from 'node:net'"],
     ['transports/websocket.ts', "import { x } from 'ws'"],

@@ -70,4 +70,10 @@ export interface ElectionFactory {
   (env: ElectionEnv): Election
   /** Who grants it, for the guarantee: 'a NATS broker'. */
   readonly from: string
+  /**
+   * Who a holder names as heirs: all members (default), or 'in-sync' those alone whose logs hold
+   * what it acknowledges. Then whoever grants it never grants it to anybody else, and each lease
+   * says which heirs are known; until they are fewer the holder waits for each of them.
+   */
+  readonly heirs?: 'members' | 'in-sync'
 }

@@ -42,7 +42,14 @@ export interface Proposal {
   readonly end: number
 }
 
-export type AdminCommand = 'promote' | 'demote' | 'handover' | 'join' | 'leave' | 'force-bootstrap'
+export type AdminCommand =
+  | 'promote'
+  | 'demote'
+  | 'handover'
+  | 'join'
+  | 'leave'
+  | 'force-bootstrap'
+  | 'reset-partition'
 
 export type Input<M> =
   /** The only way time enters. Opens every turn whose clock moved by 1 ms; comes at least every
@@ -89,8 +96,14 @@ export type Input<M> =
     }
   | { kind: 'view'; view: number; members: readonly Member[] }
   /** Of the election: what is held now. counter 0: nothing. Its law stands in election.ts; times
-   *  are those of tick.now. */
-  | { kind: 'lease'; counter: number; askedMs: number; untilMs: number }
+   *  are those of tick.now. `heirs`: those that whoever grants it knows, or may have been told. */
+  | {
+      kind: 'lease'
+      counter: number
+      askedMs: number
+      untilMs: number
+      heirs?: readonly PeerId[] | undefined
+    }
   /** A client has not heard the master: evidence, never authority. */
   | { kind: 'hint'; identity: string }
   /** 'handover' (to `peer`, or to whom the strategy chooses) is answered in this step by a report
@@ -99,9 +112,17 @@ export type Input<M> =
    *  answered, in this step or a later one, by a report 'members' of state 'done' with `view`
    *  (number) and `members` (Member[]), or 'refused' with `code` and `message`. 'force-bootstrap'
    *  is answered in this step by a report 'force-bootstrap' of state 'done', with `epoch` (number),
-   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`. What a strategy does not
-   *  know it passes over. */
-  | { kind: 'admin'; command: AdminCommand; group: GroupId; peer?: PeerId; member?: Member }
+   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`; 'reset-partition' (of
+   *  `partition`) likewise, by one of 'reset-partition'. What a strategy does not know it passes
+   *  over. */
+  | {
+      kind: 'admin'
+      command: AdminCommand
+      group: GroupId
+      peer?: PeerId
+      member?: Member
+      partition?: number
+    }
 
 export type SnapshotState = 'more' | 'done' | 'overflow'
 
@@ -246,7 +267,8 @@ export interface ReplicationStrategy<M> {
   groupOf?(cache: string, key: string): GroupId
   /** A new object at each change, else the same one: asked after every run of steps. */
   table?(): GroupTable
-  /** Of 'join', 'leave' and 'force-bootstrap' those that it answers; without it, none. */
+  /** Of 'join', 'leave', 'force-bootstrap' and 'reset-partition' those that it answers; without it,
+   *  none. */
   readonly commands?: readonly AdminCommand[]
   /** Who may lead is decided by this plug-in: the engine starts it, and stops it in the end. */
   readonly election?: ElectionFactory

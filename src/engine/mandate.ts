@@ -41,9 +41,8 @@ export class Mandate<M> {
 
   /** Always, where nothing is leased. */
   lasts(group: GroupId): boolean {
-    if (this.#election === undefined) return true
-    const untilMs = this.#strategy.actsUntil?.(group) ?? Number.POSITIVE_INFINITY
-    return this.#clock.now() < untilMs
+    if (this.#strategy.actsUntil === undefined) return true
+    return this.#clock.now() < this.#strategy.actsUntil(group)
   }
 
   /** What is left of `standing`: whose time is over does not serve, though no tick came yet. */

@@ -1,9 +1,11 @@
 /** From `gcache serve`'s flags and its file to createNode's options; flags win over the file. */
+import { dirname } from 'node:path'
 import type { NodeAuth } from '../contracts/authentication.js'
 import type { CacheOptions } from '../contracts/store.js'
 import type { Member } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
 import type { NamedStrategy, NodeOptions } from '../options.js'
+import { strategyPathFrom } from '../strategy-module.js'
 import { nodeAuth } from './auth-flags.js'
 import { type DiscoveryFlags, discoveryOf } from './discovery-flags.js'
 import {
@@ -90,7 +92,7 @@ export function nodeOptions(
     options.valueBytesMax = parseBytes(flags.valueMax, '--value-max')
   const auth = nodeAuth(flags, file.auth)
   if (auth !== undefined) options.auth = auth
-  const strategy = strategyOf(flags, file.strategy)
+  const strategy = strategyOf(flags, fromFolder(file.strategy, flags.config))
   if (strategy !== undefined) options.strategy = strategy
   const discovery = discoveryOf(flags)
   if (discovery !== undefined) Object.assign(options, found(flags), { discovery })
@@ -132,6 +134,13 @@ export function witnessOptions(flags: ServeOptions): NodeOptions {
     ...(flags.insecure ? { insecure: true } : {}),
     ...(auth === undefined ? {} : { auth }),
   }
+}
+
+/** A path in the file of --config is seen from that file's folder. */
+function fromFolder(strategy: unknown, config = ''): unknown {
+  if (typeof strategy === 'string') return strategyPathFrom(dirname(config), strategy)
+  if (typeof strategy !== 'object' || strategy === null || !('name' in strategy)) return strategy
+  return { ...strategy, name: fromFolder(strategy.name, config) }
 }
 
 function strategyOf(flags: ServeOptions, fromFile: unknown): unknown {

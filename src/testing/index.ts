@@ -32,6 +32,7 @@ export {
 } from './simulation.js'
 export { type StrategySuiteOptions, strategySuite } from './strategy-suite.js'
 export { drawOptions, type SimulationOptions, STYLES, type Style } from './swarm.js'
+export type { StrategyTraits } from './traits.js'
 export {
   realTime,
   type SuiteMedium,

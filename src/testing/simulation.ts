@@ -37,6 +37,7 @@ import { allVote, memoryLimit } from './memories.js'
 import { Nemesis } from './nemesis.js'
 import type { Call } from './simulated-client.js'
 import type { SimulationOptions } from './swarm.js'
+import { type StrategyTraits, withinTraits } from './traits.js'
 import { Violation } from './violation.js'
 import type { VirtualClock } from './virtual-clock.js'
 import { Workload } from './workload.js'
@@ -65,6 +66,8 @@ export interface SimulationEnv {
   readonly leased?: (election: ElectionFactory) => StrategyFactory
   /** What a write without an ack level waits for; 'insync' unless told. */
   readonly ack?: Ack
+  /** What it is proved by; all that is offered unless told. */
+  readonly traits?: StrategyTraits
   /** In-sync logs below which `insync` is refused, by the number of nodes. */
   inSyncMin(nodes: number): number
   readonly ackTimeoutMs: number
@@ -115,14 +118,14 @@ export function addCheckers(
     digestsAgree(cluster),
     duplicates,
     // Where W + P > N what a side loses was never committed: nothing is to be merged.
-    ...(options.profile === 'ordinal' ? [merges] : []),
+    ...(options.profile === 'ordinal' && env.traits?.merges !== false ? [merges] : []),
     clusterTimeIsHonest(cluster),
     nothingExpiresEarly(cluster),
     expiriesSpareTheNewer(cluster),
     receiptsAreHonest(cluster, nodes => env.inSyncMin(nodes), env.ack, options.witness),
     everyProposalEnds(cluster, env.ackTimeoutMs),
     givenEpochsStayOver(cluster),
-    whoWokeAsks(cluster),
+    ...(env.traits?.asksWhenWoken === false ? [] : [whoWokeAsks(cluster)]),
     membersChangeByRule(cluster, { profile: options.profile, founders: [...cluster.members] }),
     sessionsAreKept(cluster, options.profile !== 'ordinal'),
     promotions,
@@ -153,7 +156,8 @@ export function addCheckers(
   return { acked, promotions, merges, ordered }
 }
 
-export function simulate(options: SimulationOptions, env: SimulationEnv): SimulationResult {
+export function simulate(drawn: SimulationOptions, env: SimulationEnv): SimulationResult {
+  const options = withinTraits(drawn, env.traits ?? {})
   const random = seededRandom(options.seed + 0x5eed)
   const leases = leasesOf(options, () => cluster.clock)
   const cluster: SimulatedCluster = new SimulatedCluster({

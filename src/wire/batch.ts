@@ -26,6 +26,19 @@ export function entryBytesMax(proposal: Proposal): number {
   return ENTRY_HEAD_BYTES + CLIENT_BYTES + proposal.end - proposal.start
 }
 
+/** Where a batch of `proposals` from `from` on ends: one at least, 65,535 at most, and beyond one
+ *  no more than `bytesMax`. */
+export function batchEnd(proposals: readonly Proposal[], from: number, bytesMax: number): number {
+  let to = from
+  let bytes = BATCH_HEAD_BYTES
+  while (to < proposals.length && to - from < 65_535) {
+    bytes += entryBytesMax(proposals[to])
+    if (bytes > bytesMax && to > from) break
+    to++
+  }
+  return to
+}
+
 /** Encodes `proposals[from, to)` (at most 65,535) as the batch that follows `previousCrc`. */
 export function encodeBatch(
   epoch: Epoch,

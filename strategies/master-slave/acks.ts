@@ -5,6 +5,7 @@
 import { LIMITS } from '../../src/config.js'
 import type { Offset } from '../../src/contracts/types.js'
 import { reachedBy } from '../../src/core/majority.js'
+import { heldByHeirs, leadsByCopies } from './lease.js'
 import { counts } from './quorum.js'
 import { GROUP, type GroupState, type Sink } from './state.js'
 
@@ -89,6 +90,7 @@ export class Waiting {
       inSync++
       inSyncNext = Math.min(inSyncNext, progress.acked)
     }
+    if (leadsByCopies(s)) inSyncNext = Math.min(inSyncNext, heldByHeirs(s))
     for (const queue of this.#queues.values()) {
       const reached =
         queue.copies === INSYNC

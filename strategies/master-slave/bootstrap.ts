@@ -3,7 +3,7 @@
  * a history; after 5 s it goes on without the unreachable. Who meets data waits for its holder: a
  * node that restarts empty never leads over it (the accident of redis/redis#12570).
  */
-import { mayBegin } from './lease.js'
+import { leadsByCopies, mayBegin } from './lease.js'
 import { bootstrap } from './promotion.js'
 import { orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
@@ -36,7 +36,8 @@ export function considerBootstrap(s: GroupState, effects: Sink): void {
     }
     if (peer.said.data === 'ready' || peer.said.role === 'master') return
     if (s.commitsLate && (peer.said.data !== 'empty' || peer.voter)) return
-    if (goesBefore(s, peer)) return
+    // Else whoever grants the lease chooses.
+    if (!leadsByCopies(s) && goesBefore(s, peer)) return
   }
   if (isAlone(s) || (s.commitsLate && s.data !== 'empty')) return
   if (mayBegin(s, effects)) bootstrap(s, effects)

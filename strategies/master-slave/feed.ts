@@ -1,9 +1,9 @@
 /** Entries on their way: the newest batch to all who wait for it, the backlog to laggards. */
+import type { Proposal } from '../../src/contracts/strategy.js'
 import type { Batch, Epoch, Offset } from '../../src/contracts/types.js'
 import { NO_EPOCH } from '../../src/core/epochs.js'
 import { encodeBatch } from '../../src/wire/batch.js'
-import { Writer } from '../../src/wire/bytes.js'
-import { OP, writePlain } from '../../src/wire/command.js'
+import { noopProposal, ownProposal } from '../../src/wire/own-entries.js'
 import { copyTo, keepForCopy } from './copy.js'
 import type { Message } from './messages.js'
 import { counts } from './quorum.js'
@@ -15,15 +15,16 @@ const CATCH_UP_BYTES = 256 * 1_024
 
 /** An entry that changes nothing: whoever acks it acks it under this epoch, and from now on. */
 export function appendNoop(s: GroupState, effects: Sink): void {
-  const out = new Writer(16)
-  writePlain(out, OP.noop, '', '')
-  appendOwn(s, effects, out.copy())
+  appendEntry(s, effects, noopProposal())
 }
 
 /** An entry of the master's own, in a batch of its own. */
 export function appendOwn(s: GroupState, effects: Sink, bytes: Uint8Array): void {
-  const own = { ack: 'none', client: null, seq: 0, bytes, start: 0, end: bytes.length } as const
-  const batch = encodeBatch(s.epoch, s.next, s.clock.time, s.crc, [{ id: -1, ...own }])
+  appendEntry(s, effects, ownProposal(bytes))
+}
+
+function appendEntry(s: GroupState, effects: Sink, entry: Proposal): void {
+  const batch = encodeBatch(s.epoch, s.next, s.clock.time, s.crc, [entry])
   s.append(effects, batch)
   replicate(s, effects, batch)
 }

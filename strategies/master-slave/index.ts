@@ -57,7 +57,7 @@ import {
 } from './slave.js'
 import { GroupState, type Peer, type Sink } from './state.js'
 import { hasForgotten } from './stated.js'
-import { statusOf } from './status.js'
+import { type Census, censusOf, statusOf } from './status.js'
 import { onHint, onProbe, onProbeReply, tellLoss, watchMaster } from './suspicion.js'
 import {
   applyView,
@@ -126,6 +126,10 @@ export class MasterSlave implements ReplicationStrategy<Message> {
 
   status() {
     return statusOf(this.#s)
+  }
+
+  census(): Census {
+    return censusOf(this.#s)
   }
 
   welcomesStrangers(): boolean {

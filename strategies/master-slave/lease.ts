@@ -9,14 +9,15 @@
  */
 import type { Heirs } from '../../src/contracts/election.js'
 import type { Input } from '../../src/contracts/strategy.js'
-import type { Epoch } from '../../src/contracts/types.js'
+import type { Epoch, Offset, PeerId } from '../../src/contracts/types.js'
 import { mintEpoch } from '../../src/core/epochs.js'
 import { areSameHeirs } from '../../src/core/lease.js'
-import { stepDown } from './master.js'
+import { settle, stepDown } from './master.js'
 import { giveUp, type Purpose, startPromotion } from './promotion.js'
+import { counts } from './quorum.js'
 import { orphan } from './slave.js'
 import type { GroupState, Peer, Sink } from './state.js'
-import { settledView } from './views.js'
+import { heldBy, settledView } from './views.js'
 
 export interface Leasehold {
   /** One with a counter above it is asked for, said last at `wantedAt`; undefined: none is. */
@@ -28,6 +29,8 @@ export interface Leasehold {
   askedMs: number
   /** -Infinity: none is held. */
   untilMs: number
+  /** Those that whoever grants it goes by, or may by now: each of them may be the next master. */
+  known: readonly PeerId[] | undefined
   /** Somebody asked this node to lead; it begins once it may. */
   pending: { readonly purpose: Purpose; readonly until: number } | undefined
 }
@@ -46,6 +49,7 @@ export function newLeasehold(): Leasehold {
     counter: 0,
     askedMs: Number.NEGATIVE_INFINITY,
     untilMs: Number.NEGATIVE_INFINITY,
+    known: undefined,
     pending: undefined,
   }
 }
@@ -83,10 +87,39 @@ function heirsOf(s: GroupState, lease: Leasehold): Heirs | undefined {
   // which is over once it leads.
   const forced = lease.wantedAt > s.now && s.role !== 'master'
   if (s.data !== 'ready' || forced) return undefined
+  if (leadsByCopies(s)) return { history: s.history, ids: inSyncIds(s) }
   const settled = settledView(s)
   const since = s.views.slice(s.views.findIndex(({ view }) => view === settled))
   const ids = new Set(since.flatMap(({ view }) => view.members.map(({ id }) => id)))
   return { history: s.history, ids: [...ids].sort() }
+}
+
+/** True where only a log that holds all that was acknowledged may be granted a lease. */
+export function leadsByCopies(s: GroupState): boolean {
+  return s.settings.election?.heirs === 'in-sync'
+}
+
+export function inSyncIds(s: GroupState): PeerId[] {
+  const ids = [s.env.self]
+  for (const peer of s.peers.values())
+    if (peer.progress?.inSync && counts(s, peer)) ids.push(peer.id)
+  return ids.sort()
+}
+
+/**
+ * What all that may be the next master hold, where that is decided by copies: entries below it.
+ * Nothing, while nobody has said who they are.
+ */
+export function heldByHeirs(s: GroupState): Offset {
+  const known = s.lease?.known
+  if (known === undefined) return 0
+  let held = s.next
+  for (const id of known) {
+    if (id === s.env.self) continue
+    const peer = s.peers.get(id)
+    held = Math.min(held, (peer === undefined ? 0 : heldBy(peer)) ?? 0)
+  }
+  return held
 }
 
 /** As mayBegin(), for who was asked to lead: it begins by itself once it may. */
@@ -130,7 +163,7 @@ export function letGo(s: GroupState, effects: Sink): void {
 export function onLease(
   s: GroupState,
   effects: Sink,
-  { counter, askedMs, untilMs }: Extract<Input<never>, { kind: 'lease' }>,
+  { counter, askedMs, untilMs, heirs }: Extract<Input<never>, { kind: 'lease' }>,
 ): void {
   const { lease } = s
   // Let go meanwhile: it is nobody's here.
@@ -138,7 +171,9 @@ export function onLease(
   lease.counter = counter
   lease.askedMs = askedMs
   lease.untilMs = counter === 0 ? Number.NEGATIVE_INFINITY : untilMs
+  lease.known = heirs
   tickLease(s, effects)
+  if (s.role === 'master') settle(s, effects)
 }
 
 /** Every turn whose clock moved, before anything else is done; and when there is news of it. */
@@ -173,7 +208,9 @@ function demote(s: GroupState, effects: Sink): void {
 /**
  * A slave that is silent is waited for until the lease was prolonged well after its last word: a
  * master that is cut off from everybody at once then acknowledges nothing alone before it ends.
+ * Where leases go by copies the ack itself waits for each heir (heldByHeirs).
  */
 export function mayMiss(s: GroupState, peer: Peer): boolean {
-  return s.lease === undefined || s.lease.askedMs >= peer.heardAt + s.settings.heardWithinMs
+  if (s.lease === undefined || leadsByCopies(s)) return true
+  return s.lease.askedMs >= peer.heardAt + s.settings.heardWithinMs
 }

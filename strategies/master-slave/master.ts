@@ -7,7 +7,7 @@ import type { Proposal } from '../../src/contracts/strategy.js'
 import type { Ack } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { copiesWanted } from '../../src/core/majority.js'
-import { BATCH_HEAD_BYTES, encodeBatch, entryBytesMax } from '../../src/wire/batch.js'
+import { BATCH_HEAD_BYTES, batchEnd, encodeBatch, entryBytesMax } from '../../src/wire/batch.js'
 import { admitReady, isAsked } from './admission.js'
 import { advanceCopy, stopCopy } from './copy.js'
 import { catchUp, feedWitnesses, replicate } from './feed.js'
@@ -42,13 +42,7 @@ export function propose(s: GroupState, effects: Sink, proposals: readonly Propos
   const bytesMax = s.blockBytes(LIMITS.batchBytes)
   let from = 0
   while (from < admitted.length) {
-    let to = from
-    let bytes = BATCH_HEAD_BYTES
-    while (to < admitted.length && to - from < 65_535) {
-      bytes += entryBytesMax(admitted[to])
-      if (bytes > bytesMax && to > from) break
-      to++
-    }
+    const to = batchEnd(admitted, from, bytesMax)
     const batch = encodeBatch(s.epoch, s.next, s.clock.time, s.crc, admitted, from, to)
     s.append(effects, batch)
     replicate(s, effects, batch)

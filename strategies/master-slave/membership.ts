@@ -10,6 +10,7 @@ import { majorityOf } from '../../src/core/majority.js'
 import { type ErrorCode, GcacheError } from '../../src/errors.js'
 import { encodeView, type View, type ViewMember } from '../../src/wire/view.js'
 import { appendNoop, appendOwn, feedWitnesses } from './feed.js'
+import { heldByHeirs, leadsByCopies } from './lease.js'
 import { liveSlaves, settle } from './master.js'
 import { checkMembers } from './options.js'
 import { counts, ownEpochCommitted } from './quorum.js'
@@ -126,8 +127,9 @@ function change(s: GroupState, effects: Sink, make: (view: View) => View | undef
 
 /** In profile ordinal either side of a split may write, and only one may say who is a member. */
 function hasMajority(s: GroupState, view: View): boolean {
+  if (s.commitsLate || leadsByCopies(s)) return true
   // Of those before the change as well: half of four are two of three.
-  return s.commitsLate || [currentView(s), view].every(each => mostAnswer(s, each))
+  return [currentView(s), view].every(each => mostAnswer(s, each))
 }
 
 function mostAnswer(s: GroupState, view: View): boolean {
@@ -142,14 +144,18 @@ function mostAnswer(s: GroupState, view: View): boolean {
 
 /**
  * The master's, in profile ordinal: a view is settled once most voters hold it, of those before it
- * as well. Until then nobody acts on who left: a master that was cut off just now may have let go
- * whom the other side follows, and must find it again. Slaves learn it with the next entry.
+ * as well; or all that may lead next, where leases go by copies. Until then nobody acts on who
+ * left: a master that was cut off just now may have let go whom the other side follows, and must
+ * find it again. Slaves learn it with the next entry.
  */
 export function settleView(s: GroupState, effects: Sink): void {
   const open = openView(s)
   if (open !== undefined) {
     const views = [viewReplacedBy(s, open), open.view]
-    if (!views.every(view => mostHold(s, view, open.first))) return
+    const isSettled = leadsByCopies(s)
+      ? heldByHeirs(s) > open.first
+      : views.every(view => mostHold(s, view, open.first))
+    if (!isSettled) return
     s.settled = s.next
     appendNoop(s, effects)
   }

@@ -2,10 +2,13 @@
  * What a node tells about itself and the others, and the guarantee that follows from the numbers.
  */
 import type { MemberStatus, StrategyStatus } from '../../src/contracts/strategy.js'
+import type { Epoch, Offset, PeerId } from '../../src/contracts/types.js'
+import type { View } from '../../src/wire/view.js'
 import { guarantee } from './guarantee.js'
+import { inSyncIds } from './lease.js'
 import { counts, mayStand } from './quorum.js'
 import type { GroupState, Peer } from './state.js'
-import { currentView } from './views.js'
+import { currentView, openView } from './views.js'
 
 export function statusOf(s: GroupState): StrategyStatus {
   const self: MemberStatus = {
@@ -30,6 +33,27 @@ export function statusOf(s: GroupState): StrategyStatus {
     self,
     members,
   }
+}
+
+/** What a strategy that is made of several of these goes by. */
+export interface Census {
+  readonly role: GroupState['role']
+  readonly data: GroupState['data']
+  readonly history: string
+  readonly epoch: Epoch
+  readonly next: Offset
+  /** The view in force, learners included; `settled`: no later master will lack it. */
+  readonly view: View
+  readonly settled: boolean
+  /** Of a master: who could take over now, itself included. */
+  readonly inSync: readonly PeerId[]
+}
+
+export function censusOf(s: GroupState): Census {
+  const { role, data, history, epoch, next } = s
+  const settled = openView(s) === undefined
+  const inSync = role === 'master' ? inSyncIds(s) : []
+  return { role, data, history, epoch, next, view: currentView(s), settled, inSync }
 }
 
 /** By ordinal; most come in order. */

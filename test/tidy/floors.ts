@@ -51,8 +51,12 @@ export function roomOf(path: string): Room | undefined {
     const sees = [...FIRST, 'transports/stream']
     return { name, floor: 2, sees, packages: ['node:', ...(MEDIUMS[medium] ?? [])] }
   }
-  if (parts[0] === 'strategies')
-    return { name: `strategies/${parts[1]}`, floor: 2, sees: FIRST, packages: [] }
+  if (parts[0] === 'strategies') {
+    // A partition is a group of that strategy; it knows nothing of being one.
+    const below = parts[1] === 'partitioned' ? ['strategies/master-slave'] : []
+    const sees = [...FIRST, ...below]
+    return { name: `strategies/${parts[1]}`, floor: 2, sees, packages: [] }
+  }
   const room = parts.length > 2 ? parts[1] : file
   return roomOfSrc(path, room, file)
 }

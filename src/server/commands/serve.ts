@@ -34,7 +34,7 @@ export function serveCommand(): Command {
     .option('--witness <member>', 'a voter without data, ID@ADDRESS, in profile majority')
     .option('--expect <n>', 'with --discovery: nodes that found the cluster, ordinals 0 to n - 1')
     .option('--cluster <name>', 'name of the cluster (default: gcache)')
-    .option('--strategy <name>', 'master-slave (default), or broadcast: all accept writes')
+    .option('--strategy <name|file>', 'master-slave (default), broadcast, or a module of your own')
     .option('--profile <name>', "the strategy's profile (default: ordinal)")
     .option('--merge <how>', "writes of a split's losing side: lww (newest wins) or discard")
     .option('--election <broker>', 'lease mastership from this NATS broker; repeatable', repeated)

@@ -1,0 +1,128 @@
+/**
+ * Who is linked with this node, and which groups have a part in both: a group's own link begins
+ * when both sides have said so, in an order in which neither misses the other's first statement.
+ *
+ *   has a part (or a new view names the peer) -- open --> the peer's side of it begins (anew)
+ *   both are open: own side begins
+ */
+import type { LinkLoss } from '../../src/contracts/transport.js'
+import type { GroupId, PeerId, Session } from '../../src/contracts/types.js'
+import type { Message } from './messages.js'
+import type { Settings } from './options.js'
+import { STATEMENT_MS } from './times.js'
+
+export interface Link {
+  readonly session: Session
+  /** Of its process; '': it has not said hello. */
+  life: string
+  /** Groups that it has a part in. */
+  readonly hosts: Set<GroupId>
+  /** It spoke without having said hello since; 0: it has not. */
+  unsaidAt: number
+}
+
+type Hello = Extract<Message, { type: 'hello' }>
+
+export const STRATEGY = 'partitioned'
+
+export class Links {
+  readonly #links = new Map<PeerId, Link>()
+  /** Their last dial was refused: no process is there. */
+  readonly #refused = new Set<PeerId>()
+  /** Who said something else than this node in its hello, and what is wrong with it. */
+  readonly mixed = new Map<PeerId, string>()
+  readonly #self: PeerId
+  readonly #life: string
+  readonly #settings: Settings
+
+  constructor(self: PeerId, life: string, settings: Settings) {
+    this.#self = self
+    this.#life = life
+    this.#settings = settings
+  }
+
+  get size(): number {
+    return this.#links.size
+  }
+
+  /** One that has said hello. */
+  of(peer: PeerId): Link | undefined {
+    const link = this.#links.get(peer)
+    return link?.life === '' ? undefined : link
+  }
+
+  *all(): Generator<[PeerId, Link]> {
+    for (const entry of this.#links) if (entry[1].life !== '') yield entry
+  }
+
+  onUp(peer: PeerId, session: Session, hosts: readonly GroupId[]): Message {
+    this.#refused.delete(peer)
+    this.#links.set(peer, { session, life: '', hosts: new Set(), unsaidAt: 0 })
+    const { partitions, backups } = this.#settings
+    return { type: 'hello', strategy: STRATEGY, partitions, backups, life: this.#life, hosts }
+  }
+
+  /** The link that ended; undefined: none did. `others`: how many nodes there are beside both. */
+  onDown(peer: PeerId, session: Session, loss: LinkLoss, others: number): Link | undefined {
+    const link = this.#links.get(peer)
+    if (session === 0) {
+      // Two nodes have nobody to ask, so only a refusal proves that no process is there.
+      const dead = loss === 'refused' || (loss === 'reset' && others > 0)
+      if (dead && link === undefined) this.#refused.add(peer)
+      return undefined
+    }
+    if (link?.session !== session) return undefined
+    this.#links.delete(peer)
+    return link
+  }
+
+  isRefused(peer: PeerId): boolean {
+    return this.#refused.has(peer)
+  }
+
+  /** Surely no process of `peer` with this life runs any more; undefined: none at all. */
+  isDead(peer: PeerId, life: string | undefined): boolean {
+    if (peer === this.#self) return life !== undefined && life !== this.#life
+    const linked = this.#links.get(peer)?.life ?? ''
+    if (linked !== '') return life !== undefined && life !== linked
+    return this.#refused.has(peer)
+  }
+
+  /** What is wrong with a frame on this link: no session, or no hello for too long. */
+  judge(peer: PeerId, session: Session, now: number): 'ignore' | 'mute' | undefined {
+    const link = this.#links.get(peer)
+    if (link === undefined || link.session !== session) return 'ignore'
+    if (link.life !== '') return undefined
+    if (link.unsaidAt === 0) link.unsaidAt = now
+    return now - link.unsaidAt < STATEMENT_MS ? 'ignore' : 'mute'
+  }
+
+  /** True if the link counts from now on; else the text says what differs, with both values. */
+  onHello(peer: PeerId, session: Session, m: Hello): true | string {
+    const link = this.#links.get(peer)
+    if (link?.session !== session) return ''
+    const text = this.#mismatch(peer, m)
+    if (text !== undefined) {
+      this.mixed.set(peer, text)
+      return text
+    }
+    this.mixed.delete(peer)
+    link.life = m.life
+    for (const group of m.hosts) link.hosts.add(group)
+    return true
+  }
+
+  #mismatch(peer: PeerId, m: Hello): string | undefined {
+    const { partitions, backups } = this.#settings
+    const own: [string, unknown, unknown][] = [['strategy', STRATEGY, m.strategy.slice(0, 64)]]
+    if (m.strategy === STRATEGY)
+      own.push(['partitions', partitions, m.partitions], ['backups', backups, m.backups])
+    const wrong = own.find(([, mine, theirs]) => mine !== theirs)
+    if (wrong === undefined) return undefined
+    const [name, mine, theirs] = wrong
+    return (
+      `${this.#self} has ${name} ${mine} and ${peer} has ${name} ${theirs}: ` +
+      `start all nodes of a cluster with the same ${name}`
+    )
+  }
+}

@@ -1,0 +1,215 @@
+/** Strategy partitioned on whole engines under virtual time. */
+import { afterEach, describe, expect, test } from 'vitest'
+import type { PartitionedOptions } from '../strategies/partitioned/index.js'
+import { PartitionCluster } from './harness/partition-cluster.js'
+
+const clusters: PartitionCluster[] = []
+
+afterEach(async () => {
+  for (const cluster of clusters.splice(0)) {
+    expect(cluster.violations).toEqual([])
+    await cluster.close()
+  }
+})
+
+function clusterOf(ids: string, options: PartitionedOptions = {}, seed = 1): PartitionCluster {
+  const cluster = new PartitionCluster([...ids], options, seed)
+  clusters.push(cluster)
+  return cluster
+}
+
+async function settledOf(ids: string, options: PartitionedOptions = {}, seed = 1) {
+  const cluster = clusterOf(ids, options, seed)
+  await cluster.startAll()
+  await cluster.settled()
+  return cluster
+}
+
+describe('a partitioned cluster', () => {
+  test('begins: each partition is served by one node and copied to another', async () => {
+    const cluster = await settledOf('abc')
+    const { partitions } = cluster.statusOf('a')
+    expect(partitions).toMatchObject({ number: 8, backups: 1, unowned: 0, moving: 0, lost: [] })
+    expect(Object.values(partitions.owned).reduce((sum, count) => sum + count)).toBe(8)
+    for (const group of cluster.groups()) cluster.write(group)
+    await cluster.pass(200)
+    expect(cluster.acked).toHaveLength(8)
+    for (const write of cluster.acked) {
+      expect(write.receipt).toMatchObject({ copies: 2 })
+      expect(['a', 'b', 'c'].filter(node => cluster.holds(node, write))).toHaveLength(2)
+    }
+    expect(cluster.missing()).toEqual([])
+  })
+})
+
+describe('who leads a partition', () => {
+  test('a crash: a backup takes over at once, and has all that was acknowledged', async () => {
+    const cluster = await settledOf('abc')
+    await cluster.load(500)
+    const at = cluster.clock.now()
+    const had = cluster.groups().filter(group => cluster.ownerOf(group) === 'b')
+    cluster.crash('b')
+    await cluster.until(() => cluster.groups().every(group => cluster.ownerOf(group) !== undefined))
+    const tookMs = cluster.clock.now() - at
+    expect(had.length).toBeGreaterThan(0)
+    expect(tookMs).toBeLessThan(400)
+    const writes = had.map(group => cluster.write(group))
+    await cluster.until(() => writes.every(write => write?.receipt !== undefined))
+    expect(cluster.clock.now() - at).toBeLessThan(600)
+    expect(cluster.missing()).toEqual([])
+  })
+
+  test('a crash of the control master, which owns partitions as well', async () => {
+    const cluster = await settledOf('abc')
+    await cluster.load(500)
+    const master = cluster.master() as string
+    const at = cluster.clock.now()
+    cluster.crash(master)
+    await cluster.until(() => cluster.groups().every(group => cluster.ownerOf(group) !== undefined))
+    expect(cluster.clock.now() - at).toBeLessThan(600)
+    await cluster.load(500)
+    expect(cluster.missing()).toEqual([])
+  })
+
+  test('an owner cut off from everybody stops, and another one begins only then', async () => {
+    const cluster = await settledOf('abc')
+    const master = cluster.master() as string
+    const cut = ['a', 'b', 'c'].find(
+      node => node !== master && cluster.groups().some(group => cluster.ownerOf(group) === node),
+    ) as string
+    const had = cluster.groups().filter(group => cluster.ownerOf(group) === cut)
+    for (const other of ['a', 'b', 'c']) if (other !== cut) cluster.network.cut(cut, other)
+    const until = cluster.clock.now() + 5_000
+    while (cluster.clock.now() < until) {
+      for (const group of had) {
+        cluster.writeTo(cut, group)
+        // Asserts that no two serve it.
+        cluster.write(group)
+      }
+      await cluster.pass(20)
+    }
+    for (const group of had) expect(cluster.ownerOf(group)).not.toBe(cut)
+    expect(had.every(group => cluster.ownerOf(group) !== undefined)).toBe(true)
+    expect(cluster.missing()).toEqual([])
+    cluster.network.mendAll()
+    await cluster.settled()
+    await cluster.load(300)
+    expect(cluster.missing()).toEqual([])
+  })
+
+  test('the control master cut off with partitions of its own: the others go on', async () => {
+    const cluster = await settledOf('abc')
+    const master = cluster.master() as string
+    for (const other of ['a', 'b', 'c']) if (other !== master) cluster.network.cut(master, other)
+    await cluster.load(6_000, 50)
+    for (const group of cluster.groups()) expect(cluster.ownerOf(group)).not.toBe(master)
+    expect(cluster.groups().every(group => cluster.ownerOf(group) !== undefined)).toBe(true)
+    cluster.network.mendAll()
+    await cluster.settled()
+    await cluster.load(300)
+    expect(cluster.missing()).toEqual([])
+  })
+
+  test('an owner without its backup goes on alone once that one is no heir any more', async () => {
+    const cluster = await settledOf('abc', { graceMs: 60_000 })
+    const group = cluster.groups().find(each => cluster.ownerOf(each) !== 'c') as number
+    const owner = cluster.ownerOf(group) as string
+    const write = cluster.write(group)
+    await cluster.pass(100)
+    const backup = ['a', 'b', 'c'].find(
+      node => node !== owner && write !== undefined && cluster.holds(node, write),
+    ) as string
+    cluster.network.cut(owner, backup)
+    await cluster.pass(3_000)
+    // Both hear the control group's master, unless one is it: the owner leads on either way.
+    const alone = cluster.write(group)
+    await cluster.pass(100)
+    expect(alone?.receipt).toMatchObject({ copies: 1 })
+    cluster.network.mendAll()
+    await cluster.pass(5_000)
+    await cluster.settled()
+    const both = cluster.write(group)
+    await cluster.pass(200)
+    expect(both?.receipt).toMatchObject({ copies: 2 })
+    expect(cluster.missing()).toEqual([])
+  })
+})
+
+describe('moves', () => {
+  test('a member that joins gets its share while writes go on', async () => {
+    const cluster = await settledOf('abc')
+    await cluster.load(500)
+    cluster.members.push({ id: 'd', ordinal: 3, address: 'memory://d' })
+    await cluster.start('d')
+    const master = cluster.engines.get(cluster.master() as string)
+    const member = { id: 'd', ordinal: 3, address: 'memory://d' }
+    master?.feed({ kind: 'admin', command: 'join', group: 0, member })
+    await cluster.load(6_000, 50)
+    await cluster.settled()
+    const { partitions } = cluster.statusOf('a')
+    expect(partitions.copies.d).toBeGreaterThan(0)
+    expect(cluster.missing()).toEqual([])
+    const codes = new Set([...cluster.written.values()].map(({ code }) => code))
+    expect([...codes].filter(code => code !== undefined && code !== 'NOT_READY')).toEqual([])
+  })
+
+  test('a member that leaves gives everything away first', async () => {
+    const cluster = await settledOf('abcd')
+    await cluster.load(500)
+    const asked = cluster.master() === 'd' ? 'a' : 'd'
+    const master = cluster.engines.get(cluster.master() as string)
+    master?.feed({ kind: 'admin', command: 'leave', group: 0, peer: asked })
+    await cluster.load(6_000, 50)
+    const [node] = [...cluster.engines.keys()].filter(id => id !== asked)
+    await cluster.until(() => cluster.statusOf(node).partitions.copies[asked] === undefined)
+    await cluster.until(() => cluster.reports.some(({ event }) => event === 'members'))
+    expect(cluster.missing()).toEqual([])
+  })
+
+  test('who is away for longer than the grace gets no copies, and gets them back', async () => {
+    const cluster = await settledOf('abcd', { graceMs: 2_000 })
+    await cluster.load(500)
+    const down = cluster.master() === 'd' ? 'c' : 'd'
+    cluster.crash(down)
+    await cluster.load(6_000, 50)
+    const [node] = [...cluster.engines.keys()]
+    await cluster.settled()
+    expect(cluster.statusOf(node).partitions.copies[down]).toBeUndefined()
+    expect(cluster.missing()).toEqual([])
+    await cluster.start(down)
+    await cluster.load(4_000, 50)
+    await cluster.settled()
+    expect(cluster.statusOf(node).partitions.copies[down]).toBeGreaterThan(0)
+    expect(cluster.missing()).toEqual([])
+  })
+})
+
+describe('a partition whose every copy is gone', () => {
+  test('says so until an admin begins it anew', async () => {
+    const cluster = await settledOf('abcd', { backups: 0 })
+    await cluster.load(300)
+    const down = cluster.master() === 'd' ? 'c' : 'd'
+    const [node] = [...cluster.engines.keys()].filter(id => id !== down)
+    const had = cluster.groups().filter(group => cluster.ownerOf(group) === down)
+    expect(had.length).toBeGreaterThan(0)
+    const others = cluster.acked.filter(({ group }) => !had.includes(group))
+    cluster.crash(down)
+    await cluster.until(() => cluster.statusOf(node).partitions.lost.length === had.length)
+    await cluster.start(down)
+    await cluster.pass(8_000)
+    for (const group of had) {
+      expect(cluster.ownerOf(group)).toBeUndefined()
+      const refused = cluster.writeTo(down, group)
+      expect(refused.code).toBe('PARTITION_LOST')
+    }
+    const master = cluster.engines.get(cluster.master() as string)
+    for (const group of had)
+      master?.feed({ kind: 'admin', command: 'reset-partition', group: 0, partition: group - 1 })
+    await cluster.settled()
+    expect(cluster.statusOf(node).partitions.lost).toEqual([])
+    const writes = had.map(group => cluster.write(group))
+    await cluster.pass(200)
+    expect(writes.every(write => write?.receipt !== undefined)).toBe(true)
+    expect(others.filter(write => !cluster.missing().includes(write))).toEqual(others)
+  })
+})

@@ -1,0 +1,47 @@
+/**
+ * What `npm run sim -- --strategy` runs: a built-in by its name, or an author's own by the path of
+ * its module, whose export `traits` (all that strategySuite() takes but a runner, a name and the
+ * strategy) says what it is proved by.
+ */
+import { pathToFileURL } from 'node:url'
+import { suggestion } from '../src/core/suggest.js'
+import { isStrategyPath, strategyFromModule, strategyPathFrom } from '../src/strategy-module.js'
+import type { SimulationEnv } from '../src/testing/simulation.js'
+import type { SimulatedProfile } from '../src/testing/swarm.js'
+import { masterSlave } from '../strategies/master-slave/index.js'
+
+/** Profiles by seed, and what runs in each. */
+export interface Tortured {
+  readonly env: (profile: SimulatedProfile) => SimulationEnv
+  /** Undefined: it draws its own. */
+  readonly profile?: SimulatedProfile | undefined
+}
+
+const ACKS = { ordinal: 'insync', lease: 'insync', strict: 'all', majority: 'majority' } as const
+const inSyncMin = (nodes: number) => (nodes <= 2 ? 1 : 2)
+
+/** `master-slave` in a profile. */
+export function envOf(profile: SimulatedProfile): SimulationEnv {
+  return {
+    strategy: masterSlave({ profile: profile === 'lease' ? 'ordinal' : profile }),
+    leased: election => masterSlave({ election }),
+    ack: ACKS[profile],
+    ...{ inSyncMin, ackTimeoutMs: 3_000 },
+  }
+}
+
+export const STRATEGIES: Readonly<Record<string, Tortured>> = {
+  'master-slave': { env: envOf },
+}
+
+/** Rejects with a reason that names the remedy. */
+export async function torturedBy(name: string): Promise<Tortured> {
+  const known = Object.keys(STRATEGIES)
+  if (Object.hasOwn(STRATEGIES, name)) return STRATEGIES[name]
+  if (!isStrategyPath(name))
+    throw new Error(`unknown strategy ${name}: ${suggestion(name, known)}; a path begins with ./`)
+  const strategy = await strategyFromModule(name, {})
+  const { traits } = await import(pathToFileURL(strategyPathFrom(process.cwd(), name)).href)
+  const own: SimulationEnv = { inSyncMin, ackTimeoutMs: 3_000, ...traits, strategy }
+  return { env: () => own, profile: own.traits?.profile ?? 'ordinal' }
+}
