@@ -19,7 +19,7 @@ import { ITEM, RECORD_ITEM_BYTES, RecordItem, writeIntoItem, writeRecordItem } f
 import { type End, highest, isMet, type StampedCache } from './stamped-cache.js'
 
 const LAYOUT = 1
-const STAMPED_ITEM = { end: 5, floor: 6, seen: 7 } as const
+export const STAMPED_ITEM = { end: 5, floor: 6, seen: 7 } as const
 const END_BYTES = 1 + 2 + 32
 const WANTED_BYTES = LEAVES / 8
 /** A call looks at so many slots and ends at most: about 2 ms. */

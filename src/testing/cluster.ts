@@ -382,6 +382,7 @@ export class SimulatedCluster implements World {
         this.#refresh(life)
         this.mix(kind.length * 31 + life.ordinal)
         this.mix(Math.round(this.now() * 1_000))
+        for (const checker of this.listeners.onInput) checker.onInput(life)
         if (ids === undefined) return
         const real = ids.filter(id => id >= 0)
         for (const checker of this.listeners.onPropose) checker.onPropose(life, real)
@@ -407,7 +408,11 @@ export class SimulatedCluster implements World {
       },
       onAppend: (batch, group) => {
         this.mix(batch.crc)
-        if (group !== 0) return
+        if (group !== 0) {
+          for (const checker of this.listeners.onOtherAppend)
+            checker.onOtherAppend(life, batch, group)
+          return
+        }
         const before = life.tip
         this.#noteView(batch)
         life.tip = this.lineage.extend(before, batch)
@@ -428,6 +433,13 @@ export class SimulatedCluster implements World {
         if (group !== 0) return
         for (const checker of this.listeners.onResult)
           checker.onResult(life, offset, outcome, version)
+      },
+      onInstall: (at, slice, first, group) => {
+        for (const checker of this.listeners.onInstall)
+          checker.onInstall(life, group, at, slice, first)
+      },
+      onSend: message => {
+        for (const checker of this.listeners.onSend) checker.onSend(life, message)
       },
       onReport: (event, fields) => {
         for (const checker of this.listeners.onReport) checker.onReport(life, event, fields)

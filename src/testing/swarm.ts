@@ -30,10 +30,13 @@ export const STYLES = [
   'everything',
   'handovers',
   'membership',
+  'slow lines',
+  'away',
 ] as const
 export type Style = (typeof STYLES)[number]
-/** Drawn as ever; handovers are drawn apart, so that most seeds keep their meaning. */
-const DRAWN = STYLES.filter(style => style !== 'handovers' && style !== 'membership')
+/** Drawn as ever; what came later is drawn apart, so that most seeds keep their meaning. */
+const LATER: readonly Style[] = ['handovers', 'membership', 'slow lines', 'away']
+const DRAWN = STYLES.filter(style => !LATER.includes(style))
 
 /** 'lease' is ordinal with an election. */
 export const PROFILES = ['ordinal', 'strict', 'majority', 'lease'] as const
@@ -344,6 +347,13 @@ function applyStyle(options: SimulationOptions, random: SeededRandom): void {
       return handovers(options, random)
     case 'membership':
       return membership(options, random)
+    case 'slow lines':
+      network.bytesPerMs = random.pick([1, 20])
+      return
+    case 'away':
+      splits(faults, random)
+      faults.heal = 0.05
+      return
   }
 }
 

@@ -33,7 +33,16 @@ import {
 import { isAhead, judgeOwn, measure, stampMax } from './skew.js'
 import { BroadcastState, OWN, type Peer, type Sink } from './state.js'
 import { statusOf } from './status.js'
-import { catchUp, compareVectors, onAck, onEntries, onGone, onPull, propose } from './streams.js'
+import {
+  catchUp,
+  compareVectors,
+  lacksNothing,
+  onAck,
+  onEntries,
+  onGone,
+  onPull,
+  propose,
+} from './streams.js'
 
 export type { Message as BroadcastMessage } from './messages.js'
 export type { BroadcastOptions } from './options.js'
@@ -175,9 +184,12 @@ function serveIfReady(s: BroadcastState, effects: Sink): void {
   for (const peer of s.linked()) heartbeat(s, effects, peer)
 }
 
-/** What ended records is forgotten once every member has met it, or after a day. */
+/** What ended records is forgotten once every member has met it and nothing older can come from one
+ *  any more, or after a day. */
 function forget(s: BroadcastState): void {
+  const isWhole = lacksNothing(s)
   const isCovered = (stamp: number): boolean => {
+    if (!isWhole) return false
     const origin = s.clock.originOf(stamp)
     for (const peer of s.peers.values()) if (!covers(peer.vector.get(origin), stamp)) return false
     return true

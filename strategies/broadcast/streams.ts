@@ -235,6 +235,20 @@ export function onAck(s: BroadcastState, effects: Sink, peer: Peer, m: Acked): v
   s.waiting.settle(s, effects)
 }
 
+/**
+ * True if all is held here that any member said to hold. Only then what a member wrote before it
+ * met an end has arrived: its word that it has met it came later.
+ */
+export function lacksNothing(s: BroadcastState): boolean {
+  for (const peer of s.peers.values())
+    for (const [ordinal, theirs] of peer.vector) {
+      const known = s.vector.get(ordinal)
+      const order = known === undefined ? -1 : compareEpochs(known.life, theirs.life)
+      if (order < 0 || (order === 0 && (known as Known).next < theirs.next)) return false
+    }
+  return true
+}
+
 /** `peer` says what it holds: whatever is missed here, and does not come by itself, is pulled. */
 export function compareVectors(s: BroadcastState, effects: Sink, peer: Peer): void {
   if (!s.copied || isAhead(s, effects, peer)) return
