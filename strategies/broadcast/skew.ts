@@ -42,12 +42,18 @@ export class Measured {
 
 /** A frame of `peer` came now, and its clock says `wall`. */
 export function measure(s: BroadcastState, peer: Peer, wall: number): void {
-  peer.ahead.note(wall - s.wall, s.now)
+  peer.clock.note(wall - s.now, s.now)
+}
+
+/** By how much its clock is surely ahead of this node's, ms: as that one stands now, if somebody has
+ *  set it since a frame came. -Infinity: nothing is sure. */
+export function aheadMsOf(s: BroadcastState, peer: Peer): number {
+  return peer.clock.at(s.now) - (s.wall - s.now)
 }
 
 /** True if nothing that `peer` stamps may enter: its clock is ahead, and not this one behind. */
 export function isAhead(s: BroadcastState, effects: Sink, peer: Peer): boolean {
-  const aheadMs = peer.ahead.at(s.now)
+  const aheadMs = aheadMsOf(s, peer)
   if (aheadMs <= BROADCAST.skewMs || aheadMs - behindMs(s) <= BROADCAST.skewMs) return false
   if (s.now - peer.alarmedAt >= BROADCAST.alarmEveryMs) {
     peer.alarmedAt = s.now
@@ -86,7 +92,7 @@ function behindMs(s: BroadcastState): number {
   const members = s.peers.size + 1
   const leads: number[] = []
   for (const peer of s.linked()) {
-    const lead = peer.ahead.at(s.now)
+    const lead = aheadMsOf(s, peer)
     if (lead > BROADCAST.skewMs) leads.push(lead)
   }
   if (leads.length * 2 <= members) return 0

@@ -20,6 +20,7 @@ import {
   encodeBatch,
   entryBytesMax,
 } from '../../src/wire/batch.js'
+import { isOutdated } from './horizon.js'
 import { type Decided, Judge } from './judge.js'
 import type { Ack as Acked, Entries, Gone, Pull } from './messages.js'
 import { startRound } from './repair.js'
@@ -125,7 +126,7 @@ export function catchUp(s: BroadcastState, effects: Sink, peer: Peer): void {
 
 export function onEntries(s: BroadcastState, effects: Sink, peer: Peer, m: Entries): void {
   measure(s, peer, m.wall)
-  if (isAhead(s, effects, peer)) return
+  if (isAhead(s, effects, peer) || isOutdated(s, peer)) return
   const max = stampMax(s)
   const origins = new Set<number>()
   for (const batch of m.batches) {
@@ -135,6 +136,11 @@ export function onEntries(s: BroadcastState, effects: Sink, peer: Peer, m: Entri
     if (known === undefined || batch.next <= known.next) continue
     if (batch.first !== known.next) {
       pull(s, effects, peer, known)
+      continue
+    }
+    // What ended it may be forgotten here: its record comes, if it is there yet.
+    if (batch.time <= s.horizon) {
+      startRound(s, effects, peer)
       continue
     }
     const last = batch.time + (batch.next - batch.first - 1) * s.stampStep
@@ -233,20 +239,6 @@ export function onAck(s: BroadcastState, effects: Sink, peer: Peer, m: Acked): v
   const known = peer.vector.get(s.self.ordinal) ?? newLife(s.epoch, 0)
   if (m.next > known.next) peer.vector.set(s.self.ordinal, { ...known, next: m.next })
   s.waiting.settle(s, effects)
-}
-
-/**
- * True if all is held here that any member said to hold. Only then what a member wrote before it
- * met an end has arrived: its word that it has met it came later.
- */
-export function lacksNothing(s: BroadcastState): boolean {
-  for (const peer of s.peers.values())
-    for (const [ordinal, theirs] of peer.vector) {
-      const known = s.vector.get(ordinal)
-      const order = known === undefined ? -1 : compareEpochs(known.life, theirs.life)
-      if (order < 0 || (order === 0 && (known as Known).next < theirs.next)) return false
-    }
-  return true
 }
 
 /** `peer` says what it holds: whatever is missed here, and does not come by itself, is pulled. */

@@ -82,7 +82,8 @@ export class Answers implements Checker, WritersWatcher {
     const known = held.key(cache, key)
     const winner = held.winner(known)
     const isMortal = known.touches.size > 0 || cache.startsWith('mortal') || known.evicted > 0
-    return { givenAt, version: winner?.write.stamp ?? 0, mortal: isMortal }
+    const isUnsure = isMortal || this.#watch.unjudged.has(`${cache}/${key}`)
+    return { givenAt, version: winner?.write.stamp ?? 0, mortal: isUnsure }
   }
 
   #onWritten(asked: Asked, reply: Reply): void {
@@ -138,8 +139,7 @@ export class Answers implements Checker, WritersWatcher {
     this.#read.set(life, read)
     const name = `${cache}/${key}`
     const last = read.get(name) ?? 0
-    if (told !== 0 && told < last)
-      this.#cluster.fail('B2', `${what} read ${told} after ${last}`)
+    if (told !== 0 && told < last) this.#cluster.fail('B2', `${what} read ${told} after ${last}`)
     if (told !== 0) read.set(name, told)
   }
 }

@@ -67,7 +67,10 @@ export function clocksAreJudgedFairly(
     note()
     const limit = reference(to.life) + LET_IN_MS
     if (stampMs(stamp) > limit)
-      cluster.fail('B8', `${to.life} let in a stamp ${Math.round(stampMs(stamp) - limit)} ms too high`)
+      cluster.fail(
+        'B8',
+        `${to.life} let in a stamp ${Math.round(stampMs(stamp) - limit)} ms too high`,
+      )
   })
 
   return {
@@ -85,7 +88,10 @@ export function clocksAreJudgedFairly(
         const rose = before !== 0 && time - before > 1.25 * TICK_MS + SLACK_MS
         if (rose && !cluster.disturbances.stopped(life.node, cluster.now() - 500, cluster.now()))
           if (time > reference(life) + LET_IN_MS)
-            cluster.fail('B8', `${life} followed a clock ${Math.round(time - reference(life))} ms ahead`)
+            cluster.fail(
+              'B8',
+              `${life} followed a clock ${Math.round(time - reference(life))} ms ahead`,
+            )
       }
     },
     onReport(life, event, fields) {

@@ -8,7 +8,11 @@ import type { Checker } from '../checkers/checker.js'
 import type { SimulatedCluster } from '../cluster.js'
 import type { Watch } from './watch.js'
 
-export function conflictsAreCounted(cluster: SimulatedCluster, watch: Watch, step: number): Checker {
+export function conflictsAreCounted(
+  cluster: SimulatedCluster,
+  watch: Watch,
+  step: number,
+): Checker {
   watch.onGiven.push((to, write, how) => {
     if (how === 'own' || (write.kind !== 'set' && write.kind !== 'delete')) return
     const { ordinal } = to.life

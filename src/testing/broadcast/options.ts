@@ -49,11 +49,7 @@ const CACHE: CacheOptions = {
 const DAY_MS = 24 * 3_600_000
 
 /** The same options for the same seed. `style` overrides the drawn one. */
-export function drawBroadcast(
-  seed: number,
-  seconds: number,
-  style?: Style,
-): BroadcastSimulation {
+export function drawBroadcast(seed: number, seconds: number, style?: Style): BroadcastSimulation {
   const random = seededRandom(seed ^ 0xb0ad)
   const drawn = random.pick(STYLES)
   const options = baseOptions(seed, seconds, style ?? drawn, random)

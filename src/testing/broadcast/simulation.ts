@@ -46,7 +46,7 @@ export function simulateBroadcast(
     ...(onTrace && { onTrace: (node, line) => onTrace(cluster.now(), node, line) }),
   })
   const step = 2 ** ordinalBits(options.nodes - 1)
-  const watch = new Watch(cluster, step)
+  const watch = new Watch(cluster, step, options.honest)
   const answers = new Answers(cluster, watch)
   addLaws(cluster, watch, answers, options, step)
   setNetwork(cluster, options)

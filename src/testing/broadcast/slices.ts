@@ -1,7 +1,8 @@
 /** What two nodes send each other when they compare records, read by who watches them. */
-import { Reader } from '../../wire/bytes.js'
+
 import { ITEM, RecordItem } from '../../store/slice.js'
 import { STAMPED_ITEM } from '../../store/stamped-walk.js'
+import { Reader } from '../../wire/bytes.js'
 
 /** Of one key: a record by its stamps, or what ended those before. */
 export type SliceItem =

@@ -26,7 +26,7 @@ export function vectorsAreTrue(cluster: SimulatedCluster, watch: Watch): Checker
       compareEpochs(before.life, known.life) === 0 &&
       before.from === known.from
     for (const write of isNext ? added(ordinal, known, before) : claimed(ordinal, known))
-      if (lacks(watch.of(life).held, write))
+      if (!watch.unjudged.has(`${write.cache}/${write.key}`) && lacks(watch.of(life).held, write))
         cluster.fail(
           'B5',
           `${life} says that it holds ${ordinal} up to ${known.next}, and lacks a ${write.kind}`,
@@ -74,7 +74,9 @@ export function vectorsAreTrue(cluster: SimulatedCluster, watch: Watch): Checker
       proved.delete(life)
     },
     onInstall(life, _group, _at, _slice, first) {
-      if (first) proved.delete(life)
+      if (!first) return
+      said.delete(life)
+      proved.delete(life)
     },
   }
 }

@@ -31,12 +31,16 @@ export class Watch implements Checker {
   readonly name = 'what each node was given'
   readonly writes = new Writes()
   readonly onGiven: OnGiven[] = []
+  /** Keys, by name, whose end is nobody's to remember: see #bornEnded. */
+  readonly unjudged = new Set<string>()
   readonly #cluster: SimulatedCluster
   readonly #step: number
+  readonly #honest: boolean
   readonly #lives = new Map<Life, Watched>()
 
   /** `step`: from one stamp of an origin to its next. */
-  constructor(cluster: SimulatedCluster, step: number) {
+  constructor(cluster: SimulatedCluster, step: number, honest: boolean) {
+    this.#honest = honest
     this.#cluster = cluster
     this.#step = step
   }
@@ -95,8 +99,7 @@ export class Watch implements Checker {
     const to = this.of(life)
     to.givenAt = this.#cluster.now()
     if (first) {
-      for (const write of this.writes.ofLife(life).values())
-        if (to.held.has(write)) to.dropped++
+      for (const write of this.writes.ofLife(life).values()) if (to.held.has(write)) to.dropped++
       to.held = new Held()
     }
     if (slice.length > 0) for (const item of itemsOf(slice, at)) this.#join(to, item)
@@ -107,7 +110,8 @@ export class Watch implements Checker {
     const held = to.held.key(item.cache, item.key)
     if (item.kind === 'record') {
       this.#give(to, this.#made(item.version, to, item), 'compared')
-      if (item.changed > item.version) this.#give(to, this.#made(item.changed, to, item), 'compared')
+      if (item.changed > item.version)
+        this.#give(to, this.#made(item.changed, to, item), 'compared')
       return
     }
     if (item.deleted > 0) this.#give(to, this.#made(item.deleted, to, item), 'compared')
@@ -123,11 +127,23 @@ export class Watch implements Checker {
     return write
   }
 
+  /** A clock that is behind stamps a write below the end of what it replaces, though all have met
+   *  that end, and may have forgotten it: whether it lives is decided by who remembers. */
+  #bornEnded({ cache, key, stamp }: Write): void {
+    for (const { held } of this.#lives.values()) {
+      const known = held.key(cache, key)
+      const latest = Math.max(known.ended, known.evicted, held.floors.get(cache) ?? 0)
+      if (latest >= stamp || (known.set !== undefined && known.set.stamp > stamp))
+        this.unjudged.add(`${cache}/${key}`)
+    }
+  }
+
   #give(to: Watched, write: Write, how: 'own' | 'log' | 'compared'): void {
     const { held } = to
     const { kind } = write
     if (how === 'own' && (kind === 'set' || kind === 'delete' || kind === 'touch'))
       write.met = metOf(held, held.key(write.cache, write.key))
+    if (how === 'own' && kind === 'set' && !this.#honest) this.#bornEnded(write)
     for (const onGiven of this.onGiven) onGiven(to, write, how)
     held.add(write)
     // A noop of a write that came with compared records says nothing of its window.
