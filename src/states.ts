@@ -27,7 +27,8 @@ export function statesOf(
   options: StatesOptions,
 ): States {
   const log = () => new MemoryLog(options)
-  if (strategy.records !== 'stamped') {
+  const { records } = strategy
+  if (records === undefined) {
     const store = () => new KeyValueStore(options)
     return { log: log(), store: store(), host: () => ({ log: log(), store: store() }) }
   }
@@ -35,7 +36,7 @@ export function statesOf(
   const ordinal = members.find(member => member.id === self)?.ordinal ?? 0
   const highest = Math.max(...members.map(member => member.ordinal))
   const step = 2 ** ordinalBits(highest)
-  const store = new StampedStore({ self: ordinal, step, salt: cluster })
+  const store = new StampedStore({ self: ordinal, step, salt: cluster, apart: records === 'apart' })
   const host = (group: GroupId) => ({ log: log(), store: store.face(group) })
   return { log: log(), store, host, stamped: store }
 }

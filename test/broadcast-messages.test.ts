@@ -24,7 +24,13 @@ const messages: { [T in BroadcastMessage['type']]: Extract<BroadcastMessage, { t
   entries: { type: 'entries', wall: 1_700_000_000_000, ack: true, batches: [batch] },
   heartbeat: {
     type: 'heartbeat',
-    ...{ wall: 1_700_000_000_000, ahead: -1.5, time: 1_700_000_000_001, serving: true },
+    ...{
+      wall: 1_700_000_000_000,
+      ahead: -1.5,
+      time: 1_700_000_000_001,
+      serving: true,
+      apart: false,
+    },
     ...{ horizon: 8_192, vector },
   },
   ack: { type: 'ack', life, next: 8 },

@@ -320,6 +320,7 @@ export interface StrategyEnv {
 
 export interface StrategyFactory<M = unknown> {
   (env: StrategyEnv): ReplicationStrategy<M>
-  /** Its groups share one store of stamped records: env.stamped is there (contracts/stamped.ts). */
-  readonly records?: 'stamped'
+  /** Its groups share one store of stamped records: env.stamped is there (contracts/stamped.ts).
+   *  'apart': each node has records of its own, and only what ends them is everybody's. */
+  readonly records?: 'stamped' | 'apart'
 }

@@ -10,8 +10,9 @@ import { stampMs } from '../core/hybrid-clock.js'
 import { type EntryVisitor, visitEntries } from '../wire/batch.js'
 import { Reader } from '../wire/bytes.js'
 import { FLAG, OP, readConfigure } from '../wire/command.js'
+import { lifeFrom } from '../wire/stamped-records.js'
 import { RecentKeys } from './recent-keys.js'
-import { lifeFrom, NO_END, type StampedCache } from './stamped-cache.js'
+import { NO_END, type StampedCache } from './stamped-cache.js'
 import { FRESH, OUTCOMES, OUTSIDE, Window } from './windows.js'
 
 /** What the entries are applied to. */
@@ -37,6 +38,7 @@ export class StampedApplier implements EntryVisitor {
   #results: ResultSink | undefined
   #batch: Batch | undefined
   #own = false
+  #asked = false
   #version = 0
 
   constructor(target: StampedTarget) {
@@ -67,6 +69,7 @@ export class StampedApplier implements EntryVisitor {
     const op = reader.u8()
     this.#version = 0
     let outcome: Outcome = 'ok'
+    this.#asked = client !== null
     if (client === null) this.#execute(op, stamp)
     else outcome = this.#once(op, client, seq, stamp)
     if (this.#results !== undefined) this.#results.onResult(offset, outcome, this.#version)
@@ -167,6 +170,9 @@ export class StampedApplier implements EntryVisitor {
   #evict(cache: StampedCache, stamp: number): void {
     const key = this.#key()
     const changed = this.#reader.f64()
+    // A writer's: what it wrote lies on its own node alone, and this tells the others.
+    if (this.#asked) this.#version = stamp
+    if (changed === 0) return
     if (cache.end(key, { ...NO_END, evicted: changed, evictedBy: stamp }))
       this.changes?.onChange(cache.named.name, 'evict', key, undefined, changed)
   }

@@ -11,38 +11,15 @@
  *   floor     a clear: ends every version up to its stamp, of all keys
  */
 import type { Met } from '../contracts/stamped.js'
+import type { End, Life } from '../wire/stamped-records.js'
 import type { NamedCache } from './caches.js'
 import { Leaves, RecordHash, type Seed, seedOf } from './leaves.js'
-import { endOfLife, PAGE_MASK } from './page.js'
+import { PAGE_MASK } from './page.js'
 import { keyBytes, RECORD_BYTES } from './region.js'
-
-/** What ended the records of a key; 0: nothing did. */
-export interface End {
-  readonly deleted: number
-  readonly replaced: number
-  readonly evicted: number
-  /** The entry that evicted it: who has met that, and `deleted`, needs to be told no more. */
-  readonly evictedBy: number
-}
 
 export const NO_END: End = { deleted: 0, replaced: 0, evicted: 0, evictedBy: 0 }
 
-/** When a record ends, ms. */
-export interface Life {
-  readonly deadline: number
-  readonly idleMs: number
-  readonly expiresAt: number
-}
-
-const NO_LIFE: Life = { deadline: 0, idleMs: 0, expiresAt: 0 }
 const HASH = new RecordHash()
-
-/** `ttlMs` and `idleMs` from `time` on; 0: none. */
-export function lifeFrom(time: number, ttlMs: number, idleMs: number): Life {
-  if (ttlMs === 0 && idleMs === 0) return NO_LIFE
-  const deadline = ttlMs === 0 ? 0 : time + ttlMs
-  return { deadline, idleMs, expiresAt: endOfLife(time, deadline, idleMs) }
-}
 
 export class StampedCache {
   readonly named: NamedCache
@@ -55,9 +32,12 @@ export class StampedCache {
   /** No record has a higher version. */
   #newest = 0
 
-  /** `salt`: the same on all nodes of a cluster. */
-  constructor(named: NamedCache, salt: string) {
+  readonly #apart: boolean
+
+  /** `salt`: the same on all nodes of a cluster. `apart`: as StampedOptions.apart. */
+  constructor(named: NamedCache, salt: string, apart: boolean) {
     this.named = named
+    this.#apart = apart
     this.seed = seedOf(`${salt}/${named.name}`)
   }
 
@@ -113,7 +93,7 @@ export class StampedCache {
       slot = region.insert(key)
       named.entries++
       named.bytes += keyBytes(key) + RECORD_BYTES + end - start
-      this.ends.delete(key)
+      if (!this.#apart) this.ends.delete(key)
     }
     region.write(slot, source, start, end)
     const page = region.page(slot)
@@ -150,17 +130,19 @@ export class StampedCache {
   end(key: string, { deleted, replaced, evicted, evictedBy }: End): boolean {
     const slot = this.named.region.peek(key)
     const version = slot < 0 ? 0 : this.versionOf(slot)
-    if (version > Math.max(deleted, replaced) && this.changedOf(slot) > evicted) return false
+    const outlives = version > Math.max(deleted, replaced) && this.changedOf(slot) > evicted
+    if (outlives && !this.#apart) return false
     const former = this.ends.get(key) ?? NO_END
     const end: End = {
       deleted: Math.max(deleted, former.deleted),
-      replaced: Math.max(replaced, former.replaced, version - 1),
+      replaced: Math.max(replaced, former.replaced, outlives ? 0 : version - 1),
       evicted: Math.max(evicted, former.evicted),
       evictedBy: Math.max(evictedBy, former.evictedBy),
     }
     if (highest(end) > this.floor) this.ends.set(key, end)
-    if (slot >= 0) this.remove(slot, key)
-    return slot >= 0
+    if (slot < 0 || outlives) return false
+    this.remove(slot, key)
+    return true
   }
 
   /** Takes the record away: nothing of it is remembered. */

@@ -5,21 +5,24 @@
  *
  *   what (of openSnapshot):  128 bytes, a bit for each leaf whose records are wanted | f64 seen
  *     | to the end: u8 origin, f64 from, f64 upto: ends with stamps within are not wanted
- *   slice:  u8 layout | items:  2 into, 3 record (slice.ts)
- *     5 end    u16 n, key | f64 deleted | f64 replaced | f64 evicted | f64 evictedBy
- *     6 floor  u8 n, cache | f64 stamp
- *     7 seen   f64 stamp: whoever made or kept these records had met the receiver's up to it
+ *   slice: wire/stamped-records.ts
  */
 import type { SnapshotState } from '../contracts/strategy.js'
 import { Reader, Writer } from '../wire/bytes.js'
+import {
+  type End,
+  STAMPED_ITEM,
+  STAMPED_LAYOUT,
+  writeEnd,
+  writeFloor,
+  writeInto,
+} from '../wire/stamped-records.js'
 import { LEAVES, RecordHash } from './leaves.js'
 import { PAGE_MASK, PAGE_SHIFT } from './page.js'
 import type { Region } from './region.js'
-import { ITEM, RECORD_ITEM_BYTES, RecordItem, writeIntoItem, writeRecordItem } from './slice.js'
-import { type End, highest, isMet, type StampedCache } from './stamped-cache.js'
+import { RECORD_ITEM_BYTES, RecordItem, writeRecordItem } from './slice.js'
+import { highest, isMet, type StampedCache } from './stamped-cache.js'
 
-const LAYOUT = 1
-export const STAMPED_ITEM = { end: 5, floor: 6, seen: 7 } as const
 const END_BYTES = 1 + 2 + 32
 const WANTED_BYTES = LEAVES / 8
 /** A call looks at so many slots and ends at most: about 2 ms. */
@@ -62,21 +65,26 @@ export class StampedWalk {
   read(bytesMax: number): { slice: Uint8Array; state: SnapshotState } {
     const out = OUT
     out.reset()
-    out.u8(LAYOUT)
+    out.u8(STAMPED_LAYOUT)
     out.u8(STAMPED_ITEM.seen)
     out.f64(this.#seen)
-    if (!this.#begun) for (const { cache } of this.#parts) writeFloor(out, cache)
+    if (!this.#begun) this.#writeFloors(out)
     this.#begun = true
     let looks = 0
     while (this.#parts.length > 0) {
       const part = this.#parts[0]
-      writeIntoItem(out, part.cache.named.name)
+      writeInto(out, part.cache.named.name)
       looks = this.#writeRecords(out, part, bytesMax, looks)
       if (looks < LOOKS_MAX) looks = this.#writeEnds(out, part, bytesMax, looks)
       if (looks >= LOOKS_MAX) return { slice: out.copy(), state: 'more' }
       this.#parts.shift()
     }
     return { slice: out.copy(), state: 'done' }
+  }
+
+  #writeFloors(out: Writer): void {
+    for (const { cache } of this.#parts)
+      if (cache.floor !== 0) writeFloor(out, cache.named.name, cache.floor)
   }
 
   /** Returns the looks so far; LOOKS_MAX if the slice is full. */
@@ -112,12 +120,7 @@ export class StampedWalk {
         return LOOKS_MAX
       }
       if (isMet(end, stamp => this.#hasMet(stamp))) continue
-      out.u8(STAMPED_ITEM.end)
-      out.text16(key)
-      out.f64(end.deleted)
-      out.f64(end.replaced)
-      out.f64(end.evicted)
-      out.f64(end.evictedBy)
+      writeEnd(out, key, end)
     }
   }
 
@@ -130,13 +133,6 @@ export class StampedWalk {
     const { leaf } = HASH.key(cache.seed, key)
     return (this.#wanted[leaf >> 3] & (1 << (leaf & 7))) !== 0
   }
-}
-
-function writeFloor(out: Writer, { named, floor }: StampedCache): void {
-  if (floor === 0) return
-  out.u8(STAMPED_ITEM.floor)
-  out.text8(named.name)
-  out.f64(floor)
 }
 
 /** Where the items of a slice go. */
@@ -159,15 +155,15 @@ const ITEM_READ = new RecordItem()
  *  item is joined by then. Returns how many records and ends were refused for their stamp. */
 export function joinSlice(slice: Uint8Array, target: SliceTarget): number {
   const reader = new Reader(slice)
-  if (reader.u8() !== LAYOUT) reader.fail('unknown layout of records')
+  if (reader.u8() !== STAMPED_LAYOUT) reader.fail('unknown layout of records')
   let into: StampedCache | undefined
   let refused = 0
   let seen = Number.MAX_SAFE_INTEGER
   while (reader.left > 0) {
     const kind = reader.u8()
     if (kind === STAMPED_ITEM.seen) seen = reader.whole()
-    else if (kind === ITEM.into) into = target.cache(reader.text8())
-    else if (kind === ITEM.record) {
+    else if (kind === STAMPED_ITEM.into) into = target.cache(reader.text8())
+    else if (kind === STAMPED_ITEM.record) {
       ITEM_READ.read(reader, Number.POSITIVE_INFINITY)
       if (ITEM_READ.changed > target.stampMax) refused++
       else if (into !== undefined) joinRecord(reader, into, seen, target)

@@ -17,11 +17,12 @@ import type { Batch, GroupId, Offset } from '../contracts/types.js'
 import { assert } from '../core/assert.js'
 import { Reader } from '../wire/bytes.js'
 import { OP } from '../wire/command.js'
+import type { End } from '../wire/stamped-records.js'
 import { Housekeeping } from './housekeeping.js'
 import { LEAVES_BYTES } from './leaves.js'
 import { Records } from './records.js'
 import { StampedApplier, type StampedTarget } from './stamped-apply.js'
-import { type End, highest, isMet, NO_END, StampedCache } from './stamped-cache.js'
+import { highest, isMet, NO_END, StampedCache } from './stamped-cache.js'
 import { JoinFace, type Joins, OriginFace } from './stamped-faces.js'
 import { joinSlice, type SliceTarget, StampedWalk } from './stamped-walk.js'
 import { FRESH, OUTCOMES, OUTSIDE, type Window } from './windows.js'
@@ -33,6 +34,9 @@ export interface StampedOptions {
   readonly step: number
   /** The same on all nodes: the cluster's name. */
   readonly salt: string
+  /** Stores of a cluster hold different records: what ended one is remembered, whatever came after
+   *  it here. Default false. */
+  readonly apart?: boolean
 }
 
 /** A record lies here for so long after its end: a touch that it got in time may still come. */
@@ -48,6 +52,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
   conflicts = 0
   onLost: ((lost: Lost) => void) | undefined
   readonly #salt: string
+  readonly #apart: boolean
   readonly #caches = new Map<string, StampedCache>()
   readonly #applier: StampedApplier
   readonly #joins: Joins
@@ -55,11 +60,12 @@ export class StampedStore extends Records implements StateMachine, StampedState,
   readonly #housekeeping = new Housekeeping(this.state)
   readonly #reader = new Reader()
 
-  constructor({ self, step, salt }: StampedOptions) {
+  constructor({ self, step, salt, apart = false }: StampedOptions) {
     super()
     this.self = self
     this.step = step
     this.#salt = salt
+    this.#apart = apart
     this.#applier = new StampedApplier(this)
     this.#applier.onLost = lost => {
       this.conflicts++
@@ -89,7 +95,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
     if (known !== undefined) return known
     const named = this.state.caches.need(name)
     if (named === undefined) return undefined
-    const made = new StampedCache(named, this.#salt)
+    const made = new StampedCache(named, this.#salt, this.#apart)
     this.#caches.set(name, made)
     return made
   }

@@ -6,6 +6,13 @@ export function guarantee(s: BroadcastState): string {
   const nodes = s.peers.size + 1
   if (nodes === 1) return 'one node, broadcast: survives no crash; data lives in this process only'
   const { ack, heartbeatMs } = s.settings
+  if (s.apart)
+    return [
+      `${nodes} nodes, broadcast of invalidations: each holds what was set there`,
+      `a set or delete drops all older copies, within ${heartbeatMs} ms on linked nodes, on ` +
+        'others once they are linked again',
+      'a value that was read from its source before, and is set after that, stays until its ttl',
+    ].join('; ')
   const copies = ack === 'insync' ? 0 : copiesWanted(ack, nodes)
   const survives =
     copies === 1

@@ -51,7 +51,8 @@ export function broadcast(options: BroadcastOptions = {}): StrategyFactory<Messa
     checkMembers(settings, env.members)
     return new Broadcast(env, settings)
   }
-  return Object.assign(factory, { records: 'stamped' } as const)
+  const records = settings.carry === 'values' ? 'stamped' : 'apart'
+  return Object.assign(factory, { records } as const)
 }
 
 class Broadcast implements ReplicationStrategy<Message> {
@@ -152,11 +153,11 @@ function tick(
 }
 
 function heartbeat(s: BroadcastState, effects: Sink, peer: Peer): void {
-  const { wall, serving, horizon } = s
+  const { wall, serving, apart, horizon } = s
   const measured = aheadMsOf(s, peer)
   const ahead = Number.isFinite(measured) ? measured : UNKNOWN_MS
   const time = s.clock.ms
-  const said = { wall, ahead, time, serving, horizon, vector: s.vectorList }
+  const said = { wall, ahead, time, serving, apart, horizon, vector: s.vectorList }
   effects.send(peer.id, { type: 'heartbeat', ...said })
 }
 
@@ -213,6 +214,10 @@ function onMessage(
 }
 
 function onHeartbeat(s: BroadcastState, effects: Sink, peer: Peer, m: Heartbeat): void {
+  if (m.apart !== s.apart) {
+    const text = `${peer.id} has another option carry of strategy broadcast: give all the same`
+    return effects.disconnect(peer.id, 'CONFIG', text)
+  }
   measure(s, peer, m.wall)
   peer.toldAhead.note(m.ahead, s.now)
   const first = !peer.spoke

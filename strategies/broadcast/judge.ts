@@ -6,8 +6,25 @@
 import { BROADCAST } from '../../src/config.js'
 import type { Met } from '../../src/contracts/stamped.js'
 import type { Proposal } from '../../src/contracts/strategy.js'
+import { stampMs } from '../../src/core/hybrid-clock.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
-import { FLAG, OP, writeDelete, writePlain, writeSet, writeTouch } from '../../src/wire/command.js'
+import {
+  FLAG,
+  OP,
+  writeDelete,
+  writeExpire,
+  writePlain,
+  writeSet,
+  writeTouch,
+} from '../../src/wire/command.js'
+import {
+  type Life,
+  lifeFrom,
+  STAMPED_LAYOUT,
+  writeEnd,
+  writeInto,
+  writeStampedRecord,
+} from '../../src/wire/stamped-records.js'
 import type { BroadcastState } from './state.js'
 
 /** An entry to be: a proposal whose command is decided. */
@@ -18,6 +35,8 @@ export interface Decided extends Proposal {
 /** What an own entry that is not applied yet made of a key. */
 type Pending = Pick<Met, 'version' | 'ended' | 'expiresAt'>
 
+/** Done, and no entry: of the engine's own proposals, whose answer nobody hears. */
+const HERE = 'BUSY'
 const NEVER = Number.POSITIVE_INFINITY
 
 /** Decides the proposals of one step. */
@@ -31,6 +50,8 @@ export class Judge {
   readonly #opened = new Set<string>()
   readonly #used = new Set<string>()
   readonly #added = new Map<string, { entries: number; bytes: number }>()
+  /** Records that only this node gets, and loses: a slice for its store. */
+  readonly #own = new Writer(16_384)
   readonly #places: { proposal: Proposal; start: number; end: number; stamp: number }[] = []
 
   constructor(s: BroadcastState) {
@@ -52,6 +73,11 @@ export class Judge {
     this.#s.clock.take()
     this.#places.push({ proposal, start, end: this.#out.length, stamp })
     return undefined
+  }
+
+  /** What this node's own store is to join besides; undefined: nothing. */
+  get ownSlice(): Uint8Array | undefined {
+    return this.#own.length === 0 ? undefined : this.#own.copy()
   }
 
   /** What was not refused, in order; lent until the next Judge. */
@@ -92,6 +118,7 @@ export class Judge {
         this.#cleared.set(cache, stamp)
         break
       case OP.evict:
+        if (this.#s.apart) return this.#evictHere(cache)
         if (!mayEvict(this.#s, cache)) return 'BUSY'
         break
       default:
@@ -117,16 +144,43 @@ export class Judge {
     if (bytes > options.maxBytes) return 'CACHE_FULL'
     if (options.eviction === 'none' && this.#isFull(cache, met.version === 0, bytes))
       return 'CACHE_FULL'
+    const ends = Math.min(ttlMs === 0 ? NEVER : ttlMs, idleMs === 0 ? NEVER : idleMs)
+    const expiresAt = ends === NEVER ? 0 : this.#s.clock.ms + ends
+    this.#pending.set(nameOf(cache, key), { version: stamp, ended: 0, expiresAt })
+    if (this.#s.apart) {
+      this.#keepHere(cache, key, stamp, lifeFrom(stampMs(stamp), ttlMs, idleMs))
+      // A fill tells nobody: it changes nothing that others could hold.
+      const upto = (flags & FLAG.ifAbsent) === 0 ? stamp - 1 : 0
+      writeExpire(this.#out, OP.evict, cache, key, upto)
+      return undefined
+    }
     const base = Math.max(met.version, met.ended)
     writeSet(this.#out, cache, key, reader.view(reader.left), {
       ifVersion: base === 0 ? undefined : base,
       ttlMs: ttlMs === 0 ? undefined : ttlMs,
       idleMs: idleMs === 0 ? undefined : idleMs,
     })
-    const ends = Math.min(ttlMs === 0 ? NEVER : ttlMs, idleMs === 0 ? NEVER : idleMs)
-    const expiresAt = ends === NEVER ? 0 : this.#s.clock.ms + ends
-    this.#pending.set(nameOf(cache, key), { version: stamp, ended: 0, expiresAt })
     return undefined
+  }
+
+  #keepHere(cache: string, key: string, stamp: number, life: Life): void {
+    const { source, at, end } = this.#reader
+    this.#into(cache)
+    writeStampedRecord(this.#own, key, stamp, life, source, at, end)
+  }
+
+  /** Its limits are a node's own, and so are its copies: nobody else hears of it. */
+  #evictHere(cache: string): string {
+    const reader = this.#reader
+    const key = reader.text16()
+    this.#into(cache)
+    writeEnd(this.#own, key, { deleted: 0, replaced: 0, evicted: reader.f64(), evictedBy: 0 })
+    return HERE
+  }
+
+  #into(cache: string): void {
+    if (this.#own.length === 0) this.#own.u8(STAMPED_LAYOUT)
+    writeInto(this.#own, cache)
   }
 
   #delete(cache: string, flags: number, stamp: number): string | undefined {
@@ -134,9 +188,10 @@ export class Judge {
     const key = reader.text16()
     const ifVersion = (flags & FLAG.ifVersion) === 0 ? -1 : reader.f64()
     const version = this.#live(this.#meet(cache, key))
-    if (version === 0) return 'NOT_FOUND'
+    // Others may have a copy of what is not here.
+    if (version === 0 && !(this.#s.apart && ifVersion === -1)) return 'NOT_FOUND'
     if (ifVersion !== -1 && ifVersion !== version) return 'VERSION_MISMATCH'
-    writeDelete(this.#out, cache, key, { ifVersion: version })
+    writeDelete(this.#out, cache, key, { ifVersion: version === 0 ? undefined : version })
     this.#pending.set(nameOf(cache, key), { version: 0, ended: stamp, expiresAt: 0 })
     return undefined
   }

@@ -2,7 +2,7 @@
  * The bytes of what nodes say to each other, all of a fixed layout, little-endian.
  *
  *   0x60 entries    f64 wall | u8 1 if an ack is wanted | u16 n, each: u32 n, batch
- *   0x61 heartbeat  f64 wall | f64 ahead | f64 time | u8 serving | f64 horizon | vector
+ *   0x61 heartbeat  f64 wall | f64 ahead | f64 time | u8 1 serving, 2 apart | f64 horizon | vector
  *   0x62 ack        epoch | f64 next             0x63 pull   epoch | f64 from
  *   0x64 gone       epoch                        0x65 ask    u32 round | vector | 8 bytes
  *   0x66 nodes      u32 round | vector | u8 1 if they follow, 256 bytes
@@ -69,7 +69,7 @@ function write(out: Writer, m: Message): void {
       out.f64(m.wall)
       out.f64(m.ahead)
       out.f64(m.time)
-      out.u8(m.serving ? 1 : 0)
+      out.u8((m.serving ? 1 : 0) | (m.apart ? 2 : 0))
       out.f64(m.horizon)
       return writeVector(out, m.vector)
     case 'ack':
@@ -123,9 +123,11 @@ function read(reader: Reader, kind: number): Message {
     }
     case KIND.heartbeat: {
       const [wall, ahead, time] = [readTime(reader), readNumber(reader), readTime(reader)]
-      const serving = reader.u8() === 1
+      const flags = reader.u8()
+      if (flags > 3) reader.fail(`unknown flags ${flags}`)
+      const said = { serving: (flags & 1) !== 0, apart: (flags & 2) !== 0 }
       const horizon = reader.whole()
-      return { type: 'heartbeat', wall, ahead, time, serving, horizon, vector: readVector(reader) }
+      return { type: 'heartbeat', wall, ahead, time, ...said, horizon, vector: readVector(reader) }
     }
     case KIND.ack:
       return { type: 'ack', life: readEpoch(reader), next: reader.whole() }

@@ -30,6 +30,8 @@ export interface Heartbeat {
   /** Cluster time, ms. */
   readonly time: number
   readonly serving: boolean
+  /** It carries invalidations, and no values. */
+  readonly apart: boolean
   /** A member that has not met this stamp, and is not new, must begin anew: what ended records up
    *  to it is forgotten here. */
   readonly horizon: number

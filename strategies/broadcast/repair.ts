@@ -66,7 +66,7 @@ export function startRound(s: BroadcastState, effects: Sink, peer: Peer): void {
     ...{ peer: peer.id, round, vector: [], slices: 0, progressAt: s.now },
     ...{ sending: undefined, received: false },
   }
-  const root = rootOf(s.stamped.leaves())
+  const root = rootOf(s.leaves())
   effects.send(peer.id, { type: 'ask', round, vector: s.vectorList, root })
 }
 
@@ -108,7 +108,7 @@ export function onAsk(s: BroadcastState, effects: Sink, peer: Peer, m: Ask): voi
   stopSending(effects, peer.answering?.sending)
   const vector = s.vectorList
   peer.answering = { round: m.round, vector: [], slices: 0, sending: undefined }
-  const leaves = s.stamped.leaves()
+  const leaves = s.leaves()
   const isSame = equal(rootOf(leaves), m.root) && sameVectors(s, m.vector)
   const nodes = isSame ? new Uint8Array(0) : nodesOf(leaves)
   if (isSame) peer.compared = true
@@ -121,7 +121,7 @@ export function onNodes(s: BroadcastState, effects: Sink, peer: Peer, m: Nodes):
   asking.progressAt = s.now
   asking.vector = m.vector
   if (m.nodes.length === 0) return finish(s, effects, peer, asking)
-  const leaves = s.stamped.leaves()
+  const leaves = s.leaves()
   const own = nodesOf(leaves)
   let differ = 0
   for (let node = 0; node < 32; node++)
@@ -143,7 +143,7 @@ export function onLeaves(s: BroadcastState, effects: Sink, peer: Peer, m: Leaves
   const { answering } = peer
   if (answering?.round !== m.round || answering.sending !== undefined) return
   answering.vector = m.vector
-  const bitmap = bitmapOf(differing(s.stamped.leaves(), m.differ, m.leaves))
+  const bitmap = bitmapOf(differing(s.leaves(), m.differ, m.leaves))
   effects.send(peer.id, { type: 'differ', round: m.round, leaves: bitmap })
   answering.sending = beginSending(
     s,

@@ -97,6 +97,16 @@ export class BroadcastState {
       if (id !== env.self) this.peers.set(id, newPeer(id, ordinal, address))
   }
 
+  /** Each node has records of its own: only what ends them travels. */
+  get apart(): boolean {
+    return this.settings.carry === 'invalidations'
+  }
+
+  /** What two nodes compare: nothing, where their records differ anyway. */
+  leaves(): Uint8Array {
+    return this.apart ? NO_LEAVES : this.stamped.leaves()
+  }
+
   get stampStep(): number {
     return this.clock.step
   }
@@ -147,6 +157,8 @@ export class BroadcastState {
     effects.become(OWN, { role: 'master', epoch, master: this.env.self, serving })
   }
 }
+
+const NO_LEAVES = new Uint8Array(8_192)
 
 function newPeer(id: PeerId, ordinal: number, address: string): Peer {
   return {

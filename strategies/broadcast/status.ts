@@ -10,7 +10,7 @@ export function statusOf(s: BroadcastState): StrategyStatus {
   const members = [self, ...[...s.peers.values()].map(peer => peerStatus(s, peer))]
   return {
     strategy: 'broadcast',
-    profile: 'last-write-wins',
+    profile: s.apart ? 'invalidations' : 'last-write-wins',
     guarantee: guarantee(s),
     epoch: s.epoch.number,
     history: '',

@@ -8,6 +8,7 @@
  *                 | a gap -----> pull -> entries | gone -> compare
  */
 import { BROADCAST, LIMITS } from '../../src/config.js'
+import { JOIN_GROUP } from '../../src/contracts/stamped.js'
 import type { Proposal } from '../../src/contracts/strategy.js'
 import type { Ack, Batch } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
@@ -51,6 +52,8 @@ export function propose(s: BroadcastState, effects: Sink, proposals: readonly Pr
     place(s, effects, decided, from, to)
     from = to
   }
+  const { ownSlice } = judge
+  if (ownSlice !== undefined) effects.install(JOIN_GROUP, Number.MAX_SAFE_INTEGER, ownSlice)
 }
 
 function refusalOfAll(s: BroadcastState): string | undefined {

@@ -17,8 +17,7 @@ export function recordsAreThoseGiven(cluster: SimulatedCluster, watch: Watch): C
   let ticks = 0
 
   function look(node: SimulatedNode, held: Held, law: string): void {
-    for (const [name, key] of held.keys)
-      if (!watch.unjudged.has(name)) judge(node, held, key, law)
+    for (const [name, key] of held.keys) if (!watch.unjudged.has(name)) judge(node, held, key, law)
   }
 
   function judge(node: SimulatedNode, held: Held, key: HeldKey, law: string): void {

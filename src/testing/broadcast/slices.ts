@@ -1,8 +1,9 @@
 /** What two nodes send each other when they compare records, read by who watches them. */
 
-import { ITEM, RecordItem } from '../../store/slice.js'
-import { STAMPED_ITEM } from '../../store/stamped-walk.js'
+import { RecordItem } from '../../store/slice.js'
+
 import { Reader } from '../../wire/bytes.js'
+import { STAMPED_ITEM } from '../../wire/stamped-records.js'
 
 /** Of one key: a record by its stamps, or what ended those before. */
 export type SliceItem =
@@ -29,8 +30,8 @@ export function itemsOf(slice: Uint8Array, stampMax: number): SliceItem[] {
   while (reader.left > 0) {
     const kind = reader.u8()
     if (kind === STAMPED_ITEM.seen) reader.whole()
-    else if (kind === ITEM.into) cache = reader.text8()
-    else if (kind === ITEM.record) {
+    else if (kind === STAMPED_ITEM.into) cache = reader.text8()
+    else if (kind === STAMPED_ITEM.record) {
       RECORD.read(reader, Number.POSITIVE_INFINITY)
       const { key, version, changed } = RECORD
       if (changed <= stampMax) items.push({ kind: 'record', cache, key, version, changed })

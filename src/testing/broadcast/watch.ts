@@ -77,6 +77,8 @@ export class Watch implements Checker {
       if (write.name !== '' && write.kind !== 'other' && to.held.names.has(write.name))
         this.#cluster.fail('B9', `${life} did a write twice that it had done or received`)
       this.#give(to, write, 'own')
+      if (write.stamp <= Math.max(write.met.version, write.base))
+        this.#cluster.fail('B3', `${life} stamps a ${write.kind} below what it met`)
     }
   }
 
