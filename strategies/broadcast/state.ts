@@ -62,6 +62,8 @@ export class BroadcastState {
   now = 0
   wall = 0
   startedAt = -1
+  /** When this life began: that of the process, or of its data. */
+  bornAt = 0
   heartbeatAt = Number.NEGATIVE_INFINITY
   comparedAt = 0
   serving = false

@@ -33,6 +33,8 @@ const MESSAGE_BYTES = 64
 
 export function propose(s: BroadcastState, effects: Sink, proposals: readonly Proposal[]): void {
   const refusal = refusalOfAll(s)
+  // Compared records are met, too: what replaces one is stamped above it.
+  s.clock.hear(s.stamped.newestJoined)
   const judge = new Judge(s)
   for (const proposal of proposals) {
     const code = refusal ?? refusalOf(s, proposal) ?? judge.decide(proposal)

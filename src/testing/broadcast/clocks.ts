@@ -22,8 +22,9 @@ export function clocksAreJudgedFairly(
   watch: Watch,
   isSlow: boolean,
 ): Checker {
-  /** Differences between two clocks, the highest ever, by `a|b`: a less b. */
+  /** The highest and the lowest that a clock ever stood at, from the true time. */
   const highest = new Map<string, number>()
+  const lowest = new Map<string, number>()
   const recent: Map<string, number>[] = []
   const times = new Map<Life, number>()
 
@@ -32,20 +33,23 @@ export function clocksAreJudgedFairly(
     for (const { id } of cluster.live()) offsets.set(id, cluster.node(id).wall() - cluster.now())
     recent.push(offsets)
     if (recent.length > TICKS_KEPT) recent.shift()
-    for (const [a, at] of offsets)
-      for (const [b, bt] of offsets)
-        highest.set(`${a}|${b}`, Math.max(highest.get(`${a}|${b}`) ?? -Infinity, at - bt))
+    for (const [id, at] of offsets) {
+      highest.set(id, Math.max(highest.get(id) ?? at, at))
+      lowest.set(id, Math.min(lowest.get(id) ?? at, at))
+    }
   }
 
-  /** By how much the clock of `a` was ahead of that of `b` lately, at most. */
+  /** By how much the clock of `a` was ahead of that of `b` lately, at most: both may have been set
+   *  between the frame that was measured and now. */
   function aheadMs(a: string, b: string): number {
-    if (isSlow) return highest.get(`${a}|${b}`) ?? 0
-    let most = Number.NEGATIVE_INFINITY
+    if (isSlow) return (highest.get(a) ?? 0) - (lowest.get(b) ?? 0)
+    let high = Number.NEGATIVE_INFINITY
+    let low = Number.POSITIVE_INFINITY
     for (const offsets of recent) {
-      const [at, bt] = [offsets.get(a), offsets.get(b)]
-      if (at !== undefined && bt !== undefined) most = Math.max(most, at - bt)
+      high = Math.max(high, offsets.get(a) ?? high)
+      low = Math.min(low, offsets.get(b) ?? low)
     }
-    return most
+    return high - low
   }
 
   /** The highest clock that `life` may go by. */
