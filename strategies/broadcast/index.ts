@@ -235,7 +235,7 @@ function onHeartbeat(s: BroadcastState, effects: Sink, peer: Peer, m: Heartbeat)
   if (isAhead(s, effects, peer)) return
   if (firstStampOf(m.time) <= stampMax(s)) s.clock.hearTime(m.time)
   if (mustBeginAnew(s, peer, m.horizon)) return beginAnew(s, effects, peer)
-  s.horizon = Math.max(s.horizon, m.horizon)
+  if (m.horizon <= stampMax(s)) s.horizon = Math.max(s.horizon, m.horizon)
   compareVectors(s, effects, peer)
   s.waiting.settle(s, effects)
   if (!first) return
@@ -248,7 +248,7 @@ function onHeartbeat(s: BroadcastState, effects: Sink, peer: Peer, m: Heartbeat)
  * to life. If the same is true the other way round, the one of lower ordinal keeps its data.
  */
 function mustBeginAnew(s: BroadcastState, peer: Peer, horizon: number): boolean {
-  if (!s.copied || horizon <= s.horizon) return false
+  if (!s.copied || horizon <= s.horizon || horizon > stampMax(s)) return false
   if (covers(s.vector.get(s.clock.originOf(horizon)), horizon)) return false
   const theirs = peer.vector.get(s.clock.originOf(s.horizon))
   return s.horizon === 0 || covers(theirs, s.horizon) || s.self.ordinal > peer.ordinal
