@@ -226,8 +226,9 @@ function onHeartbeat(s: BroadcastState, effects: Sink, peer: Peer, m: Heartbeat)
   peer.vector = new Map(m.vector.map(known => [originOfLife(known.life), known]))
   if (isAhead(s, effects, peer)) return
   if (firstStampOf(m.time) <= stampMax(s)) s.clock.hearTime(m.time)
-  if (mustBeginAnew(s, peer, m.horizon)) return beginAnew(s, effects, peer)
-  s.horizon = Math.max(s.horizon, m.horizon)
+  const isHonest = m.horizon <= stampMax(s)
+  if (isHonest && mustBeginAnew(s, peer, m.horizon)) return beginAnew(s, effects, peer)
+  if (isHonest) s.horizon = Math.max(s.horizon, m.horizon)
   if (isOutdated(s, peer)) return
   compareVectors(s, effects, peer)
   s.waiting.settle(s, effects)

@@ -148,7 +148,8 @@ export class BroadcastState {
   append(effects: Sink, batch: Batch): void {
     const ordinal = originOfLife(batch.epoch)
     const known = this.vector.get(ordinal) as Known
-    const upto = batch.time + (batch.next - batch.first - 1) * this.stampStep
+    const last = batch.time + (batch.next - batch.first - 1) * this.stampStep
+    const upto = Math.max(known.upto, last)
     this.vector.set(ordinal, { ...known, next: batch.next, upto, crc: batch.crc })
     effects.append(this.groupOf(ordinal), batch)
     effects.commit(this.groupOf(ordinal), batch.next)

@@ -143,6 +143,9 @@ export function onEntries(s: BroadcastState, effects: Sink, peer: Peer, m: Entri
       pull(s, effects, peer, known)
       continue
     }
+    // Its stamps name their origin, or they are none of that origin.
+    if (s.clock.originOf(batch.time) !== ordinal)
+      return effects.disconnect(peer.id, 'PROTOCOL_ERROR')
     // What ended it may be forgotten here: its record comes, if it is there yet.
     if (batch.time <= s.horizon) {
       startRound(s, effects, peer)
@@ -192,6 +195,8 @@ export function lifeOf(
   if (!byItself && order > 0) return undefined
   // The stamps of this life begin no earlier than what was held of the one before it.
   const bornAt = firstStampOf(Math.floor(life.number / 256))
+  // A life that begins in the future would outlive all others.
+  if (bornAt > stampMax(s)) return undefined
   const born = newLife(life, Math.max(known?.upto ?? 0, bornAt))
   setKnown(s, effects, ordinal, born)
   // What the last life left behind may have reached some of us only.
@@ -242,7 +247,8 @@ export function onGone(s: BroadcastState, effects: Sink, peer: Peer, m: Gone): v
 export function onAck(s: BroadcastState, effects: Sink, peer: Peer, m: Acked): void {
   if (compareEpochs(m.life, s.epoch) !== 0) return
   const known = peer.vector.get(s.self.ordinal) ?? newLife(s.epoch, 0)
-  if (m.next > known.next) peer.vector.set(s.self.ordinal, { ...known, next: m.next })
+  const next = Math.min(m.next, s.own.next)
+  if (next > known.next) peer.vector.set(s.self.ordinal, { ...known, next })
   s.waiting.settle(s, effects)
 }
 
