@@ -22,6 +22,7 @@ export class Clients {
   readonly #env: ClientsEnv
   readonly #sessions = new Map<PeerId, Session>()
   #members: readonly Member[]
+  #table: GroupTable | undefined
 
   constructor(env: ClientsEnv, members: readonly Member[]) {
     this.#env = env
@@ -57,6 +58,14 @@ export class Clients {
     this.#sendAll(encodeControl({ type: 'farewell' }))
   }
 
+  /** True if it was not told before. */
+  tellTable(table: GroupTable): boolean {
+    if (table === this.#table) return false
+    this.#table = table
+    this.tell()
+    return true
+  }
+
   #sendAll(frame: Uint8Array): void {
     for (const peer of this.#sessions.keys()) {
       this.#env.send(peer, frame)
@@ -73,7 +82,10 @@ export class Clients {
     const all = this.#env.everybody ? { everybody: true } : {}
     const table = this.#env.table?.()
     const masters = table?.masters.map(id => id ?? '')
-    const groups = table && masters ? { table: { number: table.number, masters } } : {}
+    const groups =
+      table && masters
+        ? { table: { number: table.number, masters, partitions: table.partitions } }
+        : {}
     return encodeControl({ type: 'view', ...view, members, ...all, ...own, ...groups })
   }
 }
