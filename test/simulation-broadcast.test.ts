@@ -45,7 +45,7 @@ describe('seeds of broadcast that broke a law once', () => {
     [22, 60, 'B8, who is behind goes by the middle clock'],
     // All had met a tombstone; one let it go while an older write of a member was on its way.
     [18, 60, 'B2, a tombstone stays until nothing older can come'],
-    // Two were apart for longer than ends are kept; each had forgotten some, and neither began anew.
+    // Two were apart for longer than ends are kept; each had forgotten some, none began anew.
     [89, 60, 'B5, of two that lack what the other one forgot, one begins anew'],
     [212, 60, 'B5, the same'],
     [262, 60, 'B5, the same'],

@@ -20,7 +20,7 @@ import { Disturbances, HARMLESS_STOP_MS } from './disturbances.js'
 import type { NodeClockOptions } from './gate.js'
 import type { Life } from './life.js'
 import { Lineage, type LogPoint } from './lineage.js'
-import { type Listeners, listenersAmong } from './listeners.js'
+import { type Listeners, listenersAmong, toldAsIs } from './listeners.js'
 import type { Call } from './simulated-client.js'
 import { type NodeEnv, type NodeHooks, SimulatedNode } from './simulated-node.js'
 import { Violation } from './violation.js'
@@ -399,9 +399,6 @@ export class SimulatedCluster implements World {
         this.mix(receipt.offset)
         for (const checker of this.listeners.onSettle) checker.onSettle(life, id, receipt)
       },
-      onReject: (id, code) => {
-        for (const checker of this.listeners.onReject) checker.onReject(life, id, code)
-      },
       onBecome: (standing, group) => {
         this.mix(standing.epoch.number)
         if (group === 0) this.#onBecome(life, standing)
@@ -434,19 +431,7 @@ export class SimulatedCluster implements World {
         for (const checker of this.listeners.onResult)
           checker.onResult(life, offset, outcome, version)
       },
-      onInstall: (at, slice, first, group) => {
-        for (const checker of this.listeners.onInstall)
-          checker.onInstall(life, group, at, slice, first)
-      },
-      onSend: message => {
-        for (const checker of this.listeners.onSend) checker.onSend(life, message)
-      },
-      onReport: (event, fields) => {
-        for (const checker of this.listeners.onReport) checker.onReport(life, event, fields)
-      },
-      onWoken: (stoppedMs, led) => {
-        for (const checker of this.listeners.onWoken) checker.onWoken(life, stoppedMs, led)
-      },
+      ...toldAsIs(life, this),
       onFatal: error => {
         if (this.violation === undefined)
           this.violation = new Violation('INTERNAL', `${life} stopped: ${error}`, this.now())

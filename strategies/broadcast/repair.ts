@@ -19,7 +19,6 @@ import { joined, type Known, originOfLife } from '../../src/core/version-vector.
 import { Writer } from '../../src/wire/bytes.js'
 import { isOutdated } from './horizon.js'
 import type { Ask, Differ, LeavesSaid, Message, Nodes, RecordsSaid } from './messages.js'
-
 import { isAhead, stampMax } from './skew.js'
 import type { BroadcastState, Peer, Sink } from './state.js'
 import { setKnown } from './streams.js'

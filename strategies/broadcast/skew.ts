@@ -45,8 +45,8 @@ export function measure(s: BroadcastState, peer: Peer, wall: number): void {
   peer.clock.note(wall - s.now, s.now)
 }
 
-/** By how much its clock is surely ahead of this node's, ms: as that one stands now, if somebody has
- *  set it since a frame came. -Infinity: nothing is sure. */
+/** By how much its clock is surely ahead of this node's, ms: as that one stands now, if somebody
+ *  has set it since a frame came. -Infinity: nothing is sure. */
 export function aheadMsOf(s: BroadcastState, peer: Peer): number {
   return peer.clock.at(s.now) - (s.wall - s.now)
 }

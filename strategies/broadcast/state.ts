@@ -36,8 +36,8 @@ export interface Peer {
   serving: boolean
   /** What it said that it holds, by origin. */
   vector: Map<number, Known>
-  /** Its clock less the monotonic one here, ms, as far as frames prove; and by how much the clock of
-   *  this node is ahead of its, as it says. */
+  /** Its clock less the monotonic one here, ms, as far as frames prove; and by how much the clock
+   *  of this node is ahead of its, as it says. */
   readonly clock: Measured
   toldAhead: Measured
   /** Its dial was refused, or reset: nobody is there. */

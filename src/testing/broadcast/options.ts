@@ -7,7 +7,8 @@ import type { CacheOptions } from '../../contracts/store.js'
 import type { Ack } from '../../contracts/types.js'
 import { type SeededRandom, seededRandom } from '../../core/prng.js'
 import { type FaultRates, NO_FAULTS } from '../nemesis.js'
-import { drawOptions, type NetworkFaults, type SimulationOptions, type Style } from '../swarm.js'
+import { links, loss, splits } from '../styles.js'
+import { drawOptions, type SimulationOptions, type Style } from '../swarm.js'
 import type { WritersOptions } from './writers.js'
 
 const STYLES: readonly Style[] = [
@@ -186,25 +187,6 @@ function crashes(faults: FaultRates, random: SeededRandom): void {
   faults.crash = random.pick([0.05, 0.2])
   faults.restart = random.pick([0.2, 1])
   faults.powerShare = random.pick([0, 0, 0.3])
-}
-
-function splits(faults: FaultRates, random: SeededRandom): void {
-  faults.split = random.pick([0.05, 0.2])
-  faults.heal = random.pick([0.1, 0.5])
-  faults.oneWayShare = random.pick([0, 0, 0.5])
-  if (random.chance(0.3)) faults.cut = 0.2
-}
-
-function loss(network: NetworkFaults, random: SeededRandom): void {
-  if (random.chance(0.8)) network.loss = random.pick([0.01, 0.1, 0.3])
-  if (random.chance(0.5)) network.duplicate = random.pick([0.05, 0.5])
-  if (random.chance(0.5)) network.reorder = random.pick([0.05, 0.3])
-}
-
-function links(faults: FaultRates, random: SeededRandom): void {
-  faults.reset = random.pick([0.1, 1])
-  faults.clog = random.pick([0, 0.3, 1])
-  faults.clogMsMax = random.pick([50, 500, 2_000])
 }
 
 function clocks(options: BroadcastSimulation, random: SeededRandom): void {

@@ -1,7 +1,6 @@
 /** What two nodes send each other when they compare records, read by who watches them. */
 
 import { RecordItem } from '../../store/slice.js'
-
 import { Reader } from '../../wire/bytes.js'
 import { STAMPED_ITEM } from '../../wire/stamped-records.js'
 

@@ -25,36 +25,14 @@ export function vectorsAreTrue(cluster: SimulatedCluster, watch: Watch): Checker
       before !== undefined &&
       compareEpochs(before.life, known.life) === 0 &&
       before.from === known.from
-    for (const write of isNext ? added(ordinal, known, before) : claimed(ordinal, known))
+    for (const write of isNext
+      ? added(cluster, watch, known, before)
+      : claimed(cluster, watch, known))
       if (!watch.unjudged.has(`${write.cache}/${write.key}`) && lacks(watch.of(life).held, write))
         cluster.fail(
           'B5',
           `${life} says that it holds ${ordinal} up to ${known.next}, and lacks a ${write.kind}`,
         )
-  }
-
-  function* added(ordinal: number, known: Known, before: Known): Iterable<Write> {
-    const life = cluster
-      .lives()
-      .find(one => one.ordinal === ordinal && one.incarnation === known.life.incarnation)
-    if (life === undefined) return
-    const writes = watch.writes.ofLife(life)
-    for (let offset = before.next; offset < known.next; offset++) {
-      const write = writes.get(offset)
-      if (write !== undefined) yield write
-    }
-  }
-
-  /** By offset and by stamp. */
-  function* claimed(ordinal: number, known: Known): Iterable<Write> {
-    for (const other of cluster.lives()) {
-      if (other.ordinal !== ordinal) continue
-      const isThis = other.incarnation === known.life.incarnation
-      for (const write of watch.writes.ofLife(other).values()) {
-        const inLife = isThis && write.offset < known.next
-        if (inLife || (known.from < write.stamp && write.stamp <= known.upto)) yield write
-      }
-    }
   }
 
   return {
@@ -85,4 +63,35 @@ export function vectorsAreTrue(cluster: SimulatedCluster, watch: Watch): Checker
 function lacks(held: Held, write: Write): boolean {
   if (write.kind === 'set' && (write.over || isMortal(write))) return false
   return !held.includes(write)
+}
+
+function* added(
+  cluster: SimulatedCluster,
+  watch: Watch,
+  known: Known,
+  before: Known,
+): Iterable<Write> {
+  const { incarnation } = known.life
+  const ordinal = originOfLife(known.life)
+  const life = cluster
+    .lives()
+    .find(one => one.ordinal === ordinal && one.incarnation === incarnation)
+  if (life === undefined) return
+  const writes = watch.writes.ofLife(life)
+  for (let offset = before.next; offset < known.next; offset++) {
+    const write = writes.get(offset)
+    if (write !== undefined) yield write
+  }
+}
+
+/** By offset and by stamp. */
+function* claimed(cluster: SimulatedCluster, watch: Watch, known: Known): Iterable<Write> {
+  for (const life of cluster.lives()) {
+    if (life.ordinal !== originOfLife(known.life)) continue
+    const isThis = life.incarnation === known.life.incarnation
+    for (const write of watch.writes.ofLife(life).values()) {
+      const inLife = isThis && write.offset < known.next
+      if (inLife || (known.from < write.stamp && write.stamp <= known.upto)) yield write
+    }
+  }
 }
