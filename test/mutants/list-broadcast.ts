@@ -55,7 +55,7 @@ export const BROADCASTS: readonly Mutant[] = [
         '  asking.vector = m.vector\n  joinVector(s, effects, m.vector)\n',
       ],
     ],
-    'links',
+    'loss',
   ),
   planted(
     'b3',
@@ -153,7 +153,6 @@ export const BROADCASTS: readonly Mutant[] = [
         'const order = known === undefined ? -1 : 0',
       ],
     ],
-    'crashes',
   ),
   planted(
     'b10',
