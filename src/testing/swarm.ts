@@ -31,13 +31,12 @@ export const STYLES = [
   'everything',
   'handovers',
   'membership',
-  'slow lines',
-  'away',
 ] as const
-export type Style = (typeof STYLES)[number]
-/** Drawn as ever; what came later is drawn apart, so that most seeds keep their meaning. */
-const LATER: readonly Style[] = ['handovers', 'membership', 'slow lines', 'away']
-const DRAWN = STYLES.filter(style => !LATER.includes(style))
+/** Drawn by broadcast alone; any strategy's seeds may be given them by name. */
+export const STYLES_NAMED = ['slow lines', 'away'] as const
+export type Style = (typeof STYLES)[number] | (typeof STYLES_NAMED)[number]
+/** Drawn as ever; handovers are drawn apart, so that most seeds keep their meaning. */
+const DRAWN = STYLES.filter(style => style !== 'handovers' && style !== 'membership')
 
 /** 'lease' is ordinal with an election. */
 export const PROFILES = ['ordinal', 'strict', 'majority', 'lease'] as const
