@@ -4,7 +4,7 @@
  * Exits 1 if a planted bug was not found, 2 for a usage error.
  */
 import { parseArgs } from 'node:util'
-import { STYLES, type Style } from '../src/testing/swarm.js'
+import { STYLES, STYLES_NAMED, type Style } from '../src/testing/swarm.js'
 import { nameFlag, namesFlag, numberFlag, parsedOrExit, wholeFlag } from './flags.js'
 import { MUTANTS } from './mutants/list.js'
 import type { Mutant } from './mutants/mutant.js'
@@ -40,7 +40,7 @@ function parseOptions(args: string[]): HuntOptions {
     chosen,
     seeds: wholeFlag('seeds', values.seeds, 1),
     seconds: numberFlag('seconds', values.seconds, SECONDS_MIN, SECONDS_MAX),
-    style: nameFlag('style', values.style, STYLES),
+    style: nameFlag('style', values.style, [...STYLES, ...STYLES_NAMED]),
     quick,
   }
 }

@@ -1,7 +1,13 @@
 /** The flags of `npm run sim`, checked; their meaning stands in test/sim.ts. */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { PROFILES, type SimulatedProfile, STYLES, type Style } from '../src/testing/swarm.js'
+import {
+  PROFILES,
+  type SimulatedProfile,
+  STYLES,
+  STYLES_NAMED,
+  type Style,
+} from '../src/testing/swarm.js'
 import { nameFlag, numberFlag, wholeFlag } from './flags.js'
 
 export interface RunOptions {
@@ -58,7 +64,7 @@ export function parseOptions(args: string[]): SimOptions {
     suite: values.suite,
     run: {
       seconds: numberFlag('seconds', values.seconds, SECONDS_MIN, SECONDS_MAX),
-      style: nameFlag('style', values.style, STYLES),
+      style: nameFlag('style', values.style, [...STYLES, ...STYLES_NAMED]),
       profile: nameFlag('profile', values.profile, PROFILES),
       strategy: values.strategy,
       trace: values.trace,

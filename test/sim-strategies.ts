@@ -6,8 +6,16 @@
 import { pathToFileURL } from 'node:url'
 import { suggestion } from '../src/core/suggest.js'
 import { isStrategyPath, strategyFromModule, strategyPathFrom } from '../src/strategy-module.js'
-import type { SimulationEnv } from '../src/testing/simulation.js'
-import type { SimulatedProfile } from '../src/testing/swarm.js'
+import { type BroadcastSimulation, drawBroadcast } from '../src/testing/broadcast/options.js'
+import { simulateBroadcast } from '../src/testing/broadcast/simulation.js'
+import { type SimulationEnv, type SimulationResult, simulate } from '../src/testing/simulation.js'
+import {
+  drawOptions,
+  type SimulatedProfile,
+  type SimulationOptions,
+  type Style,
+} from '../src/testing/swarm.js'
+import { broadcast } from '../strategies/broadcast/index.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
 
 /** Profiles by seed, and what runs in each. */
@@ -15,7 +23,16 @@ export interface Tortured {
   readonly env: (profile: SimulatedProfile) => SimulationEnv
   /** Undefined: it draws its own. */
   readonly profile?: SimulatedProfile | undefined
+  readonly draw: Draw
+  readonly simulate: (options: SimulationOptions, env: SimulationEnv) => SimulationResult
 }
+
+type Draw = (
+  seed: number,
+  seconds: number,
+  style: Style | undefined,
+  profile: SimulatedProfile,
+) => SimulationOptions
 
 const ACKS = { ordinal: 'insync', lease: 'insync', strict: 'all', majority: 'majority' } as const
 const inSyncMin = (nodes: number) => (nodes <= 2 ? 1 : 2)
@@ -30,8 +47,23 @@ export function envOf(profile: SimulatedProfile): SimulationEnv {
   }
 }
 
+export const MASTER_SLAVE: Tortured = { env: envOf, draw: drawOptions, simulate }
+
+/** `strategy` is none of its laws': each seed has times of its own. */
+export const BROADCAST: Tortured = {
+  env: () => ({ strategy: broadcast() as never, inSyncMin, ackTimeoutMs: 3_000 }),
+  profile: 'ordinal',
+  draw: drawBroadcast,
+  simulate: (options, env) =>
+    simulateBroadcast(options as BroadcastSimulation, {
+      ...env,
+      strategyOf: times => broadcast(times) as never,
+    }),
+}
+
 export const STRATEGIES: Readonly<Record<string, Tortured>> = {
-  'master-slave': { env: envOf },
+  'master-slave': MASTER_SLAVE,
+  broadcast: BROADCAST,
 }
 
 /** Rejects with a reason that names the remedy. */
@@ -43,5 +75,6 @@ export async function torturedBy(name: string): Promise<Tortured> {
   const strategy = await strategyFromModule(name, {})
   const { traits } = await import(pathToFileURL(strategyPathFrom(process.cwd(), name)).href)
   const own: SimulationEnv = { inSyncMin, ackTimeoutMs: 3_000, ...traits, strategy }
-  return { env: () => own, profile: own.traits?.profile ?? 'ordinal' }
+  const profile = own.traits?.profile ?? 'ordinal'
+  return { ...MASTER_SLAVE, env: () => own, profile }
 }

@@ -241,6 +241,15 @@ describe('what ended a record', () => {
     expect(gone.peek('c', 'k1')).toBeUndefined()
   })
 
+  it('by eviction is by a stamp that was there, or by none: what is none may not travel on', () => {
+    const evict: Change = { op: 'evict', stamp: at(20), key: 'k1', value: '', base: at(5) + 0.5 }
+    const [one, other] = [store(), store()]
+    apply(one, [set(5), evict, { ...evict, base: at(30) }, { ...evict, base: Number.NaN }])
+    expect(one.peek('c', 'k1')?.version).toBe(at(5))
+    join(one, other)
+    expect(other.digest()).toBe(one.digest())
+  })
+
   it('by its own time leaves a mark, so that an older one that lives for ever stays away', () => {
     const one = store()
     const out = new Writer()

@@ -28,6 +28,8 @@ export const JOIN_GROUP = 257
 export interface StampedState {
   /** This node's own writes that a concurrent one has replaced. */
   readonly conflicts: number
+  /** The highest stamp that came with records of JOIN_GROUP. */
+  readonly newestJoined: number
   meet(cache: string, key: string): Met
   /** Of the cache, its defaults if nobody has used it yet; undefined: it would be one too many. */
   options(cache: string): CacheOptions | undefined

@@ -172,7 +172,8 @@ export class StampedApplier implements EntryVisitor {
     const changed = this.#reader.f64()
     // A writer's: what it wrote lies on its own node alone, and this tells the others.
     if (this.#asked) this.#version = stamp
-    if (changed === 0) return
+    // Nothing is evicted before it was written, and by no other stamp than one.
+    if (!(Number.isSafeInteger(changed) && changed > 0 && changed < stamp)) return
     if (cache.end(key, { ...NO_END, evicted: changed, evictedBy: stamp }))
       this.changes?.onChange(cache.named.name, 'evict', key, undefined, changed)
   }

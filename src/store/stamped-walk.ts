@@ -152,35 +152,37 @@ export interface SliceTarget {
 const ITEM_READ = new RecordItem()
 
 /** Joins a slice of another store into this one. Throws PROTOCOL_ERROR; what came before the bad
- *  item is joined by then. Returns how many records and ends were refused for their stamp. */
+ *  item is joined by then. Returns the highest stamp in it that was let in. */
 export function joinSlice(slice: Uint8Array, target: SliceTarget): number {
   const reader = new Reader(slice)
   if (reader.u8() !== STAMPED_LAYOUT) reader.fail('unknown layout of records')
   let into: StampedCache | undefined
-  let refused = 0
+  let newest = 0
   let seen = Number.MAX_SAFE_INTEGER
+  const letIn = (stamp: number): boolean => {
+    if (stamp > target.stampMax) return false
+    if (stamp > newest) newest = stamp
+    return true
+  }
   while (reader.left > 0) {
     const kind = reader.u8()
     if (kind === STAMPED_ITEM.seen) seen = reader.whole()
     else if (kind === STAMPED_ITEM.into) into = target.cache(reader.text8())
     else if (kind === STAMPED_ITEM.record) {
       ITEM_READ.read(reader, Number.POSITIVE_INFINITY)
-      if (ITEM_READ.changed > target.stampMax) refused++
-      else if (into !== undefined) joinRecord(reader, into, seen, target)
+      if (letIn(ITEM_READ.changed) && into !== undefined) joinRecord(reader, into, seen, target)
     } else if (kind === STAMPED_ITEM.end) {
       const key = reader.text16()
       const [deleted, replaced] = [reader.whole(), reader.whole()]
       const end = { deleted, replaced, evicted: reader.whole(), evictedBy: reader.whole() }
-      if (highest(end) > target.stampMax) refused++
-      else if (into !== undefined) joinEnd(key, end, into, seen, target)
+      if (letIn(highest(end)) && into !== undefined) joinEnd(key, end, into, seen, target)
     } else if (kind === STAMPED_ITEM.floor) {
       const cache = target.cache(reader.text8())
       const floor = reader.whole()
-      if (floor > target.stampMax) refused++
-      else if (cache?.clear(floor)) target.onClear(cache)
+      if (letIn(floor) && cache?.clear(floor)) target.onClear(cache)
     } else reader.fail(`unknown item ${kind}`)
   }
-  return refused
+  return newest
 }
 
 function joinRecord(reader: Reader, into: StampedCache, seen: number, target: SliceTarget): void {

@@ -50,6 +50,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
   readonly step: number
   /** This node's own writes that a concurrent one has replaced. */
   conflicts = 0
+  newestJoined = 0
   onLost: ((lost: Lost) => void) | undefined
   readonly #salt: string
   readonly #apart: boolean
@@ -252,7 +253,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
       close: id => walks.delete(id),
       join: (slice, stampMax) => {
         target.stampMax = stampMax
-        joinSlice(slice, target)
+        this.newestJoined = Math.max(this.newestJoined, joinSlice(slice, target))
       },
       forget: () => {
         walks.clear()

@@ -20,7 +20,7 @@ import { Disturbances, HARMLESS_STOP_MS } from './disturbances.js'
 import type { NodeClockOptions } from './gate.js'
 import type { Life } from './life.js'
 import { Lineage, type LogPoint } from './lineage.js'
-import { type Listeners, listenersAmong } from './listeners.js'
+import { type Listeners, listenersAmong, toldAsIs } from './listeners.js'
 import type { Call } from './simulated-client.js'
 import { type NodeEnv, type NodeHooks, SimulatedNode } from './simulated-node.js'
 import { Violation } from './violation.js'
@@ -382,6 +382,7 @@ export class SimulatedCluster implements World {
         this.#refresh(life)
         this.mix(kind.length * 31 + life.ordinal)
         this.mix(Math.round(this.now() * 1_000))
+        for (const checker of this.listeners.onInput) checker.onInput(life)
         if (ids === undefined) return
         const real = ids.filter(id => id >= 0)
         for (const checker of this.listeners.onPropose) checker.onPropose(life, real)
@@ -398,16 +399,17 @@ export class SimulatedCluster implements World {
         this.mix(receipt.offset)
         for (const checker of this.listeners.onSettle) checker.onSettle(life, id, receipt)
       },
-      onReject: (id, code) => {
-        for (const checker of this.listeners.onReject) checker.onReject(life, id, code)
-      },
       onBecome: (standing, group) => {
         this.mix(standing.epoch.number)
         if (group === 0) this.#onBecome(life, standing)
       },
       onAppend: (batch, group) => {
         this.mix(batch.crc)
-        if (group !== 0) return
+        if (group !== 0) {
+          for (const checker of this.listeners.onOtherAppend)
+            checker.onOtherAppend(life, batch, group)
+          return
+        }
         const before = life.tip
         this.#noteView(batch)
         life.tip = this.lineage.extend(before, batch)
@@ -429,12 +431,7 @@ export class SimulatedCluster implements World {
         for (const checker of this.listeners.onResult)
           checker.onResult(life, offset, outcome, version)
       },
-      onReport: (event, fields) => {
-        for (const checker of this.listeners.onReport) checker.onReport(life, event, fields)
-      },
-      onWoken: (stoppedMs, led) => {
-        for (const checker of this.listeners.onWoken) checker.onWoken(life, stoppedMs, led)
-      },
+      ...toldAsIs(life, this),
       onFatal: error => {
         if (this.violation === undefined)
           this.violation = new Violation('INTERNAL', `${life} stopped: ${error}`, this.now())

@@ -98,6 +98,8 @@ export class NodeClock implements Clock {
   readonly #rate: number
   readonly #turnMs: number
   #wallOffsetMs: number
+  /** Of its wall clock. */
+  #wallRate: number
 
   constructor(base: Clock, gate: Gate, options: NodeClockOptions = {}) {
     this.#base = base
@@ -106,6 +108,7 @@ export class NodeClock implements Clock {
     this.#rate = options.rate ?? 1
     this.#turnMs = options.turnMs ?? 0
     this.#wallOffsetMs = options.wallOffsetMs ?? 0
+    this.#wallRate = this.#rate
   }
 
   now(): number {
@@ -113,7 +116,7 @@ export class NodeClock implements Clock {
   }
 
   wall(): number {
-    return this.#base.wall() + this.#wallOffsetMs + this.#base.now() * (this.#rate - 1)
+    return this.#base.wall() + this.#wallOffsetMs + this.#base.now() * (this.#wallRate - 1)
   }
 
   after(delayMs: number, task: () => void): Timer {
@@ -125,6 +128,12 @@ export class NodeClock implements Clock {
   /** Somebody sets the wall clock; now() does not notice. */
   jumpWall(ms: number): void {
     this.#wallOffsetMs += ms
+  }
+
+  /** From now on the wall clock is as far from the base's, and does not drift any more. */
+  setWall(offsetMs: number): void {
+    this.#wallOffsetMs = offsetMs
+    this.#wallRate = 1
   }
 }
 

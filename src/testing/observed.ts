@@ -101,6 +101,8 @@ export class ObservedLog implements LogStore {
 
 export interface StoreWatcher {
   onResult(offset: Offset, outcome: Outcome, version: Offset, group: GroupId): void
+  /** Before it is installed. */
+  onInstall?(at: Offset, slice: Uint8Array, first: boolean, group: GroupId): void
 }
 
 export class ObservedStore implements StateMachine {
@@ -184,6 +186,7 @@ export class ObservedStore implements StateMachine {
   }
 
   install(at: Offset, slice: Uint8Array, first: boolean): void {
+    this.#watcher.onInstall?.(at, slice, first, this.#group)
     this.#inner.install(at, slice, first)
   }
 
@@ -208,6 +211,8 @@ export interface StrategyWatcher {
   onReport(event: string, fields: Record<string, unknown>): void
   /** What a step did, by name: for laws that say "nothing". */
   onEffect(name: string): void
+  /** For laws about what nodes say of themselves. */
+  onSend?(message: unknown): void
 }
 
 /** `factory`, watched: `watch` is asked for a watcher at each start of a node. */
@@ -289,6 +294,7 @@ class ObservedEffects<M> implements Effects<M> {
   }
 
   send(peer: PeerId, message: M): void {
+    this.#watcher.onSend?.(message)
     this.to.send(peer, message)
   }
 

@@ -27,6 +27,7 @@ export interface NodeHooks extends Omit<StrategyWatcher, 'onInput'> {
   onTruncate: ConstructorParameters<typeof ObservedLog>[1]['onTruncate']
   onReset: ConstructorParameters<typeof ObservedLog>[1]['onReset']
   onResult: ConstructorParameters<typeof ObservedStore>[1]['onResult']
+  onInstall: Required<ConstructorParameters<typeof ObservedStore>[1]>['onInstall']
   onReport(event: string, fields: Record<string, unknown>): void
   onFatal(error: unknown): void
   onWoken(stoppedMs: number, led: Epoch | undefined): void
@@ -66,6 +67,7 @@ export class SimulatedNode implements LiveNode {
   members: readonly Member[]
   readonly #clockOptions: NodeClockOptions
   #wallJumpedMs = 0
+  #wallSetMs: number | undefined
   /** What a witness has on disk; whoever changes it while no process runs, plays with its file. */
   note: Uint8Array | undefined
   #gate = new Gate()
@@ -104,6 +106,7 @@ export class SimulatedNode implements LiveNode {
       this.#gate.stale = { chance: env.staleChance, random: env.random.fork() }
     const wallOffsetMs = (this.#clockOptions.wallOffsetMs ?? 0) + this.#wallJumpedMs
     this.#clock = new NodeClock(env.clock, this.#gate, { ...this.#clockOptions, wallOffsetMs })
+    if (this.#wallSetMs !== undefined) this.#clock.setWall(this.#wallSetMs)
     const { cluster } = env
     this.#states = statesOf(env.strategy, { ...env, self: this.id, cluster, members: this.members })
     this.#log = this.#states.log
@@ -226,6 +229,17 @@ export class SimulatedNode implements LiveNode {
   jumpWall(ms: number): void {
     this.#wallJumpedMs += ms
     this.#clock?.jumpWall(ms)
+  }
+
+  /** From now on its wall clock is right but for `offsetMs`, whatever was done to it. */
+  setWall(offsetMs: number): void {
+    this.#wallSetMs = offsetMs
+    this.#clock?.setWall(offsetMs)
+  }
+
+  /** Its wall clock, ms since 1970. */
+  wall(): number {
+    return this.#clock?.wall() ?? 0
   }
 
   get awake(): boolean {

@@ -15,7 +15,8 @@ import type {
 import type { GroupId, Position } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { firstStampOf, stampMs } from '../../src/core/hybrid-clock.js'
-import { covers, originOfLife } from '../../src/core/version-vector.js'
+import { originOfLife } from '../../src/core/version-vector.js'
+import { forget, isOutdated, mustBeginAnew } from './horizon.js'
 import { messageCodec } from './message-codec.js'
 import type { Heartbeat, Message } from './messages.js'
 import { type BroadcastOptions, checkMembers, type Settings, settingsOf } from './options.js'
@@ -30,7 +31,7 @@ import {
   resumeRounds,
   tickRepair,
 } from './repair.js'
-import { isAhead, judgeOwn, measure, stampMax } from './skew.js'
+import { aheadMsOf, isAhead, judgeOwn, measure, stampMax } from './skew.js'
 import { BroadcastState, OWN, type Peer, type Sink } from './state.js'
 import { statusOf } from './status.js'
 import { catchUp, compareVectors, onAck, onEntries, onGone, onPull, propose } from './streams.js'
@@ -144,6 +145,8 @@ function tick(
     heartbeat(s, effects, peer)
     catchUp(s, effects, peer)
   }
+  // A copy that took so long is made of pieces of which the oldest may be outdated.
+  if (!s.copied && s.now - s.bornAt > s.settings.endsKeptMs) beginAnew(s, effects)
   tickRepair(s, effects)
   serveIfReady(s, effects)
   forget(s)
@@ -151,7 +154,7 @@ function tick(
 
 function heartbeat(s: BroadcastState, effects: Sink, peer: Peer): void {
   const { wall, serving, apart, horizon } = s
-  const measured = peer.ahead.at(s.now)
+  const measured = aheadMsOf(s, peer)
   const ahead = Number.isFinite(measured) ? measured : UNKNOWN_MS
   const time = s.clock.ms
   const said = { wall, ahead, time, serving, apart, horizon, vector: s.vectorList }
@@ -174,17 +177,6 @@ function serveIfReady(s: BroadcastState, effects: Sink): void {
   s.serving = true
   s.announce(effects)
   for (const peer of s.linked()) heartbeat(s, effects, peer)
-}
-
-/** What ended records is forgotten once every member has met it, or after a day. */
-function forget(s: BroadcastState): void {
-  const isCovered = (stamp: number): boolean => {
-    const origin = s.clock.originOf(stamp)
-    for (const peer of s.peers.values()) if (!covers(peer.vector.get(origin), stamp)) return false
-    return true
-  }
-  const before = firstStampOf(s.clock.ms - s.settings.endsKeptMs)
-  s.horizon = Math.max(s.horizon, s.stamped.forgetEnds(isCovered, before))
 }
 
 function onMessage(
@@ -234,8 +226,10 @@ function onHeartbeat(s: BroadcastState, effects: Sink, peer: Peer, m: Heartbeat)
   peer.vector = new Map(m.vector.map(known => [originOfLife(known.life), known]))
   if (isAhead(s, effects, peer)) return
   if (firstStampOf(m.time) <= stampMax(s)) s.clock.hearTime(m.time)
-  if (mustBeginAnew(s, peer, m.horizon)) return beginAnew(s, effects, peer)
-  s.horizon = Math.max(s.horizon, m.horizon)
+  const isHonest = m.horizon <= stampMax(s)
+  if (isHonest && mustBeginAnew(s, peer, m.horizon)) return beginAnew(s, effects, peer)
+  if (isHonest) s.horizon = Math.max(s.horizon, m.horizon)
+  if (isOutdated(s, peer)) return
   compareVectors(s, effects, peer)
   s.waiting.settle(s, effects)
   if (!first) return
@@ -243,21 +237,10 @@ function onHeartbeat(s: BroadcastState, effects: Sink, peer: Peer, m: Heartbeat)
   serveIfReady(s, effects)
 }
 
-/**
- * That node has forgotten how records ended that may lie here yet: compared, they would come back
- * to life. If the same is true the other way round, the one of lower ordinal keeps its data.
- */
-function mustBeginAnew(s: BroadcastState, peer: Peer, horizon: number): boolean {
-  if (!s.copied || horizon <= s.horizon) return false
-  if (covers(s.vector.get(s.clock.originOf(horizon)), horizon)) return false
-  const theirs = peer.vector.get(s.clock.originOf(s.horizon))
-  return s.horizon === 0 || covers(theirs, s.horizon) || s.self.ordinal > peer.ordinal
-}
-
 /** As if this process had just started: another life, without data. */
-function beginAnew(s: BroadcastState, effects: Sink, peer: Peer): void {
+function beginAnew(s: BroadcastState, effects: Sink, peer?: Peer): void {
   const awayMs = Math.round(s.clock.ms - stampMs(s.horizon))
-  effects.report('resync', { peer: peer.id, entries: s.own.next - 1, awayMs }, 'warn')
+  effects.report('resync', { peer: peer?.id, entries: s.own.next - 1, awayMs }, 'warn')
   effects.install(JOIN_GROUP, 1, NOTHING, EMPTY)
   effects.install(OWN, 1, NOTHING, EMPTY)
   s.vector.clear()

@@ -17,6 +17,7 @@ import type { Input } from '../../src/contracts/strategy.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { joined, type Known, originOfLife } from '../../src/core/version-vector.js'
 import { Writer } from '../../src/wire/bytes.js'
+import { isOutdated } from './horizon.js'
 import type { Ask, Differ, LeavesSaid, Message, Nodes, RecordsSaid } from './messages.js'
 import { isAhead, stampMax } from './skew.js'
 import type { BroadcastState, Peer, Sink } from './state.js'
@@ -57,7 +58,7 @@ export interface Answering {
 
 /** Compares with `peer`, unless a round is under way. */
 export function startRound(s: BroadcastState, effects: Sink, peer: Peer): void {
-  if (s.asking !== undefined || peer.session === 0 || !peer.spoke) return
+  if (s.asking !== undefined || peer.session === 0 || !peer.spoke || isOutdated(s, peer)) return
   const round = ++s.rounds
   s.comparedAt = s.now
   s.asking = {
@@ -73,7 +74,9 @@ export function tickRepair(s: BroadcastState, effects: Sink): void {
   const { asking } = s
   if (asking !== undefined && s.now - asking.progressAt > BROADCAST.roundMs) endRound(s, effects)
   if (s.asking !== undefined) return
-  const candidates = [...s.linked()].filter(peer => peer.spoke && (peer.serving || !s.serving))
+  const candidates = [...s.linked()].filter(
+    peer => peer.spoke && (peer.serving || !s.serving) && !isOutdated(s, peer),
+  )
   // Of two that serve, the one of lower ordinal asks.
   const asks = (peer: Peer) => !s.copied || s.self.ordinal < peer.ordinal
   const fresh = candidates.find(peer => !peer.compared && peer.serving && asks(peer))
@@ -228,8 +231,9 @@ export function onRecords(s: BroadcastState, effects: Sink, peer: Peer, m: Recor
   if (round.slices !== m.index) return
   round.slices++
   if (!m.asker && s.asking !== undefined) s.asking.progressAt = s.now
-  if (isAhead(s, effects, peer)) return
-  effects.install(JOIN_GROUP, stampMax(s), m.slice)
+  if (isAhead(s, effects, peer) || isOutdated(s, peer)) return
+  // Who does not serve holds nothing but copies, of who knows what age.
+  if (peer.serving || !s.serving) effects.install(JOIN_GROUP, stampMax(s), m.slice)
   if (!m.last) return
   if (m.asker) {
     joinVector(s, effects, round.vector)

@@ -6,8 +6,9 @@
  *   surely ahead of this node   more than 2 s, by its own frames       its entries are refused
  *   this node is ahead          more than 2 s, by the others' words    its writes are (CLOCK_SKEW)
  *
- * Of three clocks that disagree the odd one is wrong: who is behind half of the others believes
- * them, and who is ahead of half of all members is ahead.
+ * Of three clocks that disagree the odd one is wrong: who is surely behind more than half of all
+ * members goes by the middle one, never by the highest, and who is ahead of half of those that are
+ * linked is ahead.
  */
 import { BROADCAST } from '../../src/config.js'
 import { firstStampOf } from '../../src/core/hybrid-clock.js'
@@ -41,13 +42,19 @@ export class Measured {
 
 /** A frame of `peer` came now, and its clock says `wall`. */
 export function measure(s: BroadcastState, peer: Peer, wall: number): void {
-  peer.ahead.note(wall - s.wall, s.now)
+  peer.clock.note(wall - s.now, s.now)
+}
+
+/** By how much its clock is surely ahead of this node's, ms: as that one stands now, if somebody
+ *  has set it since a frame came. -Infinity: nothing is sure. */
+export function aheadMsOf(s: BroadcastState, peer: Peer): number {
+  return peer.clock.at(s.now) - (s.wall - s.now)
 }
 
 /** True if nothing that `peer` stamps may enter: its clock is ahead, and not this one behind. */
 export function isAhead(s: BroadcastState, effects: Sink, peer: Peer): boolean {
-  const aheadMs = peer.ahead.at(s.now)
-  if (aheadMs <= BROADCAST.skewMs || isBehind(s)) return false
+  const aheadMs = aheadMsOf(s, peer)
+  if (aheadMs <= BROADCAST.skewMs || aheadMs - behindMs(s) <= BROADCAST.skewMs) return false
   if (s.now - peer.alarmedAt >= BROADCAST.alarmEveryMs) {
     peer.alarmedAt = s.now
     alarm(effects, peer.id, aheadMs)
@@ -57,8 +64,7 @@ export function isAhead(s: BroadcastState, effects: Sink, peer: Peer): boolean {
 
 /** The highest stamp that is let in: honest clocks may be 2 s apart, and a third one 2 s more. */
 export function stampMax(s: BroadcastState): number {
-  const base = isBehind(s) ? Math.max(s.wall, s.clock.ms, leadOf(s)) : s.wall
-  return firstStampOf(base + 2 * BROADCAST.skewMs)
+  return firstStampOf(s.wall + behindMs(s) + 2 * BROADCAST.skewMs)
 }
 
 /** Every tick: whether this node's own clock is the one that is ahead. */
@@ -80,22 +86,18 @@ export function judgeOwn(s: BroadcastState, effects: Sink): void {
   alarm(effects, s.env.self, aheadMs)
 }
 
-/** More than half of all members are surely ahead of this one. */
-function isBehind(s: BroadcastState): boolean {
-  let heard = 1
-  let ahead = 0
+/** By how much this clock is behind, ms: the middle one of all members' is surely so far ahead. 0:
+ *  it is not, or by no more than clocks may be. Of members that say nothing, nothing is sure. */
+function behindMs(s: BroadcastState): number {
+  const members = s.peers.size + 1
+  const leads: number[] = []
   for (const peer of s.linked()) {
-    heard++
-    if (peer.ahead.at(s.now) > BROADCAST.skewMs) ahead++
+    const lead = aheadMsOf(s, peer)
+    if (lead > BROADCAST.skewMs) leads.push(lead)
   }
-  return ahead * 2 > heard
-}
-
-/** The highest clock of the others, ms. */
-function leadOf(s: BroadcastState): number {
-  let lead = s.wall
-  for (const peer of s.linked()) lead = Math.max(lead, s.wall + peer.ahead.at(s.now))
-  return lead
+  if (leads.length * 2 <= members) return 0
+  // Those that are not ahead are the lower ones.
+  return leads.sort((a, b) => a - b)[((members - 1) >> 1) - (members - leads.length)]
 }
 
 function alarm(effects: Sink, node: string, aheadMs: number): void {

@@ -36,9 +36,9 @@ export interface Peer {
   serving: boolean
   /** What it said that it holds, by origin. */
   vector: Map<number, Known>
-  /** Its clock less this one's, ms, as far as frames prove; and that of this one less its, as it
-   *  says. */
-  readonly ahead: Measured
+  /** Its clock less the monotonic one here, ms, as far as frames prove; and by how much the clock
+   *  of this node is ahead of its, as it says. */
+  readonly clock: Measured
   toldAhead: Measured
   /** Its dial was refused, or reset: nobody is there. */
   gone: boolean
@@ -62,6 +62,8 @@ export class BroadcastState {
   now = 0
   wall = 0
   startedAt = -1
+  /** When this life began: that of the process, or of its data. */
+  bornAt = 0
   heartbeatAt = Number.NEGATIVE_INFINITY
   comparedAt = 0
   serving = false
@@ -120,6 +122,7 @@ export class BroadcastState {
   beBorn(): void {
     const { ordinal } = this.self
     const { incarnation } = this.env
+    this.bornAt = this.now
     this.epoch = { number: Math.floor(this.clock.ms) * 256 + ordinal, incarnation }
     this.vector.set(ordinal, newLife(this.epoch, firstStampOf(this.clock.ms)))
   }
@@ -145,7 +148,8 @@ export class BroadcastState {
   append(effects: Sink, batch: Batch): void {
     const ordinal = originOfLife(batch.epoch)
     const known = this.vector.get(ordinal) as Known
-    const upto = batch.time + (batch.next - batch.first - 1) * this.stampStep
+    const last = batch.time + (batch.next - batch.first - 1) * this.stampStep
+    const upto = Math.max(known.upto, last)
     this.vector.set(ordinal, { ...known, next: batch.next, upto, crc: batch.crc })
     effects.append(this.groupOf(ordinal), batch)
     effects.commit(this.groupOf(ordinal), batch.next)
@@ -172,7 +176,7 @@ function newPeer(id: PeerId, ordinal: number, address: string): Peer {
       heardAt: 0,
       spoke: false,
     },
-    ...{ serving: false, vector: new Map(), ahead: new Measured(), toldAhead: new Measured() },
+    ...{ serving: false, vector: new Map(), clock: new Measured(), toldAhead: new Measured() },
     ...{ gone: false, compared: false, alarmedAt: Number.NEGATIVE_INFINITY, answering: undefined },
   }
 }

@@ -21,6 +21,7 @@ import {
   encodeBatch,
   entryBytesMax,
 } from '../../src/wire/batch.js'
+import { isOutdated } from './horizon.js'
 import { type Decided, Judge } from './judge.js'
 import type { Ack as Acked, Entries, Gone, Pull } from './messages.js'
 import { startRound } from './repair.js'
@@ -32,6 +33,8 @@ const MESSAGE_BYTES = 64
 
 export function propose(s: BroadcastState, effects: Sink, proposals: readonly Proposal[]): void {
   const refusal = refusalOfAll(s)
+  // Compared records are met, too: what replaces one is stamped above it.
+  s.clock.hear(s.stamped.newestJoined)
   const judge = new Judge(s)
   for (const proposal of proposals) {
     const code = refusal ?? refusalOf(s, proposal) ?? judge.decide(proposal)
@@ -128,7 +131,7 @@ export function catchUp(s: BroadcastState, effects: Sink, peer: Peer): void {
 
 export function onEntries(s: BroadcastState, effects: Sink, peer: Peer, m: Entries): void {
   measure(s, peer, m.wall)
-  if (isAhead(s, effects, peer)) return
+  if (isAhead(s, effects, peer) || isOutdated(s, peer)) return
   const max = stampMax(s)
   const origins = new Set<number>()
   for (const batch of m.batches) {
@@ -138,6 +141,14 @@ export function onEntries(s: BroadcastState, effects: Sink, peer: Peer, m: Entri
     if (known === undefined || batch.next <= known.next) continue
     if (batch.first !== known.next) {
       pull(s, effects, peer, known)
+      continue
+    }
+    // Its stamps name their origin, or they are none of that origin.
+    if (s.clock.originOf(batch.time) !== ordinal)
+      return effects.disconnect(peer.id, 'PROTOCOL_ERROR')
+    // What ended it may be forgotten here: its record comes, if it is there yet.
+    if (batch.time <= s.horizon) {
+      startRound(s, effects, peer)
       continue
     }
     const last = batch.time + (batch.next - batch.first - 1) * s.stampStep
@@ -184,6 +195,8 @@ export function lifeOf(
   if (!byItself && order > 0) return undefined
   // The stamps of this life begin no earlier than what was held of the one before it.
   const bornAt = firstStampOf(Math.floor(life.number / 256))
+  // A life that begins in the future would outlive all others.
+  if (bornAt > stampMax(s)) return undefined
   const born = newLife(life, Math.max(known?.upto ?? 0, bornAt))
   setKnown(s, effects, ordinal, born)
   // What the last life left behind may have reached some of us only.
@@ -234,7 +247,8 @@ export function onGone(s: BroadcastState, effects: Sink, peer: Peer, m: Gone): v
 export function onAck(s: BroadcastState, effects: Sink, peer: Peer, m: Acked): void {
   if (compareEpochs(m.life, s.epoch) !== 0) return
   const known = peer.vector.get(s.self.ordinal) ?? newLife(s.epoch, 0)
-  if (m.next > known.next) peer.vector.set(s.self.ordinal, { ...known, next: m.next })
+  const next = Math.min(m.next, s.own.next)
+  if (next > known.next) peer.vector.set(s.self.ordinal, { ...known, next })
   s.waiting.settle(s, effects)
 }
 

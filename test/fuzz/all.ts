@@ -5,6 +5,7 @@ import { CLIENT_TARGET } from './clients.js'
 import { DECODERS } from './decoders.js'
 import { ENGINE_TARGET } from './engines.js'
 import { PROOF_TARGET } from './proofs.js'
+import { STAMPED_TARGETS } from './stamped.js'
 import type { Target } from './target.js'
 import { NOTE_TARGET } from './witnesses.js'
 
@@ -16,4 +17,5 @@ export const TARGETS: readonly Target[] = [
   CLIENT_TARGET,
   PROOF_TARGET,
   NOTE_TARGET,
+  ...STAMPED_TARGETS,
 ]

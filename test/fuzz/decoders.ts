@@ -131,7 +131,7 @@ const batch: Target = {
 }
 
 /** One of each command, alone and all in one. */
-function batches(): Buffer[] {
+export function batches(): Buffer[] {
   const epoch = { number: 513, incarnation: '00112233445566ff' }
   const client = { id: 'w'.repeat(16), lowest: 1 }
   const proposals = [...golden('command-'), ...EDGE_COMMANDS]

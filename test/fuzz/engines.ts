@@ -1,24 +1,25 @@
 /**
- * Whole clusters under virtual time, one to three real engines in a profile drawn, one of them a
- * witness at times, whose members
- * and clients say wrong things: mutants of what they have really said in this cluster, so that
- * epochs, feeds and offsets fit, and of the recorded messages. A frame is taken or refused as a
- * protocol error, which a transport answers by ending that link; no engine may ever stop by it.
+ * Whole clusters under virtual time, one to three real engines in a profile drawn, or of strategy
+ * broadcast, one of them a witness at times, whose members and clients say wrong things: mutants of
+ * what they have really said in this cluster, so that epochs, feeds and offsets fit, and of the
+ * recorded messages. A frame is taken or refused as a protocol error, which a transport answers by
+ * ending that link; no engine may ever stop by it.
  */
 
 import type { LogStore } from '../../src/contracts/store.js'
+import type { StrategyFactory } from '../../src/contracts/strategy.js'
 import type { Transport, TransportHandler } from '../../src/contracts/transport.js'
 import type { Epoch, Member } from '../../src/contracts/types.js'
 import { NO_EPOCH } from '../../src/core/epochs.js'
 import type { SeededRandom } from '../../src/core/prng.js'
 import { SILENCE } from '../../src/core/silence.js'
 import { Engine } from '../../src/engine/engine.js'
-import { KeyValueStore } from '../../src/store/key-value.js'
-import { MemoryLog } from '../../src/store/memory-log.js'
+import { statesOf } from '../../src/states.js'
 import { VirtualClock } from '../../src/testing/virtual-clock.js'
 import { BATCH_HEAD_BYTES } from '../../src/wire/batch.js'
 import { checksum } from '../../src/wire/checksum.js'
 import { groupOfRequests } from '../../src/wire/requests.js'
+import { broadcast } from '../../strategies/broadcast/index.js'
 import { masterSlave } from '../../strategies/master-slave/index.js'
 import { MemoryNetwork } from '../../transports/memory.js'
 import { isProtocolError } from '../../transports/stream/link.js'
@@ -35,9 +36,9 @@ const KIND_APPEND = 0x40
 /** Bytes of an append before the number of its batches. */
 const APPEND_HEAD_BYTES = 1 + 16 + 16 + 8 + 8
 
-const PROFILES = ['ordinal', 'majority', 'strict'] as const
+const PROFILES = ['ordinal', 'majority', 'strict', 'values', 'invalidations'] as const
 const RECORDED = [
-  ...golden('master-slave-', 'request-', 'control-'),
+  ...golden('master-slave-', 'broadcast-', 'request-', 'control-'),
   ...EDGE_REQUESTS,
   ...edgePacked(3),
   ...edgePacked(0x50),
@@ -69,10 +70,17 @@ class Notes {
   }
 }
 
+/** Of a profile of master-slave, or broadcast that carries this. */
+function strategyOf(profile: (typeof PROFILES)[number]): StrategyFactory {
+  if (profile === 'values' || profile === 'invalidations')
+    return broadcast({ carry: profile }) as StrategyFactory
+  return masterSlave({ profile }) as StrategyFactory
+}
+
 /** One node of the cluster, and what it heard. */
 class Listener implements TransportHandler {
   readonly engine: Engine
-  readonly log: LogStore = new MemoryLog({ backlogEntriesMax: 200 })
+  readonly log: LogStore
   readonly sessions = new Map<string, number>()
   readonly transport: Transport
   readonly #heard: Buffer[]
@@ -94,14 +102,17 @@ class Listener implements TransportHandler {
       stop: { value: () => medium.stop() },
       address: { get: () => medium.address },
     })
+    const strategy = strategyOf(world.profile)
+    const backlog = { backlogEntriesMax: 200 }
+    const states = statesOf(strategy, { ...env, ...backlog, members })
+    this.log = states.log
     this.engine = new Engine({
       ...env,
       incarnation: member.ordinal.toString(16).padStart(16, '0'),
       members,
       transport: this.transport,
-      strategy: masterSlave({ profile: world.profile }) as never,
-      log: this.log,
-      store: new KeyValueStore(),
+      strategy,
+      ...states,
       durability: 'memory',
       caches: {},
       autoCaches: true,
@@ -157,7 +168,11 @@ class World implements Trial {
     const latency = { latencyMsMin: 0.1, latencyMsMax: 0.3 }
     this.network = new MemoryNetwork({ clock: this.clock, random: random.fork(), ...latency })
     const { count, witness = false } = random.pick<Shape>(SHAPES)
-    this.profile = witness ? 'majority' : count === 2 ? 'ordinal' : random.pick(PROFILES)
+    this.profile = witness
+      ? 'majority'
+      : count === 2
+        ? random.pick(['ordinal', 'values'] as const)
+        : random.pick(PROFILES)
     const ids = ['a', 'b', 'c'].slice(0, count)
     this.members = ids.map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
     if (witness) this.members[2] = { ...this.members[2], ordinal: 255, witness }

@@ -11,10 +11,17 @@
  * there is no such line: 20 (the walk goes by slots and never asks lru-cache), 30 and 33 to 37
  * (near cache, disk, partitions).
  */
+import { BROADCASTS } from './list-broadcast.js'
 import { LATE } from './list-late.js'
 import { LEASES } from './list-lease.js'
 import { MEMBERS } from './list-members.js'
 import { ORDINAL } from './list-ordinal.js'
 import type { Mutant } from './mutant.js'
 
-export const MUTANTS: readonly Mutant[] = [...ORDINAL, ...LATE, ...MEMBERS, ...LEASES]
+export const MUTANTS: readonly Mutant[] = [
+  ...ORDINAL,
+  ...LATE,
+  ...MEMBERS,
+  ...LEASES,
+  ...BROADCASTS,
+]

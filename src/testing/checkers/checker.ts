@@ -4,7 +4,7 @@
  */
 import type { Outcome } from '../../contracts/store.js'
 import type { Standing, StrategyStatus } from '../../contracts/strategy.js'
-import type { Batch, Epoch, Offset, PeerId, Receipt } from '../../contracts/types.js'
+import type { Batch, Epoch, GroupId, Offset, PeerId, Receipt } from '../../contracts/types.js'
 import type { Disturbances } from '../disturbances.js'
 import type { Life } from '../life.js'
 import type { Lineage, LogPoint } from '../lineage.js'
@@ -53,6 +53,14 @@ export interface Checker {
   onAppend?(life: Life, batch: Batch, before: LogPoint): void
   /** `life.tip` is what is left. */
   onDrop?(life: Life, before: LogPoint): void
+  /** Of another group than 0, whose logs are no part of the lineage. */
+  onOtherAppend?(life: Life, batch: Batch, group: GroupId): void
+  /** Records of another node come, not by a log; `first`: what was there is dropped before. */
+  onInstall?(life: Life, group: GroupId, at: Offset, slice: Uint8Array, first: boolean): void
+  /** What the strategy says to a peer. */
+  onSend?(life: Life, message: unknown): void
+  /** The strategy is about to step; the effects of its last step are carried out. */
+  onInput?(life: Life): void
   /** The first entry of an epoch that this life leads: `before` is what it began with. */
   onPromotion?(life: Life, epoch: Epoch, before: LogPoint): void
   onBecome?(life: Life, standing: Standing): void

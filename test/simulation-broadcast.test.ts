@@ -1,0 +1,79 @@
+/**
+ * Strategy broadcast in the simulator: 100 seeds of 30 virtual seconds, those that broke a law
+ * once, and the quick planted bugs.
+ */
+import { describe, expect, test } from 'vitest'
+import type { Style } from '../src/testing/swarm.js'
+import { MUTANTS } from './mutants/list.js'
+import { hunt } from './mutants/run.js'
+import { explain, replays } from './sim.js'
+import { BROADCAST } from './sim-strategies.js'
+
+const SEEDS = 100
+const SECONDS = 30
+
+function run(seed: number, seconds: number, style?: Style) {
+  const options = BROADCAST.draw(seed, seconds, style, 'ordinal')
+  return { options, result: BROADCAST.simulate(options, BROADCAST.env('ordinal')) }
+}
+
+describe('broadcast', () => {
+  test(`no law breaks in ${SEEDS} seeds, whatever befalls the nodes`, { timeout: 120_000 }, () => {
+    const failures: string[] = []
+    let [acked, faults] = [0, 0]
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const { options, result } = run(seed, SECONDS)
+      acked += result.acked
+      for (const times of Object.values(result.faults)) faults += times
+      if (result.violation !== undefined)
+        failures.push(explain(options, result, undefined, 'broadcast'))
+    }
+    expect(failures).toEqual([])
+    expect(acked).toBeGreaterThan(SEEDS * 50)
+    expect(faults).toBeGreaterThan(SEEDS)
+  })
+
+  test('the same seed gives the same run', () => {
+    for (const seed of [3, 7, 11])
+      expect(replays(BROADCAST.draw(seed, SECONDS, undefined, 'ordinal'), BROADCAST)).toBe(true)
+  })
+})
+
+describe('seeds of broadcast that broke a law once', () => {
+  test.each<[number, number, string]>([
+    // A node behind two others believed both, and so the one that was 40 minutes ahead.
+    [22, 60, 'B8, who is behind goes by the middle clock'],
+    // All had met a tombstone; one let it go while an older write of a member was on its way.
+    [18, 60, 'B2, a tombstone stays until nothing older can come'],
+    // Two were apart for longer than ends are kept; each had forgotten some, none began anew.
+    [89, 60, 'B5, of two that lack what the other one forgot, one begins anew'],
+    [212, 60, 'B5, the same'],
+    [262, 60, 'B5, the same'],
+    // A copy that was cut short again and again was made of pieces older than what ended them.
+    [137, 60, 'B2, a copy that takes too long begins from nothing'],
+    // A clock was set, and what frames had proved of the others was still counted from before.
+    [102, 60, 'B8, the clocks of others are measured against time that nobody sets'],
+    [114, 60, 'B8, the same'],
+  ])('%i, %i s: %s', (seed, seconds) => {
+    expect(run(seed, seconds).result.violation).toBe(undefined)
+  })
+})
+
+describe('planted bugs in broadcast', () => {
+  const quick = MUTANTS.filter(
+    ({ strategy, style }) => strategy === 'broadcast' && style !== undefined,
+  )
+  test(`${quick.length} quick ones are found`, { timeout: 200_000 }, async () => {
+    expect(quick.length).toBeGreaterThanOrEqual(5)
+    const missed: string[] = []
+    const queue = [...quick]
+    const work = async () => {
+      for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+        const { seeds } = await hunt(mutant, 50, 30, mutant.style)
+        if (seeds === undefined) missed.push(`${mutant.id}: ${mutant.what}`)
+      }
+    }
+    await Promise.all([work(), work()])
+    expect(missed).toEqual([])
+  })
+})
