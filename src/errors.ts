@@ -214,6 +214,8 @@ export interface GcacheErrorOptions {
   outcome?: 'rejected' | 'unknown'
   /** For bytes that are none of this protocol: where, counted from 0. */
   offset?: number
+  /** For a call with many keys: those that failed, each with its own error. */
+  failed?: ReadonlyMap<string, GcacheError>
 }
 
 /** Every rejected call and every refused configuration. Never holds a value or a secret. */
@@ -223,6 +225,7 @@ export class GcacheError extends Error {
   readonly retryable: boolean
   readonly outcome: 'rejected' | 'unknown' | undefined
   readonly offset: number | undefined
+  readonly failed: ReadonlyMap<string, GcacheError> | undefined
 
   constructor(code: ErrorCode, message: string, options: GcacheErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -230,6 +233,7 @@ export class GcacheError extends Error {
     this.retryable = ERROR_CODES[code].retryable
     this.outcome = options.outcome
     this.offset = options.offset
+    this.failed = options.failed
   }
 }
 

@@ -169,7 +169,7 @@ export class NodePort implements CachePort {
     if (!local && !this.#leads()) return false
     // A node that was stopped has an old freshness: nothing needs to happen first.
     if (local && this.#clock.now() - this.#engine.freshness() > maxStaleMs) return false
-    const asked = after === undefined ? [] : decodeToken(this.#cluster, after)
+    const asked = after === undefined ? [] : decodeToken(this.#cluster, after, 0)
     const { seen } = this.#calls
     const { epoch, next } = this.#engine.applied()
     const has = (position: Position): boolean =>

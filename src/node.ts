@@ -9,7 +9,7 @@ import { createCache } from './cache/cache.js'
 import { checkOptions, KNOWN } from './cache/options.js'
 import type { AdminOptions, ForceOptions, HandoverOptions } from './client/admin.js'
 import { makeTransport } from './client/transport.js'
-import type { Cache, CodecChoice } from './contracts/cache.js'
+import type { Cache, CachePort, CodecChoice } from './contracts/cache.js'
 import type { Logger } from './contracts/environment.js'
 import type { Standing, StrategyFactory, StrategyStatus } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
@@ -46,7 +46,6 @@ import {
   type MembersResult,
   type ResetResult,
 } from './wire/admin.js'
-import { encodeToken } from './wire/token.js'
 
 export type { NodeOptions } from './options.js'
 
@@ -222,7 +221,7 @@ class EngineNode implements Node {
   readonly #formation: Formation | undefined
   #failure: GcacheError | undefined
   readonly #calls: NodeCalls
-  readonly #port: NodePort
+  readonly #port: CachePort & { close(): void }
   readonly #logger: Logger
   readonly #events = new EventEmitter<NodeEvents>()
   #closed: Promise<void> | undefined
@@ -287,14 +286,16 @@ class EngineNode implements Node {
         this.#calls.onLeft({ view, members: now.map(bareMember) })
     })
     this.#calls = new NodeCalls({ ...world, self: id, cluster, valueBytesMax, engine })
-    this.#port = new NodePort({
-      engine,
-      store,
-      calls: this.#calls.port,
-      clock: systemClock,
-      cluster,
-      caches: autoCaches ? undefined : new Set(Object.keys(caches)),
-    })
+    this.#port =
+      this.#calls.groups ??
+      new NodePort({
+        engine,
+        store,
+        calls: this.#calls.port,
+        clock: systemClock,
+        cluster,
+        caches: autoCaches ? undefined : new Set(Object.keys(caches)),
+      })
   }
 
   get address(): string {
@@ -305,6 +306,7 @@ class EngineNode implements Node {
     const { events } = this.#engine
     events.on('standing', standing => this.#onStanding(standing))
     events.on('report', (event, fields) => this.#emit(event as 'failover', fields))
+    events.on('table', table => this.#calls.onTable(table))
     events.on('link-up', peer => this.#calls.onLinkUp(peer))
     events.on('link-down', peer => this.#calls.onLinkDown(peer))
     events.on('writable', peer => this.#calls.onWritable(peer))
@@ -343,7 +345,7 @@ class EngineNode implements Node {
   }
 
   token(): string {
-    return encodeToken(this.cluster, this.#calls.port.seen.positions)
+    return this.#calls.token(this.cluster)
   }
 
   status(): NodeStatus {
@@ -431,10 +433,9 @@ class EngineNode implements Node {
 
   /** New calls are refused; those under way end with the new master. */
   async #drain(): Promise<void> {
-    const { port } = this.#calls
     const until = systemClock.now() + DRAIN_MS_MAX
-    port.refuseNew()
-    while (port.pending > 0 && systemClock.now() < until)
+    this.#calls.refuseNew()
+    while (this.#calls.pending > 0 && systemClock.now() < until)
       await new Promise<void>(resolve => systemClock.after(DRAIN_STEP_MS, resolve))
   }
 

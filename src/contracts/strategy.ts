@@ -262,8 +262,12 @@ export interface StrategyStatus {
 export interface GroupTable {
   /** Grows with each change; the same on every node for the same table. */
   readonly number: number
-  /** By group, group 0 included: calls may name these groups and no others. */
+  /** By group, group 0 included: calls may name these groups and no others. Of a group that nobody
+   *  will ever serve as it is, a node that says why: calls wait where nobody is named. */
   readonly masters: readonly (PeerId | undefined)[]
+  /** Keys lie in the groups 1 to this number, 1..16,384, as core/key-groups.ts tells: the same for
+   *  the life of the cluster. Calls without a key go to all of them. */
+  readonly partitions: number
 }
 
 /** Where an entry stands on this node: in its log, perhaps still to come, or surely in none that
@@ -277,10 +281,8 @@ export interface ReplicationStrategy<M> {
   readonly keyed: boolean
   /** The ack that a write without one gets. */
   readonly defaultAck: Ack
-  /** The group that serves a key, always the same one. Without it, and without table(), group 0
-   *  serves all of them. Calls without a key name any group: a client asks each. */
-  groupOf?(cache: string, key: string): GroupId
-  /** A new object at each change, else the same one: asked after every run of steps. */
+  /** A new object at each change, else the same one: asked after every run of steps. Without it,
+   *  group 0 serves all keys. */
   table?(): GroupTable
   /** Of 'join', 'leave', 'force-bootstrap' and 'reset-partition' those that it answers; without it,
    *  none. */

@@ -20,6 +20,7 @@ export class Clients {
   readonly #env: ClientsEnv
   readonly #sessions = new Map<PeerId, Session>()
   #members: readonly Member[]
+  #table: GroupTable | undefined
 
   constructor(env: ClientsEnv, members: readonly Member[]) {
     this.#env = env
@@ -55,6 +56,14 @@ export class Clients {
     this.#sendAll(encodeControl({ type: 'farewell' }))
   }
 
+  /** True if it was not told before. */
+  tellTable(table: GroupTable): boolean {
+    if (table === this.#table) return false
+    this.#table = table
+    this.tell()
+    return true
+  }
+
   #sendAll(frame: Uint8Array): void {
     for (const peer of this.#sessions.keys()) {
       this.#env.send(peer, frame)
@@ -70,7 +79,10 @@ export class Clients {
     const own = valueBytesMax === LIMITS.valueBytesMax ? {} : { valueBytesMax }
     const table = this.#env.table?.()
     const masters = table?.masters.map(id => id ?? '')
-    const groups = table && masters ? { table: { number: table.number, masters } } : {}
+    const groups =
+      table && masters
+        ? { table: { number: table.number, masters, partitions: table.partitions } }
+        : {}
     return encodeControl({ type: 'view', ...view, members, ...own, ...groups })
   }
 }

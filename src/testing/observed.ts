@@ -242,20 +242,12 @@ export function answersOf<M>(
   inner: ReplicationStrategy<M>,
 ): Pick<
   ReplicationStrategy<M>,
-  | 'commands'
-  | 'welcomesStrangers'
-  | 'freshness'
-  | 'place'
-  | 'election'
-  | 'actsUntil'
-  | 'groupOf'
-  | 'table'
+  'commands' | 'welcomesStrangers' | 'freshness' | 'place' | 'election' | 'actsUntil' | 'table'
 > {
   const { commands, welcomesStrangers, freshness, place, election, actsUntil } = inner
-  const { groupOf, table } = inner
+  const { table } = inner
   return {
     ...(election === undefined ? {} : { election }),
-    ...(groupOf === undefined ? {} : { groupOf: groupOf.bind(inner) }),
     ...(table === undefined ? {} : { table: table.bind(inner) }),
     ...(actsUntil === undefined ? {} : { actsUntil: actsUntil.bind(inner) }),
     ...(commands === undefined ? {} : { commands }),

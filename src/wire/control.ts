@@ -93,8 +93,9 @@ export type Control =
       members: ViewMember[]
       /** Of one value that `node` takes; absent: LIMITS.valueBytesMax. */
       valueBytesMax?: number
-      /** Who serves which group, by its number, '' for nobody; absent: there is only one. */
-      table?: { number: number; masters: string[] }
+      /** Who serves which group, by its number, '' for nobody, and how many of them hold keys
+       *  (core/key-groups.ts); absent: there is only one group. */
+      table?: { number: number; masters: string[]; partitions: number }
     }
   | { type: 'status'; id: number }
   | { type: 'status-reply'; id: number; status: Record<string, unknown> }
@@ -144,6 +145,8 @@ export type Control =
 const MEMBERS_MAX = 256
 /** As many as a request frame can name. */
 const GROUPS_MAX = 65_536
+/** Slots of core/partition-map.ts. */
+const PARTITIONS_MAX = 16_384
 const MEMBER_FIELDS: Fields = {
   id: 'text',
   ordinal: 'whole',
@@ -218,8 +221,11 @@ export function decodeControl(frame: Uint8Array): Control {
 }
 
 function checkTable(table: Record<string, unknown>): void {
-  checkFields(table, { number: 'whole', masters: 'list' })
+  checkFields(table, { number: 'whole', masters: 'list', partitions: 'whole' })
   const masters = table.masters as unknown[]
+  const partitions = table.partitions as number
+  if (partitions < 1 || partitions > PARTITIONS_MAX || partitions >= masters.length)
+    throw new GcacheError('PROTOCOL_ERROR', `${partitions} partitions in ${masters.length} groups`)
   if (masters.length > GROUPS_MAX || !masters.every(master => typeof master === 'string'))
     throw new GcacheError('PROTOCOL_ERROR', `a table of ${masters.length} groups is none`)
 }
