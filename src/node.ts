@@ -22,6 +22,7 @@ import type { CommandEnd } from './engine/reported-command.js'
 import { systemClock } from './engine/system-clock.js'
 import { GcacheError } from './errors.js'
 import type { Formation } from './formation.js'
+import { memoryHost } from './group-host.js'
 import { NodeCalls } from './node-calls.js'
 import { formationOf, startingStrategy } from './node-formation.js'
 import { NodePort } from './node-port.js'
@@ -260,7 +261,7 @@ class EngineNode implements Node {
       strategy: startingStrategy(options, strategy, listensAt),
       log: new MemoryLog(),
       store,
-      host: () => ({ log: new MemoryLog(), store: new KeyValueStore() }),
+      host: memoryHost,
       durability: options.durability,
       ...(options.dataDir === undefined ? {} : { notes: openNotes(options.dataDir, cluster, id) }),
       caches,

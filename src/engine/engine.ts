@@ -25,6 +25,7 @@ import type {
   Position,
   Session,
 } from '../contracts/types.js'
+import { sharesOf } from '../core/shares.js'
 import { GcacheError, REFUSALS } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
 import { decodeControl, encodeLinkEnd } from '../wire/control.js'
@@ -91,6 +92,7 @@ export class Engine<M = unknown> implements TransportHandler {
       log: group => this.#hosts.log(group),
       read: (...asked) => this.#hosts.read(...asked),
     })
+    this.#hosts.partitions = this.table?.partitions ?? 1
     this.mandate = new Mandate(this.#strategy, options)
     this.#pump = new Pump<M>({
       clock,
@@ -129,7 +131,8 @@ export class Engine<M = unknown> implements TransportHandler {
     const { defaultAck, keyed, table } = strategy
     const env: GroupEnv<M> = {
       ...{ strategy, mandate: this.mandate, calls: this.#calls },
-      ...{ clock, logger, caches, onMerge, valueBytesMax },
+      ...{ clock, logger, onMerge, valueBytesMax },
+      caches: sharesOf(caches, this.#hosts.partitions),
       rules: {
         ...{ defaultAck, keyed, autoCaches, valueBytesMax },
         caches: new Map(Object.entries(caches)),
@@ -195,12 +198,12 @@ export class Engine<M = unknown> implements TransportHandler {
     await Promise.all([this.#options.transport.stop(), this.mandate.stop()])
   }
 
-  /** What the strategy said last of group 0, as far as it lasts. */
   /** Undefined where there is only one group. */
   get table(): GroupTable | undefined {
     return this.#strategy.table?.()
   }
 
+  /** What the strategy said last of group 0, as far as it lasts. */
   get standing(): Standing {
     return this.#groups.first.standing
   }
@@ -346,7 +349,8 @@ export class Engine<M = unknown> implements TransportHandler {
     switch (message.type) {
       case 'status': {
         const counts = { clients: this.#clients.count, forbidden: this.rights.refused }
-        const told = { ...counts, startedAt: this.#startedAt, stores: this.#hosts.stats() }
+        const stores = { ...this.#hosts.stats(), served: this.#groups.served() }
+        const told = { ...counts, startedAt: this.#startedAt, stores }
         const frame = statusFrame(message.id, this.#options, { ...this.status(), ...told })
         return void this.#sendClient(peer, frame)
       }

@@ -16,7 +16,9 @@ import { Requests } from './requests.js'
 
 /** Where the groups lie. */
 export class Hosts {
-  readonly #make: ((group: GroupId) => GroupHost) | undefined
+  /** How many of them share what there is room for; known once the strategy is made. */
+  partitions = 1
+  readonly #make: EngineOptions<never>['host']
   readonly #hosts = new Map<GroupId, GroupHost>()
 
   constructor({ log, store, host }: Pick<EngineOptions<never>, 'log' | 'store' | 'host'>) {
@@ -29,7 +31,7 @@ export class Hosts {
     const known = this.#hosts.get(group)
     if (known !== undefined) return known
     assert(this.#make !== undefined, `no host for group ${group}`)
-    const made = this.#make(group)
+    const made = this.#make(group, this.partitions)
     this.#hosts.set(group, made)
     return made
   }
@@ -150,6 +152,15 @@ export class Groups<M> {
     group?.stop()
     this.#others.delete(id)
     this.#hosts.drop(id)
+  }
+
+  /** Entries in the groups that this node leads; undefined: group 0 is all there is. */
+  served(): number | undefined {
+    if (this.#others.size === 0) return undefined
+    let entries = 0
+    for (const { standing, store } of this.#others.values())
+      if (standing.role === 'master') entries += store.stats().entries
+    return entries
   }
 
   keepHouse(): void {

@@ -25,6 +25,8 @@ import { type Slice, Walk } from './walk.js'
 export interface KeyValueOptions {
   /** Bytes that first touch may hold for one snapshot; more answers 'overflow'. Default 64 MiB. */
   readonly snapshotPendingBytesMax?: number
+  /** Of caches that nobody configured. Default CACHE_DEFAULTS. The same in every copy. */
+  readonly defaults?: CacheOptions | undefined
 }
 
 /** Slots that one scan page looks at: it then returns what it has, with a cursor. */
@@ -34,12 +36,17 @@ const NOTHING = new Uint8Array(0)
 
 export class KeyValueStore implements StateMachine {
   readonly #pendingBytesMax: number
-  #state = new State()
-  #applier = new Applier(this.#state)
-  #housekeeping = new Housekeeping(this.#state)
+  readonly #defaults: CacheOptions | undefined
+  #state: State
+  #applier: Applier
+  #housekeeping: Housekeeping
   #installer: Installer | undefined
 
   constructor(options: KeyValueOptions = {}) {
+    this.#defaults = options.defaults
+    this.#state = new State(options.defaults)
+    this.#applier = new Applier(this.#state)
+    this.#housekeeping = new Housekeeping(this.#state)
     this.#pendingBytesMax = options.snapshotPendingBytesMax ?? LIMITS.snapshotPendingBytesMax
   }
 
@@ -144,7 +151,7 @@ export class KeyValueStore implements StateMachine {
   install(at: Offset, slice: Uint8Array, first: boolean): void {
     if (first) {
       const { changes } = this
-      this.#state = new State()
+      this.#state = new State(this.#defaults)
       this.#state.applied = at
       this.#applier = new Applier(this.#state)
       this.#applier.changes = changes

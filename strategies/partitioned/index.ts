@@ -7,6 +7,7 @@
 import type {
   AdminCommand,
   Effects,
+  GroupTable,
   Input,
   Place,
   ReplicationStrategy,
@@ -50,6 +51,10 @@ class Partitioned implements ReplicationStrategy<Message> {
   constructor(env: StrategyEnv, settings: Settings) {
     this.defaultAck = settings.group.ack
     this.#router = new Router(env, settings)
+  }
+
+  table(): GroupTable {
+    return this.#router.office.groupTable()
   }
 
   actsUntil(group: GroupId): number {

@@ -15,7 +15,7 @@ import type { LinkLoss } from '../../src/contracts/transport.js'
 import type { GroupId, Member, PeerId, Session } from '../../src/contracts/types.js'
 import { MasterSlave as Group, masterSlave } from '../master-slave/index.js'
 import type { Message as GroupMessage } from '../master-slave/messages.js'
-import { type Settings as GroupSettings, settingsOf } from '../master-slave/options.js'
+import type { Settings as GroupSettings, Profile } from '../master-slave/options.js'
 import { Copies } from './copies.js'
 import { Gather } from './gather.js'
 import { GroupSink, type SinkHandler } from './group-sink.js'
@@ -24,7 +24,7 @@ import { Links } from './links.js'
 import type { Message, Part } from './messages.js'
 import { Office } from './office.js'
 import type { Settings } from './options.js'
-import { CONTROL, groupOf, hosts, partitionOfGroup, type Row, Table } from './table.js'
+import { CONTROL, groupOf, hosts, isOnTable, partitionOfGroup, type Row, Table } from './table.js'
 import { GROUP_TICK } from './times.js'
 
 type Of<K extends Input<never>['kind']> = Extract<Input<Message>, { kind: K }>
@@ -35,6 +35,8 @@ export class Router implements SinkHandler {
   readonly table: Table
   readonly links: Links
   readonly control: Hosted
+  /** Of the control group. */
+  readonly profile: Profile
   /** Of partitions. */
   readonly hosted = new Map<GroupId, Hosted>()
   readonly office: Office
@@ -63,7 +65,8 @@ export class Router implements SinkHandler {
     this.#gather = new Gather(env.frameBytesMax)
     this.#sink = new GroupSink(this.#gather, this)
     this.#copies = new Copies(settings.copyBytesPerSec)
-    this.control = new Hosted(CONTROL, 0, controlOf(env))
+    this.profile = env.members.length >= 3 ? 'majority' : 'ordinal'
+    this.control = new Hosted(CONTROL, 0, controlOf(env, this.profile))
     for (const member of env.members) this.members.set(member.id, member)
     this.office = new Office(this)
   }
@@ -86,7 +89,7 @@ export class Router implements SinkHandler {
     this.#drain()
     for (const [peer, groups] of this.#opening) {
       this.#opening.delete(peer)
-      if (this.links.of(peer) !== undefined) this.to.send(peer, { type: 'open', groups })
+      if (this.links.up.has(peer)) this.to.send(peer, { type: 'open', groups })
     }
     this.#gather.flush(this.to)
   }
@@ -179,14 +182,21 @@ export class Router implements SinkHandler {
   }
 
   #proposeTo(group: GroupId, proposals: readonly Proposal[]): void {
+    if (group === CONTROL) return this.#proposeToControl(proposals)
     const one = this.of(group)
-    const code = one === undefined || group === CONTROL ? 'NOT_MASTER' : this.office.whyNot(one)
-    const row = group === CONTROL ? undefined : this.table.rows[partitionOfGroup(group)]
-    const why = row?.lost ? 'PARTITION_LOST' : code
-    // Housekeeping of the control group's own store is its business.
-    if (one !== undefined && (why === undefined || (group === CONTROL && isOwn(proposals))))
+    const lost = this.table.rows[partitionOfGroup(group)]?.lost
+    const why = lost ? 'PARTITION_LOST' : one === undefined ? 'NOT_MASTER' : this.office.whyNot(one)
+    if (one !== undefined && why === undefined)
       return this.feed(one, { kind: 'propose', proposals })
     for (const { id } of proposals) this.to.reject(id, why ?? 'NOT_MASTER', true)
+  }
+
+  /** What is for all groups (clear, a window) comes to this one as well; no key lies in it. */
+  #proposeToControl(proposals: readonly Proposal[]): void {
+    const allowed = proposals.filter(one => one.client === null || !isOnTable(one))
+    for (const one of proposals)
+      if (!allowed.includes(one)) this.to.reject(one.id, 'FORBIDDEN', true)
+    if (allowed.length > 0) this.feed(this.control, { kind: 'propose', proposals: allowed })
   }
 
   onRead(input: Of<'read'>): void {
@@ -351,7 +361,7 @@ export class Router implements SinkHandler {
     for (const id of ids)
       if (this.links.isRefused(id))
         this.feed(one, { kind: 'link-down', peer: id, session: 0, loss: 'refused' })
-    for (const [peer, link] of this.links.all()) {
+    for (const [peer, link] of this.links.up) {
       this.#open(one, peer)
       if (link.hosts.has(group)) this.#join(one, peer)
     }
@@ -362,7 +372,7 @@ export class Router implements SinkHandler {
     for (const groups of this.#opening.values())
       if (groups.includes(one.group)) groups.splice(groups.indexOf(one.group), 1)
     this.#copies.forget(one.group)
-    for (const [peer] of this.links.all())
+    for (const peer of this.links.up.keys())
       this.to.send(peer, { type: 'close', groups: [one.group] })
     this.to.drop(one.group)
     this.office.onDropped(one.group)
@@ -423,14 +433,7 @@ export class Router implements SinkHandler {
   }
 }
 
-function isOwn(proposals: readonly Proposal[]): boolean {
-  return proposals.every(({ client, ack }) => client === null && ack === 'none')
-}
-
 /** The control group: all members, and a majority of them where there are enough. */
-function controlOf(env: StrategyEnv): ReplicationStrategy<GroupMessage> {
-  const profile = env.members.length >= 3 ? 'majority' : 'ordinal'
-  const settings = settingsOf({ profile })
-  const { ack } = settings
-  return masterSlave({ profile, ack })(env)
+function controlOf(env: StrategyEnv, profile: Profile): ReplicationStrategy<GroupMessage> {
+  return masterSlave({ profile })(env)
 }
