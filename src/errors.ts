@@ -53,6 +53,11 @@ export const ERROR_CODES = {
     'read back what the write should have done',
   ),
   CLOSED: row(false, 'the node or client was closed', 'use an open one'),
+  CLOCK_SKEW: row(
+    true,
+    'the clock of this node is more than 2 s ahead of the others: they would refuse what it writes',
+    'set the clock; another node takes the write meanwhile',
+  ),
   CODEC: row(false, 'a value could not be encoded or decoded', 'use the codec that wrote it'),
   CONFIG: row(
     false,

@@ -26,6 +26,7 @@ export type {
   WriteOptions,
   WriteReceipt,
 } from './contracts/cache.js'
+export type { ConflictFunction, ConflictSide } from './contracts/conflict.js'
 export type {
   Announcement,
   Discovery,

@@ -9,6 +9,7 @@ import { createCache } from './cache/cache.js'
 import { checkOptions, KNOWN } from './cache/options.js'
 import type { AdminOptions, ForceOptions, HandoverOptions } from './client/admin.js'
 import { makeTransport } from './client/transport.js'
+import { offerConflicts } from './conflicts.js'
 import type { Cache, CachePort, CodecChoice } from './contracts/cache.js'
 import type { Logger } from './contracts/environment.js'
 import type { Standing, StrategyFactory, StrategyStatus } from './contracts/strategy.js'
@@ -22,10 +23,9 @@ import type { CommandEnd } from './engine/reported-command.js'
 import { systemClock } from './engine/system-clock.js'
 import { GcacheError } from './errors.js'
 import type { Formation } from './formation.js'
-import { memoryHost } from './group-host.js'
 import { NodeCalls } from './node-calls.js'
 import { formationOf, startingStrategy } from './node-formation.js'
-import { NodePort } from './node-port.js'
+import { portOf } from './node-port.js'
 import { openNotes } from './notes.js'
 import {
   type FullNodeOptions,
@@ -37,8 +37,7 @@ import {
 import { polled } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
 import { AUTHORITY } from './security/roles.js'
-import { KeyValueStore } from './store/key-value.js'
-import { MemoryLog } from './store/memory-log.js'
+import { statesOf } from './states.js'
 import {
   bareMember,
   checkPartition,
@@ -83,6 +82,13 @@ export interface NodeEvents {
   'force-bootstrap': [fields: Record<string, unknown>]
   divergence: [fields: Record<string, unknown>]
   lag: [fields: Record<string, unknown>]
+  /** Strategy broadcast: a clock is more than 2 s ahead, that of `node`. `code`: CLOCK_SKEW. */
+  'clock-skew': [fields: Record<string, unknown>]
+  /** Strategy broadcast: a write of this node was replaced by a concurrent one: `cache`, `key`,
+   *  `mineVersion`, `theirsVersion`, and whether onConflict gave a `merged` value. */
+  conflict: [fields: Record<string, unknown>]
+  /** Strategy broadcast: this node was away for so long that it begins anew, as if just started. */
+  resync: [fields: Record<string, unknown>]
 }
 
 export interface Node {
@@ -241,27 +247,21 @@ class EngineNode implements Node {
     this.#insecure = options.lacking.length > 0
     this.#logger = options.logger ?? SILENCE
     const logger = this.#logger
-    const store = new KeyValueStore()
+    const states = statesOf(strategy, { self: id, cluster, members })
     const incarnation = randomBytes(8).toString('hex')
     const listensAt = () => this.#address
     const world = { ...systemWorld, logger }
     const engine: Engine = new Engine({
-      ...world,
-      self: id,
-      cluster,
+      ...{ ...world, self: id, cluster },
       ...{ incarnation, members, late: options.discovery !== undefined },
       transport: makeTransport(polled(transport, options.pollUs), {
-        ...world,
-        self: id,
-        cluster,
+        ...{ ...world, self: id, cluster },
         listen: options.listen,
         admit: peer => this.#engine.refusalOf(peer),
         valueBytesMax,
       }),
       strategy: startingStrategy(options, strategy, listensAt),
-      log: new MemoryLog(),
-      store,
-      host: memoryHost,
+      ...states,
       durability: options.durability,
       ...(options.dataDir === undefined ? {} : { notes: openNotes(options.dataDir, cluster, id) }),
       caches,
@@ -287,16 +287,15 @@ class EngineNode implements Node {
         this.#calls.onLeft({ view, members: now.map(bareMember) })
     })
     this.#calls = new NodeCalls({ ...world, self: id, cluster, valueBytesMax, engine })
-    this.#port =
-      this.#calls.groups ??
-      new NodePort({
-        engine,
-        store,
-        calls: this.#calls.port,
-        clock: systemClock,
-        cluster,
-        caches: autoCaches ? undefined : new Set(Object.keys(caches)),
-      })
+    offerConflicts(states.stamped, {
+      ...{ ...world, onConflict: options.onConflict, port: this.#calls.port },
+      time: () => engine.time(),
+      tell: fields => this.#emit('conflict', fields),
+    })
+    this.#port = portOf(this.#calls, {
+      ...{ engine, store: states.store, clock: systemClock, cluster },
+      caches: autoCaches ? undefined : new Set(Object.keys(caches)),
+    })
   }
 
   get address(): string {

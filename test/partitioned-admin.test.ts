@@ -1,12 +1,11 @@
 /** Strategy partitioned as its operators see it: options, status, exit codes, a lost partition. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { memoryHost } from '../src/group-host.js'
 import { createNode } from '../src/index.js'
 import { strategyByName } from '../src/registry.js'
 import { paintFor } from '../src/server/paint.js'
 import { nodeOptions } from '../src/server/serve-options.js'
 import { healthExit, statusJson, statusTable } from '../src/server/status-view.js'
-import type { MemoryLog } from '../src/store/memory-log.js'
+import { statesOf } from '../src/states.js'
 import { partitioned } from '../strategies/partitioned/index.js'
 import { rejectionOf } from './harness/codes.js'
 import { EngineCluster } from './harness/engine-cluster.js'
@@ -170,7 +169,9 @@ describe('options', () => {
   })
 
   test('a group of a node keeps its share of the backlog and of a cache nobody configured', () => {
-    const { log, store } = memoryHost(1, 256)
+    const members = [{ id: 'a', ordinal: 0, address: 'memory://a' }]
+    const { host } = statesOf({}, { self: 'a', cluster: 'x', members })
+    const { log, store } = host(1, 256)
     const maker = new BatchMaker()
     for (let i = 0; i < 10; i++) {
       const command = set(`k${i}`, 'v'.repeat(65_536))
@@ -179,7 +180,7 @@ describe('options', () => {
       store.apply(batch)
       log.markApplied(batch.next)
     }
-    expect((log as MemoryLog).bytes).toBeLessThanOrEqual(2 ** 26 / 256)
+    expect(log.bytes).toBeLessThanOrEqual(2 ** 26 / 256)
     expect([log.first, log.next]).toEqual([8, 11])
     const [options] = store.caches().values()
     expect(options).toMatchObject({ maxEntries: 3_907, maxBytes: 2 ** 22 })

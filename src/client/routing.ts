@@ -62,6 +62,8 @@ export class Routing implements TransportHandler {
   readonly #moves = new OwnerMoves()
   #groups: GroupedCalls | undefined
   #routed: ServerLink | undefined
+  /** Where every node serves, one that did not answer: any other is better. */
+  #silent: ServerLink | undefined
   #master: { node: PeerId; epoch: number } | undefined
   #local: PeerId | undefined
   #highest = 0
@@ -143,6 +145,11 @@ export class Routing implements TransportHandler {
   onSilence(silentMs: number): void {
     if (this.#routed === undefined) this.#choose()
     if (silentMs < HINT_AFTER_MS) return
+    if (this.#routed?.view?.everybody === true) {
+      this.#silent = this.#routed
+      this.#choose()
+      return
+    }
     const now = this.#env.clock.now()
     if (now - this.#hintAt < HINT_EVERY_MS) return
     this.#hintAt = now
@@ -239,10 +246,11 @@ export class Routing implements TransportHandler {
   }
 
   #chooseMaster(): void {
-    let best = serves(this.#routed) ? this.#routed : undefined
+    let best: Serving | undefined = serves(this.#routed) ? this.#routed : undefined
     for (const link of this.links) if (serves(link) && epochOf(link) > epochOf(best)) best = link
     const now = this.#env.clock.now()
-    if (best !== undefined && epochOf(best) < this.#highest && best !== this.#routed)
+    if (best?.view?.everybody === true) best = this.#stays(best)
+    else if (best !== undefined && epochOf(best) < this.#highest && best !== this.#routed)
       if (this.#routed !== undefined || now - this.#lostAt < LOWER_EPOCH_AFTER_MS) best = undefined
     const view = best?.view
     if (best === this.#routed && this.#master?.epoch === view?.epoch) return
@@ -262,10 +270,20 @@ export class Routing implements TransportHandler {
     const { node: to, epoch } = view
     this.#env.onFailover({ from: former.node, to, epoch, pausedMs: now - this.#lostAt })
   }
+
+  /** Every node serves, and epochs order none: a client stays where it is, and begins anywhere. */
+  #stays(other: Serving): Serving {
+    const former = this.#routed
+    if (serves(former) && former !== this.#silent) return former
+    const all = [...this.links].filter(serves).filter(link => link !== this.#silent)
+    return all[Math.floor(this.#env.random.next() * all.length)] ?? other
+  }
 }
 
+type Serving = ServerLink & { view: View }
+
 /** Only what a node says of itself counts. */
-function serves(link: ServerLink | undefined): link is ServerLink & { view: View } {
+function serves(link: ServerLink | undefined): link is Serving {
   const view = link?.view
   return link?.session !== 0 && view !== undefined && view.serving && view.node === view.master
 }

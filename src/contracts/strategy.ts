@@ -6,6 +6,7 @@
 import type { ElectionFactory, Heirs } from './election.js'
 import type { Random } from './environment.js'
 import type { MergeCounts } from './merge.js'
+import type { StampedState } from './stamped.js'
 import type { LogView, WholeRecord } from './store.js'
 import type { LinkLoss } from './transport.js'
 import type {
@@ -165,8 +166,8 @@ export interface Effects<M> {
   reject(id: number, code: string, surely: boolean): void
   /** Answer the read once applied >= next. */
   serve(id: number, group: GroupId, next: Offset): void
-  /** Fixes S = applied. */
-  openSnapshot(group: GroupId, id: number): void
+  /** Fixes S = applied. `what`: which part of the state, as a store that has parts understands. */
+  openSnapshot(group: GroupId, id: number, what?: Uint8Array): void
   /** Answered by a 'snapshot' input in a later turn. */
   readSnapshot(group: GroupId, id: number, bytesMax: number): void
   /** Stops the walk, frees what is pending. */
@@ -251,6 +252,8 @@ export interface StrategyStatus {
   /** How often the members have changed, as far as this node knows; 0: as configured. */
   readonly view?: number
   readonly master: PeerId | undefined
+  /** Where every node accepts writes: those of this node that concurrent ones have replaced. */
+  readonly conflicts?: number
   readonly self: MemberStatus
   /** What this node knows of all members, itself included. */
   readonly members: readonly MemberStatus[]
@@ -270,9 +273,9 @@ export interface GroupTable {
   readonly partitions: number
 }
 
-/** Where an entry stands on this node: in its log, perhaps still to come, or surely in none that
- *  this one will be. */
-export type Place = 'here' | 'ahead' | 'lost'
+/** Where an entry stands on this node: in its log, in its log and applied, perhaps still to come,
+ *  or surely in none that this one will be. */
+export type Place = 'here' | 'applied' | 'ahead' | 'lost'
 
 export interface ReplicationStrategy<M> {
   readonly name: string
@@ -281,6 +284,8 @@ export interface ReplicationStrategy<M> {
   readonly keyed: boolean
   /** The ack that a write without one gets. */
   readonly defaultAck: Ack
+  /** True if every node serves reads and writes, and clients stay with any of them. */
+  readonly everybodyServes?: boolean
   /** A new object at each change, else the same one: asked after every run of steps. Without it,
    *  group 0 serves all keys. */
   table?(): GroupTable
@@ -328,9 +333,16 @@ export interface StrategyEnv {
   readonly note?: Uint8Array | undefined
   /** A group other than 0 begins with its first use, here or in an effect, empty. */
   log(group: GroupId): LogView
+  /** Where the factory says records: 'stamped'. */
+  readonly stamped?: StampedState | undefined
   /** What a group's entries made of a record, as it lies there: not a use in the eyes of eviction.
    *  Undefined: there is none, or no such group here. */
   read?(group: GroupId, cache: string, key: string): WholeRecord | undefined
 }
 
-export type StrategyFactory<M = unknown> = (env: StrategyEnv) => ReplicationStrategy<M>
+export interface StrategyFactory<M = unknown> {
+  (env: StrategyEnv): ReplicationStrategy<M>
+  /** Its groups share one store of stamped records: env.stamped is there (contracts/stamped.ts).
+   *  'apart': each node has records of its own, and only what ends them is everybody's. */
+  readonly records?: 'stamped' | 'apart'
+}

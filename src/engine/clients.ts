@@ -8,6 +8,8 @@ import { encodeControl } from '../wire/control.js'
 export interface ClientsEnv {
   readonly self: PeerId
   standing(): Standing
+  /** As ReplicationStrategy.everybodyServes. */
+  readonly everybody?: boolean | undefined
   /** Said to clients where it is not the default. */
   readonly valueBytesMax?: number | undefined
   /** Said to clients where a strategy has one. */
@@ -77,12 +79,13 @@ export class Clients {
     const members = this.#members.map(({ id, ordinal, address }) => ({ id, ordinal, address }))
     const { valueBytesMax = LIMITS.valueBytesMax } = this.#env
     const own = valueBytesMax === LIMITS.valueBytesMax ? {} : { valueBytesMax }
+    const all = this.#env.everybody ? { everybody: true } : {}
     const table = this.#env.table?.()
     const masters = table?.masters.map(id => id ?? '')
     const groups =
       table && masters
         ? { table: { number: table.number, masters, partitions: table.partitions } }
         : {}
-    return encodeControl({ type: 'view', ...view, members, ...own, ...groups })
+    return encodeControl({ type: 'view', ...view, members, ...all, ...own, ...groups })
   }
 }

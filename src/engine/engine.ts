@@ -89,6 +89,7 @@ export class Engine<M = unknown> implements TransportHandler {
       durability,
       members: options.members,
       note: options.notes?.last,
+      stamped: options.stamped,
       log: group => this.#hosts.log(group),
       read: (...asked) => this.#hosts.read(...asked),
     })
@@ -117,10 +118,8 @@ export class Engine<M = unknown> implements TransportHandler {
     })
     this.#groups = this.#makeGroups()
     const standing = () => this.standing
-    this.#clients = new Clients(
-      { self, standing, valueBytesMax, send, flush, table: () => this.table },
-      options.members,
-    )
+    const all = { self, everybody: this.#strategy.everybodyServes, table: () => this.table }
+    this.#clients = new Clients({ ...all, standing, valueBytesMax, send, flush }, options.members)
     this.#watches = new Watches({ store: this.#groups, send })
     this.admin = this.#makeAdmin()
   }

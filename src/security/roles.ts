@@ -72,6 +72,7 @@ export const FRAMES = {
   /** As its message. */
   control: EVERYBODY,
   reply: NODES,
+  groupReply: NODES,
   event: NODES,
   /** All from 0x40 on: sync, append, acks, heartbeat, probe, prepare, promise, pull, copies ... */
   strategyFirst: NODES,

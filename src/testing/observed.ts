@@ -171,8 +171,8 @@ export class ObservedStore implements StateMachine {
     return this.#inner.housekeeping(time, limit)
   }
 
-  openSnapshot(id: number): void {
-    this.#inner.openSnapshot(id)
+  openSnapshot(id: number, what?: Uint8Array): void {
+    this.#inner.openSnapshot(id, what)
   }
 
   readSnapshot(id: number, bytesMax: number): ReturnType<StateMachine['readSnapshot']> {
@@ -310,8 +310,8 @@ class ObservedEffects<M> implements Effects<M> {
     this.to.serve(id, group, next)
   }
 
-  openSnapshot(group: GroupId, id: number): void {
-    this.to.openSnapshot(group, id)
+  openSnapshot(group: GroupId, id: number, what?: Uint8Array): void {
+    this.to.openSnapshot(group, id, what)
   }
 
   readSnapshot(group: GroupId, id: number, bytesMax: number): void {

@@ -91,6 +91,8 @@ export type Control =
       epoch: number
       serving: boolean
       members: ViewMember[]
+      /** Every node serves reads and writes: a client stays with the one it has. */
+      everybody?: boolean
       /** Of one value that `node` takes; absent: LIMITS.valueBytesMax. */
       valueBytesMax?: number
       /** Who serves which group, by its number, '' for nobody, and how many of them hold keys
@@ -162,6 +164,7 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
     epoch: 'whole',
     serving: 'flag',
     members: 'list',
+    everybody: 'flag?',
     valueBytesMax: 'whole?',
     table: 'map?',
   },

@@ -34,7 +34,7 @@ export function serveCommand(): Command {
     .option('--witness <member>', 'a voter without data, ID@ADDRESS, in profile majority')
     .option('--expect <n>', 'with --discovery: nodes that found the cluster, ordinals 0 to n - 1')
     .option('--cluster <name>', 'name of the cluster (default: gcache)')
-    .option('--strategy <name|file>', 'master-slave (default), partitioned, or ./mine.js')
+    .option('--strategy <name|file>', 'master-slave (default), partitioned, broadcast, ./mine.js')
     .option('--partitions <n>', 'of strategy partitioned, 1 to 1024, alike everywhere (256)')
     .option('--backups <n>', 'copies of a partition beside its owner, 0 to 7, likewise (1)')
     .option('--zone <name>', 'where this node stands: copies lie in zones apart')
