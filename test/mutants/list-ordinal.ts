@@ -172,7 +172,7 @@ export const ORDINAL: readonly Mutant[] = [
     'what is read on one node differs from what the others hold',
     [
       [
-        'src/store/key-value.ts',
+        'src/store/records.ts',
         'if (slot < 0 || region.expired(slot, time)) return undefined\n' +
           '    return region.record(slot)',
         'if (slot < 0) return undefined\n    if (region.expired(slot, time)) {\n' +
@@ -279,7 +279,7 @@ export const ORDINAL: readonly Mutant[] = [
     [
       [
         'src/engine/request-reads.ts',
-        'else if (position.offset >= env.applied()) waits = true',
+        "else if (place === 'here' && position.offset >= env.applied()) waits = true",
         'else if (position.offset < 0) waits = true',
       ],
       [
