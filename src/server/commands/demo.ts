@@ -25,8 +25,8 @@ export function demoCommand(): Command {
     .addHelpText(
       'after',
       `
-On a terminal: k kills the master (of partitions, who leads most), r restarts the dead node, q quits. Elsewhere it takes the kill
-by itself and exits 0 only if no acknowledged session write was lost.
+On a terminal: k kills the master (of partitions, who leads most), r restarts the dead node, q quits.
+Elsewhere it takes the kill by itself and exits 0 only if no acknowledged session write was lost.
 Needs express and express-session.`,
     )
     .action(async (options: DemoFlags) => {
