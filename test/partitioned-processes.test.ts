@@ -102,7 +102,7 @@ describe.each(MEDIA)('partitions over $name', medium => {
    *   a  300 keys | 8 writers  ..................................
    *   b  (owner)  | kill -9 | 300 more | served, empty | copied, rebalanced
    */
-  test('an owner that is killed with -9 takes nothing with it, and gets its share back', async () => {
+  test('an owner killed with -9 takes nothing with it, and gets its share back', async () => {
     const { cluster, client, cache } = await startOver(medium)
     await setAll(cache, 0)
     const load = new Load(cache)

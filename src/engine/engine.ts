@@ -25,7 +25,6 @@ import type {
   Position,
   Session,
 } from '../contracts/types.js'
-import { sharesOf } from '../core/shares.js'
 import { GcacheError, REFUSALS } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
 import { decodeControl, encodeLinkEnd } from '../wire/control.js'
@@ -130,8 +129,7 @@ export class Engine<M = unknown> implements TransportHandler {
     const { defaultAck, keyed, table } = strategy
     const env: GroupEnv<M> = {
       ...{ strategy, mandate: this.mandate, calls: this.#calls },
-      ...{ clock, logger, onMerge, valueBytesMax },
-      caches: sharesOf(caches, this.#hosts.partitions),
+      ...{ clock, logger, caches, onMerge, valueBytesMax },
       rules: {
         ...{ defaultAck, keyed, autoCaches, valueBytesMax },
         caches: new Map(Object.entries(caches)),
@@ -348,8 +346,7 @@ export class Engine<M = unknown> implements TransportHandler {
     switch (message.type) {
       case 'status': {
         const counts = { clients: this.#clients.count, forbidden: this.rights.refused }
-        const stores = { ...this.#hosts.stats(), served: this.#groups.served() }
-        const told = { ...counts, startedAt: this.#startedAt, stores }
+        const told = { ...counts, startedAt: this.#startedAt, stores: this.#groups.stats() }
         const frame = statusFrame(message.id, this.#options, { ...this.status(), ...told })
         return void this.#sendClient(peer, frame)
       }

@@ -8,6 +8,7 @@ import type { Standing } from '../contracts/strategy.js'
 import type { GroupId } from '../contracts/types.js'
 import { assert } from '../core/assert.js'
 import { NO_EPOCH } from '../core/epochs.js'
+import { sharesOf } from '../core/shares.js'
 import { GcacheError } from '../errors.js'
 import { groupOfRequests } from '../wire/requests.js'
 import type { EngineOptions, GroupHost } from './engine-options.js'
@@ -72,10 +73,11 @@ export class Groups<M> {
   #changes: ChangeSink | undefined
   #absent: Requests | undefined
 
+  /** CONFIG for a cache whose limits cannot be shared out among the partitions. */
   constructor(env: GroupEnv<M>, hosts: Hosts) {
-    this.#env = env
+    this.#env = { ...env, caches: sharesOf(env.caches, hosts.partitions) }
     this.#hosts = hosts
-    this.first = new Group(env, 0, hosts.of(0))
+    this.first = new Group(this.#env, 0, hosts.of(0))
   }
 
   /** Made at the first use. */
@@ -154,8 +156,12 @@ export class Groups<M> {
     this.#hosts.drop(id)
   }
 
-  /** Entries in the groups that this node leads; undefined: group 0 is all there is. */
-  served(): number | undefined {
+  /** What lies in all of them; where there are several, entries in those that it leads, too. */
+  stats() {
+    return { ...this.#hosts.stats(), served: this.#served() }
+  }
+
+  #served(): number | undefined {
     if (this.#others.size === 0) return undefined
     let entries = 0
     for (const { standing, store } of this.#others.values())

@@ -25,7 +25,7 @@ export function demoCommand(): Command {
     .addHelpText(
       'after',
       `
-On a terminal: k kills the master (of partitions, who leads most), r restarts the dead node, q quits.
+On a terminal: k kills the master (of partitions, who leads most), r starts the dead one, q quits.
 Elsewhere it takes the kill by itself and exits 0 only if no acknowledged session write was lost.
 Needs express and express-session.`,
     )
