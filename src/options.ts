@@ -58,7 +58,8 @@ export interface NodeOptions {
   strategy?: StrategyFactory | string | NamedStrategy
   /** Of the built-in transport; one that is given as a factory has its own. Give every node it. */
   tls?: TlsOptions | TlsCredentials
-  /** Caches by name; what is left out of one comes from config.ts's CACHE_DEFAULTS. */
+  /** Caches by name; what is left out of one comes from config.ts's CACHE_DEFAULTS. Limits are the
+   *  whole cluster's: with partitions each has its share of them, and evicts by itself. */
   caches?: Record<string, Partial<CacheOptions>>
   /** A cache that `caches` does not name is made at its first use. Default true. */
   autoCaches?: boolean

@@ -63,6 +63,27 @@ test.each(MEDIA)(
   60_000,
 )
 
+test.each(MEDIA)(
+  'over $name with partitions it kills the owner of most sessions, loses nothing, exits 0',
+  async medium => {
+    const { child, lines } = demo('--strategy', 'partitioned', '--transport', medium.name)
+    const [code] = (await once(child, 'exit')) as [number | null]
+    const story = lines.join('\n')
+    expect(story).toMatch(/killed node [abc], the owner of \d+ of 64 partitions and of \d+ of/)
+    expect(story).toMatch(
+      /node [abc] took over \d+ partitions.*; \d+ ms from the kill to an acknowledged write in/,
+    )
+    expect(story).toMatch(/\d+ requests failed, 0 acknowledged session writes lost/)
+    const [, victim] = story.match(/killed node ([abc])/) as RegExpMatchArray
+    expect(story).toMatch(
+      new RegExp(`node ${victim} is back as (slave|master), resynced after \\d+ ms`),
+    )
+    expect(story).toContain('nothing was lost')
+    expect(code).toBe(0)
+  },
+  90_000,
+)
+
 test.each(['SIGINT', 'SIGKILL'] as const)(
   '%s takes all of its processes with it',
   async signal => {

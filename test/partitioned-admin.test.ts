@@ -1,14 +1,17 @@
 /** Strategy partitioned as its operators see it: options, status, exit codes, a lost partition. */
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createNode } from '../src/index.js'
 import { strategyByName } from '../src/registry.js'
 import { paintFor } from '../src/server/paint.js'
 import { nodeOptions } from '../src/server/serve-options.js'
 import { healthExit, statusJson, statusTable } from '../src/server/status-view.js'
+import { statesOf } from '../src/states.js'
 import { partitioned } from '../strategies/partitioned/index.js'
 import { rejectionOf } from './harness/codes.js'
 import { EngineCluster } from './harness/engine-cluster.js'
 import { PartitionCluster } from './harness/partition-cluster.js'
+import { set } from './store-driver.js'
+import { BatchMaker } from './store-model.js'
 
 const plain = paintFor({ isTTY: false } as never)
 let cluster: EngineCluster | undefined
@@ -137,6 +140,50 @@ describe('options', () => {
     const refused = createNode({ cluster: 'x', id: 'a', members, strategy })
     await expect(refused).rejects.toMatchObject({ code: 'CONFIG' })
     await expect(refused).rejects.toThrow(why)
+  })
+
+  test.each<[string, object, RegExp]>([
+    ['entries', { maxEntries: 100 }, /caches\.s\.maxEntries 100 .*256 partitions.* at least 256/],
+    ['bytes', { maxBytes: 65_536 }, /caches\.s\.maxBytes 65536 .* at least 1048576/],
+  ])('a limit on %s that cannot be cut is refused with what can', async (_, limits, why) => {
+    const strategy = { name: 'partitioned' }
+    const refused = createNode({ cluster: 'x', id: 'a', members, strategy, caches: { s: limits } })
+    await expect(refused).rejects.toThrow(why)
+  })
+
+  test('a cache holds its limit in all partitions together, named or not', async () => {
+    const node = await createNode({
+      ...{ cluster: 'x', id: 'a', members },
+      strategy: partitioned({ partitions: 4 }),
+      caches: { small: { maxEntries: 40 }, full: { maxEntries: 40, eviction: 'none' } },
+    })
+    await node.ready()
+    const keys = Array.from({ length: 200 }, (_, i) => `k${i}`)
+    const [small, full] = [node.cache<number>('small'), node.cache<number>('full')]
+    await Promise.all(keys.map(key => small.set(key, 1)))
+    await vi.waitUntil(async () => (await small.size()) <= 40, { timeout: 10_000 })
+    const codes = await Promise.all(keys.map(key => rejectionOf(full.set(key, 1))))
+    expect(codes.filter(code => code === 'CACHE_FULL')).toHaveLength(160)
+    expect(await full.size()).toBe(40)
+    await node.close()
+  })
+
+  test('a group of a node keeps its share of the backlog and of a cache nobody configured', () => {
+    const members = [{ id: 'a', ordinal: 0, address: 'memory://a' }]
+    const { host } = statesOf({}, { self: 'a', cluster: 'x', members })
+    const { log, store } = host(1, 256)
+    const maker = new BatchMaker()
+    for (let i = 0; i < 10; i++) {
+      const command = set(`k${i}`, 'v'.repeat(65_536))
+      const batch = maker.make(i, [{ client: null, seq: 0, command }])
+      log.append(batch)
+      store.apply(batch)
+      log.markApplied(batch.next)
+    }
+    expect(log.bytes).toBeLessThanOrEqual(2 ** 26 / 256)
+    expect([log.first, log.next]).toEqual([8, 11])
+    const [options] = store.caches().values()
+    expect(options).toMatchObject({ maxEntries: 3_907, maxBytes: 2 ** 22 })
   })
 
   test('master-slave has no partitions', async () => {

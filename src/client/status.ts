@@ -14,6 +14,8 @@ import type { ClientLinks, ServerLink } from './links.js'
 export type ClusterMember = MemberStatus & {
   readonly entries?: number
   readonly bytes?: number
+  /** Entries in the partitions that it leads. */
+  readonly served?: number
   readonly clients?: number
   readonly upMs?: number
   /** It listens beyond loopback without authentication or encryption, because it was told to. */
@@ -245,7 +247,7 @@ function rank(report: Report): number {
 
 function figures(extra: Record<string, unknown> | undefined): Partial<ClusterMember> {
   const found: Record<string, number | true> = {}
-  for (const name of ['entries', 'bytes', 'clients', 'upMs']) {
+  for (const name of ['entries', 'bytes', 'served', 'clients', 'upMs']) {
     const value = extra?.[name]
     if (typeof value === 'number') found[name] = value
   }

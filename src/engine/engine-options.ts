@@ -28,9 +28,10 @@ export interface EngineOptions<M> {
   readonly strategy: StrategyFactory<M>
   readonly log: LogStore
   readonly store: StateMachine
-  /** Where another group than 0 lies, empty: called when the strategy first uses it, and again if
-   *  it does so after it dropped it. Needed by strategies that have several groups. */
-  readonly host?: ((group: GroupId) => GroupHost) | undefined
+  /** Where another group than 0 lies, empty, one of so many partitions: called when the strategy
+   *  first uses it, and again if it does so after it dropped it. Needed by strategies that have
+   *  several groups. */
+  readonly host?: ((group: GroupId, partitions: number) => GroupHost) | undefined
   /** Where the strategy's factory says records: 'stamped'. */
   readonly stamped?: StampedState | undefined
   readonly durability: 'memory' | 'os' | 'fsync'
@@ -41,6 +42,7 @@ export interface EngineOptions<M> {
   readonly authority?: Authority | undefined
   /** May who has proved to be this still come in? Default: yes. */
   readonly isCurrent?: ((identity: Identity) => boolean) | undefined
+  /** Their limits are the cluster's: each partition has its share (core/shares.ts). */
   readonly caches: Readonly<Record<string, CacheOptions>>
   readonly autoCaches: boolean
   /** One value. Default LIMITS.valueBytesMax. */

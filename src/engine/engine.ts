@@ -92,6 +92,7 @@ export class Engine<M = unknown> implements TransportHandler {
       log: group => this.#hosts.log(group),
       read: (...asked) => this.#hosts.read(...asked),
     })
+    this.#hosts.partitions = this.table?.partitions ?? 1
     this.mandate = new Mandate(this.#strategy, options)
     this.#pump = new Pump<M>({
       clock,
@@ -194,12 +195,12 @@ export class Engine<M = unknown> implements TransportHandler {
     await Promise.all([this.#options.transport.stop(), this.mandate.stop()])
   }
 
-  /** What the strategy said last of group 0, as far as it lasts. */
   /** Undefined where there is only one group. */
   get table(): GroupTable | undefined {
     return this.#strategy.table?.()
   }
 
+  /** What the strategy said last of group 0, as far as it lasts. */
   get standing(): Standing {
     return this.#groups.first.standing
   }
@@ -345,7 +346,7 @@ export class Engine<M = unknown> implements TransportHandler {
     switch (message.type) {
       case 'status': {
         const counts = { clients: this.#clients.count, forbidden: this.rights.refused }
-        const told = { ...counts, startedAt: this.#startedAt, stores: this.#hosts.stats() }
+        const told = { ...counts, startedAt: this.#startedAt, stores: this.#groups.stats() }
         const frame = statusFrame(message.id, this.#options, { ...this.status(), ...told })
         return void this.#sendClient(peer, frame)
       }

@@ -8,6 +8,7 @@ import type { Standing } from '../contracts/strategy.js'
 import type { GroupId } from '../contracts/types.js'
 import { assert } from '../core/assert.js'
 import { NO_EPOCH } from '../core/epochs.js'
+import { sharesOf } from '../core/shares.js'
 import { GcacheError } from '../errors.js'
 import { groupOfRequests } from '../wire/requests.js'
 import type { EngineOptions, GroupHost } from './engine-options.js'
@@ -16,7 +17,9 @@ import { Requests } from './requests.js'
 
 /** Where the groups lie. */
 export class Hosts {
-  readonly #make: ((group: GroupId) => GroupHost) | undefined
+  /** How many of them share what there is room for; known once the strategy is made. */
+  partitions = 1
+  readonly #make: EngineOptions<never>['host']
   readonly #hosts = new Map<GroupId, GroupHost>()
 
   constructor({ log, store, host }: Pick<EngineOptions<never>, 'log' | 'store' | 'host'>) {
@@ -29,7 +32,7 @@ export class Hosts {
     const known = this.#hosts.get(group)
     if (known !== undefined) return known
     assert(this.#make !== undefined, `no host for group ${group}`)
-    const made = this.#make(group)
+    const made = this.#make(group, this.partitions)
     this.#hosts.set(group, made)
     return made
   }
@@ -70,10 +73,11 @@ export class Groups<M> {
   #changes: ChangeSink | undefined
   #absent: Requests | undefined
 
+  /** CONFIG for a cache whose limits cannot be shared out among the partitions. */
   constructor(env: GroupEnv<M>, hosts: Hosts) {
-    this.#env = env
+    this.#env = { ...env, caches: sharesOf(env.caches, hosts.partitions) }
     this.#hosts = hosts
-    this.first = new Group(env, 0, hosts.of(0))
+    this.first = new Group(this.#env, 0, hosts.of(0))
   }
 
   /** Made at the first use. */
@@ -150,6 +154,19 @@ export class Groups<M> {
     group?.stop()
     this.#others.delete(id)
     this.#hosts.drop(id)
+  }
+
+  /** What lies in all of them; where there are several, entries in those that it leads, too. */
+  stats() {
+    return { ...this.#hosts.stats(), served: this.#served() }
+  }
+
+  #served(): number | undefined {
+    if (this.#others.size === 0) return undefined
+    let entries = 0
+    for (const { standing, store } of this.#others.values())
+      if (standing.role === 'master') entries += store.stats().entries
+    return entries
   }
 
   keepHouse(): void {

@@ -8,8 +8,14 @@ export interface OwnStatus extends StrategyStatus {
   readonly clients: number
   readonly forbidden: number
   readonly startedAt: number
-  /** What lies in the stores of all groups. */
-  readonly stores: { readonly entries: number; readonly bytes: number; readonly windows: number }
+  /** What lies in the stores of all groups, and, where there are several, entries in those that
+   *  this node leads. */
+  readonly stores: {
+    readonly entries: number
+    readonly bytes: number
+    readonly windows: number
+    readonly served: number | undefined
+  }
 }
 
 /** Answers the ask `id`; what is no part of the strategy's status stands under `extra`. */

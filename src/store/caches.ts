@@ -12,7 +12,7 @@ const SLOTS_KEPT = 4_096
 
 export class NamedCache {
   readonly name: string
-  options: CacheOptions = CACHE_DEFAULTS
+  options: CacheOptions
   region = new Region()
   /** Records in the state, expired ones that still lie there included. */
   entries = 0
@@ -24,8 +24,9 @@ export class NamedCache {
   /** Cluster time at which the oldest of them was proposed, or earlier. */
   proposedAt = 0
 
-  constructor(name: string) {
+  constructor(name: string, options: CacheOptions) {
     this.name = name
+    this.options = options
   }
 
   /** Drops all records at once; whoever still walks the old region keeps it alive. */
@@ -53,8 +54,14 @@ export class Caches {
   readonly byName = new Map<string, NamedCache>()
   /** In order of their making: a sweep remembers its place by index. */
   readonly list: NamedCache[] = []
+  readonly #defaults: CacheOptions
   #lastBytes = NO_BYTES
   #last: NamedCache | undefined
+
+  /** `defaults`: of a cache that nobody configured. */
+  constructor(defaults: CacheOptions = CACHE_DEFAULTS) {
+    this.#defaults = defaults
+  }
 
   /** The cache of that name, made with the defaults if there is none; undefined if that were one
    *  too many. */
@@ -62,7 +69,7 @@ export class Caches {
     let cache = this.byName.get(name)
     if (cache === undefined) {
       if (this.list.length >= LIMITS.cachesMax) return undefined
-      cache = new NamedCache(name)
+      cache = new NamedCache(name, this.#defaults)
       this.byName.set(name, cache)
       this.list.push(cache)
     }

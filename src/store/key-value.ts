@@ -3,7 +3,7 @@
  * what an entry does stands in apply.ts, how a copy is made while writes go on in walk.ts.
  */
 import { LIMITS } from '../config.js'
-import type { ChangeSink, ResultSink, StateMachine } from '../contracts/store.js'
+import type { CacheOptions, ChangeSink, ResultSink, StateMachine } from '../contracts/store.js'
 import type { Batch, Offset } from '../contracts/types.js'
 import { assert } from '../core/assert.js'
 import { Applier } from './apply.js'
@@ -17,18 +17,22 @@ import { type Slice, Walk } from './walk.js'
 export interface KeyValueOptions {
   /** Bytes that first touch may hold for one snapshot; more answers 'overflow'. Default 64 MiB. */
   readonly snapshotPendingBytesMax?: number
+  /** Of caches that nobody configured. Default CACHE_DEFAULTS. The same in every copy. */
+  readonly defaults?: CacheOptions | undefined
 }
 
 const NOTHING = new Uint8Array(0)
 
 export class KeyValueStore extends Records implements StateMachine {
   readonly #pendingBytesMax: number
+  readonly #defaults: CacheOptions | undefined
   #applier = new Applier(this.state)
   #housekeeping = new Housekeeping(this.state)
   #installer: Installer | undefined
 
   constructor(options: KeyValueOptions = {}) {
-    super()
+    super(options.defaults)
+    this.#defaults = options.defaults
     this.#pendingBytesMax = options.snapshotPendingBytesMax ?? LIMITS.snapshotPendingBytesMax
   }
 
@@ -74,7 +78,7 @@ export class KeyValueStore extends Records implements StateMachine {
   install(at: Offset, slice: Uint8Array, first: boolean): void {
     if (first) {
       const { changes } = this
-      this.state = new State()
+      this.state = new State(this.#defaults)
       this.state.applied = at
       this.#applier = new Applier(this.state)
       this.#applier.changes = changes

@@ -7,7 +7,12 @@ import { State } from './state.js'
 const SCAN_SLOTS_MAX = 50_000
 
 export class Records {
-  protected state = new State()
+  protected state: State
+
+  /** `defaults`: of caches that nobody configured. */
+  constructor(defaults?: CacheOptions) {
+    this.state = new State(defaults)
+  }
 
   get(cache: string, key: string, time: number): StoredRecord | undefined {
     const named = this.state.caches.byName.get(cache)

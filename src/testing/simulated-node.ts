@@ -149,8 +149,8 @@ export class SimulatedNode implements LiveNode {
       transport: new GatedTransport(transport, this.#gate),
       strategy,
       ...this.#host(0, this.#log, this.#store, hooks),
-      host: group => {
-        const { log, store } = this.#states.host(group)
+      host: (group, partitions) => {
+        const { log, store } = this.#states.host(group, partitions)
         return this.#host(group, log, store, hooks)
       },
       stamped: this.#states.stamped,

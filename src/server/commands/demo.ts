@@ -17,11 +17,16 @@ export function demoCommand(): Command {
   )
     .option('--port <n>', 'of the shop; 0: any free one', '0')
     .option('--transport <name>', 'how nodes and shop reach each other', 'tcp')
+    .option(
+      '--strategy <name>',
+      'who copies what to whom, master-slave or partitioned',
+      'master-slave',
+    )
     .addHelpText(
       'after',
       `
-On a terminal: k kills the master, r restarts the dead node, q quits. Elsewhere it takes the kill
-by itself and exits 0 only if no acknowledged session write was lost.
+On a terminal: k kills the master (of partitions, who leads most), r starts the dead one, q quits.
+Elsewhere it takes the kill by itself and exits 0 only if no acknowledged session write was lost.
 Needs express and express-session.`,
     )
     .action(async (options: DemoFlags) => {
@@ -34,14 +39,19 @@ Needs express and express-session.`,
 interface DemoFlags {
   port: string
   transport: string
+  strategy: string
 }
 
 async function demo(options: DemoFlags): Promise<number> {
-  const { Show } = await import('../demo/show.js')
+  const [{ Show }, { drillOf }] = await Promise.all([
+    import('../demo/show.js'),
+    import('../demo/drill.js'),
+  ])
   const interactive = process.stdin.isTTY === true && process.stdout.isTTY === true
-  const { transport } = options
+  const { transport, strategy } = options
   const port = parseCount(options.port, '--port')
-  const show = new Show({ port, interactive, transport, scheme: schemeOfTransport(transport) })
+  const scheme = schemeOfTransport(transport)
+  const show = new Show({ port, interactive, transport, scheme, drill: drillOf(strategy) })
   let ended: Promise<void> | undefined
   const end = () => {
     ended ??= show.end()

@@ -9,23 +9,30 @@ const IDS = ['a', 'b', 'c']
 export class DemoCluster {
   readonly members: readonly Member[]
   readonly #children: Children
+  readonly #strategy: string
   readonly #nodes = new Map<string, Child>()
 
-  constructor(children: Children, members: readonly Member[]) {
+  constructor(children: Children, members: readonly Member[], strategy: string) {
     this.#children = children
+    this.#strategy = strategy
     this.members = members
   }
 
   /** Picks free ports, or names at `broker`, and starts the nodes; resolves once all three are
    *  ready. */
-  static async start(children: Children, scheme: string, broker?: string): Promise<DemoCluster> {
+  static async start(
+    children: Children,
+    scheme: string,
+    strategy: string,
+    broker?: string,
+  ): Promise<DemoCluster> {
     const ports = await freePorts(IDS.length)
     const members = IDS.map((id, ordinal) => ({
       id,
       ordinal,
       address: broker === undefined ? `${scheme}://127.0.0.1:${ports[ordinal]}` : `${broker}/${id}`,
     }))
-    const cluster = new DemoCluster(children, members)
+    const cluster = new DemoCluster(children, members, strategy)
     await Promise.all(members.map(member => cluster.#launch(member).ready()))
     return cluster
   }
@@ -60,6 +67,9 @@ export class DemoCluster {
       'serve',
       ...['--cluster', DEMO_CLUSTER, '--id', self.id, '--ordinal', String(self.ordinal)],
       ...['--listen', self.address, ...others, '--log-level', 'warn'],
+      ...['--strategy', this.#strategy],
+      // Enough for three nodes, and sooner founded on a small machine.
+      ...(this.#strategy === 'partitioned' ? ['--partitions', '64'] : []),
     ])
     this.#nodes.set(self.id, child)
     return child

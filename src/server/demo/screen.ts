@@ -14,6 +14,8 @@ export interface ScreenState {
   shopUrl: string
   status: ClusterStatus | undefined
   counts: Counts
+  /** Whom `k` kills. */
+  whom: string
 }
 
 export class Screen {
@@ -62,10 +64,10 @@ export class Screen {
 
   #draw(): void {
     if (this.#timer === undefined && this.#events.length === 0) return
-    const { shopUrl, status, counts } = this.#state()
+    const { shopUrl, status, counts, whom } = this.#state()
     const paint = this.#paint
     const lines = [
-      paint.bold('Gcache demo: a web shop keeps its users logged in while its master dies'),
+      paint.bold('Gcache demo: a web shop keeps its users logged in while a node dies'),
       `Three nodes hold the sessions; two shop instances take turns behind ${paint.bold(shopUrl)}`,
       'Log in there with a browser, put something in the cart, press k here, reload there.',
       '',
@@ -74,7 +76,7 @@ export class Screen {
         `${grouped(counts.acknowledgedWrites)} session writes acknowledged, ` +
         `${grouped(counts.sessions)} sessions on the books`,
       '',
-      `${paint.bold('k')} kill the master (SIGKILL)   ${paint.bold('r')} restart the dead node   ` +
+      `${paint.bold('k')} kill ${whom} (SIGKILL)   ${paint.bold('r')} restart the dead node   ` +
         `${paint.bold('q')} quit`,
       '',
     ].flatMap(line => line.split('\n'))

@@ -1,5 +1,5 @@
 /**
- * The demo's course: start everything, let shoppers shop, and on `k` kill the master and say what
+ * The demo's course: start everything, let shoppers shop, and on `k` kill who leads and say what
  * it cost. Where nobody watches it takes the kill by itself, once, and judges.
  */
 import { randomBytes } from 'node:crypto'
@@ -12,6 +12,7 @@ import { oneLine } from '../run.js'
 import type { DemoBroker } from './broker.js'
 import { Children } from './children.js'
 import { DEMO_CLUSTER, DemoCluster } from './cluster.js'
+import type { Drill } from './drill.js'
 import { type ShopProxy, startProxy } from './proxy.js'
 import { Screen } from './screen.js'
 import { checkHosts } from './shop.js'
@@ -30,6 +31,7 @@ export interface DemoOptions {
   /** By name, and the scheme of its addresses. */
   transport: string
   scheme: string
+  drill: Drill
 }
 
 export class Show {
@@ -51,6 +53,7 @@ export class Show {
       shopUrl: this.#proxy.url,
       status: this.#status,
       counts: this.#shoppers.counts,
+      whom: options.drill.whom,
     }))
   }
 
@@ -68,7 +71,9 @@ export class Show {
       this.#broker = await startBroker()
       process.stdout.write(`they meet by a nats-server at ${this.#broker.url}\n`)
     }
-    this.#cluster = await DemoCluster.start(this.#children, scheme, this.#broker?.url)
+    const { strategy } = this.#options.drill
+    const broker = this.#broker?.url
+    this.#cluster = await DemoCluster.start(this.#children, scheme, strategy, broker)
     const { servers } = this.#cluster
     const secret = { GCACHE_DEMO_SECRET: randomBytes(32).toString('hex') }
     const shops = ['1', '2'].map(instance =>
@@ -87,14 +92,16 @@ export class Show {
     this.#shoppers.start()
     if (this.#options.interactive) process.stdout.write('\u001b[2J')
     this.#screen.start()
-    this.#screen.tell(`three nodes serve, node ${this.#master()} is master`)
+    this.#screen.tell(this.#options.drill.opening(this.#status))
     this.#screen.tell(`the shop is open at ${this.#proxy.url}; 8 shoppers log in and fill carts`)
   }
 
-  /** Kills the master and tells what it cost; false if there was none to kill fairly. */
+  /** Kills who leads and tells what it cost; false if there was nobody to kill fairly. */
   async kill(): Promise<boolean> {
-    const victim = this.#status?.master
-    if (victim === undefined || this.#cluster.dead.length > 0) {
+    const { drill } = this.#options
+    const before = this.#status
+    const victim = before && drill.victim(before)
+    if (before === undefined || victim === undefined || this.#cluster.dead.length > 0) {
       this.#screen.tell('one node is down already: press r first, three are needed for a fair kill')
       return false
     }
@@ -104,15 +111,14 @@ export class Show {
     const acknowledged = this.#shoppers.nextAck()
     const pid = await this.#cluster.kill(victim)
     this.#screen.tell(
-      `killed node ${victim}, the master (process ${pid}), with SIGKILL, ` +
+      `killed node ${victim}, ${drill.rank(before, victim)} (process ${pid}), with SIGKILL, ` +
         `after ${writesBefore} acknowledged session writes`,
     )
-    const recoveredMs = (await within(acknowledged, 'the next acknowledged write')) - killedMs
-    await this.#until(() => this.#master() !== victim && this.#master() !== '?', 'a new master')
-    this.#screen.tell(
-      `node ${this.#master()} took over; ${Math.round(recoveredMs)} ms from the kill to the next ` +
-        'acknowledged write',
-    )
+    const [writes, what] = drill.recovery(before, this.#client, acknowledged)
+    const recoveredMs = (await within(writes, what)) - killedMs
+    const heir = () => this.#status && drill.heir(this.#status, before, victim)
+    await this.#until(() => heir() !== undefined, 'somebody to take over')
+    this.#screen.tell(`${heir()}; ${Math.round(recoveredMs)} ms from the kill to ${what}`)
     await sleep(AFTER_KILL_MS)
     const failed = this.#shoppers.counts.failed - failedBefore
     const books = await this.#readBack()
@@ -132,7 +138,10 @@ export class Show {
     this.#screen.tell(`starting node ${id} again, with empty memory`)
     await this.#cluster.restart(id)
     const state = () => this.#status?.members.find(member => member.id === id)
-    await this.#until(() => state()?.state === 'online' && state()?.lag === 0, `${id} to resync`, 1)
+    const { drill } = this.#options
+    const isBack = () => state()?.state === 'online' && state()?.lag === 0
+    const isWhole = () => this.#status !== undefined && drill.isWhole(this.#status, id)
+    await this.#until(() => isBack() && isWhole(), `${id} to resync`, 1)
     const tookMs = Math.round(performance.now() - startedMs)
     this.#screen.tell(`node ${id} is back as ${state()?.role}, resynced after ${tookMs} ms`)
     this.#screen.table()
@@ -141,7 +150,8 @@ export class Show {
   /** The whole course without a person. Exit code 0 only if nothing was lost. */
   async alone(): Promise<number> {
     await sleep(BEFORE_KILL_MS)
-    await this.#until(() => this.#status?.master !== undefined, 'a master to kill')
+    const { drill } = this.#options
+    await this.#until(() => this.#status && drill.victim(this.#status) !== undefined, 'a victim')
     this.#screen.table()
     if (!(await this.kill())) return 1
     await this.restart()
@@ -170,10 +180,6 @@ export class Show {
     return books
   }
 
-  #master(): string {
-    return this.#status?.master ?? '?'
-  }
-
   async #ask(): Promise<void> {
     try {
       this.#status = await this.#client.status()
@@ -183,7 +189,11 @@ export class Show {
     }
   }
 
-  async #until(condition: () => boolean, what: string, stepMs = ASK_EVERY_MS / 4): Promise<void> {
+  async #until(
+    condition: () => boolean | undefined,
+    what: string,
+    stepMs = ASK_EVERY_MS / 4,
+  ): Promise<void> {
     const until = performance.now() + WAIT_MS_MAX
     while (!condition()) {
       if (performance.now() > until) throw late(what)
