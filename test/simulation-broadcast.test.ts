@@ -54,6 +54,10 @@ describe('seeds of broadcast that broke a law once', () => {
     // A clock was set, and what frames had proved of the others was still counted from before.
     [102, 60, 'B8, the clocks of others are measured against time that nobody sets'],
     [114, 60, 'B8, the same'],
+    // A node began with a clock behind its last life's, and vouched for what it had never met.
+    [47, 120, 'B5, who has copied is born above what its earlier life wrote'],
+    // Of two evictions the later was told of, and the one that ended more was not.
+    [83, 120, 'B5, of two evictions the one that ends more is told'],
   ])('%i, %i s: %s', (seed, seconds) => {
     expect(run(seed, seconds).result.violation).toBe(undefined)
   })

@@ -270,6 +270,25 @@ describe('what ended a record', () => {
     expect(one.peek('c', 'k1')?.value).toBe('newer')
   })
 
+  it('by two evictions is told to whoever has met only the one that ends less', () => {
+    const [a, b] = [store(), store()]
+    const evict = (stamp: number, base: number): Change => ({
+      ...{ op: 'evict', stamp, key: 'k1', value: '', base },
+    })
+    apply(b, [set(5), evict(at(21) + 2, at(3))])
+    apply(a, [set(5), evict(at(20) + 1, at(5)), evict(at(21) + 2, at(3))])
+    const met = new Writer()
+    met.bytes(new Uint8Array(128 + 8))
+    met.u8(2)
+    met.f64(at(0))
+    met.f64(at(30))
+    const face = a.face(JOIN_GROUP)
+    face.openSnapshot(1, met.copy())
+    expect(b.peek('c', 'k1')?.version).toBe(at(5))
+    b.face(JOIN_GROUP).install(MAX, face.readSnapshot(1, 1_000).slice, false)
+    expect(b.peek('c', 'k1')).toBeUndefined()
+  })
+
   it('travels to whoever has not met it, and to nobody else', () => {
     const [a, b] = [store(), store()]
     apply(a, [{ op: 'delete', stamp: at(10) + 1, key: 'k1', value: '', base: 0 }])

@@ -133,11 +133,14 @@ export class StampedCache {
     const outlives = version > Math.max(deleted, replaced) && this.changedOf(slot) > evicted
     if (outlives && !this.#apart) return false
     const former = this.ends.get(key) ?? NO_END
+    // Of two evictions the one that ends more: who has met the other one alone must be told of it.
+    const endsMore =
+      evicted > former.evicted || (evicted === former.evicted && evictedBy > former.evictedBy)
     const end: End = {
       deleted: Math.max(deleted, former.deleted),
       replaced: Math.max(replaced, former.replaced, outlives ? 0 : version - 1),
       evicted: Math.max(evicted, former.evicted),
-      evictedBy: Math.max(evictedBy, former.evictedBy),
+      evictedBy: endsMore ? evictedBy : former.evictedBy,
     }
     if (highest(end) > this.floor) this.ends.set(key, end)
     if (slot < 0 || outlives) return false

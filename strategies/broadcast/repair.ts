@@ -15,6 +15,7 @@ import { BROADCAST, LIMITS } from '../../src/config.js'
 import { JOIN_GROUP } from '../../src/contracts/stamped.js'
 import type { Input } from '../../src/contracts/strategy.js'
 import { compareEpochs } from '../../src/core/epochs.js'
+import { stampMs } from '../../src/core/hybrid-clock.js'
 import { joined, type Known, originOfLife } from '../../src/core/version-vector.js'
 import { Writer } from '../../src/wire/bytes.js'
 import { isOutdated } from './horizon.js'
@@ -246,6 +247,9 @@ function finish(s: BroadcastState, effects: Sink, peer: Peer, asking: Asking): v
   joinVector(s, effects, asking.vector)
   asking.received = true
   peer.compared = true
+  // An earlier life, whose clock was ahead, may have stamped above the birth of this one: who says
+  // that it has met all since its birth would be taken at its word for those, too.
+  if (!s.copied) s.beBorn()
   s.copied = true
   const { sending } = asking
   if (sending === undefined || (!sending.reading && sending.held === undefined))
@@ -256,7 +260,9 @@ function joinVector(s: BroadcastState, effects: Sink, vector: readonly Known[]):
   const max = stampMax(s)
   for (const theirs of vector) {
     const ordinal = originOfLife(theirs.life)
-    if (ordinal === s.self.ordinal || s.peerOf(ordinal) === undefined || theirs.upto > max) continue
+    if (theirs.upto > max) continue
+    if (ordinal === s.self.ordinal) s.clock.hearTime(stampMs(theirs.upto) + 1)
+    if (s.peerOf(ordinal) === undefined) continue
     const mine = s.vector.get(ordinal)
     const both = joined(mine, theirs)
     if (both === mine) continue

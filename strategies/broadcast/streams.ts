@@ -198,6 +198,11 @@ export function lifeOf(
   // A life that begins in the future would outlive all others.
   if (bornAt > stampMax(s)) return undefined
   const born = newLife(life, Math.max(known?.upto ?? 0, bornAt))
+  // Who has copied is born once more before it writes: no log is cut off by that.
+  if (known?.next === 1) {
+    s.vector.set(ordinal, born)
+    return born
+  }
   setKnown(s, effects, ordinal, born)
   // What the last life left behind may have reached some of us only.
   for (const other of s.peers.values()) other.compared = false

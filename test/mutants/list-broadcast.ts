@@ -238,4 +238,22 @@ export const BROADCASTS: readonly Mutant[] = [
     ],
     'splits',
   ),
+  planted(
+    'b17',
+    'of two evictions the later one is told of, not the one that ends more',
+    'who has met the later one keeps what the other one ended',
+    [
+      [
+        'src/store/stamped-cache.ts',
+        'evicted > former.evicted || (evicted === former.evicted && evictedBy > former.evictedBy)',
+        'evictedBy > former.evictedBy',
+      ],
+    ],
+  ),
+  planted(
+    'b18',
+    'a node that has copied vouches for all since its birth',
+    'its clock was behind then, and its last life had written above that',
+    [[`${PLACE}/repair.ts`, 'if (!s.copied) s.beBorn()', 'if (s.now < 0) s.beBorn()']],
+  ),
 ]

@@ -84,14 +84,16 @@ function* added(
   }
 }
 
-/** By offset and by stamp. */
+/** By offset and by stamp. Who begins alone, its clock set back, may be born below what its earlier
+ *  life wrote: of what nobody holds any more no harm comes. */
 function* claimed(cluster: SimulatedCluster, watch: Watch, known: Known): Iterable<Write> {
   for (const life of cluster.lives()) {
     if (life.ordinal !== originOfLife(known.life)) continue
     const isThis = life.incarnation === known.life.incarnation
     for (const write of watch.writes.ofLife(life).values()) {
       const inLife = isThis && write.offset < known.next
-      if (inLife || (known.from < write.stamp && write.stamp <= known.upto)) yield write
+      const inStamps = known.from < write.stamp && write.stamp <= known.upto
+      if (inLife || (inStamps && !watch.isGone(write))) yield write
     }
   }
 }

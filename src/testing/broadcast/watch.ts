@@ -66,6 +66,12 @@ export class Watch implements Checker {
     return all
   }
 
+  /** Clocks were set, and no node that runs was given it. */
+  isGone(write: Write): boolean {
+    if (this.#honest) return false
+    return !this.#cluster.live().some(({ life }) => this.of(life).held.has(write))
+  }
+
   onAppend(life: Life, batch: Batch): void {
     const to = this.of(life)
     to.givenAt = this.#cluster.now()
