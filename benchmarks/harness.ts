@@ -95,7 +95,7 @@ export class Cluster {
           ...nodeFlags,
           ...[CLI, 'serve', '--cluster', this.name, '--id', id, '--ordinal', `${own}`],
           ...['--listen', this.servers[own], '--strategy', this.#options.strategy, ...members],
-          ...['--profile', this.#options.profile ?? 'ordinal'],
+          ...profileOf(this.#options),
           ...['--log-level', this.#options.logLevel ?? 'warn'],
           ...(pollUs === undefined ? [] : ['--poll-us', `${pollUs}`]),
           ...flags,
@@ -122,6 +122,9 @@ export class Cluster {
   }
 }
 
+/** Only master-slave has profiles. */
+const profileOf = ({ strategy, profile = 'ordinal' }: ClusterOptions) =>
+  strategy === 'master-slave' ? ['--profile', profile] : []
 const idOf = (index: number) => String.fromCharCode(97 + index)
 
 function lineOf(child: ChildProcess, wanted: RegExp, who: string): Promise<void> {

@@ -1,10 +1,11 @@
 /**
- * `npm run bench -- [throughput | failover | media | nats | peers | slow-slave | sockets | unread |
- * report] [options]`; throughput by itself.
+ * `npm run bench -- [throughput | failover | media | nats | partitioned | peers | slow-slave |
+ * sockets | unread | report] [options]`; throughput by itself.
  */
 import { main as failover } from './failover.js'
 import { main as media } from './media.js'
 import { main as nats } from './nats.js'
+import { main as partitioned } from './partitioned.js'
 import { main as peers } from './peers.js'
 import { main as report } from './report.js'
 import { main as slowSlave } from './slow-slave.js'
@@ -17,6 +18,7 @@ const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
   failover,
   media,
   nats,
+  partitioned,
   peers,
   report,
   'slow-slave': slowSlave,
