@@ -374,7 +374,7 @@ export const LATE: readonly Mutant[] = [
         's.commitsLate && m.from >= s.commit',
       ],
     ],
-    'loss',
+    undefined,
     'strict',
   ),
 ]
