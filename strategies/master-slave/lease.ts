@@ -70,6 +70,7 @@ export function mayBegin(s: GroupState, effects: Sink): boolean {
 }
 
 function wantAbove(s: GroupState, effects: Sink, lease: Leasehold, above: number): void {
+  if (leadsByCopies(s) && lease.above === above && isSaidInSync(s, lease.heirs)) return
   const heirs = heirsOf(s, lease)
   if (lease.above === above && areSameHeirs(heirs, lease.heirs)) return
   lease.above = above
@@ -104,6 +105,18 @@ export function inSyncIds(s: GroupState): PeerId[] {
   for (const peer of s.peers.values())
     if (peer.progress?.inSync && counts(s, peer)) ids.push(peer.id)
   return ids.sort()
+}
+
+/** As inSyncIds() would say; without a list, for every tick of many groups. */
+function isSaidInSync(s: GroupState, heirs: Heirs | undefined): boolean {
+  if (heirs === undefined || heirs.history !== s.history) return false
+  let count = 1
+  for (const peer of s.peers.values()) {
+    if (!peer.progress?.inSync || !counts(s, peer)) continue
+    if (!heirs.ids.includes(peer.id)) return false
+    count++
+  }
+  return count === heirs.ids.length
 }
 
 /**

@@ -290,7 +290,7 @@ export class Office {
     if (this.#round !== undefined || this.#asked.size === 0) return
     const asked = this.#asked
     this.#asked = new Map()
-    if (this.#router.control.core.status().profile !== 'majority') return this.#answer(asked)
+    if (this.#router.profile !== 'majority') return this.#answer(asked)
     const id = --this.#ids
     this.#round = { id, asked }
     this.#router.feed(this.#router.control, { kind: 'read', id, key: '', mode: 'linearizable' })

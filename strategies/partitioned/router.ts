@@ -15,7 +15,7 @@ import type { LinkLoss } from '../../src/contracts/transport.js'
 import type { GroupId, Member, PeerId, Session } from '../../src/contracts/types.js'
 import { MasterSlave as Group, masterSlave } from '../master-slave/index.js'
 import type { Message as GroupMessage } from '../master-slave/messages.js'
-import { type Settings as GroupSettings, settingsOf } from '../master-slave/options.js'
+import type { Settings as GroupSettings, Profile } from '../master-slave/options.js'
 import { Copies } from './copies.js'
 import { Gather } from './gather.js'
 import { GroupSink, type SinkHandler } from './group-sink.js'
@@ -35,6 +35,8 @@ export class Router implements SinkHandler {
   readonly table: Table
   readonly links: Links
   readonly control: Hosted
+  /** Of the control group. */
+  readonly profile: Profile
   /** Of partitions. */
   readonly hosted = new Map<GroupId, Hosted>()
   readonly office: Office
@@ -63,7 +65,8 @@ export class Router implements SinkHandler {
     this.#gather = new Gather(env.frameBytesMax)
     this.#sink = new GroupSink(this.#gather, this)
     this.#copies = new Copies(settings.copyBytesPerSec)
-    this.control = new Hosted(CONTROL, 0, controlOf(env))
+    this.profile = env.members.length >= 3 ? 'majority' : 'ordinal'
+    this.control = new Hosted(CONTROL, 0, controlOf(env, this.profile))
     for (const member of env.members) this.members.set(member.id, member)
     this.office = new Office(this)
   }
@@ -86,7 +89,7 @@ export class Router implements SinkHandler {
     this.#drain()
     for (const [peer, groups] of this.#opening) {
       this.#opening.delete(peer)
-      if (this.links.of(peer) !== undefined) this.to.send(peer, { type: 'open', groups })
+      if (this.links.up.has(peer)) this.to.send(peer, { type: 'open', groups })
     }
     this.#gather.flush(this.to)
   }
@@ -351,7 +354,7 @@ export class Router implements SinkHandler {
     for (const id of ids)
       if (this.links.isRefused(id))
         this.feed(one, { kind: 'link-down', peer: id, session: 0, loss: 'refused' })
-    for (const [peer, link] of this.links.all()) {
+    for (const [peer, link] of this.links.up) {
       this.#open(one, peer)
       if (link.hosts.has(group)) this.#join(one, peer)
     }
@@ -362,7 +365,7 @@ export class Router implements SinkHandler {
     for (const groups of this.#opening.values())
       if (groups.includes(one.group)) groups.splice(groups.indexOf(one.group), 1)
     this.#copies.forget(one.group)
-    for (const [peer] of this.links.all())
+    for (const peer of this.links.up.keys())
       this.to.send(peer, { type: 'close', groups: [one.group] })
     this.to.drop(one.group)
     this.office.onDropped(one.group)
@@ -428,9 +431,6 @@ function isOwn(proposals: readonly Proposal[]): boolean {
 }
 
 /** The control group: all members, and a majority of them where there are enough. */
-function controlOf(env: StrategyEnv): ReplicationStrategy<GroupMessage> {
-  const profile = env.members.length >= 3 ? 'majority' : 'ordinal'
-  const settings = settingsOf({ profile })
-  const { ack } = settings
-  return masterSlave({ profile, ack })(env)
+function controlOf(env: StrategyEnv, profile: Profile): ReplicationStrategy<GroupMessage> {
+  return masterSlave({ profile })(env)
 }
