@@ -6,8 +6,15 @@
 import { pathToFileURL } from 'node:url'
 import { suggestion } from '../src/core/suggest.js'
 import { isStrategyPath, strategyFromModule, strategyPathFrom } from '../src/strategy-module.js'
-import type { SimulationEnv } from '../src/testing/simulation.js'
-import type { SimulatedProfile } from '../src/testing/swarm.js'
+import { drawPartitioned, type PartitionedOptions } from '../src/testing/partitioned/draw.js'
+import { simulatePartitioned } from '../src/testing/partitioned/simulation.js'
+import { type SimulationEnv, type SimulationResult, simulate } from '../src/testing/simulation.js'
+import {
+  drawOptions,
+  type SimulatedProfile,
+  type SimulationOptions,
+  type Style,
+} from '../src/testing/swarm.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
 
 /** Profiles by seed, and what runs in each. */
@@ -15,7 +22,16 @@ export interface Tortured {
   readonly env: (profile: SimulatedProfile) => SimulationEnv
   /** Undefined: it draws its own. */
   readonly profile?: SimulatedProfile | undefined
+  readonly draw: Draw
+  readonly simulate: (options: SimulationOptions, env: SimulationEnv) => SimulationResult
 }
+
+type Draw = (
+  seed: number,
+  seconds: number,
+  style: Style | undefined,
+  profile: SimulatedProfile,
+) => SimulationOptions
 
 const ACKS = { ordinal: 'insync', lease: 'insync', strict: 'all', majority: 'majority' } as const
 const inSyncMin = (nodes: number) => (nodes <= 2 ? 1 : 2)
@@ -30,8 +46,16 @@ export function envOf(profile: SimulatedProfile): SimulationEnv {
   }
 }
 
+export const MASTER_SLAVE: Tortured = { env: envOf, draw: drawOptions, simulate }
+
 export const STRATEGIES: Readonly<Record<string, Tortured>> = {
-  'master-slave': { env: envOf },
+  'master-slave': MASTER_SLAVE,
+  partitioned: {
+    env: envOf,
+    profile: 'majority',
+    draw: drawPartitioned,
+    simulate: (options, env) => simulatePartitioned(options as PartitionedOptions, env),
+  },
 }
 
 /** Rejects with a reason that names the remedy. */
@@ -43,5 +67,6 @@ export async function torturedBy(name: string): Promise<Tortured> {
   const strategy = await strategyFromModule(name, {})
   const { traits } = await import(pathToFileURL(strategyPathFrom(process.cwd(), name)).href)
   const own: SimulationEnv = { inSyncMin, ackTimeoutMs: 3_000, ...traits, strategy }
-  return { env: () => own, profile: own.traits?.profile ?? 'ordinal' }
+  const profile = own.traits?.profile ?? 'ordinal'
+  return { ...MASTER_SLAVE, env: () => own, profile }
 }

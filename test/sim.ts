@@ -8,12 +8,12 @@
  */
 import { fileURLToPath } from 'node:url'
 import { seededRandom } from '../src/core/prng.js'
-import { type SimulationResult, simulate } from '../src/testing/simulation.js'
-import { drawOptions, type SimulatedProfile, type SimulationOptions } from '../src/testing/swarm.js'
+import type { SimulationResult } from '../src/testing/simulation.js'
+import type { SimulatedProfile, SimulationOptions } from '../src/testing/swarm.js'
 import { parsedOrExit } from './flags.js'
 import { runSuite } from './mutants/suite.js'
 import { parseOptions, type RunOptions } from './sim-options.js'
-import { envOf, type Tortured, torturedBy } from './sim-strategies.js'
+import { envOf, MASTER_SLAVE, type Tortured, torturedBy } from './sim-strategies.js'
 import { type Piece, type PieceResult, runPieces, servePieces } from './sim-workers.js'
 
 export { envOf }
@@ -97,9 +97,9 @@ export function explain(
 }
 
 /** Runs the first 20 virtual seconds twice: equal seeds must give equal runs. */
-export function replays(options: SimulationOptions, tortured: Tortured = { env: envOf }): boolean {
+export function replays(options: SimulationOptions, tortured: Tortured = MASTER_SLAVE): boolean {
   const env = { ...tortured.env(options.profile), stopAfterMs: 20_000 }
-  const [one, two] = [1, 2].map(() => simulate(options, env))
+  const [one, two] = [1, 2].map(() => tortured.simulate(options, env))
   return one.traceHash === two.traceHash && one.events === two.events
 }
 
@@ -110,7 +110,7 @@ function runSeeds(run: RunOptions, tortured: Tortured, { first, seeds }: Piece):
   for (let seed = first; seed < first + seeds; seed++) {
     if (run.onlyFirst && tally.violations > 0) break
     const profile = run.profile ?? tortured.profile ?? profileOf(seed)
-    const options = drawOptions(seed, seconds, style, profile)
+    const options = tortured.draw(seed, seconds, style, profile)
     const env = trace
       ? {
           ...tortured.env(profile),
@@ -118,7 +118,7 @@ function runSeeds(run: RunOptions, tortured: Tortured, { first, seeds }: Piece):
             console.log(`${atMs.toFixed(1).padStart(9)} ${node} ${line}`),
         }
       : tortured.env(profile)
-    const result = simulate(options, env)
+    const result = tortured.simulate(options, env)
     count(tally, result)
     if (result.violation !== undefined) broken.push(explain(options, result, style, strategy))
     if (run.twice && !replays(options, tortured)) {

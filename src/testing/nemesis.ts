@@ -96,7 +96,7 @@ const COPY_LOOKS = 200
 export class Nemesis {
   readonly counts: Record<string, number> = {}
   readonly #cluster: SimulatedCluster
-  readonly #workload: Workload
+  readonly #workload: Pick<Workload, 'clients'>
   readonly #rates: FaultRates
   readonly #random: SeededRandom
   readonly #limit: ((id: PeerId) => boolean) | undefined
@@ -109,7 +109,7 @@ export class Nemesis {
   /** `limit`: false where the memory of that node must not be lost now. */
   constructor(
     cluster: SimulatedCluster,
-    workload: Workload,
+    workload: Pick<Workload, 'clients'>,
     rates: FaultRates,
     limit?: (id: PeerId) => boolean,
   ) {

@@ -74,6 +74,8 @@ export class SimulatedNode implements LiveNode {
   #clock: NodeClock | undefined
   #log!: MemoryLog
   #store!: KeyValueStore
+  /** Where the groups of the running life lie that are not dropped. */
+  readonly hosts = new Map<GroupId, { readonly log: MemoryLog; readonly store: KeyValueStore }>()
 
   /** `members`: its configuration. */
   constructor(env: NodeEnv, member: Member, members: readonly Member[], clock: NodeClockOptions) {
@@ -104,6 +106,7 @@ export class SimulatedNode implements LiveNode {
     this.#clock = new NodeClock(env.clock, this.#gate, { ...this.#clockOptions, wallOffsetMs })
     this.#log = new MemoryLog(env)
     this.#store = new KeyValueStore(env)
+    this.hosts.clear()
     this.running = true
     this.paused = false
     this.engine = this.#makeEngine(incarnation, hooks)
@@ -127,6 +130,10 @@ export class SimulatedNode implements LiveNode {
     })
     const strategy = observeStrategy(env.strategy, () => ({
       ...hooks,
+      onDropped: group => {
+        this.hosts.delete(group)
+        hooks.onDropped?.(group)
+      },
       onInput: input =>
         hooks.onInput(
           input.kind,
@@ -162,6 +169,7 @@ export class SimulatedNode implements LiveNode {
 
   /** Where `group` lies, watched. */
   #host(group: GroupId, log: MemoryLog, store: KeyValueStore, hooks: NodeHooks): GroupHost {
+    this.hosts.set(group, { log, store })
     return {
       log: new ObservedLog(log, hooks, group),
       store: new ObservedStore(store, hooks, this.#env.sliceBytesMax, group),
@@ -216,6 +224,17 @@ export class SimulatedNode implements LiveNode {
   jumpWall(ms: number): void {
     this.#wallJumpedMs += ms
     this.#clock?.jumpWall(ms)
+  }
+
+  /** By its own clock, that of ticks. */
+  ownNow(): number {
+    return this.#clock?.now() ?? 0
+  }
+
+  /** Runs `task` in its process: now, or once it wakes; never if it dies before. */
+  deliver(task: () => void): void {
+    if (this.#gate.holds) this.#gate.later(task)
+    else if (this.running) task()
   }
 
   get awake(): boolean {

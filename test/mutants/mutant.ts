@@ -19,6 +19,8 @@ export interface Mutant {
   readonly style: Style | 'suite' | undefined
   /** Sought in seeds of this profile alone: no other has the rule. */
   readonly profile: SimulatedProfile | undefined
+  /** Sought in seeds of this one; master-slave unless told. */
+  readonly strategy?: string
 }
 
 export const STRATEGY = 'strategies/master-slave'

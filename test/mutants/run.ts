@@ -65,6 +65,7 @@ export async function hunt(
     const flags = ['--seeds', `${seedsMax}`, '--seconds', `${seconds}`, '--workers', '1', '--first']
     if (style !== undefined && style !== 'suite') flags.push('--style', style)
     if (mutant.profile !== undefined) flags.push('--profile', mutant.profile)
+    if (mutant.strategy !== undefined) flags.push('--strategy', mutant.strategy)
     if (mutant.style === 'suite') flags.push('--suite')
     const output = await run(join(folder, 'dist/test/sim.js'), flags)
     const law = /^seed \d+: (.*)$/m.exec(output)
