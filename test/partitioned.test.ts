@@ -1,5 +1,7 @@
 /** Strategy partitioned on whole engines under virtual time. */
 import { afterEach, describe, expect, test } from 'vitest'
+import { Writer } from '../src/wire/bytes.js'
+import { OP, writePlain } from '../src/wire/command.js'
 import type { PartitionedOptions } from '../strategies/partitioned/index.js'
 import { PartitionCluster } from './harness/partition-cluster.js'
 
@@ -213,3 +215,44 @@ describe('a partition whose every copy is gone', () => {
     expect(others.filter(write => !cluster.missing().includes(write))).toEqual(others)
   })
 })
+
+describe('what clients go by', () => {
+  test('a table that is the same on every node, and grows when an owner changes', async () => {
+    const cluster = await settledOf('abc')
+    await cluster.pass(500)
+    const tables = () => [...cluster.engines.keys()].map(node => cluster.tableOf(node))
+    const [before] = tables()
+    for (const table of tables()) expect(table).toEqual(before)
+    expect(before.masters[0]).toBe(cluster.master())
+    for (const group of cluster.groups()) expect(before.masters[group]).toBe(cluster.ownerOf(group))
+    const down = cluster.master() === 'b' ? 'c' : 'b'
+    expect(before.masters).toContain(down)
+    cluster.crash(down)
+    await cluster.settled()
+    await cluster.pass(500)
+    const [after] = tables()
+    for (const table of tables()) expect(table).toEqual(after)
+    expect(after.number).toBeGreaterThan(before.number)
+    expect(after.masters).not.toContain(down)
+  })
+
+  test('a client may not touch the hidden table by a command without a key', async () => {
+    const cluster = await settledOf('abc')
+    const { bytes, end } = clearOf('$partitions')
+    const client = { id: 'sixteen-bytes-id', lowest: 1 }
+    const own = { id: 2_000_000_000, ack: 'master', seq: 1, start: 0 } as const
+    const master = cluster.engines.get(cluster.master() as string)
+    cluster.written.set(own.id, { group: 0, key: '', node: '', at: 0 })
+    master?.feed({ kind: 'propose', proposals: [{ ...own, client, bytes, end }] })
+    expect(cluster.written.get(own.id)?.code).toBe('FORBIDDEN')
+    await cluster.load(200)
+    expect(cluster.isSettled()).toBe(true)
+  })
+})
+
+function clearOf(cache: string) {
+  const out = new Writer(32)
+  writePlain(out, OP.clear, cache, '')
+  const bytes = out.copy()
+  return { bytes, end: bytes.length }
+}

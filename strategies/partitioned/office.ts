@@ -2,7 +2,7 @@
  * What lies above the groups of a node: its tenancy (leases for what it leads), and its office
  * while it is master of the control group. Here both meet the groups and each other.
  */
-import type { Input, Standing } from '../../src/contracts/strategy.js'
+import type { GroupTable, Input, Standing } from '../../src/contracts/strategy.js'
 import type { GroupId, PeerId } from '../../src/contracts/types.js'
 import { NO_EPOCH } from '../../src/core/epochs.js'
 import type { Hosted } from './hosted.js'
@@ -33,6 +33,9 @@ export class Office {
   /** Renewals that wait for a majority's word; those of a round, and its read. */
   #asked = new Map<PeerId, Renew>()
   #round: { readonly id: number; readonly asked: Map<PeerId, Renew> } | undefined
+  /** The version of the newest row. */
+  #newest = 0
+  #groupTable: GroupTable = { number: 0, masters: [] }
   /** Rows changed below it were pushed. */
   #pushed = 1
   #planAt = Number.NEGATIVE_INFINITY
@@ -76,7 +79,8 @@ export class Office {
 
   /** Tells the engine who leads a group, if that is news. */
   announce(one: Hosted): void {
-    const { to, control } = this.#router
+    const router = this.#router
+    const { to, control } = router
     const { standing } = one
     if (one === control) {
       if (standing !== undefined) to.become(CONTROL, standing)
@@ -84,14 +88,32 @@ export class Office {
     }
     const row = this.#router.rowOf(one)
     const base = standing ?? { role: 'slave', epoch: NO_EPOCH, master: undefined, serving: false }
-    const why = row?.lost ? { why: 'PARTITION_LOST' } : {}
     const serving = base.serving && this.#isOpen(one)
-    const masked: Standing = { ...base, serving, ...why }
+    // Somebody must say so, and clients ask masters: the first of its owners stands for one.
+    const isLost = row?.lost === true && row.owners[0] === router.env.self
+    const lost = { role: 'master', master: router.env.self, why: 'PARTITION_LOST' } as const
+    const masked: Standing = { ...base, serving, ...(isLost ? lost : {}) }
     const { role, epoch, master } = masked
     const text = `${role} ${epoch.number} ${epoch.incarnation} ${master} ${serving} ${row?.lost}`
     if (this.#told.get(one.group) === text) return
     this.#told.set(one.group, text)
     to.become(one.group, masked)
+  }
+
+  /** Who serves which group, for clients: the same object until something of it changes. */
+  groupTable(): GroupTable {
+    const { table, control } = this.#router
+    const counter = Math.floor((control.standing?.epoch.number ?? 0) / 256)
+    // Both only grow, and say all that there is to say.
+    const number = this.#newest + counter
+    if (number === this.#groupTable.number && this.#master === this.#groupTable.masters[0])
+      return this.#groupTable
+    const holders = table.rows.map(row => {
+      if (row === undefined) return undefined
+      return row.lost ? row.owners[0] : row.holder || undefined
+    })
+    this.#groupTable = { number, masters: [this.#master, ...holders] }
+    return this.#groupTable
   }
 
   onChange(one: Hosted): void {
@@ -234,6 +256,7 @@ export class Office {
     const router = this.#router
     this.tenant.onKnown(router.table.known)
     if (rows.length === 0) return
+    this.#newest = router.table.version
     if (this.warden.sinceMs !== undefined) this.warden.onRows(rows)
     for (const row of rows) {
       router.place(row)

@@ -134,6 +134,12 @@ export class Plan {
         warden.write({ ...newRow(row.partition, row.born, desired), counter: row.counter })
       return
     }
+    if (row.lost && !warden.isLive(row.owners[0])) {
+      // Somebody must be there who says so.
+      const [first] = desired.filter(id => warden.isLive(id))
+      const others = row.owners.filter(id => id !== first)
+      if (first !== undefined) warden.write({ ...row, owners: [first, ...others] })
+    }
     const fact = this.#leads(row)
     if (fact === undefined || !fact.settled || row.lost) return
     const missing = desired.find(id => !fact.members.includes(id) && warden.isLive(id))

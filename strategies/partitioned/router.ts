@@ -24,7 +24,7 @@ import { Links } from './links.js'
 import type { Message, Part } from './messages.js'
 import { Office } from './office.js'
 import type { Settings } from './options.js'
-import { CONTROL, groupOf, hosts, partitionOfGroup, type Row, Table } from './table.js'
+import { CONTROL, groupOf, hosts, isOnTable, partitionOfGroup, type Row, Table } from './table.js'
 import { GROUP_TICK } from './times.js'
 
 type Of<K extends Input<never>['kind']> = Extract<Input<Message>, { kind: K }>
@@ -182,14 +182,21 @@ export class Router implements SinkHandler {
   }
 
   #proposeTo(group: GroupId, proposals: readonly Proposal[]): void {
+    if (group === CONTROL) return this.#proposeToControl(proposals)
     const one = this.of(group)
-    const code = one === undefined || group === CONTROL ? 'NOT_MASTER' : this.office.whyNot(one)
-    const row = group === CONTROL ? undefined : this.table.rows[partitionOfGroup(group)]
-    const why = row?.lost ? 'PARTITION_LOST' : code
-    // Housekeeping of the control group's own store is its business.
-    if (one !== undefined && (why === undefined || (group === CONTROL && isOwn(proposals))))
+    const lost = this.table.rows[partitionOfGroup(group)]?.lost
+    const why = lost ? 'PARTITION_LOST' : one === undefined ? 'NOT_MASTER' : this.office.whyNot(one)
+    if (one !== undefined && why === undefined)
       return this.feed(one, { kind: 'propose', proposals })
     for (const { id } of proposals) this.to.reject(id, why ?? 'NOT_MASTER', true)
+  }
+
+  /** What is for all groups (clear, a window) comes to this one as well; no key lies in it. */
+  #proposeToControl(proposals: readonly Proposal[]): void {
+    const allowed = proposals.filter(one => one.client === null || !isOnTable(one))
+    for (const one of proposals)
+      if (!allowed.includes(one)) this.to.reject(one.id, 'FORBIDDEN', true)
+    if (allowed.length > 0) this.feed(this.control, { kind: 'propose', proposals: allowed })
   }
 
   onRead(input: Of<'read'>): void {
@@ -424,10 +431,6 @@ export class Router implements SinkHandler {
   mayCopy(group: GroupId, id: number, bytesMax: number): boolean {
     return group === CONTROL || this.#copies.may({ group, id, bytesMax })
   }
-}
-
-function isOwn(proposals: readonly Proposal[]): boolean {
-  return proposals.every(({ client, ack }) => client === null && ack === 'none')
 }
 
 /** The control group: all members, and a majority of them where there are enough. */

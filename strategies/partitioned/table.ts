@@ -4,7 +4,7 @@
  * on it only together with a lease of its own (tenant.ts).
  */
 import type { WholeRecord } from '../../src/contracts/store.js'
-import type { StrategyEnv } from '../../src/contracts/strategy.js'
+import type { Proposal, StrategyEnv } from '../../src/contracts/strategy.js'
 import type { GroupId, Offset, PeerId } from '../../src/contracts/types.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
 import { writeSet } from '../../src/wire/command.js'
@@ -87,6 +87,12 @@ export function decodeRow(bytes: Uint8Array): Row {
   return { partition, born, owners, joining, history, heirs, holder, life, counter, ask, lost }
 }
 
+/** True for a client's command on the hidden cache itself: without a key nobody else refuses it. */
+export function isOnTable({ bytes, start }: Pick<Proposal, 'bytes' | 'start'>): boolean {
+  const reader = new Reader().open(bytes, start + 2)
+  return reader.text8() === TABLE
+}
+
 /** The command that writes it. */
 export function rowCommand(row: Row): Uint8Array {
   const out = new Writer(192)
@@ -120,8 +126,9 @@ export class Table {
     return this.rows[0] === undefined
   }
 
-  version(partition: number): Offset {
-    return this.#versions[partition]
+  /** Grows with each change. */
+  get version(): Offset {
+    return this.#versions.reduce((newest, version) => Math.max(newest, version), 0)
   }
 
   /** The control group's state was replaced: what was known may never have been. */

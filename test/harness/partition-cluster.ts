@@ -5,6 +5,7 @@
  */
 
 import type {
+  GroupTable,
   ReplicationStrategy,
   Standing,
   StrategyFactory,
@@ -96,7 +97,8 @@ export class PartitionCluster extends EngineCluster {
       onBecome: (standing, group) => {
         const { role, epoch } = standing
         this.#lives.get(node)?.standings.set(group, standing)
-        if (role !== 'master') return
+        // One that stands for a lost partition leads nothing.
+        if (role !== 'master' || epoch.number === 0) return
         const name = `${group} ${epoch.number} ${epoch.incarnation}`
         const other = this.#masters.get(name) ?? node
         if (other !== node) this.violations.push(`I16: epoch ${name} led by ${other} and ${node}`)
@@ -120,6 +122,11 @@ export class PartitionCluster extends EngineCluster {
     const engine = this.engines.get(node)
     if (engine === undefined) throw new Error(`${node} is down`)
     return engine.status() as PartitionedStatus
+  }
+
+  /** What a node tells clients. */
+  tableOf(node: string): GroupTable {
+    return this.#lives.get(node)?.inner.table?.() ?? { number: -1, masters: [] }
   }
 
   /** The node that serves the group, by its own word. */
