@@ -94,10 +94,12 @@ function choose(s: GroupState, named: PeerId | undefined, tried: Set<PeerId>): P
 }
 
 function mayTakeOver(s: GroupState, peer: Peer): boolean {
-  const { progress, said } = peer
-  if (peer.session === 0 || peer.congested || said?.data !== 'ready') return false
+  const { progress } = peer
+  if (peer.session === 0 || peer.congested) return false
   // Who is made a voter by a view that may yet be truncated is none to whoever lacks that view.
   if (!counts(s, peer) || !isVoterIn(settledView(s), peer.id)) return false
+  // That it holds all its acks have told. What it said of itself may be older: a word that is lost
+  // alone, below the law of transports, is not said again (partitioned, seed 109).
   if (progress?.state !== 'stream' || !progress.inSync) return false
   return s.now - peer.heardAt <= s.settings.heardWithinMs
 }

@@ -35,7 +35,7 @@ export class Office {
   #round: { readonly id: number; readonly asked: Map<PeerId, Renew> } | undefined
   /** The version of the newest row. */
   #newest = 0
-  #groupTable: GroupTable = { number: 0, masters: [] }
+  #groupTable: GroupTable
   /** Rows changed below it were pushed. */
   #pushed = 1
   #planAt = Number.NEGATIVE_INFINITY
@@ -62,6 +62,9 @@ export class Office {
     this.warden = new Warden(wardenEnv)
     this.plan = new Plan(wardenEnv, this.warden)
     this.tenant = new Tenant(env.incarnation, settings.zone)
+    // How many groups there are is known before anything else: who asks for one is no stranger.
+    const masters = new Array<undefined>(settings.partitions + 1).fill(undefined)
+    this.#groupTable = { number: 0, masters }
   }
 
   /** May what is here be proposed to? The code, if not. */

@@ -79,7 +79,13 @@ export const PARTITIONED: readonly Mutant[] = [
     '73',
     'an ack does not wait for the heirs',
     'whoever is granted the partition next may lack it',
-    [['strategies/master-slave/acks.ts', 'if (leadsByCopies(s)) inSyncNext =', 'if (s.now < 0) inSyncNext =']],
+    [
+      [
+        'strategies/master-slave/acks.ts',
+        'if (leadsByCopies(s)) inSyncNext =',
+        'if (s.now < 0) inSyncNext =',
+      ],
+    ],
     'splits',
   ),
   planted(
@@ -115,12 +121,9 @@ export const PARTITIONED: readonly Mutant[] = [
     [[`${AT}/router.ts`, "env.members.length >= 3 ? 'majority' : 'ordinal'", "'ordinal'"]],
     'splits',
   ),
-  planted(
-    '77',
-    'a lease asks for no table',
-    'its holder leads by a row that was replaced',
-    [[`${AT}/warden.ts`, 'const need = this.#env.end()', 'const need = 1']],
-  ),
+  planted('77', 'a lease asks for no table', 'its holder leads by a row that was replaced', [
+    [`${AT}/warden.ts`, 'const need = this.#env.end()', 'const need = 1'],
+  ]),
   planted(
     '78',
     'a node counts its lease from the answer',
@@ -150,13 +153,7 @@ export const PARTITIONED: readonly Mutant[] = [
     '80',
     'moves are counted by nobody',
     'copies take the bandwidth of what is served',
-    [
-      [
-        `${AT}/plan.ts`,
-        "if ((moves.get('') ?? 0) >= MOVES.atOnce || (moves.get(pair) ?? 0) >= MOVES.perPair) return\n",
-        '',
-      ],
-    ],
+    [[`${AT}/plan.ts`, "if ((moves.get('') ?? 0) >= MOVES.atOnce || ", 'if (MOVES.atOnce < 0 || ']],
     'crashes',
   ),
 ]

@@ -15,8 +15,8 @@ import { LATE } from './list-late.js'
 import { LEASES } from './list-lease.js'
 import { MEMBERS } from './list-members.js'
 import { ORDINAL } from './list-ordinal.js'
-import type { Mutant } from './mutant.js'
 import { PARTITIONED } from './list-partitioned.js'
+import type { Mutant } from './mutant.js'
 
 export const MUTANTS: readonly Mutant[] = [
   ...ORDINAL,

@@ -1,7 +1,7 @@
 /**
- * What applications inside the nodes do: sets, deletes and reads of keys of all partitions, asked of
- * whoever says that it serves the partition, of whom they asked last, or of anybody. Asked once: who
- * is refused asks another time, so a call's answer is one node's word.
+ * What applications inside the nodes do: sets, deletes and reads of keys of all partitions, asked
+ * of whoever says that it serves the partition, of whom they asked last, or of anybody. Asked once:
+ * who is refused asks another time, so a call's answer is one node's word.
  */
 
 import { groupOf } from '../../../strategies/partitioned/table.js'

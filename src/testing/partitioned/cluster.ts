@@ -1,6 +1,6 @@
 /**
- * A simulated cluster whose keys lie in partitions: the facts of each group, as they come to be, for
- * the laws on them. Group 0 is the control group, which the checkers of any cluster look at.
+ * A simulated cluster whose keys lie in partitions: the facts of each group, as they come to be,
+ * for the laws on them. Group 0 is the control group, which the checkers of any cluster look at.
  */
 
 import { partitionOfGroup } from '../../../strategies/partitioned/table.js'
@@ -136,7 +136,8 @@ export class PartitionedCluster extends SimulatedCluster {
         hooks.onBecome(standing, group)
         if (group === 0) return
         standings.set(group, standing)
-        if (standing.role !== 'master') return
+        // Who says that a partition is lost stands for its master, and leads nothing.
+        if (standing.role !== 'master' || standing.why === 'PARTITION_LOST') return
         for (const law of this.laws) law.onLead?.(tenant, group, standing)
       },
       onAppend: (batch: Batch, group: GroupId) => {

@@ -1,7 +1,8 @@
 /**
- * The options of a seed of strategy partitioned: the faults, network and clocks that a control group
- * of profile majority would get from the same seed, and what partitions add to them, from a stream
- * of its own. One seed in eight restarts its nodes one after the other and does nothing else.
+ * The options of a seed of strategy partitioned: the faults, network and clocks that a control
+ * group of profile majority would get from the same seed, and what partitions add to them, from a
+ * stream of its own. One seed in eight restarts its nodes one after the other and does nothing
+ * else.
  */
 import { type SeededRandom, seededRandom } from '../../core/prng.js'
 import { NO_FAULTS } from '../nemesis.js'
@@ -16,6 +17,8 @@ export interface PartitionDraw {
   copyBytesPerSec: number
   /** Nodes are restarted one by one, each once the last one has its copies back. */
   rolling: boolean
+  /** One loop after the other is blocked for 500 ms, never two at once. */
+  loneStalls: boolean
   /** A lost partition is begun anew by somebody about so soon, ms; 0: not before the faults end. */
   resetMs: number
 }
@@ -44,6 +47,7 @@ export function drawPartitioned(seed: number, seconds: number, style?: Style): P
     workload: { ...workload, rate: random.pick([20, 40, 80]), reads: random.pick([0.3, 0.5]) },
     partitioned: drawPartitions(random, nodes),
   }
+  if (options.style === 'stalls') stall(options, random)
   if (style === undefined && random.chance(0.125)) rollOn(options)
   if (options.partitioned.backups === 0) options.mayLose = true
   return options
@@ -57,8 +61,17 @@ function drawPartitions(random: SeededRandom, nodes: number): PartitionDraw {
     graceMs: random.pick([500, 3_000, 10_000]),
     copyBytesPerSec: random.pick([65_536, 1_000_000, 20_000_000]),
     rolling: false,
+    loneStalls: false,
     resetMs: random.pick([0, 500, 5_000]),
   }
+}
+
+/** A lease bears one busy loop; a master of the control group that is busy as well costs it. */
+function stall(options: PartitionedOptions, random: SeededRandom): void {
+  if (random.chance(0.5)) {
+    options.faults = { ...options.faults, stall: 0 }
+    options.partitioned.loneStalls = true
+  } else options.steadyAfterMs = undefined
 }
 
 function rollOn(options: PartitionedOptions): void {
@@ -68,4 +81,5 @@ function rollOn(options: PartitionedOptions): void {
   options.steadyAfterMs = options.calmAfterMs = undefined
   options.mayLose = false
   options.partitioned.rolling = true
+  options.partitioned.loneStalls = false
 }

@@ -1,6 +1,6 @@
 /**
- * Who runs the cluster by hand: begins lost partitions anew, and restarts nodes one after the other,
- * each once the last one has its copies back.
+ * Who runs the cluster by hand: begins lost partitions anew, and restarts nodes one after the
+ * other, each once the last one has its copies back, and blocks one event loop after the other.
  */
 
 import { partitionOfGroup } from '../../../strategies/partitioned/table.js'
@@ -12,6 +12,10 @@ const LOOK_MS = 200
 /** A restart begins when all has been in order for so long. */
 const ORDER_MS = 500
 const DOWN_MS_MAX = 3_000
+/** PROTOCOL 7: a loop that is blocked for so long is not declared dead; the next one not before
+ *  all leases were renewed. */
+const STALL_MS = 500
+const STALL_EVERY_MS = 2_000
 
 export class Operator {
   readonly counts: Record<string, number> = {}
@@ -22,12 +26,14 @@ export class Operator {
   /** Whose turn it is. */
   #next = 0
   #orderSince = 0
+  #stalledAt = 0
 
   constructor(cluster: PartitionedCluster) {
     this.#cluster = cluster
     this.#random = cluster.random.fork()
     if (cluster.draw.resetMs > 0) this.#every(() => this.resetLost(cluster.draw.resetMs))
     if (cluster.draw.rolling) this.#every(() => this.#roll())
+    if (cluster.draw.loneStalls) this.#every(() => this.#stall())
   }
 
   stop(): void {
@@ -77,6 +83,14 @@ export class Operator {
     if (cluster.master()?.id !== id) return end()
     cluster.node(id).engine.handover(undefined, 5_000, () => undefined)
     cluster.clock.after(1_000, end)
+  }
+
+  #stall(): void {
+    const cluster = this.#cluster
+    if (cluster.now() - this.#stalledAt < STALL_EVERY_MS) return
+    this.#stalledAt = cluster.now()
+    this.#count('loneStall')
+    cluster.stall(this.#random.pick(cluster.members).id, STALL_MS)
   }
 
   #count(what: string): void {

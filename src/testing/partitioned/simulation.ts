@@ -1,6 +1,6 @@
 /**
- * One seed of strategy partitioned, run: first faults that never stop and laws that never rest, then
- * peace, in which every partition must be served, lie where it belongs, and be whole.
+ * One seed of strategy partitioned, run: first faults that never stop and laws that never rest,
+ * then peace, in which every partition must be served, lie where it belongs, and be whole.
  */
 
 import { partitioned } from '../../../strategies/partitioned/index.js'
@@ -160,7 +160,7 @@ function makePeace(
     checker.onQuiet(cluster.live().map(({ id }) => id))
 }
 
-/** P7: whoever the table names for a lost partition says so. */
+/** P7: whom the table names first for a lost partition says so. */
 function checkLost(cluster: PartitionedCluster, applications: Applications): void {
   const asked: { group: GroupId; born: number; call: GroupCall }[] = []
   cluster.run(1_000)
@@ -168,7 +168,7 @@ function checkLost(cluster: PartitionedCluster, applications: Applications): voi
     const row = cluster.rows.of(group)
     if (!row?.lost) continue
     for (const tenant of cluster.tenants())
-      if (row.owners.includes(tenant.life.node))
+      if (row.owners[0] === tenant.life.node)
         asked.push({ group, born: row.born, call: applications.read(tenant, group) })
   }
   cluster.run(100)

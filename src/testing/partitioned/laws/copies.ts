@@ -1,8 +1,9 @@
 /**
- * P11 once all is quiet each partition lies where rendezvous hashing wants it: with b + 1 nodes, zones
- *     apart, the first of them its owner, all of them heirs, and nowhere else
+ * P11 once all is quiet each partition lies where rendezvous hashing wants it: with b + 1 nodes,
+ *     zones apart, the first of them its owner, all of them heirs, and nowhere else
  * P12 copies of a partition are equal
- * P13 two logs of a partition have one entry at an (epoch, offset), and it is made by who leads then
+ * P13 two logs of a partition have one entry at an (epoch, offset), and it is made by who leads
+ *     then
  */
 import type { GroupId } from '../../../contracts/types.js'
 import { ownersOf } from '../../../core/partition-map.js'

@@ -1,6 +1,6 @@
 /**
- * P4  nothing acknowledged is missing where its partition is served: not after a failover, a move, a
- *     restart. No fault excuses it, because a partition that has lost its data is not served.
+ * P4  nothing acknowledged is missing where its partition is served: not after a failover, a move,
+ *     a restart. No fault excuses it, because a partition that has lost its data is not served.
  * P5  what is acknowledged by the default lies with every heir: with each to whom the table would
  *     pass the partition next, and that has not lost its memory since it was named.
  * P6  a read at the owner has all that was acknowledged before it began; one that names what its

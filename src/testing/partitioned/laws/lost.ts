@@ -1,7 +1,8 @@
 /**
- * P7  a partition is called lost only if every heir has lost its memory, where at most one memory at
- *     a time was lost never; while it is lost nobody answers for it, and nothing begins it anew but
- *     an admin. The nodes that the table names for it say PARTITION_LOST (simulation.ts asks them).
+ * P7  a partition is called lost only if every heir has lost its memory, where at most one memory
+ *     at a time was lost never; while it is lost nobody answers for it, and nothing begins it anew
+ *     but an admin. The nodes that the table names for it say PARTITION_LOST (simulation.ts asks
+ *     them).
  */
 import type { GroupId } from '../../../contracts/types.js'
 import { type PartitionedCluster, partitionName } from '../cluster.js'

@@ -1,8 +1,9 @@
 /**
- * P8  copies under way for moves stay within their bounds: 4 in all, and one between two nodes, when
- *     a newcomer is named. A failover may let two meet afterwards.
+ * P8  copies under way for moves stay within their bounds: 4 in all, and one between two nodes,
+ *     when a newcomer is named. A failover may let two meet afterwards.
  * P9  where nothing is to disturb them, owners stay what they are.
- * P14 a node keeps no more of a group's log than its bound, and a log of no group that it is not in.
+ * P14 a node keeps no more of a group's log than its bound, and a log of no group that it is not
+ *     in.
  */
 
 import { MOVES } from '../../../../strategies/partitioned/times.js'

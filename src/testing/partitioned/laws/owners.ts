@@ -2,8 +2,8 @@
  * P1  of the nodes one at most answers for a partition at a moment of true time, and an epoch of a
  *     partition is led by one process only
  * P2  acknowledged is in the newest epoch that ever acknowledged, by the one that answers then
- * P3  who leads was granted it: a committed row says so, for this very process and counter, and goes
- *     on saying so while it acknowledges
+ * P3  who leads was granted it: a committed row says so, for this very process and counter, and
+ *     goes on saying so while it acknowledges
  */
 import type { Epoch, GroupId } from '../../../contracts/types.js'
 import { compareEpochs } from '../../../core/epochs.js'
@@ -13,7 +13,7 @@ import { type PartitionedCluster, partitionName } from '../cluster.js'
 import type { GroupLaw, Tenant } from '../law.js'
 
 export function oneOwner(cluster: PartitionedCluster): GroupLaw {
-  const leaders = new Map<string, Life>()
+  const led = new Map<string, Life>()
   const newest = new Map<GroupId, Epoch>()
   const alone = (group: GroupId) => {
     const acting = cluster.acting(group)
@@ -34,10 +34,10 @@ export function oneOwner(cluster: PartitionedCluster): GroupLaw {
     name: 'one owner',
     onLead(tenant, group, { epoch, serving }) {
       const name = `${group} ${epoch.number} ${epoch.incarnation}`
-      const other = leaders.get(name) ?? tenant.life
+      const other = led.get(name) ?? tenant.life
       if (other !== tenant.life)
         cluster.fail('P1', `${other} and ${tenant.life} lead ${epochName(epoch)} of ${group}`)
-      leaders.set(name, tenant.life)
+      led.set(name, tenant.life)
       granted(tenant, group, epoch)
       if (serving) alone(group)
     },
