@@ -107,6 +107,10 @@ export const LIMITS = {
   mergePieceBytes: 256 * 1_024,
   /** Records that first touch holds for the next slice; more restarts the copy. */
   snapshotPendingBytesMax: 64 * 2 ** 20,
+  /** Ends of records (deletions, evictions) that a node of strategy broadcast remembers for members
+   *  that have not met them: some 150 MiB. Beyond, the oldest go, and who has not met them begins
+   *  anew. */
+  endsMax: 1_000_000,
   /** Nodes that a relayed link may pass: two networks need one, a chain of four networks three. */
   relayHopsMax: 4,
   /** Relayed links that pass a node, and those that end at it: a full mesh of 32 nodes. */
@@ -336,6 +340,34 @@ export const LEASE = {
   stillShare: 0.5,
   /** stop() waits so long for the store to hear that the lease is free, ms. */
   farewellMs: 500,
+} as const
+
+/** Strategy broadcast. PROTOCOL 19. */
+export const BROADCAST = {
+  /** A clock that is surely further ahead than this is refused (CLOCK_SKEW). */
+  skewMs: 2_000,
+  /** Stamps of a node that writes more than its clock has stamps for may run ahead so far; then
+   *  BUSY. Half of what others refuse. */
+  aheadMsMax: 1_000,
+  /** Records are compared with those of one member so often. */
+  compareEveryMs: 10_000,
+  /** A round that made no progress for so long is given up. */
+  roundMs: 5_000,
+  /** A gap is pulled, and pulled again, after it: what is on its way may still come by itself. */
+  pullAfterMs: 100,
+  pullAgainMs: 500,
+  /** On link-up records are compared this much later: what logs still hold comes by itself. */
+  pullFirstMs: 1_000,
+  /** Entries that one pull brings: an answer asks for more. */
+  pullBytes: 256 * 1_024,
+  /** What ended a record is remembered so long for members that have not met it. */
+  endsKeptMs: 24 * 3_600_000,
+  /** Who is not the first to evict waits for the evictions of who is. */
+  evictWaitMs: 300,
+  /** What was measured of another clock counts for so long. */
+  measuredMs: 1_000,
+  /** An alarm is repeated so often. */
+  alarmEveryMs: 10_000,
 } as const
 
 /** What a cache that no configuration names gets. */

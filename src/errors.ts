@@ -53,6 +53,11 @@ export const ERROR_CODES = {
     'read back what the write should have done',
   ),
   CLOSED: row(false, 'the node or client was closed', 'use an open one'),
+  CLOCK_SKEW: row(
+    true,
+    'the clock of this node is more than 2 s ahead of the others: they would refuse what it writes',
+    'set the clock; another node takes the write meanwhile',
+  ),
   CODEC: row(false, 'a value could not be encoded or decoded', 'use the codec that wrote it'),
   CONFIG: row(
     false,
@@ -82,7 +87,7 @@ export const ERROR_CODES = {
   ),
   HEALTHY: row(
     false,
-    'the cluster has a serving master: nothing to force',
+    'the cluster has a serving master, or the partition has copies: nothing to begin anew',
     'leave it as it is; look at `gcache status`',
   ),
   ID_TAKEN: row(
@@ -214,6 +219,8 @@ export interface GcacheErrorOptions {
   outcome?: 'rejected' | 'unknown'
   /** For bytes that are none of this protocol: where, counted from 0. */
   offset?: number
+  /** For a call with many keys: those that failed, each with its own error. */
+  failed?: ReadonlyMap<string, GcacheError>
 }
 
 /** Every rejected call and every refused configuration. Never holds a value or a secret. */
@@ -223,6 +230,7 @@ export class GcacheError extends Error {
   readonly retryable: boolean
   readonly outcome: 'rejected' | 'unknown' | undefined
   readonly offset: number | undefined
+  readonly failed: ReadonlyMap<string, GcacheError> | undefined
 
   constructor(code: ErrorCode, message: string, options: GcacheErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -230,6 +238,7 @@ export class GcacheError extends Error {
     this.retryable = ERROR_CODES[code].retryable
     this.outcome = options.outcome
     this.offset = options.offset
+    this.failed = options.failed
   }
 }
 

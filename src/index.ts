@@ -26,6 +26,7 @@ export type {
   WriteOptions,
   WriteReceipt,
 } from './contracts/cache.js'
+export type { ConflictFunction, ConflictSide } from './contracts/conflict.js'
 export type {
   Announcement,
   Discovery,
@@ -36,7 +37,12 @@ export type {
 export type { Logger } from './contracts/environment.js'
 export type { MergeFunction, MergeSide } from './contracts/merge.js'
 export type { CacheOptions } from './contracts/store.js'
-export type { MemberStatus, StrategyFactory, StrategyStatus } from './contracts/strategy.js'
+export type {
+  MemberStatus,
+  PartitionsStatus,
+  StrategyFactory,
+  StrategyStatus,
+} from './contracts/strategy.js'
 export type { TlsCredentials, TlsOptions, TlsPems } from './contracts/tls.js'
 export type { TransportFactory } from './contracts/transport.js'
 export type { Ack, Member } from './contracts/types.js'
@@ -53,7 +59,7 @@ export {
 } from './node.js'
 export type { NamedStrategy, NodeOptions } from './options.js'
 export { Secret } from './security/secret.js'
-export type { ForceResult, HandoverResult, MembersResult } from './wire/admin.js'
+export type { ForceResult, HandoverResult, MembersResult, ResetResult } from './wire/admin.js'
 /** For authors of strategies: a batch is the atom of a log. */
 export { continuesChain, decodeBatch, encodeBatch } from './wire/batch.js'
 

@@ -68,7 +68,6 @@ class LateStrategy implements ReplicationStrategy<unknown> {
   readonly actsUntil?: (group: GroupId) => number
   readonly freshness?: (group: GroupId) => number
   readonly place?: (group: GroupId, position: Position) => Place
-  readonly groupOf?: (cache: string, key: string) => GroupId
   readonly table?: () => GroupTable
   readonly #env: StrategyEnv
   readonly #factory: StrategyFactory
@@ -95,8 +94,7 @@ class LateStrategy implements ReplicationStrategy<unknown> {
     this.commands = template.commands ?? []
     // What a strategy leaves out means something to the engine.
     if (template.election !== undefined) this.election = template.election
-    const { groupOf, table } = template
-    if (groupOf !== undefined) this.groupOf = groupOf.bind(template)
+    const { table } = template
     // Nobody serves anything before the members are known.
     if (table !== undefined) this.table = () => this.#inner.table?.() ?? table.call(template)
     if (template.actsUntil !== undefined)

@@ -1,20 +1,25 @@
 /**
  * The embedded node's own calls: a client's Calls whose target is the master, this node itself in
- * process or another over the peer link. The engine may answer from inside a request; Calls must
- * not hear of it there, so answers in process wait for the end of the running task.
+ * process or another over the peer link; with partitions, the owner of each key's. The engine may
+ * answer from inside a request; Calls must not hear of it there, so answers in process wait for the
+ * end of the running task.
  */
 import { AdminAsks, type AdminOptions, type HandoverOptions } from './client/admin.js'
-import { Calls, DEFAULT_TIMEOUT_MS } from './client/calls.js'
+import { Calls, type CallsEnv, DEFAULT_TIMEOUT_MS } from './client/calls.js'
+import { GroupedCalls } from './client/grouped-calls.js'
 import type { Clock, Random } from './contracts/environment.js'
-import type { Standing } from './contracts/strategy.js'
+import type { GroupTable, Standing } from './contracts/strategy.js'
 import type { SendResult } from './contracts/transport.js'
 import type { Member, PeerId } from './contracts/types.js'
-import type { HandoverResult, MembersResult } from './wire/admin.js'
+import type { HandoverResult, MembersResult, ResetResult } from './wire/admin.js'
 import { decodeControl } from './wire/control.js'
 import { FRAME } from './wire/requests.js'
+import { encodeToken } from './wire/token.js'
 
 /** What it needs of the engine. */
 export interface CallEngine {
+  /** Undefined where there is only one group. */
+  readonly table: GroupTable | undefined
   request(frame: Uint8Array, reply: (frame: Uint8Array) => void): void
   sendTo(peer: PeerId, frame: Uint8Array): SendResult
   flush(peer: PeerId): void
@@ -34,6 +39,10 @@ export class NodeCalls {
   readonly #self: PeerId
   readonly #engine: CallEngine
   readonly #calls: Calls
+  /** Undefined where there is only one group. */
+  readonly groups: GroupedCalls | undefined
+  readonly #linked = new Set<PeerId>()
+  readonly #valueBytesMax: number
   readonly #admin: AdminAsks
   #answers: Uint8Array[] = []
   #master: PeerId | undefined
@@ -50,7 +59,8 @@ export class NodeCalls {
   constructor(options: NodeCallsOptions) {
     this.#self = options.self
     this.#engine = options.engine
-    this.#calls = new Calls({
+    this.#valueBytesMax = options.valueBytesMax
+    const env: CallsEnv & { cluster: string } = {
       clock: options.clock,
       random: options.random,
       timeoutMs: DEFAULT_TIMEOUT_MS,
@@ -59,7 +69,10 @@ export class NodeCalls {
       flush: target => {
         if (target !== this.#self) this.#engine.flush(target)
       },
-    })
+    }
+    this.#calls = new Calls(env)
+    const { table } = options.engine
+    if (table !== undefined) this.groups = new GroupedCalls({ ...env, near: options.self }, table)
     this.#calls.limitValues(options.valueBytesMax)
     this.#admin = new AdminAsks({
       clock: options.clock,
@@ -69,8 +82,32 @@ export class NodeCalls {
     this.#calls.routeLocal(this.#self)
   }
 
+  /** Of group 0. */
   get port(): Calls {
     return this.#calls
+  }
+
+  /** Calls without an answer. */
+  get pending(): number {
+    return this.#calls.pending + (this.groups?.pending ?? 0)
+  }
+
+  /** Takes no new calls (CLOSED); those under way end as ever. */
+  refuseNew(): void {
+    this.#calls.refuseNew()
+    this.groups?.refuseNew()
+  }
+
+  token(cluster: string): string {
+    return this.groups?.token() ?? encodeToken(cluster, this.#calls.seen.positions)
+  }
+
+  /** The engine's word on who leads which group. */
+  onTable(table: GroupTable): void {
+    this.groups?.route(table, node => {
+      if (node !== this.#self && !this.#linked.has(node)) return undefined
+      return { peer: node, valueBytesMax: this.#valueBytesMax }
+    })
   }
 
   /** The engine's word on who leads. Another master that does not serve yet says so itself. */
@@ -81,12 +118,15 @@ export class NodeCalls {
   }
 
   onLinkUp(peer: PeerId): void {
+    this.#linked.add(peer)
     if (peer === this.#master) this.#calls.route(peer)
+    this.#tableAgain()
   }
 
   /** A link that was congested takes frames again. */
   onWritable(peer: PeerId): void {
     this.#calls.onWritable(peer)
+    this.groups?.onWritable(peer)
   }
 
   /** Asks whoever leads to hand over, this node or another. */
@@ -104,14 +144,22 @@ export class NodeCalls {
     return this.#admin.leave(id, options, () => this.#master)
   }
 
+  /** Asks whoever leads to begin a lost partition anew. */
+  resetPartition(partition: number, options: AdminOptions): Promise<ResetResult> {
+    return this.#admin.resetPartition(partition, options, () => this.#master)
+  }
+
   /** This node has left, and is linked with nobody who could answer. */
   onLeft(result: MembersResult): void {
     this.#admin.onLeft(this.#self, result)
   }
 
   onLinkDown(peer: PeerId): void {
+    this.#linked.delete(peer)
     this.#admin.onLinkDown(peer)
     this.#calls.onTargetDown(peer)
+    this.groups?.onTargetDown(peer)
+    this.#tableAgain()
   }
 
   /** A reply or an event from a member. Throws PROTOCOL_ERROR, which ends that link. */
@@ -122,16 +170,24 @@ export class NodeCalls {
   /** Every pending call is rejected with CLOSED. */
   close(): void {
     this.#calls.close()
+    this.groups?.close()
     this.#admin.stop()
   }
 
   #take(peer: PeerId, frame: Uint8Array): void {
     if (frame[0] === FRAME.reply) this.#calls.onReply(peer, frame)
-    else if (frame[0] === FRAME.event) this.#calls.onEvent(peer, frame)
+    else if (frame[0] === FRAME.groupReply) this.groups?.onReply(peer, frame)
+    else if (frame[0] === FRAME.event) (this.groups ?? this.#calls).onEvent(peer, frame)
     else if (frame[0] === FRAME.control) {
       const message = decodeControl(frame)
       if (message.type === 'admin-reply') this.#admin.onReply(peer, message)
     }
+  }
+
+  /** Another link stands, or one less. */
+  #tableAgain(): void {
+    const { table } = this.#engine
+    if (table !== undefined) this.onTable(table)
   }
 
   #send(target: PeerId, frame: Uint8Array): SendResult {

@@ -54,6 +54,11 @@ export function startingStrategy(
 ): StrategyFactory {
   const checked: StrategyFactory = env => whole(strategy(env))
   if (discovery === undefined) return checked
+  if (strategy.records !== undefined)
+    throw new GcacheError(
+      'CONFIG',
+      'option discovery does not go with strategy broadcast in this version: name all members',
+    )
   const address = () => advertised(self.address, listensAt())
   return lateStrategy(checked, { expect: discovery.expect, self, address })
 }

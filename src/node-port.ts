@@ -20,6 +20,7 @@ import type { StateMachine, StoredRecord } from './contracts/store.js'
 import type { Place, Standing } from './contracts/strategy.js'
 import type { Epoch, Offset, Position } from './contracts/types.js'
 import { GcacheError } from './errors.js'
+import type { NodeCalls } from './node-calls.js'
 import { decodeToken } from './wire/token.js'
 
 /** What the port sees of its engine. */
@@ -40,6 +41,14 @@ export interface NodePortOptions {
   readonly cluster: string
   /** Undefined: caches are made at their first use. */
   readonly caches: ReadonlySet<string> | undefined
+}
+
+/** The port of a node's own calls: each to the owner of its key, or all to one master. */
+export function portOf(
+  { groups, port }: Pick<NodeCalls, 'groups' | 'port'>,
+  options: Omit<NodePortOptions, 'calls'>,
+): CachePort & { close(): void } {
+  return groups ?? new NodePort({ ...options, calls: port })
 }
 
 /**
@@ -169,11 +178,13 @@ export class NodePort implements CachePort {
     if (!local && !this.#leads()) return false
     // A node that was stopped has an old freshness: nothing needs to happen first.
     if (local && this.#clock.now() - this.#engine.freshness() > maxStaleMs) return false
-    const asked = after === undefined ? [] : decodeToken(this.#cluster, after)
+    const asked = after === undefined ? [] : decodeToken(this.#cluster, after, 0)
     const { seen } = this.#calls
     const { epoch, next } = this.#engine.applied()
-    const has = (position: Position): boolean =>
-      position.offset < next && this.#engine.place(position) === 'here'
+    const has = (position: Position): boolean => {
+      const place = this.#engine.place(position)
+      return place === 'applied' || (place === 'here' && position.offset < next)
+    }
     if (!asked.every(has)) return false
     if (!local) return true
     if (!seen.positions.every(has)) return false

@@ -9,7 +9,8 @@ import { createCache } from './cache/cache.js'
 import { checkOptions, KNOWN } from './cache/options.js'
 import type { AdminOptions, ForceOptions, HandoverOptions } from './client/admin.js'
 import { makeTransport } from './client/transport.js'
-import type { Cache, CodecChoice } from './contracts/cache.js'
+import { offerConflicts } from './conflicts.js'
+import type { Cache, CachePort, CodecChoice } from './contracts/cache.js'
 import type { Logger } from './contracts/environment.js'
 import type { Standing, StrategyFactory, StrategyStatus } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
@@ -24,7 +25,7 @@ import { GcacheError } from './errors.js'
 import type { Formation } from './formation.js'
 import { NodeCalls } from './node-calls.js'
 import { formationOf, startingStrategy } from './node-formation.js'
-import { NodePort } from './node-port.js'
+import { portOf } from './node-port.js'
 import { openNotes } from './notes.js'
 import {
   type FullNodeOptions,
@@ -36,15 +37,15 @@ import {
 import { polled } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
 import { AUTHORITY } from './security/roles.js'
-import { KeyValueStore } from './store/key-value.js'
-import { MemoryLog } from './store/memory-log.js'
+import { statesOf } from './states.js'
 import {
   bareMember,
+  checkPartition,
   type ForceResult,
   type HandoverResult,
   type MembersResult,
+  type ResetResult,
 } from './wire/admin.js'
-import { encodeToken } from './wire/token.js'
 
 export type { NodeOptions } from './options.js'
 
@@ -81,6 +82,13 @@ export interface NodeEvents {
   'force-bootstrap': [fields: Record<string, unknown>]
   divergence: [fields: Record<string, unknown>]
   lag: [fields: Record<string, unknown>]
+  /** Strategy broadcast: a clock is more than 2 s ahead, that of `node`. `code`: CLOCK_SKEW. */
+  'clock-skew': [fields: Record<string, unknown>]
+  /** Strategy broadcast: a write of this node was replaced by a concurrent one: `cache`, `key`,
+   *  `mineVersion`, `theirsVersion`, and whether onConflict gave a `merged` value. */
+  conflict: [fields: Record<string, unknown>]
+  /** Strategy broadcast: this node was away for so long that it begins anew, as if just started. */
+  resync: [fields: Record<string, unknown>]
 }
 
 export interface Node {
@@ -137,6 +145,8 @@ export interface Node {
    * master serves), CONFIG (a witness), BUSY, TIMEOUT or CLOSED, too.
    */
   forceBootstrap(options?: ForceOptions): Promise<ForceResult>
+  /** Client.resetPartition(), asked through this node. */
+  resetPartition(partition: number, options?: AdminOptions): Promise<ResetResult>
   /**
    * Reads `auth.usersFile` again. New users may come in at once; links of those who are gone, or
    * whose line changed, end with AUTH_FAILED before this returns. CONFIG, and nothing changes, if
@@ -218,7 +228,7 @@ class EngineNode implements Node {
   readonly #formation: Formation | undefined
   #failure: GcacheError | undefined
   readonly #calls: NodeCalls
-  readonly #port: NodePort
+  readonly #port: CachePort & { close(): void }
   readonly #logger: Logger
   readonly #events = new EventEmitter<NodeEvents>()
   #closed: Promise<void> | undefined
@@ -237,27 +247,21 @@ class EngineNode implements Node {
     this.#insecure = options.lacking.length > 0
     this.#logger = options.logger ?? SILENCE
     const logger = this.#logger
-    const store = new KeyValueStore()
+    const states = statesOf(strategy, { self: id, cluster, members })
     const incarnation = randomBytes(8).toString('hex')
     const listensAt = () => this.#address
     const world = { ...systemWorld, logger }
     const engine: Engine = new Engine({
-      ...world,
-      self: id,
-      cluster,
+      ...{ ...world, self: id, cluster },
       ...{ incarnation, members, late: options.discovery !== undefined },
       transport: makeTransport(polled(transport, options.pollUs), {
-        ...world,
-        self: id,
-        cluster,
+        ...{ ...world, self: id, cluster },
         listen: options.listen,
         admit: peer => this.#engine.refusalOf(peer),
         valueBytesMax,
       }),
       strategy: startingStrategy(options, strategy, listensAt),
-      log: new MemoryLog(),
-      store,
-      host: () => ({ log: new MemoryLog(), store: new KeyValueStore() }),
+      ...states,
       durability: options.durability,
       ...(options.dataDir === undefined ? {} : { notes: openNotes(options.dataDir, cluster, id) }),
       caches,
@@ -283,12 +287,13 @@ class EngineNode implements Node {
         this.#calls.onLeft({ view, members: now.map(bareMember) })
     })
     this.#calls = new NodeCalls({ ...world, self: id, cluster, valueBytesMax, engine })
-    this.#port = new NodePort({
-      engine,
-      store,
-      calls: this.#calls.port,
-      clock: systemClock,
-      cluster,
+    offerConflicts(states.stamped, {
+      ...{ ...world, onConflict: options.onConflict, port: this.#calls.port },
+      time: () => engine.time(),
+      tell: fields => this.#emit('conflict', fields),
+    })
+    this.#port = portOf(this.#calls, {
+      ...{ engine, store: states.store, clock: systemClock, cluster },
       caches: autoCaches ? undefined : new Set(Object.keys(caches)),
     })
   }
@@ -301,6 +306,7 @@ class EngineNode implements Node {
     const { events } = this.#engine
     events.on('standing', standing => this.#onStanding(standing))
     events.on('report', (event, fields) => this.#emit(event as 'failover', fields))
+    events.on('table', table => this.#calls.onTable(table))
     events.on('link-up', peer => this.#calls.onLinkUp(peer))
     events.on('link-down', peer => this.#calls.onLinkDown(peer))
     events.on('writable', peer => this.#calls.onWritable(peer))
@@ -339,7 +345,7 @@ class EngineNode implements Node {
   }
 
   token(): string {
-    return encodeToken(this.cluster, this.#calls.port.seen.positions)
+    return this.#calls.token(this.cluster)
   }
 
   status(): NodeStatus {
@@ -388,6 +394,12 @@ class EngineNode implements Node {
     })
   }
 
+  async resetPartition(partition: number, options: AdminOptions = {}): Promise<ResetResult> {
+    this.#assertOpen()
+    checkOptions(options, KNOWN.call)
+    return await this.#calls.resetPartition(checkPartition(partition), options)
+  }
+
   reloadUsers(): UsersResult {
     this.#assertOpen()
     if (this.#authenticator === undefined)
@@ -421,17 +433,21 @@ class EngineNode implements Node {
 
   /** New calls are refused; those under way end with the new master. */
   async #drain(): Promise<void> {
-    const { port } = this.#calls
     const until = systemClock.now() + DRAIN_MS_MAX
-    port.refuseNew()
-    while (port.pending > 0 && systemClock.now() < until)
+    this.#calls.refuseNew()
+    while (this.#calls.pending > 0 && systemClock.now() < until)
       await new Promise<void>(resolve => systemClock.after(DRAIN_STEP_MS, resolve))
   }
 
   #isReady(): boolean {
     const { role, serving, master } = this.#engine.standing
-    if (role === 'master') return serving
-    return master !== undefined && this.#engine.status().self.state === 'online'
+    if (role === 'master' ? !serving : master === undefined) return false
+    const { self, partitions } = this.#engine.status()
+    if (role !== 'master' && self.state !== 'online') return false
+    if (partitions === undefined) return true
+    const { unowned, lost, copies, inSync } = partitions
+    // Whoever waits for it stops the next node then: what lies here must be all there.
+    return unowned === lost.length && (inSync[this.id] ?? 0) >= (copies[this.id] ?? 0)
   }
 
   #notReady(timeoutMs: number): GcacheError {

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { CACHE_DEFAULTS, ID, ID_RULE, LIMITS } from './config.js'
 import type { NodeAuth } from './contracts/authentication.js'
+import type { ConflictFunction } from './contracts/conflict.js'
 import type { DiscoveryFactory } from './contracts/discovery.js'
 import type { Logger } from './contracts/environment.js'
 import type { MergeFunction } from './contracts/merge.js'
@@ -85,6 +86,11 @@ export interface NodeOptions {
    */
   onMerge?: MergeFunction
   /**
+   * Strategy broadcast: called with each write of this node that a concurrent one has replaced,
+   * both values as bytes; what it returns becomes a new write. Without it such writes are counted.
+   */
+  onConflict?: ConflictFunction
+  /**
    * Microseconds that the process polls after each frame before it sleeps, 0 to 1,000. Default 0.
    * A write that waits for a slave, alone in flight, takes half the time with 150; it costs CPU.
    * 'busy', the default of `gcache serve`: 60, and only while small frames follow each other that
@@ -117,6 +123,7 @@ export interface FullNodeOptions {
   lacking: readonly string[]
   auth: NodeAuth | undefined
   onMerge: MergeFunction | undefined
+  onConflict: ConflictFunction | undefined
   pollUs: Polling
   logger: Logger | undefined
 }
@@ -197,6 +204,7 @@ const nodeSchema = z.strictObject({
   // Judged in auth.ts: what is printed of a wrong option here could be the secret.
   auth: z.unknown().optional(),
   onMerge: aFunction('a function (cache, key, mine, theirs)').optional(),
+  onConflict: aFunction('a function (cache, key, mine, theirs)').optional(),
   pollUs: z.union([z.literal('busy'), z.number().int().min(0).max(POLL_US_MAX)]).optional(),
   logger: loggerSchema.optional(),
 })
@@ -250,6 +258,7 @@ export function parseNodeOptions(options: unknown): FullNodeOptions {
     lacking: [...new Set(lacking)],
     auth: checked.auth,
     onMerge: checked.onMerge,
+    onConflict: checked.onConflict,
     pollUs: checked.pollUs ?? 0,
     logger: checked.logger,
   }

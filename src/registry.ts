@@ -57,6 +57,10 @@ const TRANSPORTS: Record<string, TransportRow> = {
 const STRATEGIES: Record<string, (options: object) => Promise<StrategyFactory>> = {
   'master-slave': async options =>
     (await import('../strategies/master-slave/index.js')).masterSlave(options) as StrategyFactory,
+  partitioned: async options =>
+    (await import('../strategies/partitioned/index.js')).partitioned(options) as StrategyFactory,
+  broadcast: async options =>
+    (await import('../strategies/broadcast/index.js')).broadcast(options) as StrategyFactory,
 }
 
 /** Plug-ins of a strategy's option `election`, by name. */

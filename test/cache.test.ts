@@ -259,6 +259,30 @@ describe('a cache that is called wrongly', () => {
     expect(await world.run(cache.delete('gone', { ifVersion: 5 }))).toBe(false)
   })
 
+  it('a call with many keys names all that failed, with those not asked for any more', async () => {
+    const away = new World()
+    const unserved = createCache<number>(away.calls, 'c', { timeoutMs: 100 })
+    const pairs = Array.from({ length: 600 }, (_, i) => [`k${i}`, i] as const)
+    const keys = pairs.map(([key]) => key)
+    const why = (failure: Promise<unknown>) =>
+      failure.then(
+        () => undefined,
+        error => error,
+      )
+    const failures = [
+      [why(unserved.setMany(pairs)), 'rejected'],
+      [why(unserved.deleteMany(keys)), 'rejected'],
+      [why(unserved.getMany(keys)), undefined],
+    ] as const
+    for (const [failure, outcome] of failures) {
+      const error = await away.run(failure)
+      expect(error).toMatchObject({ code: 'TIMEOUT', outcome })
+      expect([...error.failed.keys()]).toEqual(keys)
+      for (const one of error.failed.values())
+        expect(one).toMatchObject({ code: 'TIMEOUT', outcome })
+    }
+  })
+
   it('setMany takes a Map, and each pair keeps the options of all', async () => {
     const receipts = await world.run(cache.setMany(new Map([['k', 1]]), { ttlMs: 5_000 }))
     expect(receipts).toHaveLength(1)

@@ -3,13 +3,14 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { Calls } from '../src/client/calls.js'
 import type { Proposal, Standing, StrategyFactory } from '../src/contracts/strategy.js'
 import type { GroupId } from '../src/contracts/types.js'
+import { groupOfKey } from '../src/core/key-groups.js'
 import { LOCAL_PEER } from '../src/engine/rights.js'
 import { Writer } from '../src/wire/bytes.js'
 import { OP, writeSet } from '../src/wire/command.js'
 import { encodeControl } from '../src/wire/control.js'
 import { EVENT_KINDS, FRAME } from '../src/wire/requests.js'
 import { EngineCluster } from './harness/engine-cluster.js'
-import { groupOfKey, keyedGroups } from './harness/keyed-groups.js'
+import { keyedGroups } from './harness/keyed-groups.js'
 import {
   type Ask,
   frameOf,
@@ -154,7 +155,7 @@ function taker() {
 const codes = (replies: readonly Reply[]) => replies.map(reply => reply.code ?? 'done')
 /** Keys of group 1 and of group 2. */
 const [ODD, EVEN] = [1, 2].map(group => {
-  const key = ['a', 'b'].find(name => groupOfKey(name) === group)
+  const key = ['a', 'b'].find(name => groupOfKey(name, 2) === group)
   if (key === undefined) throw new Error(`no key of group ${group}`)
   return key
 })

@@ -257,7 +257,7 @@ const joins = { ...members[0], witness: true }
 const admins: Record<string, Control> = {
   'view-table': {
     ...{ type: 'view', node: 'a', master: 'a', epoch: 513, serving: true, members },
-    table: { number: 7, masters: ['a', 'b', ''] },
+    table: { number: 7, masters: ['a', 'b', ''], partitions: 2 },
   },
   'admin-join': { type: 'admin', id: 4, command: 'join', to: '', member: joins, timeoutMs: 4_500 },
   'admin-leave': { type: 'admin', id: 4, command: 'leave', to: 'a', timeoutMs: 4_500 },
@@ -299,10 +299,15 @@ describe('control frames', () => {
 
   it('names a master, or nobody, for each of at most 65,536 groups', () => {
     const tables = [
-      { number: -1, masters: [] },
-      { number: 1, masters: [7] },
-      { number: 1, masters: {} },
-      { number: 1, masters: Array(65_537).fill('') },
+      { number: -1, masters: ['', ''], partitions: 1 },
+      { number: 1, masters: ['', 7], partitions: 1 },
+      { number: 1, masters: {}, partitions: 1 },
+      { number: 1, masters: Array(65_537).fill(''), partitions: 1 },
+      // Partitions are groups, and as many as there are slots at most.
+      { number: 1, masters: ['', ''] },
+      { number: 1, masters: ['', ''], partitions: 0 },
+      { number: 1, masters: ['', ''], partitions: 2 },
+      { number: 1, masters: Array(65_536).fill(''), partitions: 16_385 },
     ]
     for (const table of tables)
       expect(

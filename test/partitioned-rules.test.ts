@@ -5,8 +5,8 @@ import { GcacheError } from '../src/errors.js'
 import { type PartitionedOptions, partitioned } from '../strategies/partitioned/index.js'
 import { messageCodec } from '../strategies/partitioned/message-codec.js'
 import type { Message } from '../strategies/partitioned/messages.js'
-import { Tenant } from '../strategies/partitioned/tenant.js'
 import { decodeRow, encodeRow, newRow, type Row } from '../strategies/partitioned/table.js'
+import { Tenant } from '../strategies/partitioned/tenant.js'
 import { PartitionCluster } from './harness/partition-cluster.js'
 
 const FACT = {

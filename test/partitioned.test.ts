@@ -168,6 +168,25 @@ describe('moves', () => {
     expect(cluster.missing()).toEqual([])
   })
 
+  test('a rolling restart moves nothing, and loses nothing', async () => {
+    const cluster = await settledOf('abc')
+    const moved: number[] = []
+    for (const node of ['a', 'b', 'c']) {
+      await cluster.load(300)
+      cluster.crash(node)
+      await cluster.load(1_500, 50)
+      await cluster.start(node)
+      await cluster.load(500, 50)
+      await cluster.settled()
+      moved.push(cluster.statusOf('a').partitions.moving)
+      const { copies } = cluster.statusOf('a').partitions
+      expect(Object.values(copies).reduce((sum, count) => sum + count)).toBe(16)
+    }
+    expect(moved).toEqual([0, 0, 0])
+    expect(cluster.reports.filter(({ event }) => event === 'divergence')).toEqual([])
+    expect(cluster.missing()).toEqual([])
+  })
+
   test('who is away for longer than the grace gets no copies, and gets them back', async () => {
     const cluster = await settledOf('abcd', { graceMs: 2_000 })
     await cluster.load(500)

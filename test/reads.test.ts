@@ -15,7 +15,7 @@ import { ReplyLink } from '../src/engine/request-replies.js'
 import { answersOf } from '../src/testing/observed.js'
 import { OP } from '../src/wire/command.js'
 import { READ } from '../src/wire/requests.js'
-import { decodeToken, encodeToken } from '../src/wire/token.js'
+import { decodeToken, encodeGroupToken, encodeToken } from '../src/wire/token.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
 import { codeOf, rejectionOf } from './harness/codes.js'
 import { EngineCluster } from './harness/engine-cluster.js'
@@ -54,6 +54,21 @@ describe('a token', () => {
     expect(codeOf(() => decodeToken('shop', 7 as never))).toBe('CONFIG')
     const more = new Array(LIMITS.positionsMax + 1).fill(positions[0])
     expect(codeOf(() => decodeToken('shop', encodeToken('shop', more)))).toBe('CONFIG')
+  })
+
+  it('of several groups says of each what is its own, and one of before speaks of group 0', () => {
+    const token = encodeGroupToken('shop', [
+      [1, positions],
+      [2, []],
+      [258, positions.slice(1)],
+    ])
+    expect(decodeToken('shop', token, 1)).toEqual(positions)
+    expect(decodeToken('shop', token, 258)).toEqual(positions.slice(1))
+    for (const group of [0, 2, 3]) expect(decodeToken('shop', token, group)).toEqual([])
+    expect(decodeToken('shop', encodeToken('shop', positions), 0)).toEqual(positions)
+    expect(decodeToken('shop', encodeToken('shop', positions), 1)).toEqual([])
+    for (let end = 0; end < token.length; end++)
+      expect(codeOf(() => decodeToken('shop', token.slice(0, end), 1))).toBe('CONFIG')
   })
 
   it('keeps the highest offset of each of the newest epochs, against a naive model', () => {

@@ -35,7 +35,7 @@ describe('the table', () => {
     [['set', 'delete', 'touch', 'clear', 'openWindow'], 'write own no yes'],
     [['hint'], 'yes yes no yes'],
     [['status'], 'no yes yes yes'],
-    [['strategyFirst', 'reply', 'event'], 'no yes no no'],
+    [['strategyFirst', 'reply', 'groupReply', 'event'], 'no yes no no'],
     [['admin'], 'no own no yes'],
     // What the list leaves out.
     [['unwatch'], 'yes own no yes'],

@@ -87,6 +87,10 @@ describe('seeds that broke a law once', () => {
     ['lease', 29, 120, 'I6, who was let go does not get the lease'],
     // One of two was down for 85 s, and strict has no master then: cluster time rested for so long.
     ['strict', 5_661, 120, 'I13, nothing expires while nobody leads'],
+    // What half a copy asks for was passed over as repeated, and it was counted as whole.
+    ['strict', 5_781, 120, 'I4, who is half copied may say so'],
+    // Copies that lost frames had put the next one off for 8 s, into the time of a whole network.
+    ['ordinal', 2_930, 120, 'I18, a copy is put off for 2 s at most'],
     // The network said an old sync again: its slave was copied anew, and dropped for it what it had
     // acked since. The other slave was being copied, too; then the master lost its memory.
     ['majority', 58, 60, 'I18, a sync that is older than an ack asks for nothing', 'everything'],

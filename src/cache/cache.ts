@@ -23,6 +23,7 @@ import type {
 } from '../contracts/cache.js'
 import { GcacheError } from '../errors.js'
 import { codecOf, type LentCodec } from './codec.js'
+import { askMany } from './many.js'
 import { checkOptions, howOf, KNOWN, kindOf, pageSize } from './options.js'
 import { WatchIterator } from './watch-iterator.js'
 
@@ -35,9 +36,6 @@ export interface CacheFaceOptions<V> {
 
 /** A string of this many UTF-16 units fits LIMITS.keyBytesMax whatever it holds. */
 const SHORT_KEY_MAX = Math.floor(LIMITS.keyBytesMax / 3)
-/** Calls of a many-method that are under way at once. */
-const MANY_CALLS = 512
-const MANY_BYTES = 8 * 2 ** 20
 /** Times that a scan begins again because another master answered. */
 const SCAN_RESTARTS_MAX = 8
 
@@ -107,7 +105,7 @@ class PortCache<V> implements Cache<V> {
   async getMany(keys: readonly string[], options?: ReadOptions): Promise<(V | undefined)[]> {
     checkKeys(keys)
     if (options !== undefined) checkOptions(options, KNOWN.read)
-    return this.#many(keys, key => this.get(key, options))
+    return askMany(keys, { keyOf: key => key, ask: key => this.get(key, options) })
   }
 
   set(key: string, value: V, options?: SetOptions): Promise<WriteReceipt> {
@@ -128,11 +126,11 @@ class PortCache<V> implements Cache<V> {
     const list = listOf(pairs)
     for (const [key] of list) checkWrittenKey(key)
     const encoded = list.map(([key, value]) => [key, this.#write(value)] as const)
-    return this.#many(
-      encoded,
-      ([key, bytes]) => this.#port.set(this.name, key, bytes, chosen),
-      ([, bytes]) => bytes.length,
-    )
+    return askMany(encoded, {
+      keyOf: ([key]) => key,
+      ask: ([key, bytes]) => this.#port.set(this.name, key, bytes, chosen),
+      bytesOf: ([, bytes]) => bytes.length,
+    })
   }
 
   delete(key: string, options?: DeleteOptions): Promise<boolean> {
@@ -144,7 +142,7 @@ class PortCache<V> implements Cache<V> {
   async deleteMany(keys: readonly string[], options?: DeleteOptions): Promise<boolean[]> {
     checkKeys(keys)
     if (options !== undefined) checkOptions(options, KNOWN.delete)
-    return this.#many(keys, key => this.delete(key, options))
+    return askMany(keys, { keyOf: key => key, ask: key => this.delete(key, options) })
   }
 
   touch(key: string, options?: TouchOptions): Promise<boolean> {
@@ -210,13 +208,15 @@ class PortCache<V> implements Cache<V> {
     let coming = ask(0)
     for (;;) {
       const page = await coming
+      // Where another store's pages begin, the scan goes on with that one.
+      if (first?.from !== page.from) first = page
       first ??= page
       if (page.epoch !== first.epoch || page.source !== first.source) {
         if (++restarts > SCAN_RESTARTS_MAX)
           throw new GcacheError('NOT_READY', 'the master changed too often for a scan')
         first = undefined
         how = fromMaster(how)
-        coming = ask(0)
+        coming = ask(page.from ?? 0)
         continue
       }
       if (page.cursor !== 0) coming = ask(page.cursor)
@@ -278,30 +278,6 @@ class PortCache<V> implements Cache<V> {
       if (error instanceof GcacheError && error.code === 'NOT_FOUND') return false
       throw refused(error)
     }
-  }
-
-  /** One call an item, a bounded number at once; the first failure once those under way have
-   *  settled: what was not asked for by then never is. */
-  async #many<T, R>(
-    items: readonly T[],
-    ask: (item: T) => Promise<R>,
-    bytesOf?: (item: T) => number,
-  ): Promise<R[]> {
-    const results: R[] = []
-    for (let from = 0; from < items.length; ) {
-      const calls: Promise<R>[] = []
-      let bytes = 0
-      while (from < items.length && calls.length < MANY_CALLS && bytes < MANY_BYTES) {
-        bytes += bytesOf?.(items[from]) ?? 0
-        calls.push(ask(items[from++]))
-      }
-      const settled = await Promise.allSettled(calls)
-      for (const one of settled) {
-        if (one.status === 'rejected') throw one.reason
-        results.push(one.value)
-      }
-    }
-    return results
   }
 }
 

@@ -13,9 +13,11 @@ import {
   type HandoverResult,
   type MembersResult,
   membersReply,
+  type ResetResult,
   readForce,
   readHandover,
   readMembers,
+  readReset,
 } from '../wire/admin.js'
 import { encodeControl } from '../wire/control.js'
 
@@ -26,7 +28,7 @@ export interface HandoverOptions {
   timeoutMs?: number
 }
 
-/** Of join, leave and forceBootstrap. */
+/** Of join, leave, forceBootstrap and resetPartition. */
 export interface AdminOptions {
   /** Settles within it, ms. Default 5,000. */
   timeoutMs?: number
@@ -103,6 +105,15 @@ export class AdminAsks {
     const { empty } = options
     const command = { command: 'force-bootstrap', to: '', ...(empty ? { empty } : {}) }
     return readForce(await this.#ask(node, command, options.timeoutMs ?? DEFAULT_MS))
+  }
+
+  resetPartition(
+    partition: number,
+    { timeoutMs = DEFAULT_MS }: AdminOptions,
+    master: WhoLeads,
+  ): Promise<ResetResult> {
+    const command = { command: 'reset-partition', to: '', partition }
+    return this.#askMaster(command, timeoutMs, master, reply => readReset(reply, partition))
   }
 
   onReply(peer: PeerId, reply: AdminReply): void {

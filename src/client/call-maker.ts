@@ -13,6 +13,7 @@ import type {
   WriteOptions,
   WriteReceipt,
 } from '../contracts/cache.js'
+import type { GroupId } from '../contracts/types.js'
 import { type ErrorCode, GcacheError } from '../errors.js'
 import { FIRST_WRITE_OP, OP } from '../wire/command.js'
 import { ackCode } from '../wire/requests.js'
@@ -31,12 +32,15 @@ export abstract class CallMaker {
     this.#cluster = cluster
   }
 
+  /** The group whose log answers calls with this key. */
+  protected abstract groupOf(key: string): GroupId
+
   /** Takes the call on; its promise settles within `timeoutMs`. */
   protected abstract submit(call: Call, timeoutMs: number): Promise<unknown>
 
   get(cache: string, key: string, timeoutMs: number, how?: ReadHow): Promise<RawEntry | undefined> {
     const call = new Call(OP.get, 0, cache, key)
-    if (how !== undefined) call.how = this.#how(how)
+    if (how !== undefined) call.how = this.#how(how, call.key)
     return this.submit(call, timeoutMs) as Promise<RawEntry | undefined>
   }
 
@@ -48,20 +52,20 @@ export abstract class CallMaker {
     how?: ReadHow,
   ): Promise<V | undefined> {
     const call = new Call(OP.get, 0, cache, key)
-    if (how !== undefined) call.how = this.#how(how)
+    if (how !== undefined) call.how = this.#how(how, call.key)
     call.decode = decode as ReadValue
     return this.submit(call, timeoutMs) as Promise<V | undefined>
   }
 
   has(cache: string, key: string, timeoutMs: number, how?: ReadHow): Promise<boolean> {
     const call = new Call(OP.has, 0, cache, key)
-    if (how !== undefined) call.how = this.#how(how)
+    if (how !== undefined) call.how = this.#how(how, call.key)
     return this.submit(call, timeoutMs) as Promise<boolean>
   }
 
   size(cache: string, timeoutMs: number, how?: ReadHow): Promise<number> {
     const call = new Call(OP.size, 0, cache, '')
-    if (how !== undefined) call.how = this.#how(how)
+    if (how !== undefined) call.how = this.#how(how, call.key)
     return this.submit(call, timeoutMs) as Promise<number>
   }
 
@@ -74,7 +78,7 @@ export abstract class CallMaker {
     how?: ReadHow,
   ): Promise<RawPage> {
     const call = new Call(OP.scan, 0, cache, prefix)
-    if (how !== undefined) call.how = this.#how(how)
+    if (how !== undefined) call.how = this.#how(how, call.key)
     call.cursor = cursor
     call.limit = limit
     return this.submit(call, timeoutMs) as Promise<RawPage>
@@ -100,8 +104,8 @@ export abstract class CallMaker {
     return this.#submitWrite(new Call(OP.clear, ackCode(options.ack), cache, ''), options)
   }
 
-  #how(how: ReadHow): CallHow {
-    return new CallHow(how, this.#cluster)
+  #how(how: ReadHow, key: string): CallHow {
+    return new CallHow(how, this.#cluster, this.groupOf(key))
   }
 
   #submitWrite(call: Call, options: SetOptions): Promise<WriteReceipt> {

@@ -11,7 +11,7 @@ import { LIMITS, TIMES } from '../config.js'
 import type { CachePort } from '../contracts/cache.js'
 import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type { SendResult } from '../contracts/transport.js'
-import type { Epoch, Offset, PeerId } from '../contracts/types.js'
+import type { Epoch, GroupId, Offset, PeerId } from '../contracts/types.js'
 import { Seen } from '../core/positions.js'
 import { type ErrorCode, GcacheError } from '../errors.js'
 import { FIRST_WRITE_OP, OP } from '../wire/command.js'
@@ -132,6 +132,11 @@ export class Calls extends CallMaker implements CachePort {
   /** Calls without an answer. */
   get pending(): number {
     return this.#table.count
+  }
+
+  /** Their values. */
+  get pendingBytes(): number {
+    return this.#bytes
   }
 
   watch(...wanted: Parameters<CachePort['watch']>): () => void {
@@ -273,7 +278,12 @@ export class Calls extends CallMaker implements CachePort {
     else this.seen.replace(call.how.seen, epoch, offset)
   }
 
-  protected submit(call: Call, timeoutMs: number): Promise<unknown> {
+  protected groupOf(): GroupId {
+    return this.#env.to?.().group ?? 0
+  }
+
+  /** For those who make calls for several groups, too. */
+  submit(call: Call, timeoutMs: number): Promise<unknown> {
     if (this.#closed || this.#refusing) return this.refuse(call, 'CLOSED', 'the client was closed')
     const bytes = this.#bytes + call.value.length
     if (this.#table.full || (bytes > LIMITS.callQueueBytesMax && call.value.length > 0))

@@ -18,14 +18,17 @@ import { GcacheError } from '../errors.js'
 import {
   checkId,
   checkMember,
+  checkPartition,
   type ForceResult,
   type HandoverResult,
   type MembersResult,
+  type ResetResult,
 } from '../wire/admin.js'
 import { encodeToken } from '../wire/token.js'
 import type { AdminOptions, ForceOptions, HandoverOptions } from './admin.js'
 import { Calls } from './calls.js'
 import { Finder, makeDiscovery } from './finder.js'
+import { GroupedCalls } from './grouped-calls.js'
 import type { ServerLink } from './links.js'
 import { type Failover, type LinkChange, Routing } from './routing.js'
 import type { ClusterStatus } from './status.js'
@@ -135,6 +138,15 @@ export class Client {
       random,
       logger,
       calls: this.#calls,
+      makeGroups: table =>
+        new GroupedCalls(
+          {
+            ...{ clock, random, timeoutMs: this.#timeoutMs, cluster },
+            send: (target, frame) => transport.send(target, frame),
+            flush: target => transport.flush?.(target),
+          },
+          table,
+        ),
       onRoute: () => this.#onOpen?.(),
       onLink: change => {
         this.#emit('link', change)
@@ -153,28 +165,33 @@ export class Client {
     return new Finder(makeDiscovery(discovery, env), this.#routing.links, clock)
   }
 
-  /** The node that calls go to; undefined while no serving master is known. */
+  /** The node that calls go to; undefined while no serving master is known. With partitions: the
+   *  master of group 0, while each key's calls go to the owner of its partition. */
   get master(): PeerId | undefined {
     return this.#routing.master?.node
   }
 
   /** Calls without an answer. */
   get pending(): number {
-    return this.#calls.pending
+    return this.#calls.pending + (this.#routing.groups?.pending ?? 0)
   }
 
   /** The named cache. Values become bytes by `codec`, which all its users must share. */
   cache<V>(name: string, options: CacheFaceOptions<V> = {}): Cache<V> {
     checkCallOptions(options, KNOWN.cache)
     const timeoutMs = options.timeoutMs ?? this.#timeoutMs
-    return createCache<V>(this.#calls, name, { ...options, timeoutMs })
+    // A cluster has partitions for life, or none: who serves as master has said so by now.
+    return createCache<V>(this.#routing.groups ?? this.#calls, name, { ...options, timeoutMs })
   }
 
   /**
    * What this client has written and read so far, as some 40 characters that may travel in a cookie
-   * (no secret inside): `{ after: token }` makes a read elsewhere include it.
+   * (no secret inside): `{ after: token }` makes a read elsewhere include it. With partitions it is
+   * 36 characters for each that was used: too long for a cookie beyond some 100.
    */
   token(): string {
+    const groups = this.#routing.groups
+    if (groups !== undefined) return groups.token()
     return encodeToken(this.#options.cluster, this.#calls.seen.positions)
   }
 
@@ -236,6 +253,19 @@ export class Client {
     return await this.#routing.admin.forceBootstrap(given[0].peer, options)
   }
 
+  /**
+   * Strategy partitioned: partition `partition` (from 0 on), every copy of which is gone, begins
+   * anew, empty; resolves once that is so for all nodes. Rejects with HEALTHY (it is not lost),
+   * CONFIG (no such partition, or another strategy), BUSY, UNREACHABLE (the master was lost
+   * meanwhile: look at status()), and by its deadline with NOT_READY, NOT_MASTER or TIMEOUT.
+   */
+  async resetPartition(partition: number, options: AdminOptions = {}): Promise<ResetResult> {
+    this.#assertOpen()
+    checkCallOptions(options, KNOWN.call)
+    const { admin } = this.#routing
+    return await admin.resetPartition(checkPartition(partition), options, () => this.#routing.route)
+  }
+
   on<E extends keyof ClientEvents>(event: E, listener: (...args: ClientEvents[E]) => void): this {
     this.#events.on(event, listener as never)
     return this
@@ -252,6 +282,7 @@ export class Client {
       this.#closed = true
       this.#onOpen?.(closed())
       this.#calls.close()
+      this.#routing.groups?.close()
       this.#routing.stop()
     }
     await Promise.all([this.#finder?.stop(), this.#transport.stop()])

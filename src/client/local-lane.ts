@@ -25,7 +25,13 @@ export interface LocalLaneEnv {
 }
 
 /** What the master may answer where a slave does not. */
-const REDIRECTS = new Set<ErrorCode>(['NOT_MASTER', 'NOT_READY', 'TOO_STALE', 'BUSY'])
+const REDIRECTS = new Set<ErrorCode>([
+  'NOT_MASTER',
+  'WRONG_EPOCH',
+  'NOT_READY',
+  'TOO_STALE',
+  'BUSY',
+])
 /** Pause after a refusal: a slave hears of its freshness every 100 ms. */
 const REFUSED_MS = 100
 /** Nothing was answered for so long: the node is stopped, or its link dead. */

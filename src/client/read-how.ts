@@ -4,7 +4,7 @@
  */
 import { TIMES } from '../config.js'
 import type { ReadHow } from '../contracts/cache.js'
-import type { Position } from '../contracts/types.js'
+import type { GroupId, Position } from '../contracts/types.js'
 import { type HowToRead, READ } from '../wire/requests.js'
 import { decodeToken } from '../wire/token.js'
 
@@ -18,12 +18,12 @@ export class CallHow implements HowToRead {
   /** A node near by was too far behind. */
   tooStale = false
 
-  /** Throws CONFIG for a token that is none of `cluster`. */
-  constructor(how: ReadHow, cluster: string) {
+  /** Of a token, what it says of `group` counts; CONFIG for one that is none of `cluster`. */
+  constructor(how: ReadHow, cluster: string, group: GroupId) {
     this.isLocal = how.read === 'local'
     this.mode = READ[how.read ?? 'master']
     this.maxStaleMs = how.maxStaleMs ?? TIMES.maxStaleMs
-    this.after = how.after === undefined ? [] : decodeToken(cluster, how.after)
+    this.after = how.after === undefined ? [] : decodeToken(cluster, how.after, group)
   }
 
   /** No node near by answers: the master is asked instead. */

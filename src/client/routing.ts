@@ -5,6 +5,7 @@
  */
 import { LIMITS } from '../config.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
+import type { GroupTable } from '../contracts/strategy.js'
 import type { LinkLoss, Transport, TransportHandler } from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
 import { errorCode, GcacheError } from '../errors.js'
@@ -12,15 +13,16 @@ import { decodeControl, encodeControl, encodeLinkEnd } from '../wire/control.js'
 import { FRAME } from '../wire/requests.js'
 import { AdminAsks } from './admin.js'
 import type { Calls } from './calls.js'
+import type { GroupedCalls, Owner } from './grouped-calls.js'
 import { ClientLinks, type ServerLink, type View } from './links.js'
+import { type Moves, OwnerMoves } from './owner-moves.js'
 import { StatusAsks } from './status.js'
 
-export interface Failover {
-  readonly from: PeerId
-  readonly to: PeerId
+/** Calls go to another node. With partitions: one for each pair of nodes between which some went,
+ *  and one without `groups` for group 0, which holds no keys. */
+export interface Failover extends Moves {
+  /** With `groups`: the number of the table that says so. */
   readonly epoch: number
-  /** Between the loss of the former route and this one, ms. */
-  readonly pausedMs: number
 }
 
 export interface LinkChange {
@@ -37,6 +39,8 @@ export interface RoutingEnv {
   readonly random: Random
   readonly logger: Logger
   readonly calls: Calls
+  /** Made once, when a node says a table of groups: from then on keys are asked for by it. */
+  makeGroups(table: GroupTable): GroupedCalls
   onRoute(): void
   onLink(change: LinkChange): void
   onFailover(failover: Failover): void
@@ -55,7 +59,11 @@ export class Routing implements TransportHandler {
   readonly admin: AdminAsks
   readonly lastWords = encodeLinkEnd
   readonly #env: RoutingEnv
+  readonly #moves = new OwnerMoves()
+  #groups: GroupedCalls | undefined
   #routed: ServerLink | undefined
+  /** Where every node serves, one that did not answer: any other is better. */
+  #silent: ServerLink | undefined
   #master: { node: PeerId; epoch: number } | undefined
   #local: PeerId | undefined
   #highest = 0
@@ -86,6 +94,11 @@ export class Routing implements TransportHandler {
     return this.#routed?.peer
   }
 
+  /** Undefined where there is only one group. */
+  get groups(): GroupedCalls | undefined {
+    return this.#groups
+  }
+
   stop(): void {
     this.#stopped = true
     this.links.stop()
@@ -107,6 +120,7 @@ export class Routing implements TransportHandler {
     this.links.onDown(link, session, loss, cause ?? link.told)
     this.asks.onLink(link)
     if (wasUp) this.#env.calls.onTargetDown(peer)
+    if (wasUp) this.#groups?.onTargetDown(peer)
     if (wasUp) this.admin.onLinkDown(peer)
     this.#choose()
     const { address, node, reason } = link
@@ -115,12 +129,14 @@ export class Routing implements TransportHandler {
 
   onWritable(peer: PeerId): void {
     this.#env.calls.onWritable(peer)
+    this.#groups?.onWritable(peer)
   }
 
   onFrame(peer: PeerId, _session: Session, frame: Uint8Array): void {
     const kind = frame[0]
     if (kind === FRAME.reply) this.#env.calls.onReply(peer, frame)
-    else if (kind === FRAME.event) this.#env.calls.onEvent(peer, frame)
+    else if (kind === FRAME.groupReply) this.#groups?.onReply(peer, frame)
+    else if (kind === FRAME.event) (this.#groups ?? this.#env.calls).onEvent(peer, frame)
     else if (kind === FRAME.control) this.#onControl(peer, frame)
     else throw new GcacheError('PROTOCOL_ERROR', `a node sent a frame of kind ${kind}`)
   }
@@ -129,6 +145,11 @@ export class Routing implements TransportHandler {
   onSilence(silentMs: number): void {
     if (this.#routed === undefined) this.#choose()
     if (silentMs < HINT_AFTER_MS) return
+    if (this.#routed?.view?.everybody === true) {
+      this.#silent = this.#routed
+      this.#choose()
+      return
+    }
     const now = this.#env.clock.now()
     if (now - this.#hintAt < HINT_EVERY_MS) return
     this.#hintAt = now
@@ -158,7 +179,8 @@ export class Routing implements TransportHandler {
       case 'refused': {
         const error = new GcacheError(errorCode(message.code), message.message)
         if (message.what === 'link') link.told = error
-        if (message.what === 'watch') this.#env.calls.onWatchRefused(peer, message.id, error)
+        if (message.what === 'watch')
+          (this.#groups ?? this.#env.calls).onWatchRefused(peer, message.id, error)
         else if (message.what === 'status') this.asks.onRefused(link, message.id, error)
         return
       }
@@ -178,6 +200,7 @@ export class Routing implements TransportHandler {
   }
 
   #choose(): void {
+    this.#chooseOwners()
     this.#chooseMaster()
     this.#chooseLocal()
   }
@@ -201,11 +224,33 @@ export class Routing implements TransportHandler {
     this.#env.calls.routeLocal(this.#local)
   }
 
+  /** By the newest table of those that a linked node says: one that began anew has lower numbers
+   *  than what is gone. */
+  #chooseOwners(): void {
+    let said: View['table']
+    const owners = new Map<PeerId, Owner>()
+    for (const { peer, session, view } of this.links) {
+      if (session === 0 || view === undefined) continue
+      const { node, table, valueBytesMax = LIMITS.valueBytesMax } = view
+      if (table !== undefined && table.number > (said?.number ?? -1)) said = table
+      if (!owners.has(node)) owners.set(node, { peer, valueBytesMax })
+    }
+    if (said === undefined) return
+    const { number, partitions } = said
+    const masters = said.masters.map(node => (node === '' ? undefined : node))
+    this.#groups ??= this.#env.makeGroups({ number, masters, partitions })
+    this.#groups.route({ number, masters, partitions }, node => owners.get(node))
+    const serving = masters.map(node => (node !== undefined && owners.has(node) ? node : undefined))
+    for (const move of this.#moves.note(serving, this.#env.clock.now()))
+      this.#env.onFailover({ ...move, epoch: number })
+  }
+
   #chooseMaster(): void {
-    let best = serves(this.#routed) ? this.#routed : undefined
+    let best: Serving | undefined = serves(this.#routed) ? this.#routed : undefined
     for (const link of this.links) if (serves(link) && epochOf(link) > epochOf(best)) best = link
     const now = this.#env.clock.now()
-    if (best !== undefined && epochOf(best) < this.#highest && best !== this.#routed)
+    if (best?.view?.everybody === true) best = this.#stays(best)
+    else if (best !== undefined && epochOf(best) < this.#highest && best !== this.#routed)
       if (this.#routed !== undefined || now - this.#lostAt < LOWER_EPOCH_AFTER_MS) best = undefined
     const view = best?.view
     if (best === this.#routed && this.#master?.epoch === view?.epoch) return
@@ -225,10 +270,20 @@ export class Routing implements TransportHandler {
     const { node: to, epoch } = view
     this.#env.onFailover({ from: former.node, to, epoch, pausedMs: now - this.#lostAt })
   }
+
+  /** Every node serves, and epochs order none: a client stays where it is, and begins anywhere. */
+  #stays(other: Serving): Serving {
+    const former = this.#routed
+    if (serves(former) && former !== this.#silent) return former
+    const all = [...this.links].filter(serves).filter(link => link !== this.#silent)
+    return all[Math.floor(this.#env.random.next() * all.length)] ?? other
+  }
 }
 
+type Serving = ServerLink & { view: View }
+
 /** Only what a node says of itself counts. */
-function serves(link: ServerLink | undefined): link is ServerLink & { view: View } {
+function serves(link: ServerLink | undefined): link is Serving {
   const view = link?.view
   return link?.session !== 0 && view !== undefined && view.serving && view.node === view.master
 }

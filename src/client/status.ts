@@ -3,7 +3,7 @@
  * answer is down. Nobody's word about another replaces that one's own.
  */
 import type { Clock, Timer } from '../contracts/environment.js'
-import type { MemberStatus, StrategyStatus } from '../contracts/strategy.js'
+import type { MemberStatus, PartitionsStatus, StrategyStatus } from '../contracts/strategy.js'
 import type { Transport } from '../contracts/transport.js'
 import type { PeerId } from '../contracts/types.js'
 import { GcacheError } from '../errors.js'
@@ -34,6 +34,8 @@ export type ClusterStatus = {
   /** Nodes that answered and do not belong to the cluster: they have left, or nobody has let them
    *  in yet. Missing where there are none. */
   readonly outside?: readonly ClusterMember[]
+  /** Strategy partitioned: who holds what, by the master's word. */
+  readonly partitions?: PartitionsStatus
   readonly lastFailover?: unknown
 }
 
@@ -119,7 +121,9 @@ export class StatusAsks {
       members: 'list',
       extra: 'map?',
       cluster: 'text?',
+      partitions: 'map?',
     })
+    if (status.partitions) checkPartitions(status.partitions as Record<string, unknown>)
     for (const member of [status.self, ...(status.members as unknown[])]) checkMember(member)
     const ask = this.#asks.get(id)
     if (ask === undefined || !ask.waiting.has(link)) return
@@ -162,6 +166,28 @@ function checkMember(member: unknown): void {
   })
 }
 
+function checkPartitions(partitions: Record<string, unknown>): void {
+  const counts = { number: 'whole', backups: 'whole', unowned: 'whole', moving: 'whole' } as const
+  const maps = { owned: 'map', copies: 'map', inSync: 'map' } as const
+  checkFields(partitions, { ...counts, ...maps, lost: 'list' })
+  const { owned, copies, inSync, lost } = partitions as unknown as PartitionsStatus
+  for (const values of [...[owned, copies, inSync].map(map => Object.values(map)), lost])
+    if (!values.every(count => Number.isSafeInteger(count) && count >= 0))
+      throw new GcacheError('PROTOCOL_ERROR', 'partitions are told in whole numbers')
+}
+
+/** What a node has copied of its partitions it knows best itself: of one that was started a moment
+ *  ago the others may still say what it had before. */
+function partitionsOf(best: Report, reports: readonly Report[]): PartitionsStatus | undefined {
+  if (best.partitions === undefined) return undefined
+  const inSync = { ...best.partitions.inSync }
+  for (const { self, partitions } of reports) {
+    const own = partitions?.inSync[self.id] ?? 0
+    if (inSync[self.id] > own) inSync[self.id] = own
+  }
+  return { ...best.partitions, inSync }
+}
+
 /** Facts of the cluster come from the highest epoch: the master's word, or of the newest view,
  *  or of the lowest ordinal. */
 function merge(cluster: string, reports: readonly Report[]): ClusterStatus {
@@ -189,6 +215,7 @@ function merge(cluster: string, reports: readonly Report[]): ClusterStatus {
     else outside.push(member)
   }
   const { strategy, profile, guarantee, epoch, history, master, extra } = best
+  const partitions = partitionsOf(best, reports)
   return {
     cluster: best.cluster ?? cluster,
     strategy,
@@ -198,6 +225,7 @@ function merge(cluster: string, reports: readonly Report[]): ClusterStatus {
     history,
     master: master ?? undefined,
     members: byOrdinal([...members.values()]),
+    ...(partitions === undefined ? {} : { partitions }),
     ...(outside.length === 0 ? {} : { outside: byOrdinal(outside) }),
     ...(extra?.lastFailover === undefined ? {} : { lastFailover: extra.lastFailover }),
   }

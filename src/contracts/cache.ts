@@ -108,7 +108,8 @@ export interface Cache<V> {
   /** Values in the order of `keys`. */
   getMany(keys: readonly string[], options?: ReadOptions): Promise<(V | undefined)[]>
   set(key: string, value: V, options?: SetOptions): Promise<WriteReceipt>
-  /** Each pair is a write of its own; rejects with the first failure after all have settled. */
+  /** Each pair is a write of its own. As all many-calls it rejects with the first failure once all
+   *  that were sent have settled: `failed` of the error tells which keys, and why each. */
   setMany(pairs: Iterable<readonly [string, V]>, options?: SetOptions): Promise<WriteReceipt[]>
   /** True if there was a record. */
   delete(key: string, options?: DeleteOptions): Promise<boolean>
@@ -145,6 +146,8 @@ export interface RawPage {
   /** Epoch number under which it was read, and who read it: a cursor means nothing elsewhere. */
   readonly epoch: number
   readonly source: PeerId
+  /** Of a scan that goes through several stores: the cursor at which this one's pages begin. */
+  readonly from?: number
 }
 
 /** How to read, beyond a plain read from the master. `after` is judged by the port. */

@@ -130,7 +130,7 @@ export interface StateMachine {
    */
   housekeeping(time: number, limit: number): readonly Uint8Array[]
   /** Fixes S = applied; a walk of all records with changed < S begins. */
-  openSnapshot(id: number): void
+  openSnapshot(id: number, what?: Uint8Array): void
   readSnapshot(
     id: number,
     bytesMax: number,

@@ -6,6 +6,7 @@
 import type { ElectionFactory, Heirs } from './election.js'
 import type { Random } from './environment.js'
 import type { MergeCounts } from './merge.js'
+import type { StampedState } from './stamped.js'
 import type { LogView, WholeRecord } from './store.js'
 import type { LinkLoss } from './transport.js'
 import type {
@@ -111,9 +112,10 @@ export type Input<M> =
    *  answered, in this step or a later one, by a report 'members' of state 'done' with `view`
    *  (number) and `members` (Member[]), or 'refused' with `code` and `message`. 'force-bootstrap'
    *  is answered in this step by a report 'force-bootstrap' of state 'done', with `epoch` (number),
-   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`; 'reset-partition' (of
-   *  `partition`) likewise, by one of 'reset-partition'. What a strategy does not know it passes
-   *  over. */
+   *  `history` and `forcedFrom`, or 'refused' with `code` and `message`. 'reset-partition' (of
+   *  `partition`) is answered, in this step or a later one, by a report 'reset-partition' of state
+   *  'done' with `partition` and `born` (numbers), or 'refused' as above. What a strategy does not
+   *  know it passes over. */
   | {
       kind: 'admin'
       command: AdminCommand
@@ -164,8 +166,8 @@ export interface Effects<M> {
   reject(id: number, code: string, surely: boolean): void
   /** Answer the read once applied >= next. */
   serve(id: number, group: GroupId, next: Offset): void
-  /** Fixes S = applied. */
-  openSnapshot(group: GroupId, id: number): void
+  /** Fixes S = applied. `what`: which part of the state, as a store that has parts understands. */
+  openSnapshot(group: GroupId, id: number, what?: Uint8Array): void
   /** Answered by a 'snapshot' input in a later turn. */
   readSnapshot(group: GroupId, id: number, bytesMax: number): void
   /** Stops the walk, frees what is pending. */
@@ -223,6 +225,23 @@ export interface MemberStatus {
   readonly address: string
 }
 
+/** Who holds which part of the keys; counts, by member where they are records. */
+export interface PartitionsStatus {
+  readonly number: number
+  /** Copies of each that are wanted beside its owner's. */
+  readonly backups: number
+  /** Led; had a part in, as owner or backup; and of those so many with all that was acknowledged.
+   *  Without those that are lost. */
+  readonly owned: Readonly<Record<PeerId, number>>
+  readonly copies: Readonly<Record<PeerId, number>>
+  readonly inSync: Readonly<Record<PeerId, number>>
+  /** Led by nobody just now, lost ones included. */
+  readonly unowned: number
+  readonly moving: number
+  /** Those of which no copy is left, by number, from 0 on. */
+  readonly lost: readonly number[]
+}
+
 export interface StrategyStatus {
   readonly strategy: string
   readonly profile: string
@@ -233,22 +252,30 @@ export interface StrategyStatus {
   /** How often the members have changed, as far as this node knows; 0: as configured. */
   readonly view?: number
   readonly master: PeerId | undefined
+  /** Where every node accepts writes: those of this node that concurrent ones have replaced. */
+  readonly conflicts?: number
   readonly self: MemberStatus
   /** What this node knows of all members, itself included. */
   readonly members: readonly MemberStatus[]
+  /** Of a strategy whose keys lie in partitions. */
+  readonly partitions?: PartitionsStatus | undefined
 }
 
 /** Who serves which group, as far as this node knows. */
 export interface GroupTable {
   /** Grows with each change; the same on every node for the same table. */
   readonly number: number
-  /** By group, group 0 included: calls may name these groups and no others. */
+  /** By group, group 0 included: calls may name these groups and no others. Of a group that nobody
+   *  will ever serve as it is, a node that says why: calls wait where nobody is named. */
   readonly masters: readonly (PeerId | undefined)[]
+  /** Keys lie in the groups 1 to this number, 1..16,384, as core/key-groups.ts tells: the same for
+   *  the life of the cluster. Calls without a key go to all of them. */
+  readonly partitions: number
 }
 
-/** Where an entry stands on this node: in its log, perhaps still to come, or surely in none that
- *  this one will be. */
-export type Place = 'here' | 'ahead' | 'lost'
+/** Where an entry stands on this node: in its log, in its log and applied, perhaps still to come,
+ *  or surely in none that this one will be. */
+export type Place = 'here' | 'applied' | 'ahead' | 'lost'
 
 export interface ReplicationStrategy<M> {
   readonly name: string
@@ -257,10 +284,10 @@ export interface ReplicationStrategy<M> {
   readonly keyed: boolean
   /** The ack that a write without one gets. */
   readonly defaultAck: Ack
-  /** The group that serves a key, always the same one. Without it, and without table(), group 0
-   *  serves all of them. Calls without a key name any group: a client asks each. */
-  groupOf?(cache: string, key: string): GroupId
-  /** A new object at each change, else the same one: asked after every run of steps. */
+  /** True if every node serves reads and writes, and clients stay with any of them. */
+  readonly everybodyServes?: boolean
+  /** A new object at each change, else the same one: asked after every run of steps. Without it,
+   *  group 0 serves all keys. */
   table?(): GroupTable
   /** Of 'join', 'leave', 'force-bootstrap' and 'reset-partition' those that it answers; without it,
    *  none. */
@@ -306,9 +333,16 @@ export interface StrategyEnv {
   readonly note?: Uint8Array | undefined
   /** A group other than 0 begins with its first use, here or in an effect, empty. */
   log(group: GroupId): LogView
+  /** Where the factory says records: 'stamped'. */
+  readonly stamped?: StampedState | undefined
   /** What a group's entries made of a record, as it lies there: not a use in the eyes of eviction.
    *  Undefined: there is none, or no such group here. */
   read?(group: GroupId, cache: string, key: string): WholeRecord | undefined
 }
 
-export type StrategyFactory<M = unknown> = (env: StrategyEnv) => ReplicationStrategy<M>
+export interface StrategyFactory<M = unknown> {
+  (env: StrategyEnv): ReplicationStrategy<M>
+  /** Its groups share one store of stamped records: env.stamped is there (contracts/stamped.ts).
+   *  'apart': each node has records of its own, and only what ends them is everybody's. */
+  readonly records?: 'stamped' | 'apart'
+}

@@ -1,7 +1,8 @@
 /**
  * An admin's commands between the engine and its strategy, whoever asks: this process or a frame.
- * Handover, join and leave are the master's; a forced beginning is any node's own. A strategy says
- * which of the last three it knows, because what it does not know it passes over in silence.
+ * Handover, join, leave and a partition's new beginning are the master's; a forced beginning is any
+ * node's own. A strategy says which of the last four it knows, because what it does not know it
+ * passes over in silence.
  */
 import type { Clock } from '../contracts/environment.js'
 import type { AdminCommand, Input, Standing, StrategyStatus } from '../contracts/strategy.js'
@@ -14,12 +15,15 @@ import {
   bareMember,
   checkId,
   checkMember,
+  checkPartition,
   type ForceResult,
   forceReply,
   handoverReply,
   type MembersResult,
   membersReply,
+  type ResetResult,
   refusalReply,
+  resetReply,
 } from '../wire/admin.js'
 import { encodeControl } from '../wire/control.js'
 import { refusalToForce } from './force-guard.js'
@@ -48,6 +52,7 @@ export class Admin {
   readonly #env: AdminEnv
   readonly #members: ReportedCommand<MembersResult>
   readonly #forces: ReportedCommand<ForceResult>
+  readonly #resets: ReportedCommand<ResetResult>
 
   constructor(env: AdminEnv) {
     this.#env = env
@@ -64,6 +69,10 @@ export class Admin {
       epoch: Number(fields.epoch),
       history: String(fields.history),
       forcedFrom: String(fields.forcedFrom ?? ''),
+    }))
+    this.#resets = new ReportedCommand<ResetResult>(clock, 'reset-partition', fields => ({
+      partition: Number(fields.partition),
+      born: Number(fields.born),
     }))
   }
 
@@ -86,6 +95,14 @@ export class Admin {
     if (refusal !== undefined) return end(refusal)
     const give = () => this.#give('force-bootstrap', {})
     this.#forces.begin('a forced beginning', timeoutMs, give, end)
+  }
+
+  /** A lost partition begins anew, empty. Ends with HEALTHY if it is not lost, or as join. */
+  resetPartition(partition: number, timeoutMs: number, end: CommandEnd<ResetResult>): void {
+    if (!isMaster(this.#env.self, this.#env.standing(), end)) return
+    if (!this.#knows('reset-partition', end)) return
+    const give = () => this.#give('reset-partition', { partition })
+    this.#resets.begin(`the new beginning of partition ${partition}`, timeoutMs, give, end)
   }
 
   /** A command over a link, whose right to it was judged before (rights.ts). */
@@ -111,6 +128,8 @@ export class Admin {
           return this.leave(checkId(to), timeoutMs, answer(membersReply))
         case 'force-bootstrap':
           return this.forceBootstrap(timeoutMs, answer(forceReply), ask.empty)
+        case 'reset-partition':
+          return this.resetPartition(checkPartition(ask.partition), timeoutMs, answer(resetReply))
         default:
           throw new GcacheError('CONFIG', `unknown command ${command.slice(0, 64)}`)
       }
@@ -124,15 +143,17 @@ export class Admin {
     this.handovers.onReport(event, fields)
     this.#members.onReport(event, fields)
     this.#forces.onReport(event, fields)
+    this.#resets.onReport(event, fields)
   }
 
   onStanding(before: Standing, now: Standing): void {
     this.handovers.onStanding(now)
-    const { open } = this.#members
-    if (open === undefined) return
     if (now.role === 'master' && compareEpochs(now.epoch, before.epoch) === 0) return
-    const text = `${this.#env.self} stopped leading: whether ${open} is done tells gcache status`
-    this.#members.fail(new GcacheError('UNREACHABLE', text))
+    for (const command of [this.#members, this.#resets]) {
+      const { open } = command
+      const text = `${this.#env.self} stopped leading: whether ${open} is done tells gcache status`
+      command.fail(new GcacheError('UNREACHABLE', text))
+    }
   }
 
   stop(): void {
@@ -140,6 +161,7 @@ export class Admin {
     this.handovers.stop(closed)
     this.#members.fail(closed)
     this.#forces.fail(closed)
+    this.#resets.fail(closed)
   }
 
   #change(
@@ -160,7 +182,7 @@ export class Admin {
     return false
   }
 
-  #give(command: AdminCommand, whom: { member?: Member; peer?: PeerId }): void {
+  #give(command: AdminCommand, whom: { member?: Member; peer?: PeerId; partition?: number }): void {
     this.#env.give({ kind: 'admin', command, group: 0, ...whom })
   }
 }

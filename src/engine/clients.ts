@@ -8,6 +8,8 @@ import { encodeControl } from '../wire/control.js'
 export interface ClientsEnv {
   readonly self: PeerId
   standing(): Standing
+  /** As ReplicationStrategy.everybodyServes. */
+  readonly everybody?: boolean | undefined
   /** Said to clients where it is not the default. */
   readonly valueBytesMax?: number | undefined
   /** Said to clients where a strategy has one. */
@@ -20,6 +22,7 @@ export class Clients {
   readonly #env: ClientsEnv
   readonly #sessions = new Map<PeerId, Session>()
   #members: readonly Member[]
+  #table: GroupTable | undefined
 
   constructor(env: ClientsEnv, members: readonly Member[]) {
     this.#env = env
@@ -55,6 +58,14 @@ export class Clients {
     this.#sendAll(encodeControl({ type: 'farewell' }))
   }
 
+  /** True if it was not told before. */
+  tellTable(table: GroupTable): boolean {
+    if (table === this.#table) return false
+    this.#table = table
+    this.tell()
+    return true
+  }
+
   #sendAll(frame: Uint8Array): void {
     for (const peer of this.#sessions.keys()) {
       this.#env.send(peer, frame)
@@ -68,9 +79,13 @@ export class Clients {
     const members = this.#members.map(({ id, ordinal, address }) => ({ id, ordinal, address }))
     const { valueBytesMax = LIMITS.valueBytesMax } = this.#env
     const own = valueBytesMax === LIMITS.valueBytesMax ? {} : { valueBytesMax }
+    const all = this.#env.everybody ? { everybody: true } : {}
     const table = this.#env.table?.()
     const masters = table?.masters.map(id => id ?? '')
-    const groups = table && masters ? { table: { number: table.number, masters } } : {}
-    return encodeControl({ type: 'view', ...view, members, ...own, ...groups })
+    const groups =
+      table && masters
+        ? { table: { number: table.number, masters, partitions: table.partitions } }
+        : {}
+    return encodeControl({ type: 'view', ...view, members, ...all, ...own, ...groups })
   }
 }

@@ -16,7 +16,7 @@ export type Effect<M> =
   | { kind: 'settle'; id: number; receipt: Receipt }
   | { kind: 'reject'; id: number; code: string; surely: boolean }
   | { kind: 'serve'; id: number; group: GroupId; next: Offset }
-  | { kind: 'openSnapshot'; group: GroupId; id: number }
+  | { kind: 'openSnapshot'; group: GroupId; id: number; what: Uint8Array | undefined }
   | { kind: 'readSnapshot'; group: GroupId; id: number; bytesMax: number }
   | { kind: 'closeSnapshot'; group: GroupId; id: number }
   | { kind: 'install'; group: GroupId; at: Offset; slice: Uint8Array; base: LogBase | undefined }
@@ -66,8 +66,8 @@ export class EffectQueue<M> implements Effects<M> {
   serve(id: number, group: GroupId, next: Offset): void {
     this.items.push({ kind: 'serve', id, group, next })
   }
-  openSnapshot(group: GroupId, id: number): void {
-    this.items.push({ kind: 'openSnapshot', group, id })
+  openSnapshot(group: GroupId, id: number, what?: Uint8Array): void {
+    this.items.push({ kind: 'openSnapshot', group, id, what })
   }
   readSnapshot(group: GroupId, id: number, bytesMax: number): void {
     this.items.push({ kind: 'readSnapshot', group, id, bytesMax })

@@ -3,6 +3,7 @@ import type { Identity } from '../contracts/authentication.js'
 import type { Authority } from '../contracts/authorisation.js'
 import type { Clock, Logger, Random } from '../contracts/environment.js'
 import type { MergeFunction } from '../contracts/merge.js'
+import type { StampedState } from '../contracts/stamped.js'
 import type { CacheOptions, LogStore, StateMachine } from '../contracts/store.js'
 import type { GroupTable, Standing, StrategyFactory } from '../contracts/strategy.js'
 import type { LinkLoss, Transport } from '../contracts/transport.js'
@@ -30,6 +31,8 @@ export interface EngineOptions<M> {
   /** Where another group than 0 lies, empty: called when the strategy first uses it, and again if
    *  it does so after it dropped it. Needed by strategies that have several groups. */
   readonly host?: ((group: GroupId) => GroupHost) | undefined
+  /** Where the strategy's factory says records: 'stamped'. */
+  readonly stamped?: StampedState | undefined
   readonly durability: 'memory' | 'os' | 'fsync'
   readonly clock: Clock
   readonly random: Random

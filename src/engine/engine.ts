@@ -73,7 +73,6 @@ export class Engine<M = unknown> implements TransportHandler {
   #met: boolean
   #stopped = false
   #encoded: { message: M; frame: Uint8Array } | undefined
-  #table: GroupTable | undefined
   #localReply: ((frame: Uint8Array) => void) | undefined
 
   constructor(options: EngineOptions<M>) {
@@ -89,6 +88,7 @@ export class Engine<M = unknown> implements TransportHandler {
       durability,
       members: options.members,
       note: options.notes?.last,
+      stamped: options.stamped,
       log: group => this.#hosts.log(group),
       read: (...asked) => this.#hosts.read(...asked),
     })
@@ -116,10 +116,8 @@ export class Engine<M = unknown> implements TransportHandler {
     })
     this.#groups = this.#makeGroups()
     const standing = () => this.standing
-    this.#clients = new Clients(
-      { self, standing, valueBytesMax, send, flush, table: () => this.#table },
-      options.members,
-    )
+    const all = { self, everybody: this.#strategy.everybodyServes, table: () => this.table }
+    this.#clients = new Clients({ ...all, standing, valueBytesMax, send, flush }, options.members)
     this.#watches = new Watches({ store: this.#groups, send })
     this.admin = this.#makeAdmin()
   }
@@ -127,7 +125,7 @@ export class Engine<M = unknown> implements TransportHandler {
   #makeGroups(): Groups<M> {
     const { clock, logger, caches, onMerge, valueBytesMax, autoCaches } = this.#options
     const strategy = this.#strategy
-    const { defaultAck, keyed, groupOf, table } = strategy
+    const { defaultAck, keyed, table } = strategy
     const env: GroupEnv<M> = {
       ...{ strategy, mandate: this.mandate, calls: this.#calls },
       ...{ clock, logger, caches, onMerge, valueBytesMax },
@@ -136,8 +134,7 @@ export class Engine<M = unknown> implements TransportHandler {
         caches: new Map(Object.entries(caches)),
         now: () => clock.now(),
         forbid: (...asked) => this.rights.refuseOperation(...asked),
-        groupOf: groupOf?.bind(strategy),
-        table: table === undefined ? undefined : () => table.call(strategy).number,
+        table: table?.bind(strategy),
       },
       feed: input => this.feed(input),
       fail: error => this.#fail(error),
@@ -198,6 +195,11 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   /** What the strategy said last of group 0, as far as it lasts. */
+  /** Undefined where there is only one group. */
+  get table(): GroupTable | undefined {
+    return this.#strategy.table?.()
+  }
+
   get standing(): Standing {
     return this.#groups.first.standing
   }
@@ -492,9 +494,6 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   #tellTable(table: GroupTable): void {
-    if (table === this.#table) return
-    this.#table = table
-    this.#clients.tell()
-    this.events.emit('table', table)
+    if (this.#clients.tellTable(table)) this.events.emit('table', table)
   }
 }

@@ -182,7 +182,7 @@ export class Group<M> {
         this.#merges.reset()
         return this.#applier.truncate(effect.from)
       case 'openSnapshot':
-        return this.#snapshots.open(effect.id)
+        return this.#snapshots.open(effect.id, effect.what)
       case 'readSnapshot':
         return this.#snapshots.read(this.id, effect.id, effect.bytesMax)
       case 'closeSnapshot':

@@ -197,7 +197,7 @@ export class Reads {
         return env.refuse(read, 'DIVERGED', how.seen.includes(position))
       }
       if (place === 'ahead') ahead = position
-      else if (position.offset >= env.applied()) waits = true
+      else if (place === 'here' && position.offset >= env.applied()) waits = true
     }
     if (!waits && ahead === undefined) return env.answer(read)
     const due = until ?? now + (serving ? TIMES.lostEpochMs : TIMES.tokenWaitMs)

@@ -1,7 +1,7 @@
 /** What the requests of one group need of its engine. */
 import type { Access } from '../contracts/authorisation.js'
 import type { StateMachine } from '../contracts/store.js'
-import type { Place, Proposal, Standing } from '../contracts/strategy.js'
+import type { GroupTable, Place, Proposal, Standing } from '../contracts/strategy.js'
 import type { Ack, Epoch, GroupId, Offset, PeerId, Position } from '../contracts/types.js'
 
 export interface RequestsEnv {
@@ -29,10 +29,8 @@ export interface RequestsEnv {
   /** As ReplicationStrategy.freshness and place. */
   freshness(): number
   place(position: Position): Place
-  /** As ReplicationStrategy.groupOf, where calls name groups. */
-  groupOf?: ((cache: string, key: string) => GroupId) | undefined
-  /** The number of this node's table. */
-  table?: (() => number) | undefined
+  /** As ReplicationStrategy.table, where calls name groups. */
+  table?: (() => GroupTable) | undefined
   /** A link's `access` does not let it do `op` to `cache`: what it is told. */
   forbid?(peer: PeerId, access: Access, op: number, cache: string): string
   /** Feeds a linearizable 'read'; serve() and reject() may be called before it returns. */

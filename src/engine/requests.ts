@@ -74,7 +74,7 @@ export class Requests implements ResultSink {
   constructor(env: RequestsEnv, calls: OpenCalls) {
     this.#env = env
     this.#calls = calls
-    this.#places = new Places(env, this.#names)
+    this.#places = new Places(env)
     calls.add(this)
     this.#waiting = calls.waiting
     this.#source = { group: env.group ?? 0, applied: () => env.applied() }
@@ -299,8 +299,8 @@ export class Requests implements ResultSink {
     const cache = this.#names.read(reader, nameAt, nameBytes)
     const refusal =
       (special === undefined ? this.#refusal(cache) : this.#unnamed(cache)) ??
-      (exact && this.#env.groupOf !== undefined
-        ? this.#places.refuse(reader, this.#source.group, cache, keyAt, keyBytes)
+      (exact && this.#env.table !== undefined
+        ? this.#places.refuse(reader, this.#source.group, keyAt, keyBytes)
         : undefined)
     if (refusal !== undefined || link.full) {
       this.#refuse(link, call, refusal ?? 'BUSY', true)

@@ -21,9 +21,9 @@ export class Snapshots {
     this.#feed = feed
   }
 
-  open(id: number): void {
+  open(id: number, what: Uint8Array | undefined): void {
     this.#open.add(id)
-    this.#store.openSnapshot(id)
+    this.#store.openSnapshot(id, what)
   }
 
   /** In a turn of its own, so that a copy never holds up the calls of clients. */

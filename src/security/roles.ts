@@ -54,7 +54,7 @@ export const CONTROLS: Readonly<Record<Control['type'], Row>> = {
   unwatch: ['yes', 'own', 'no', 'yes'],
   hint: ['yes', 'yes', 'no', 'yes'],
   status: ['no', 'yes', 'yes', 'yes'],
-  /** Handover, join, leave, force-bootstrap. */
+  /** Handover, join, leave, force-bootstrap, reset-partition. */
   admin: ['no', 'own', 'no', 'yes'],
   // What a node says, by itself or as an answer.
   view: NODES,
@@ -72,6 +72,7 @@ export const FRAMES = {
   /** As its message. */
   control: EVERYBODY,
   reply: NODES,
+  groupReply: NODES,
   event: NODES,
   /** All from 0x40 on: sync, append, acks, heartbeat, probe, prepare, promise, pull, copies ... */
   strategyFirst: NODES,

@@ -11,6 +11,7 @@ import { getCommand } from './commands/get.js'
 import { handoverCommand } from './commands/handover.js'
 import { joinCommand } from './commands/join.js'
 import { leaveCommand } from './commands/leave.js'
+import { resetPartitionCommand } from './commands/reset-partition.js'
 import { scanCommand } from './commands/scan.js'
 import { serveCommand } from './commands/serve.js'
 import { setCommand } from './commands/set.js'
@@ -35,6 +36,7 @@ function program(): Command {
     joinCommand(),
     leaveCommand(),
     forceBootstrapCommand(),
+    resetPartitionCommand(),
     getCommand(),
     setCommand(),
     delCommand(),

@@ -33,6 +33,9 @@ export interface ServeOptions extends NodeTlsFlags, DiscoveryFlags {
   witness?: string
   cluster?: string
   strategy?: string
+  partitions?: string
+  backups?: string
+  zone?: string
   profile?: string
   merge?: string
   election?: string[]
@@ -144,17 +147,23 @@ function fromFolder(strategy: unknown, config = ''): unknown {
 }
 
 function strategyOf(flags: ServeOptions, fromFile: unknown): unknown {
-  const { strategy, profile, merge } = flags
-  const election = electionOf(flags)
-  if ([strategy, profile, merge, election].every(each => each === undefined)) return fromFile
+  const { profile, merge, zone } = flags
+  const partitions = countOf(flags, 'partitions')
+  const backups = countOf(flags, 'backups')
+  // What a strategy has no such option for it refuses by name.
+  const own = { profile, merge, election: electionOf(flags), partitions, backups, zone }
+  const given = Object.entries(own).filter(pair => pair[1] !== undefined)
+  if (flags.strategy === undefined && given.length === 0) return fromFile
   const named: NamedStrategy =
     flags.strategy === undefined && typeof fromFile === 'object' && fromFile !== null
       ? { ...(fromFile as NamedStrategy) }
       : { name: flags.strategy ?? (typeof fromFile === 'string' ? fromFile : 'master-slave') }
-  if (profile !== undefined) named.profile = profile
-  if (merge !== undefined) named.merge = merge
-  if (election !== undefined) named.election = election
-  return named
+  return { ...named, ...Object.fromEntries(given) }
+}
+
+function countOf(flags: ServeOptions, name: 'partitions' | 'backups'): number | undefined {
+  const text = flags[name]
+  return text === undefined ? undefined : parseCount(text, `--${name}`)
 }
 
 /** The scheme says who grants the lease: nats:// is all there is. */

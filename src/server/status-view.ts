@@ -3,26 +3,49 @@ import type { ClusterMember, ClusterStatus } from '../client/status.js'
 import { grouped, type Paint, table } from './paint.js'
 
 /** What `status --json` prints, exactly; programs rely on it. `insecure` and `outside` only where
- *  it is so. */
+ *  it is so, `partitions` and a member's share of them only where there are such. */
 export function statusJson(status: ClusterStatus): string {
   const { cluster, strategy, profile, guarantee, epoch, master = null } = status
   const members = status.members.map(member => {
     const { id, ordinal, role, state, offset, lag, address } = member
     const insecure = member.insecure === true ? { insecure: true } : {}
-    return { id, ordinal, role, state, offset, lag, address, ...insecure }
+    const share = shareOf(status, id) ?? {}
+    return { id, ordinal, role, state, offset, lag, address, ...insecure, ...share }
   })
   const outside = status.outside?.map(({ id, state, address }) => ({ id, state, address }))
-  const shown = { cluster, strategy, profile, guarantee, epoch, master, members }
+  const { number, backups, unowned, moving, lost } = status.partitions ?? {}
+  const partitions = status.partitions && { number, backups, unowned, moving, lost }
+  const shown = { cluster, strategy, profile, guarantee, epoch, master, partitions, members }
   return JSON.stringify({ ...shown, outside })
+}
+
+/** Partitions that it leads, that it backs up, and how many of both have all that was
+ *  acknowledged; undefined where there are none. */
+function shareOf({ partitions }: ClusterStatus, id: string) {
+  if (partitions === undefined) return undefined
+  const of = (counts: Readonly<Record<string, number>>) =>
+    Object.hasOwn(counts, id) ? counts[id] : 0
+  const owned = of(partitions.owned)
+  const backedUp = Math.max(0, of(partitions.copies) - owned)
+  return { owned, backedUp, inSync: of(partitions.inSync) }
 }
 
 export type Health = 'healthy' | 'degraded' | 'no master'
 
-/** Healthy: a master that serves, and every other member online as well. */
+/** Healthy: a master that serves, and every other member online as well; every partition has an
+ *  owner and as many copies as are wanted. */
 export function health(status: ClusterStatus): Health {
   const master = status.members.find(member => member.id === status.master)
   if (master?.state !== 'online') return 'no master'
-  return status.members.every(member => member.state === 'online') ? 'healthy' : 'degraded'
+  const all = status.members.every(member => member.state === 'online')
+  return all && arePartitionsWhole(status) ? 'healthy' : 'degraded'
+}
+
+function arePartitionsWhole({ partitions, members }: ClusterStatus): boolean {
+  if (partitions === undefined) return true
+  const { number, backups, unowned, inSync } = partitions
+  const copies = Object.values(inSync).reduce((sum, count) => sum + count, 0)
+  return unowned === 0 && copies >= number * Math.min(backups + 1, members.length)
 }
 
 const HEALTH_EXIT: Record<Health, number> = { healthy: 0, degraded: 1, 'no master': 2 }
@@ -35,7 +58,10 @@ const TITLES = [
   ...['ID', 'ORD', 'ADDRESS', 'ROLE', 'STATE', 'OFFSET', 'LAG'],
   ...['ENTRIES', 'MEMORY', 'CLIENTS'],
 ]
-const RIGHT = [1, 5, 6, 7, 8, 9]
+const SHARE_TITLES = ['OWNS', 'BACKS UP']
+const RIGHT = [1, 5, 6, 7, 8, 9, 10, 11]
+/** Lost partitions that are named; then their count. */
+const LOST_SHOWN = 16
 
 /** The table of FIELD section 12. */
 export function statusTable(status: ClusterStatus, paint: Paint, withGuarantee = true): string {
@@ -47,15 +73,44 @@ export function statusTable(status: ClusterStatus, paint: Paint, withGuarantee =
     `epoch ${status.epoch}`,
     colour(verdict),
   ].join('   ')
-  const rows = status.members.map(member => rowOf(member, paint))
-  const body = table([TITLES.map(paint.dim), ...rows], RIGHT)
+  const titles = status.partitions === undefined ? TITLES : [...TITLES, ...SHARE_TITLES]
+  const rows = status.members.map(member => [
+    ...rowOf(member, paint),
+    ...shareCells(status, member),
+  ])
+  const body = table([titles.map(paint.dim), ...rows], RIGHT)
   const guarantee = withGuarantee ? `guarantee: ${status.guarantee}\n` : ''
   const open = status.members.filter(member => member.insecure === true).map(({ id }) => id)
   const warning = open.length > 0 ? `${paint.yellow('insecure')}: ${open.join(', ')}\n` : ''
   const outside = (status.outside ?? []).map(
     ({ id, address, state }) => `${paint.yellow('no member')}: ${id} at ${address} (${state})\n`,
   )
-  return `${head}\n${guarantee}${warning}${body}\n${outside.join('')}`
+  const parts = partitionsLine(status, paint)
+  return `${head}\n${guarantee}${warning}${parts}${body}\n${outside.join('')}`
+}
+
+/** Its backups as `held/wanted` where some are not in sync. */
+function shareCells(status: ClusterStatus, { id }: ClusterMember): string[] {
+  const share = shareOf(status, id)
+  if (share === undefined) return []
+  const { owned, backedUp, inSync } = share
+  const held = Math.min(backedUp, Math.max(0, inSync - owned))
+  return [grouped(owned), held === backedUp ? grouped(held) : `${held}/${backedUp}`]
+}
+
+function partitionsLine({ partitions }: ClusterStatus, paint: Paint): string {
+  if (partitions === undefined) return ''
+  const { number, backups, unowned, moving, lost } = partitions
+  const parts = [`${number} partitions, ${backups} ${backups === 1 ? 'backup' : 'backups'} each`]
+  if (moving > 0) parts.push(paint.yellow(`${moving} moving`))
+  if (unowned > lost.length) parts.push(paint.yellow(`${unowned - lost.length} without an owner`))
+  if (lost.length > 0) {
+    const more = lost.length > LOST_SHOWN ? ` and ${lost.length - LOST_SHOWN} more` : ''
+    const names = `${lost.slice(0, LOST_SHOWN).join(', ')}${more}`
+    const remedy = '(start a node that holds them, or begin each anew: gcache reset-partition N)'
+    parts.push(`${paint.red(`lost: ${names}`)} ${remedy}`)
+  }
+  return `${parts.join('; ')}\n`
 }
 
 function rowOf(member: ClusterMember, paint: Paint): string[] {

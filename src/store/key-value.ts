@@ -3,22 +3,14 @@
  * what an entry does stands in apply.ts, how a copy is made while writes go on in walk.ts.
  */
 import { LIMITS } from '../config.js'
-import type {
-  CacheOptions,
-  ChangeSink,
-  ResultSink,
-  ScanPage,
-  StateMachine,
-  StoredRecord,
-  WholeRecord,
-} from '../contracts/store.js'
+import type { ChangeSink, ResultSink, StateMachine } from '../contracts/store.js'
 import type { Batch, Offset } from '../contracts/types.js'
 import { assert } from '../core/assert.js'
 import { Applier } from './apply.js'
 import { digestOf } from './digest.js'
 import { Housekeeping } from './housekeeping.js'
 import { Installer } from './install.js'
-import { PAGE_MASK, PAGE_SHIFT, PAGE_SLOTS } from './page.js'
+import { Records } from './records.js'
 import { State } from './state.js'
 import { type Slice, Walk } from './walk.js'
 
@@ -27,24 +19,21 @@ export interface KeyValueOptions {
   readonly snapshotPendingBytesMax?: number
 }
 
-/** Slots that one scan page looks at: it then returns what it has, with a cursor. */
-const SCAN_SLOTS_MAX = 50_000
-
 const NOTHING = new Uint8Array(0)
 
-export class KeyValueStore implements StateMachine {
+export class KeyValueStore extends Records implements StateMachine {
   readonly #pendingBytesMax: number
-  #state = new State()
-  #applier = new Applier(this.#state)
-  #housekeeping = new Housekeeping(this.#state)
+  #applier = new Applier(this.state)
+  #housekeeping = new Housekeeping(this.state)
   #installer: Installer | undefined
 
   constructor(options: KeyValueOptions = {}) {
+    super()
     this.#pendingBytesMax = options.snapshotPendingBytesMax ?? LIMITS.snapshotPendingBytesMax
   }
 
   get applied(): Offset {
-    return this.#state.applied
+    return this.state.applied
   }
 
   get changes(): ChangeSink | undefined {
@@ -56,68 +45,9 @@ export class KeyValueStore implements StateMachine {
   }
 
   apply(batch: Batch, results?: ResultSink): void {
-    const { applied } = this.#state
+    const { applied } = this.state
     assert(batch.first === applied, `batch begins at ${batch.first}, applied is ${applied}`)
     this.#applier.apply(batch, results)
-  }
-
-  get(cache: string, key: string, time: number): StoredRecord | undefined {
-    const named = this.#state.caches.byName.get(cache)
-    if (named === undefined) return undefined
-    const { region } = named
-    const slot = region.use(key)
-    if (slot < 0 || region.expired(slot, time)) return undefined
-    return region.record(slot)
-  }
-
-  has(cache: string, key: string, time: number): boolean {
-    const region = this.#state.caches.byName.get(cache)?.region
-    if (region === undefined) return false
-    const slot = region.peek(key)
-    return slot >= 0 && !region.expired(slot, time)
-  }
-
-  peek(cache: string, key: string): WholeRecord | undefined {
-    const region = this.#state.caches.byName.get(cache)?.region
-    const slot = region?.peek(key) ?? -1
-    if (region === undefined || slot < 0) return undefined
-    const page = region.page(slot)
-    const at = slot & PAGE_MASK
-    const life = { deadline: page.deadline(at), idleMs: page.idleMs(at) }
-    return { ...region.record(slot), changed: page.changed(at), ...life }
-  }
-
-  /** Live records; looks at every life, about 6 ms for a million that are mortal. */
-  size(cache: string, time: number): number {
-    const region = this.#state.caches.byName.get(cache)?.region
-    if (region === undefined) return 0
-    let count = region.size
-    for (const page of region.pages)
-      if (page.mortal) for (let at = 0; at < PAGE_SLOTS; at++) if (page.expired(at, time)) count--
-    return count
-  }
-
-  scan(cache: string, prefix: string, cursor: number, limit: number, time: number): ScanPage {
-    const keys: string[] = []
-    const records: StoredRecord[] = []
-    const region = this.#state.caches.byName.get(cache)?.region
-    if (region === undefined || limit < 1) return { keys, records, cursor: 0 }
-    let slot = cursor
-    for (const end = slot + SCAN_SLOTS_MAX; slot < region.bound && slot < end; slot++) {
-      const page = region.pages[slot >> PAGE_SHIFT]
-      const key = page.keys[slot & PAGE_MASK]
-      if (key === undefined || !key.startsWith(prefix) || region.expired(slot, time)) continue
-      if (keys.length === limit) break
-      keys.push(key)
-      records.push(region.record(slot))
-    }
-    return { keys, records, cursor: slot < region.bound ? slot : 0 }
-  }
-
-  caches(): ReadonlyMap<string, CacheOptions> {
-    const options = new Map<string, CacheOptions>()
-    for (const cache of this.#state.caches.list) options.set(cache.name, cache.options)
-    return options
   }
 
   housekeeping(time: number, limit: number): readonly Uint8Array[] {
@@ -125,12 +55,12 @@ export class KeyValueStore implements StateMachine {
   }
 
   openSnapshot(id: number): void {
-    const { applied, caches, windows, walks } = this.#state
+    const { applied, caches, windows, walks } = this.state
     walks.set(id, new Walk(applied, caches, windows.values(), this.#pendingBytesMax))
   }
 
   readSnapshot(id: number, bytesMax: number): Slice {
-    const { walks, applied } = this.#state
+    const { walks, applied } = this.state
     const walk = walks.get(id)
     // Unknown, or dropped by an install: whoever reads must begin anew.
     if (walk === undefined) return { slice: NOTHING, next: applied, state: 'overflow' }
@@ -138,34 +68,24 @@ export class KeyValueStore implements StateMachine {
   }
 
   closeSnapshot(id: number): void {
-    this.#state.walks.delete(id)
+    this.state.walks.delete(id)
   }
 
   install(at: Offset, slice: Uint8Array, first: boolean): void {
     if (first) {
       const { changes } = this
-      this.#state = new State()
-      this.#state.applied = at
-      this.#applier = new Applier(this.#state)
+      this.state = new State()
+      this.state.applied = at
+      this.#applier = new Applier(this.state)
       this.#applier.changes = changes
-      this.#housekeeping = new Housekeeping(this.#state)
-      this.#installer = new Installer(this.#state, at)
+      this.#housekeeping = new Housekeeping(this.state)
+      this.#installer = new Installer(this.state, at)
     }
     assert(this.#installer !== undefined, 'install without a first slice')
     this.#installer.install(slice)
   }
 
   digest(): string {
-    return digestOf(this.#state)
-  }
-
-  stats(): { entries: number; bytes: number; windows: number } {
-    let entries = 0
-    let bytes = 0
-    for (const cache of this.#state.caches.list) {
-      entries += cache.entries
-      bytes += cache.bytes
-    }
-    return { entries, bytes, windows: this.#state.windows.size }
+    return digestOf(this.state)
   }
 }

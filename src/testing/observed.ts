@@ -171,8 +171,8 @@ export class ObservedStore implements StateMachine {
     return this.#inner.housekeeping(time, limit)
   }
 
-  openSnapshot(id: number): void {
-    this.#inner.openSnapshot(id)
+  openSnapshot(id: number, what?: Uint8Array): void {
+    this.#inner.openSnapshot(id, what)
   }
 
   readSnapshot(id: number, bytesMax: number): ReturnType<StateMachine['readSnapshot']> {
@@ -244,20 +244,12 @@ export function answersOf<M>(
   inner: ReplicationStrategy<M>,
 ): Pick<
   ReplicationStrategy<M>,
-  | 'commands'
-  | 'welcomesStrangers'
-  | 'freshness'
-  | 'place'
-  | 'election'
-  | 'actsUntil'
-  | 'groupOf'
-  | 'table'
+  'commands' | 'welcomesStrangers' | 'freshness' | 'place' | 'election' | 'actsUntil' | 'table'
 > {
   const { commands, welcomesStrangers, freshness, place, election, actsUntil } = inner
-  const { groupOf, table } = inner
+  const { table } = inner
   return {
     ...(election === undefined ? {} : { election }),
-    ...(groupOf === undefined ? {} : { groupOf: groupOf.bind(inner) }),
     ...(table === undefined ? {} : { table: table.bind(inner) }),
     ...(actsUntil === undefined ? {} : { actsUntil: actsUntil.bind(inner) }),
     ...(commands === undefined ? {} : { commands }),
@@ -320,8 +312,8 @@ class ObservedEffects<M> implements Effects<M> {
     this.to.serve(id, group, next)
   }
 
-  openSnapshot(group: GroupId, id: number): void {
-    this.to.openSnapshot(group, id)
+  openSnapshot(group: GroupId, id: number, what?: Uint8Array): void {
+    this.to.openSnapshot(group, id, what)
   }
 
   readSnapshot(group: GroupId, id: number, bytesMax: number): void {

@@ -4,15 +4,16 @@
  */
 import type { Logger } from '../contracts/environment.js'
 import type { MergeFunction } from '../contracts/merge.js'
-import type { CacheOptions, WholeRecord } from '../contracts/store.js'
+import type { CacheOptions, StateMachine, WholeRecord } from '../contracts/store.js'
 import type { StrategyFactory } from '../contracts/strategy.js'
 import type { TransportFactory } from '../contracts/transport.js'
 import type { Epoch, GroupId, Member } from '../contracts/types.js'
 import type { SeededRandom } from '../core/prng.js'
 import { Engine } from '../engine/engine.js'
 import type { GroupHost } from '../engine/engine-options.js'
-import { KeyValueStore } from '../store/key-value.js'
-import { MemoryLog } from '../store/memory-log.js'
+import { type States, statesOf } from '../states.js'
+import type { MemoryLog } from '../store/memory-log.js'
+import type { StampedStore } from '../store/stamped.js'
 import type { LiveNode } from './checkers/checker.js'
 import { Gate, GatedTransport, NodeClock, type NodeClockOptions } from './gate.js'
 import { Life } from './life.js'
@@ -73,9 +74,10 @@ export class SimulatedNode implements LiveNode {
   #stop: { readonly at: number; readonly led: Epoch | undefined } | undefined
   #clock: NodeClock | undefined
   #log!: MemoryLog
-  #store!: KeyValueStore
+  #store!: StateMachine
+  #states!: States
   /** Where the groups of the running life lie that are not dropped. */
-  readonly hosts = new Map<GroupId, { readonly log: MemoryLog; readonly store: KeyValueStore }>()
+  hosts = new Map<GroupId, { readonly log: MemoryLog; readonly store: StateMachine }>()
 
   /** `members`: its configuration. */
   constructor(env: NodeEnv, member: Member, members: readonly Member[], clock: NodeClockOptions) {
@@ -104,9 +106,11 @@ export class SimulatedNode implements LiveNode {
       this.#gate.stale = { chance: env.staleChance, random: env.random.fork() }
     const wallOffsetMs = (this.#clockOptions.wallOffsetMs ?? 0) + this.#wallJumpedMs
     this.#clock = new NodeClock(env.clock, this.#gate, { ...this.#clockOptions, wallOffsetMs })
-    this.#log = new MemoryLog(env)
-    this.#store = new KeyValueStore(env)
-    this.hosts.clear()
+    const { cluster } = env
+    this.#states = statesOf(env.strategy, { ...env, self: this.id, cluster, members: this.members })
+    this.#log = this.#states.log
+    this.#store = this.#states.store
+    this.hosts = new Map()
     this.running = true
     this.paused = false
     this.engine = this.#makeEngine(incarnation, hooks)
@@ -149,7 +153,11 @@ export class SimulatedNode implements LiveNode {
       transport: new GatedTransport(transport, this.#gate),
       strategy,
       ...this.#host(0, this.#log, this.#store, hooks),
-      host: group => this.#host(group, new MemoryLog(env), new KeyValueStore(env), hooks),
+      host: group => {
+        const { log, store } = this.#states.host(group)
+        return this.#host(group, log, store, hooks)
+      },
+      stamped: this.#states.stamped,
       durability: 'memory',
       clock,
       random: env.random.fork(),
@@ -168,7 +176,7 @@ export class SimulatedNode implements LiveNode {
   }
 
   /** Where `group` lies, watched. */
-  #host(group: GroupId, log: MemoryLog, store: KeyValueStore, hooks: NodeHooks): GroupHost {
+  #host(group: GroupId, log: MemoryLog, store: StateMachine, hooks: NodeHooks): GroupHost {
     this.hosts.set(group, { log, store })
     return {
       log: new ObservedLog(log, hooks, group),
@@ -190,6 +198,7 @@ export class SimulatedNode implements LiveNode {
     this.pause()
     const { life, engine } = this
     const [gate, clock, log, store] = [this.#gate, this.#clock, this.#log, this.#store]
+    const [states, hosts] = [this.#states, this.hosts]
     const [hooks, stop] = [this.#hooks, this.#stop]
     this.running = false
     this.paused = false
@@ -200,6 +209,8 @@ export class SimulatedNode implements LiveNode {
       this.#clock = clock
       this.#log = log
       this.#store = store
+      this.#states = states
+      this.hosts = hosts
       this.#hooks = hooks
       this.#stop = stop
       this.running = true
@@ -274,6 +285,11 @@ export class SimulatedNode implements LiveNode {
 
   backlog(): { bytes: number; entries: number } {
     return { bytes: this.#log.bytes, entries: this.#log.next - this.#log.first }
+  }
+
+  /** Of a strategy whose records are stamped: what of them a checker may ask. */
+  get stamped(): StampedStore | undefined {
+    return this.#states.stamped
   }
 
   /** Idempotency windows in the state. */

@@ -85,8 +85,8 @@ const BOOTSTRAP_MS = 6_000
 const LEASED_MS = 4_000
 const QUIET_MS = 7_000
 /** A slave whose copies failed one after the other, as they do where single frames are lost, is not
- *  copied again for up to 8 s (seed 1898 of ordinal). */
-const COPIED_WITHIN_MS = 10_000
+ *  copied again for up to 2 s (seed 1898 of ordinal), and the copy itself takes its time. */
+const COPIED_WITHIN_MS = 4_000
 
 /** All laws, over one cluster. */
 export function addCheckers(

@@ -26,6 +26,12 @@ export interface ForceResult {
   readonly forcedFrom: string
 }
 
+/** A lost partition that began anew, empty, and how often it has begun by now. */
+export interface ResetResult {
+  readonly partition: number
+  readonly born: number
+}
+
 export type AdminAsk = Extract<Control, { type: 'admin' }>
 export type AdminReply = Extract<Control, { type: 'admin-reply' }>
 
@@ -47,6 +53,10 @@ export function membersReply(id: number, { view, members }: MembersResult): Admi
 
 export function forceReply(id: number, { epoch, history, forcedFrom }: ForceResult): AdminReply {
   return { ...NOTHING, type: 'admin-reply', id, epoch, history, forcedFrom }
+}
+
+export function resetReply(id: number, { born }: ResetResult): AdminReply {
+  return { ...NOTHING, type: 'admin-reply', id, born }
 }
 
 /** Throws the error that the reply holds. */
@@ -72,6 +82,14 @@ export function readForce(reply: AdminReply): ForceResult {
   return { epoch, history, forcedFrom }
 }
 
+/** Throws the error that the reply holds, PROTOCOL_ERROR where it tells no beginning. */
+export function readReset(reply: AdminReply, partition: number): ResetResult {
+  assertDone(reply)
+  const { born } = reply
+  if (born === undefined) throw new GcacheError('PROTOCOL_ERROR', 'the answer tells no beginning')
+  return { partition, born }
+}
+
 function assertDone({ code, message }: AdminReply): void {
   if (code === '') return
   const known = errorCode(code)
@@ -88,6 +106,12 @@ export function bareMember({ id, ordinal, address, witness, learner }: Member): 
 export function checkId(id: unknown): PeerId {
   if (typeof id === 'string' && ID.test(id)) return id
   throw new GcacheError('CONFIG', `id ${shown(id)} ${ID_RULE}`)
+}
+
+/** CONFIG for what numbers no partition. */
+export function checkPartition(partition: unknown): number {
+  if (Number.isSafeInteger(partition) && (partition as number) >= 0) return partition as number
+  throw new GcacheError('CONFIG', `partition ${shown(partition)} must be a number from 0 on`)
 }
 
 /** A member's own fields, and no others; CONFIG for the first that is wrong. */

@@ -91,10 +91,13 @@ export type Control =
       epoch: number
       serving: boolean
       members: ViewMember[]
+      /** Every node serves reads and writes: a client stays with the one it has. */
+      everybody?: boolean
       /** Of one value that `node` takes; absent: LIMITS.valueBytesMax. */
       valueBytesMax?: number
-      /** Who serves which group, by its number, '' for nobody; absent: there is only one. */
-      table?: { number: number; masters: string[] }
+      /** Who serves which group, by its number, '' for nobody, and how many of them hold keys
+       *  (core/key-groups.ts); absent: there is only one group. */
+      table?: { number: number; masters: string[]; partitions: number }
     }
   | { type: 'status'; id: number }
   | { type: 'status-reply'; id: number; status: Record<string, unknown> }
@@ -108,9 +111,9 @@ export type Control =
    *  either way: this link ends, for what came at byte `offset` of it if there is one. */
   | { type: 'refused'; id: number; what: string; code: string; message: string; offset?: number }
   /** To the master: give your place to `to`, '' for whom you choose; take `member` in; let `to`
-   *  leave. To any node: force a beginning, `empty` even if it holds no data and others do.
-   *  Answered within `timeoutMs`, 5,000 if absent. Of an admin, or of a member for its own
-   *  process. */
+   *  leave; begin lost `partition` anew. To any node: force a beginning, `empty` even if it holds
+   *  no data and others do. Answered within `timeoutMs`, 5,000 if absent. Of an admin, or of a
+   *  member for its own process. */
   | {
       type: 'admin'
       id: number
@@ -119,9 +122,11 @@ export type Control =
       member?: Member
       timeoutMs?: number
       empty?: boolean
+      partition?: number
     }
   /** `code` '' and what came of it, or a code and why. NOT_MASTER: `to` is, if known. `view` and
-   *  `members` answer join and leave, `history` and `forcedFrom` a forced beginning. */
+   *  `members` answer join and leave, `history` and `forcedFrom` a forced beginning, `born` a
+   *  partition's. */
   | {
       type: 'admin-reply'
       id: number
@@ -135,12 +140,15 @@ export type Control =
       members?: Member[]
       history?: string
       forcedFrom?: string
+      born?: number
     }
 
 /** Members that a frame may list: as many as there are ordinals. */
 const MEMBERS_MAX = 256
 /** As many as a request frame can name. */
 const GROUPS_MAX = 65_536
+/** Slots of core/partition-map.ts. */
+const PARTITIONS_MAX = 16_384
 const MEMBER_FIELDS: Fields = {
   id: 'text',
   ordinal: 'whole',
@@ -156,6 +164,7 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
     epoch: 'whole',
     serving: 'flag',
     members: 'list',
+    everybody: 'flag?',
     valueBytesMax: 'whole?',
     table: 'map?',
   },
@@ -173,6 +182,7 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
     member: 'map?',
     timeoutMs: 'number?',
     empty: 'flag?',
+    partition: 'whole?',
   },
   'admin-reply': {
     id: 'whole',
@@ -186,6 +196,7 @@ const CONTROL_FIELDS: Record<Control['type'], Fields> = {
     members: 'list?',
     history: 'text?',
     forcedFrom: 'text?',
+    born: 'whole?',
   },
 }
 
@@ -213,8 +224,11 @@ export function decodeControl(frame: Uint8Array): Control {
 }
 
 function checkTable(table: Record<string, unknown>): void {
-  checkFields(table, { number: 'whole', masters: 'list' })
+  checkFields(table, { number: 'whole', masters: 'list', partitions: 'whole' })
   const masters = table.masters as unknown[]
+  const partitions = table.partitions as number
+  if (partitions < 1 || partitions > PARTITIONS_MAX || partitions >= masters.length)
+    throw new GcacheError('PROTOCOL_ERROR', `${partitions} partitions in ${masters.length} groups`)
   if (masters.length > GROUPS_MAX || !masters.every(master => typeof master === 'string'))
     throw new GcacheError('PROTOCOL_ERROR', `a table of ${masters.length} groups is none`)
 }

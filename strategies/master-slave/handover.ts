@@ -49,8 +49,6 @@ const HOLD_MS_MAX = 1_000
  *  the results with the new master. */
 const SETTLE_MS_MAX = 50
 const LATE_MS = 50
-/** What a node that was stopped reads so soon was told to it while it slept. */
-const ASLEEP_MS = 200
 /** The new master waits so long for those who are neither it nor the old one. */
 const OTHERS_MS_MAX = 30
 
@@ -94,12 +92,10 @@ function choose(s: GroupState, named: PeerId | undefined, tried: Set<PeerId>): P
 }
 
 function mayTakeOver(s: GroupState, peer: Peer): boolean {
-  const { progress } = peer
-  if (peer.session === 0 || peer.congested) return false
+  const { progress, said } = peer
+  if (peer.session === 0 || peer.congested || said?.data !== 'ready') return false
   // Who is made a voter by a view that may yet be truncated is none to whoever lacks that view.
   if (!counts(s, peer) || !isVoterIn(settledView(s), peer.id)) return false
-  // That it holds all its acks have told. What it said of itself may be older: a word that is lost
-  // alone, below the law of transports, is not said again (partitioned, seed 109).
   if (progress?.state !== 'stream' || !progress.inSync) return false
   return s.now - peer.heardAt <= s.settings.heardWithinMs
 }
@@ -169,13 +165,9 @@ function fail(s: GroupState, effects: Sink, handover: Handover, why: string): vo
   if (phase === 'sent') startPromotion(s, effects, { doubted: target })
 }
 
-/**
- * The master gives its place to this slave, which has everything: no probe, no silence awaited. One
- * that was stopped as it was told does not: the old master leads on after 1 s, and of two nodes it
- * was deposed by this one, which led without all that had been written since if it was busy.
- */
+/** The master gives its place to this slave, which has everything: no probe, no silence awaited. */
 export function onHandover(s: GroupState, effects: Sink, peer: Peer, m: Of<'handover'>): void {
-  if (!isCurrent(s, effects, peer, m.epoch) || s.now - s.wokeAt < ASLEEP_MS) return
+  if (!isCurrent(s, effects, peer, m.epoch)) return
   if (s.data !== 'ready' || !s.synced || s.next !== m.next) return
   if (s.commitsLate && !s.voter) return
   startPromotion(s, effects, { handover: s.epoch })

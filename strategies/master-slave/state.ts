@@ -173,8 +173,6 @@ export class GroupState {
   now = 0
   wall = 0
   startedAt = -1
-  /** When it last found that this process had been stopped (TIMES.stoppedMs). */
-  wokeAt = Number.NEGATIVE_INFINITY
   /** Number of the view; before the first one nothing is known and nothing happens. */
   view = 0
   /** Own loop delays of the last second: [at, lateMs]. */

@@ -16,13 +16,11 @@ import type {
 } from '../../src/contracts/strategy.js'
 import type { GroupId, Position } from '../../src/contracts/types.js'
 import { unreachable } from '../../src/core/assert.js'
-import { partitionOf } from '../../src/core/partition-map.js'
 import { messageCodec } from './message-codec.js'
 import type { Message } from './messages.js'
 import { type PartitionedOptions, partitionedSettings, type Settings } from './options.js'
 import { Router } from './router.js'
 import { type PartitionedStatus, statusOf } from './status.js'
-import { groupOf } from './table.js'
 
 export type { Message as PartitionedMessage } from './messages.js'
 export type { PartitionedOptions } from './options.js'
@@ -53,10 +51,6 @@ class Partitioned implements ReplicationStrategy<Message> {
   constructor(env: StrategyEnv, settings: Settings) {
     this.defaultAck = settings.group.ack
     this.#router = new Router(env, settings)
-  }
-
-  groupOf(_cache: string, key: string): GroupId {
-    return groupOf(partitionOf(key, this.#router.settings.partitions))
   }
 
   table(): GroupTable {

@@ -93,7 +93,7 @@ export class Links {
   }
 
   /** Those that have been up for two looks and not said hello: it was lost alone, below the law of
-   *  transports, and nobody would say it again. Two, because who was stopped looks before it reads. */
+   *  transports, and nobody would say it again. Two: who was stopped looks before it reads. */
   *silent(): Generator<PeerId> {
     for (const [peer, link] of this.#links) if (link.life === '' && ++link.misses > 2) yield peer
   }

@@ -46,10 +46,14 @@ export class Office {
   readonly #told = new Map<GroupId, string>()
   /** Members that are to leave once nothing lies with them, and the command that asked. */
   readonly #leaving = new Map<PeerId, Admin>()
+  /** Partitions that are to begin anew, and how often they will have begun then. */
+  readonly #resets = new Map<number, number>()
 
   constructor(router: Router) {
     this.#router = router
     const { settings, table, links, env } = router
+    const { partitions } = settings
+    this.#groupTable = { number: 0, masters: new Array(partitions + 1).fill(undefined), partitions }
     const wardenEnv: WardenEnv = {
       settings,
       table,
@@ -62,9 +66,6 @@ export class Office {
     this.warden = new Warden(wardenEnv)
     this.plan = new Plan(wardenEnv, this.warden)
     this.tenant = new Tenant(env.incarnation, settings.zone)
-    // How many groups there are is known before anything else: who asks for one is no stranger.
-    const masters = new Array<undefined>(settings.partitions + 1).fill(undefined)
-    this.#groupTable = { number: 0, masters }
   }
 
   /** May what is here be proposed to? The code, if not. */
@@ -115,7 +116,8 @@ export class Office {
       if (row === undefined) return undefined
       return row.lost ? row.owners[0] : row.holder || undefined
     })
-    this.#groupTable = { number, masters: [this.#master, ...holders] }
+    const { partitions } = this.#groupTable
+    this.#groupTable = { number, masters: [this.#master, ...holders], partitions }
     return this.#groupTable
   }
 
@@ -151,6 +153,9 @@ export class Office {
     for (const asked of this.#leaving.values())
       this.#refuse(asked, 'NOT_MASTER', 'it leads no more')
     this.#leaving.clear()
+    for (const partition of this.#resets.keys())
+      this.#refuse({ command: 'reset-partition' }, 'NOT_MASTER', `partition ${partition} waits`)
+    this.#resets.clear()
   }
 
   tick(): void {
@@ -262,6 +267,7 @@ export class Office {
     this.#newest = router.table.version
     if (this.warden.sinceMs !== undefined) this.warden.onRows(rows)
     for (const row of rows) {
+      this.#onReset(row)
       router.place(row)
       const one = router.hosted.get(groupOf(row.partition))
       if (one === undefined) continue
@@ -408,11 +414,18 @@ export class Office {
       return this.#refuse(input, 'CONFIG', `there is no partition ${partition}`)
     if (!row.lost) return this.#refuse(input, 'HEALTHY', `partition ${partition} is not lost`)
     const { counter } = row
+    this.#resets.set(partition, row.born + 1)
     this.warden.write({ ...newRow(partition, row.born + 1, row.owners), counter })
-    this.#router.to.report('reset-partition', { state: 'done', partition, born: row.born + 1 })
   }
 
-  #refuse(input: Admin, code: string, message: string): void {
+  /** Done once it is committed: no later master of the control group takes it back. */
+  #onReset({ partition, born }: Row): void {
+    if (this.#resets.get(partition) !== born) return
+    this.#resets.delete(partition)
+    this.#router.to.report('reset-partition', { state: 'done', partition, born })
+  }
+
+  #refuse(input: Pick<Admin, 'command'>, code: string, message: string): void {
     const event = input.command === 'reset-partition' ? 'reset-partition' : 'members'
     this.#router.to.report(event, { state: 'refused', code, message })
   }

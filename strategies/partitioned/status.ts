@@ -1,40 +1,21 @@
 /** What a node tells of a partitioned cluster, and the guarantee that follows from its numbers. */
-import type { MemberStatus, StrategyStatus } from '../../src/contracts/strategy.js'
+import type {
+  MemberStatus,
+  PartitionsStatus,
+  StrategyStatus,
+} from '../../src/contracts/strategy.js'
 import type { PeerId } from '../../src/contracts/types.js'
 import { copiesWanted } from '../../src/core/majority.js'
 import type { Router } from './router.js'
+import { groupOf, type Row } from './table.js'
 
 /** Beside what stands in every status. */
 export interface PartitionedStatus extends StrategyStatus {
-  readonly partitions: {
-    readonly number: number
-    readonly backups: number
-    /** By member: partitions that it leads, that it has a part in, and of which it holds all that
-     *  was acknowledged. */
-    readonly owned: Readonly<Record<PeerId, number>>
-    readonly copies: Readonly<Record<PeerId, number>>
-    readonly inSync: Readonly<Record<PeerId, number>>
-    /** Led by nobody just now, lost ones included. */
-    readonly unowned: number
-    readonly moving: number
-    readonly lost: readonly number[]
-  }
+  readonly partitions: PartitionsStatus
 }
 
 export function statusOf(router: Router): PartitionedStatus {
   const base = router.control.core.status()
-  const { partitions: number, backups } = router.settings
-  const owned: Record<PeerId, number> = {}
-  const copies: Record<PeerId, number> = {}
-  const inSync: Record<PeerId, number> = {}
-  let unowned = 0
-  for (const row of router.table.rows) {
-    if (row === undefined || row.holder === '') unowned++
-    else owned[row.holder] = (owned[row.holder] ?? 0) + 1
-    for (const id of row?.owners ?? []) copies[id] = (copies[id] ?? 0) + 1
-    for (const id of row?.heirs ?? []) inSync[id] = (inSync[id] ?? 0) + 1
-  }
-  const { moving, lost } = router.office.count()
   const members = base.members.map(member => stateOf(router, member))
   const self = members.find(({ id }) => id === base.self.id) ?? base.self
   return {
@@ -43,8 +24,32 @@ export function statusOf(router: Router): PartitionedStatus {
     guarantee: [guarantee(router, base.profile), ...router.links.mixed.values()].join('; but '),
     self,
     members,
-    partitions: { number, backups, owned, copies, inSync, unowned, moving, lost },
+    partitions: partitionsOf(router),
   }
+}
+
+function partitionsOf(router: Router): PartitionsStatus {
+  const { partitions: number, backups } = router.settings
+  const owned: Record<PeerId, number> = {}
+  const copies: Record<PeerId, number> = {}
+  const inSync: Record<PeerId, number> = {}
+  let unowned = 0
+  for (const row of router.table.rows) {
+    if (row === undefined || row.holder === '') unowned++
+    else owned[row.holder] = (owned[row.holder] ?? 0) + 1
+    if (row === undefined || row.lost) continue
+    for (const id of row.owners) copies[id] = (copies[id] ?? 0) + 1
+    for (const id of row.heirs)
+      if (id !== router.env.self || holds(router, row)) inSync[id] = (inSync[id] ?? 0) + 1
+  }
+  const { moving, lost } = router.office.count()
+  return { number, backups, owned, copies, inSync, unowned, moving, lost }
+}
+
+/** Of a process that began a moment ago the table may still say what the one before it had. */
+function holds(router: Router, { partition, history }: Row): boolean {
+  const census = router.hosted.get(groupOf(partition))?.census()
+  return census?.data === 'ready' && census.history === history
 }
 
 /** Somebody who started with other numbers is there, and not let in. */

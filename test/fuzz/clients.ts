@@ -7,6 +7,7 @@
  */
 import { createCache } from '../../src/cache/cache.js'
 import { Calls } from '../../src/client/calls.js'
+import { GroupedCalls } from '../../src/client/grouped-calls.js'
 import { Routing } from '../../src/client/routing.js'
 import { LIMITS } from '../../src/config.js'
 import type { Cache } from '../../src/contracts/cache.js'
@@ -111,17 +112,21 @@ class Client implements Trial {
     this.#server = new Server(clock, random.fork())
     this.#pass(100)
     const transport = this.#transport()
-    this.#calls = new Calls({
+    const env = {
       ...{ clock, random: random.fork(), timeoutMs: CALL_MS, cluster: 'shop' },
-      send: (peer, frame) => transport.send(peer, frame),
+      send: (peer: PeerId, frame: Uint8Array) => transport.send(peer, frame),
       flush: () => {},
-      defer: task => this.#turns.push(task),
+      defer: (task: () => void) => this.#turns.push(task),
+    }
+    this.#calls = new Calls({
+      ...env,
       onSilence: ms => this.#routing.onSilence(ms),
       onLocalSilence: () => this.#routing.onLocalSilence(),
     })
     this.#routing = new Routing({
       ...{ transport, clock, random: random.fork(), logger: SILENCE, calls: this.#calls },
       ...{ onRoute() {}, onLink() {}, onFailover() {} },
+      makeGroups: table => new GroupedCalls(env, table),
     })
     const options = { timeoutMs: CALL_MS }
     const codecs = ['msgpack', 'json', 'bytes'] as const

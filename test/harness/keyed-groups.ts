@@ -1,7 +1,8 @@
 /**
  * A small strategy with several groups, for what the engine owes such strategies: group 0 says
  * nothing, groups 1 and 2 hold the keys and are each led by one node, and every other node has a
- * copy until it is told to leave. No elections and no recovery: an admin's command moves a group.
+ * copy until it is told to leave. No elections: an admin's command moves a group, and with `heirs`
+ * the first of the other members takes what a node led whose link is lost.
  *
  *   propose -> append, commit at once where nobody copies -> settle
  *           -> append to all who copy -> their acks       -> commit, settle
@@ -63,18 +64,16 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
   readonly #groups = new Map<GroupId, KeyedGroup>()
   readonly #copies = new Map<number, { group: GroupId; peer: PeerId; begun: boolean }>()
   #copyId = 0
-  #table: GroupTable = { number: 0, masters: [undefined, undefined, undefined] }
+  #table: GroupTable = { number: 0, masters: [undefined, undefined, undefined], partitions: 2 }
   #wall = 0
   #begun = false
+  readonly #heirs: boolean
 
-  constructor(env: StrategyEnv) {
+  constructor(env: StrategyEnv, heirs: boolean) {
     this.#env = env
+    this.#heirs = heirs
     this.#members = [...env.members].sort((a, b) => a.ordinal - b.ordinal)
     for (const group of GROUPS) this.#groups.set(group, new KeyedGroup())
-  }
-
-  groupOf(_cache: string, key: string): GroupId {
-    return groupOfKey(key)
   }
 
   table(): GroupTable {
@@ -96,6 +95,7 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
       case 'link-down':
         for (const [id, group] of this.#groups)
           if (group.acked.delete(input.peer)) this.#commit(effects, id, group)
+        if (this.#heirs && input.session !== 0) this.#inherit(effects, input.peer)
         return
       case 'propose':
         return this.#propose(effects, input.proposals)
@@ -132,7 +132,7 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
     const standing = { role, epoch, master, serving: leads } as const
     const masters = [...this.#table.masters]
     masters[id] = master
-    this.#table = { number: Math.max(this.#table.number, number), masters }
+    this.#table = { ...this.#table, number: Math.max(this.#table.number, number), masters }
     const group = this.#groups.get(id)
     if (group !== undefined) {
       group.standing = standing
@@ -245,6 +245,17 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
   #move(effects: Sink, id: GroupId, master: PeerId): void {
     const group = this.#groups.get(id)
     if (group?.standing.role !== 'master') return
+    this.#lead(effects, id, group, master)
+  }
+
+  #inherit(effects: Sink, dead: PeerId): void {
+    const heir = this.#members.find(member => member.id !== dead)?.id
+    if (heir !== this.#env.self) return
+    for (const [id, group] of this.#groups)
+      if (group.standing.master === dead) this.#lead(effects, id, group, heir)
+  }
+
+  #lead(effects: Sink, id: GroupId, group: KeyedGroup, master: PeerId): void {
     const ordinal = this.#members.find(member => member.id === master)?.ordinal ?? 0
     const epoch = mintEpoch(group.standing.epoch, ordinal, '0'.repeat(16))
     const table = this.#table.number + 1
@@ -278,13 +289,10 @@ class KeyedGroups implements ReplicationStrategy<KeyedMessage> {
   }
 }
 
-/** Of a key: 1 or 2. */
-export function groupOfKey(key: string): GroupId {
-  let sum = 0
-  for (const char of key) sum += char.charCodeAt(0)
-  return GROUPS[sum % GROUPS.length]
+export function keyedGroups(env: StrategyEnv): ReplicationStrategy<KeyedMessage> {
+  return new KeyedGroups(env, false)
 }
 
-export function keyedGroups(env: StrategyEnv): ReplicationStrategy<KeyedMessage> {
-  return new KeyedGroups(env)
+export function inheritedGroups(env: StrategyEnv): ReplicationStrategy<KeyedMessage> {
+  return new KeyedGroups(env, true)
 }

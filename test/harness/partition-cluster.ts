@@ -126,7 +126,7 @@ export class PartitionCluster extends EngineCluster {
 
   /** What a node tells clients. */
   tableOf(node: string): GroupTable {
-    return this.#lives.get(node)?.inner.table?.() ?? { number: -1, masters: [] }
+    return this.#lives.get(node)?.inner.table?.() ?? { number: -1, masters: [], partitions: 1 }
   }
 
   /** The node that serves the group, by its own word. */

@@ -356,7 +356,7 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/copy.ts`,
-        "return (m.data === 'ready' ? m.next : 1) < progress.acked",
+        "return m.data === 'ready' && m.next < progress.acked",
         'return progress.acked < 0',
       ],
     ],

@@ -254,19 +254,6 @@ export const ORDINAL: readonly Mutant[] = [
     'pauses',
     'ordinal',
   ),
-  mutant(
-    '58b',
-    'a slave that was stopped suspects at once',
-    'it deposes a master that lives, and leads without what was written while it slept',
-    [
-      [
-        `${STRATEGY}/suspicion.ts`,
-        'return s.now - s.wokeAt <= s.settings.suspectAfterMs',
-        'return s.now - s.wokeAt < 0',
-      ],
-    ],
-    'suite',
-  ),
   mutant('32', "copying slave's ack counted", 'half a copy passes for a copy', [
     [
       `${STRATEGY}/slave.ts`,

@@ -1,0 +1,202 @@
+/**
+ * One cache of records that are ordered by stamps. Every change is a join: it wins or loses by its
+ * stamp alone, so the same changes leave the same records, in whatever order and however often they
+ * come (Shapiro et al., conflict-free replicated data types, 2011).
+ *
+ *   record    (version, changed): the higher version wins, of one version the later change
+ *   deleted   ends every version up to its stamp        \
+ *   replaced  as deleted: what an evicted record had     | what ended a record is remembered until
+ *             itself replaced                            | every member has met it
+ *   evicted   ends what was changed up to its stamp     /
+ *   floor     a clear: ends every version up to its stamp, of all keys
+ */
+import type { Met } from '../contracts/stamped.js'
+import type { End, Life } from '../wire/stamped-records.js'
+import type { NamedCache } from './caches.js'
+import { Leaves, RecordHash, type Seed, seedOf } from './leaves.js'
+import { PAGE_MASK } from './page.js'
+import { keyBytes, RECORD_BYTES } from './region.js'
+
+export const NO_END: End = { deleted: 0, replaced: 0, evicted: 0, evictedBy: 0 }
+
+const HASH = new RecordHash()
+
+export class StampedCache {
+  readonly named: NamedCache
+  readonly seed: Seed
+  readonly leaves = new Leaves()
+  /** A clear's stamp: no version up to it lives. */
+  floor = 0
+  /** In the order in which they were first met. */
+  readonly ends = new Map<string, End>()
+  /** No record has a higher version. */
+  #newest = 0
+
+  readonly #apart: boolean
+
+  /** `salt`: the same on all nodes of a cluster. `apart`: as StampedOptions.apart. */
+  constructor(named: NamedCache, salt: string, apart: boolean) {
+    this.named = named
+    this.#apart = apart
+    this.seed = seedOf(`${salt}/${named.name}`)
+  }
+
+  meet(key: string): Met {
+    const slot = this.named.region.peek(key)
+    const ended = Math.max(this.floor, this.ends.get(key)?.deleted ?? 0)
+    if (slot < 0) return { version: 0, changed: 0, ended, expiresAt: 0 }
+    const page = this.named.region.page(slot)
+    const at = slot & PAGE_MASK
+    const [version, changed] = [page.version(at), page.changed(at)]
+    return { version, changed, ended, expiresAt: page.expiresAt(at) }
+  }
+
+  /** The stamps of a record in `slot`. */
+  versionOf(slot: number): number {
+    return this.named.region.page(slot).version(slot & PAGE_MASK)
+  }
+
+  changedOf(slot: number): number {
+    return this.named.region.page(slot).changed(slot & PAGE_MASK)
+  }
+
+  /** True if a record of these stamps may not live here any more. */
+  isEnded(key: string, version: number, changed: number): boolean {
+    if (version <= this.floor) return true
+    if (this.ends.size === 0) return false
+    const end = this.ends.get(key)
+    if (end === undefined) return false
+    return version <= end.deleted || version <= end.replaced || changed <= end.evicted
+  }
+
+  /** A whole record; false if what is here is as new. The value is `source[start, end)`. */
+  put(
+    key: string,
+    version: number,
+    changed: number,
+    life: Life,
+    source: Buffer,
+    start: number,
+    end: number,
+  ): boolean {
+    if (this.isEnded(key, version, changed)) return false
+    const { named } = this
+    const { region } = named
+    let slot = region.use(key)
+    const isNew = slot < 0
+    if (!isNew) {
+      const [own, ownChanged] = [this.versionOf(slot), this.changedOf(slot)]
+      if (own > version || (own === version && ownChanged >= changed)) return false
+      this.leaves.subtract(HASH.key(this.seed, key).record(own, ownChanged))
+      named.bytes += end - start - region.page(slot).values.length(slot & PAGE_MASK)
+    } else {
+      slot = region.insert(key)
+      named.entries++
+      named.bytes += keyBytes(key) + RECORD_BYTES + end - start
+      if (!this.#apart) this.ends.delete(key)
+    }
+    region.write(slot, source, start, end)
+    const page = region.page(slot)
+    const at = slot & PAGE_MASK
+    page.stamp(at, version, changed)
+    page.setLife(at, life.deadline, life.idleMs, life.expiresAt)
+    this.leaves.add(HASH.key(this.seed, key).record(version, changed))
+    if (version > this.#newest) this.#newest = version
+    return true
+  }
+
+  /** The record of `key` gets another life, if it is still `version`; false if nothing changed. */
+  touch(key: string, version: number, changed: number, life: (old: Life) => Life): boolean {
+    const slot = this.named.region.use(key)
+    if (slot < 0 || this.versionOf(slot) !== version) return false
+    const former = this.changedOf(slot)
+    if (former >= changed) return false
+    const page = this.named.region.page(slot)
+    const at = slot & PAGE_MASK
+    const next = life({
+      deadline: page.deadline(at),
+      idleMs: page.idleMs(at),
+      expiresAt: page.expiresAt(at),
+    })
+    this.leaves.subtract(HASH.key(this.seed, key).record(version, former))
+    this.leaves.add(HASH.record(version, changed))
+    page.stamp(at, version, changed)
+    page.setLife(at, next.deadline, next.idleMs, next.expiresAt)
+    return true
+  }
+
+  /** Something ended the records of `key`; true if there was one here. A record that outlives it
+   *  is all that needs to be known of the key. */
+  end(key: string, { deleted, replaced, evicted, evictedBy }: End): boolean {
+    const slot = this.named.region.peek(key)
+    const version = slot < 0 ? 0 : this.versionOf(slot)
+    const outlives = version > Math.max(deleted, replaced) && this.changedOf(slot) > evicted
+    if (outlives && !this.#apart) return false
+    const former = this.ends.get(key) ?? NO_END
+    const end: End = {
+      deleted: Math.max(deleted, former.deleted),
+      replaced: Math.max(replaced, former.replaced, outlives ? 0 : version - 1),
+      evicted: Math.max(evicted, former.evicted),
+      evictedBy: Math.max(evictedBy, former.evictedBy),
+    }
+    if (highest(end) > this.floor) this.ends.set(key, end)
+    if (slot < 0 || outlives) return false
+    this.remove(slot, key)
+    return true
+  }
+
+  /** Takes the record away: nothing of it is remembered. */
+  remove(slot: number, key: string): void {
+    const { named } = this
+    const { region } = named
+    const bytes = region.recordBytes(slot)
+    this.leaves.subtract(
+      HASH.key(this.seed, key).record(this.versionOf(slot), this.changedOf(slot)),
+    )
+    if (named.proposed.size > 0 && named.proposed.delete(slot)) named.proposedBytes -= bytes
+    region.remove(slot)
+    named.entries--
+    named.bytes -= bytes
+    named.shrink()
+  }
+
+  /** As if nothing had ever been here. */
+  forget(): void {
+    this.named.clear()
+    this.leaves.clear()
+    this.ends.clear()
+    this.floor = 0
+    this.#newest = 0
+  }
+
+  /** Ends every version up to `stamp`; false if another clear did. */
+  clear(stamp: number): boolean {
+    if (stamp <= this.floor) return false
+    this.floor = stamp
+    for (const [key, end] of this.ends) if (highest(end) <= stamp) this.ends.delete(key)
+    const { named } = this
+    if (this.#newest <= stamp) {
+      named.clear()
+      this.leaves.clear()
+      this.#newest = 0
+      return true
+    }
+    const { region } = named
+    for (let slot = 0; slot < region.bound; slot++) {
+      const key = region.key(slot) as string | undefined
+      if (key !== undefined && this.versionOf(slot) <= stamp) this.remove(slot, key)
+      // An emptied region gives its slots back, and begins anew.
+      if (named.region !== region) return true
+    }
+    return true
+  }
+}
+
+export function highest({ deleted, replaced, evicted, evictedBy }: End): number {
+  return Math.max(deleted, replaced, evicted, evictedBy)
+}
+
+/** True if whoever has met all stamps that `hasMet` says needs not be told of `end`. */
+export function isMet({ deleted, evictedBy }: End, hasMet: (stamp: number) => boolean): boolean {
+  return (deleted === 0 || hasMet(deleted)) && (evictedBy === 0 || hasMet(evictedBy))
+}
