@@ -4,7 +4,7 @@
  */
 
 import { partitioned } from '../../../strategies/partitioned/index.js'
-import type { GroupId } from '../../contracts/types.js'
+import type { GroupId, PeerId } from '../../contracts/types.js'
 import { majorityOf } from '../../core/majority.js'
 import { seededRandom } from '../../core/prng.js'
 import { settleMembers } from '../changes.js'
@@ -54,9 +54,9 @@ export function simulatePartitioned(
   env: Pick<SimulationEnv, 'onTrace' | 'stopAfterMs'> = {},
 ): SimulationResult {
   const random = seededRandom(options.seed + 0x5eed)
-  const cluster = new PartitionedCluster(options, PRODUCT, random, (node, line) =>
-    env.onTrace?.(cluster.now(), node, line),
-  )
+  const { onTrace } = env
+  const trace = onTrace && ((node: PeerId, line: string) => onTrace(cluster.now(), node, line))
+  const cluster: PartitionedCluster = new PartitionedCluster(options, PRODUCT, random, trace)
   const operator = new Operator(cluster)
   const applications = new Applications(cluster, options.workload, ACK_TIMEOUT_MS)
   const { kept, passes } = addLaws(cluster, options, operator)
