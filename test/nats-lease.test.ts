@@ -9,14 +9,14 @@ import type { Election, Lease } from '../src/contracts/election.js'
 import { SILENCE } from '../src/core/silence.js'
 import { createNode, type Node } from '../src/node.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
-import { natsLease } from '../transports/nats.js'
+import { type NatsLeaseOptions, natsLease } from '../transports/nats.js'
 import { brokerWorld } from './harness/broker-world.js'
 import { NatsServer } from './harness/nats-server.js'
 import { freePorts } from './harness/processes.js'
 import { lacks } from './harness/programs.js'
 import { LinkProxy } from './harness/proxy.js'
 
-const TTL_MS = 500
+const TTL_MS = 1_000
 /** A busy machine's; what is judged are the lease's own times. */
 const LATE_MS = 1_500
 
@@ -31,11 +31,12 @@ describe.skipIf(lacks('nats-server'))('a lease on a broker', () => {
     /** Of the log, warnings alone. */
     readonly lines: string[] = []
 
-    constructor(self: string, servers: string, ttlMs = TTL_MS) {
+    constructor(self: string, broker: string | NatsLeaseOptions, ttlMs = TTL_MS) {
+      const way = typeof broker === 'string' ? { servers: broker } : broker
       const warn = (fields: object) => void this.lines.push(JSON.stringify(fields))
       const logger = { ...SILENCE, warn }
       const of = { self, cluster: 'some cluster', incarnation: self.repeat(16), logger }
-      this.election = natsLease({ servers, ttlMs })({ ...of, clock })
+      this.election = natsLease({ ...way, ttlMs })({ ...of, clock })
       this.election.start({
         onLease: lease => {
           this.lease = lease
@@ -113,6 +114,19 @@ describe.skipIf(lacks('nats-server'))('a lease on a broker', () => {
     proxy.resume()
     proxy.reset()
     await sees('a hears whose it is', () => a.election.why === 'the lease is that of b')
+  })
+
+  test('whose store did not open in time is asked for again', async () => {
+    const broker = await connectBroker({ servers: world.server.url })
+    ends.push(() => broker.close())
+    world.server.signal('SIGSTOP')
+    // tidy: allow connection - the option's name
+    const a = new Contender('a', { connection: broker })
+    a.election.want(0)
+    await pass(3 * TTL_MS)
+    expect(a.granted).toEqual([])
+    world.server.signal('SIGCONT')
+    await sees('a holds it', () => a.holds)
   })
 
   test('is kept over a restart of the broker that is shorter than it', async () => {

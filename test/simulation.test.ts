@@ -70,7 +70,11 @@ describe('seeds that broke a law once', () => {
     // A link behind wrote 27 KiB at once: at 1 byte a ms nothing of it arrived before all had left.
     ['ordinal', 936, 120, 'I12, a slow stream brings frame after frame'],
     // 64 KiB were on their way at 1 byte a ms when all faults ended: for 20 s nothing passed them.
+    // What a client had written that died 70 s before came then, and lived from then on (I13).
     ['ordinal', 5_804, 120, 'I12, a slow stream is quick once the network is'],
+    // One promised a, which waited 600 ms for d and e, then d, which led and acknowledged: a took
+    // over by the old promise, without what was acknowledged.
+    ['ordinal', 8_588, 60, 'I6, who promised another tells the one before'],
     // Ten handovers between two reads: what was seen first had been forgotten as too much.
     ['ordinal', 7_871, 120, 'I11, a reader remembers more epochs than a bad day has'],
     // A slave so slow that 2,000 entries waited for it: what is not committed stays in the log.
@@ -89,6 +93,8 @@ describe('seeds that broke a law once', () => {
     ['strict', 5_661, 120, 'I13, nothing expires while nobody leads'],
     // What half a copy asks for was passed over as repeated, and it was counted as whole.
     ['strict', 5_781, 120, 'I4, who is half copied may say so'],
+    // A sync was said twice, and the second reply dropped what was acked under the first.
+    ['strict', 60_069, 60, 'I18, what was acked is not taken back'],
     // Copies that lost frames had put the next one off for 8 s, into the time of a whole network.
     ['ordinal', 2_930, 120, 'I18, a copy is put off for 2 s at most'],
     // The network said an old sync again: its slave was copied anew, and dropped for it what it had

@@ -1,4 +1,4 @@
-/** The shipped strategy suite, laws S1-S9, over every built-in strategy. */
+/** The shipped strategy suite, laws S1-S10, over every built-in strategy. */
 import { test } from 'vitest'
 import { strategySuite } from '../src/testing/strategy-suite.js'
 import { masterSlave } from '../strategies/master-slave/index.js'

@@ -234,7 +234,7 @@ function redLaws(strategy: StrategyFactory, seeds = 1): string[] {
       try {
         body()
       } catch {
-        red.push(name.slice('broken '.length, 'broken S1'.length))
+        red.push(/S\d+/.exec(name)?.[0] ?? name)
       }
     },
   })

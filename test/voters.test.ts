@@ -77,6 +77,29 @@ describe('a voter that is copied', () => {
     return node
   }
 
+  // Strict, seed 60069: its sync had been said twice, and the second reply came after the acks.
+  it('takes nothing back that it acked for a reply that is older', () => {
+    const node = new Alone({ self: 'c', ids: ['a', 'b', 'c'], options: MAJORITY })
+    for (const id of ['a', 'b']) node.link(id)
+    lead(node, 'a', FIRST)
+    const reply = {
+      type: 'sync-reply',
+      epoch: FIRST,
+      history: HISTORY,
+      from: 1,
+      voter: true,
+    } as const
+    node.hear({ ...reply, feed: 1, next: 1 }, 'a')
+    const append = { type: 'append', epoch: FIRST, previous: NO_EPOCH, time: 1, commit: 1 } as const
+    node.hear({ ...append, batches: [noop(FIRST, 1, 0)] }, 'a')
+    expect(node.last('append-ack').next).toBe(2)
+    // A gap: it asks anew, and what comes first is the answer to what it had asked before.
+    node.hear({ ...append, previous: FIRST, batches: [noop(FIRST, 3, 0)] }, 'a')
+    node.hear({ ...reply, feed: 2, next: 4 }, 'a')
+    expect(node.reports).toEqual([])
+    expect(node.last('sync').next).toBe(2)
+  })
+
   function lead(node: Alone, id: string, epoch: Epoch): void {
     const facts = { data: 'ready', voter: true, history: HISTORY, lastEpoch: epoch } as const
     const incarnation = id.repeat(16)

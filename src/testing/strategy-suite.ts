@@ -1,5 +1,5 @@
 /**
- * The laws of a replication strategy, S1-S9, as tests for any runner: one factory, one call. S5-S9
+ * The laws of a replication strategy, S1-S10, as tests for any runner: one factory, one call. S5-S9
  * are judged by the simulator's checkers over seeds whose faults are those that the law speaks of;
  * a failure names its seed and options. What a strategy does not offer is left out by `traits`, and
  * skipped by name; silence proves the most.
@@ -48,6 +48,7 @@ export function strategySuite(options: StrategySuiteOptions): void {
         for (const style of styles) runSeeds(options, style)
       })
   }
+  test(`${name} S10: who was stopped follows the master that went on`, () => wokenFollows(options))
 }
 
 const SIMULATED: Record<string, readonly Style[]> = {
@@ -209,6 +210,29 @@ function staleIsNothing(options: StrategySuiteOptions): void {
     const harm = known.filter(kind => !ANSWERS.includes(kind))
     assert.deepEqual(harm, [], `lower epoch: ${show(input)}`)
   }
+}
+
+/** Of two nodes the slave wakes as its master is busy: only it itself was silent. */
+function wokenFollows({ strategy }: StrategySuiteOptions): void {
+  const cluster = new SimulatedCluster({ nodes: 2, random: seededRandom(13), strategy })
+  const workload = new Workload(cluster, CALM_WORKLOAD)
+  cluster.startAll()
+  cluster.run(3_000)
+  const master = cluster.master()
+  assert.ok(master !== undefined, 'two nodes have no master after 3 s')
+  const { epoch } = master.engine.standing
+  const slave = master.id === 'a' ? 'b' : 'a'
+  cluster.pause(slave)
+  cluster.run(12_000)
+  cluster.stall(master.id, 300)
+  cluster.run(1)
+  cluster.resume(slave)
+  cluster.run(3_000)
+  workload.stop()
+  cluster.run(2_000)
+  const { standing } = cluster.node(slave).engine
+  assert.deepEqual(standing.epoch, epoch, `${slave} was stopped for 12 s and deposed ${master.id}`)
+  assert.equal(standing.master, master.id)
 }
 
 function effectsOf(strategy: ReplicationStrategy<unknown>, input: Input<unknown>): string[] {

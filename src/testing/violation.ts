@@ -3,7 +3,7 @@
 export class Violation extends Error {
   override readonly name = 'Violation'
 
-  /** `law`: I1 ... I21 or S1 ... S9. `atMs`: virtual time. */
+  /** `law`: I1 ... I21 or S1 ... S10. `atMs`: virtual time. */
   constructor(
     readonly law: string,
     readonly fact: string,

@@ -49,6 +49,8 @@ const HOLD_MS_MAX = 1_000
  *  the results with the new master. */
 const SETTLE_MS_MAX = 50
 const LATE_MS = 50
+/** What a node that was stopped reads so soon was told to it while it slept. */
+const ASLEEP_MS = 200
 /** The new master waits so long for those who are neither it nor the old one. */
 const OTHERS_MS_MAX = 30
 
@@ -165,9 +167,13 @@ function fail(s: GroupState, effects: Sink, handover: Handover, why: string): vo
   if (phase === 'sent') startPromotion(s, effects, { doubted: target })
 }
 
-/** The master gives its place to this slave, which has everything: no probe, no silence awaited. */
+/**
+ * The master gives its place to this slave, which has everything: no probe, no silence awaited. One
+ * that was stopped as it was told does not: the old master leads on after 1 s, and of two nodes it
+ * was deposed by this one, which led without all that had been written since if it was busy.
+ */
 export function onHandover(s: GroupState, effects: Sink, peer: Peer, m: Of<'handover'>): void {
-  if (!isCurrent(s, effects, peer, m.epoch)) return
+  if (!isCurrent(s, effects, peer, m.epoch) || s.now - s.wokeAt < ASLEEP_MS) return
   if (s.data !== 'ready' || !s.synced || s.next !== m.next) return
   if (s.commitsLate && !s.voter) return
   startPromotion(s, effects, { handover: s.epoch })

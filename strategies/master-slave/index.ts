@@ -268,6 +268,11 @@ function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; late
   const jumped = s.startedAt >= 0 && t.now - s.now > TIMES.stoppedMs
   s.now = t.now
   s.wall = t.wall
+  if (jumped) {
+    s.wokeAt = s.now
+    // What was asked before is old: it may be past its time, and no answer to it was read.
+    s.hunt = undefined
+  }
   while (s.late.length > 0 && t.now - s.late[0][0] > LATE_KEPT_MS) s.late.shift()
   if (t.lateMs >= 1) s.late.push([t.now, t.lateMs])
   // What came while this process was held up is read after this turn: nobody was silent for it. Two

@@ -137,7 +137,7 @@ export function onPrepare(s: GroupState, effects: Sink, peer: Peer, m: Of<'prepa
   s.hunt = undefined
   s.candidateAfter = s.now + PROMISED_WAIT_MS
   letGo(s, effects)
-  s.promise(effects, m.epoch)
+  s.promise(effects, m.epoch, peer)
   const voter = votesFor(s, m)
   effects.send(peer.id, { type: 'promise', epoch: m.epoch, ...s.facts(), voter })
 }
@@ -170,7 +170,12 @@ export function onRefuse(s: GroupState, effects: Sink, peer: Peer, m: Of<'refuse
   const lower = compareEpochs(m.promised, candidacy.epoch) < 0
   const vouches = m.hears && mayVouchForStranger(s, peer)
   const stranger = isForeign(s, peer) || isReplaced(s, peer) || vouches
-  if (!stranger && (!peer.witness || m.hears || !lower)) return giveUp(s)
+  if (!stranger && (!peer.witness || m.hears || !lower)) {
+    giveUp(s)
+    // It had promised, and now a higher one: that candidate gets its time, as from all who promise.
+    if (candidacy.promises.has(peer.id)) s.candidateAfter = s.now + PROMISED_WAIT_MS
+    return
+  }
   // One of another history has no vote in this one. To the witness this log is too old: one vote
   // less. Who holds the better one may have promised, is put off by that, and would be for ever if
   // this were the end (majority, seed 2104).

@@ -58,8 +58,10 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
   s.copying = undefined
   letGo(s, effects)
   s.promise(effects, epoch)
+  s.promisedTo = undefined
   s.epoch = epoch
   s.feed = 0
+  s.acked = 1
   s.master = peer.id
   s.candidateAfter = 0
   s.outOfTouchAt = 0
@@ -128,7 +130,9 @@ export function onSyncReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'syn
   s.heard(0)
   s.feed = m.feed
   // Batches end alike in all logs: whoever names a point inside one holds another log or lies.
-  if (m.from < s.next && s.commitsLate && m.from >= s.commit) {
+  // What was acked to this master is in its log: a reply that says less was on its way since before
+  // (strict, seed 60069: 12 entries that counted were dropped, and every later sync was a repeat).
+  if (m.from < s.next && s.commitsLate && m.from >= Math.max(s.commit, s.acked)) {
     if (s.log.crcBefore(m.from) === undefined) return effects.disconnect(peer.id, 'PROTOCOL_ERROR')
     dropSuffix(s, effects, m.from)
   }
@@ -212,6 +216,7 @@ export function acknowledge(s: GroupState, effects: Sink): void {
   const { epoch, feed, echo } = s
   // Half a copy is no copy: its ack only asks for more.
   const next = s.copying === undefined ? s.next : 1
+  if (s.synced) s.acked = Math.max(s.acked, next)
   const marks = echoMarks(s)
   effects.send(s.master, { type: 'append-ack', epoch, feed, next, durable, echo, ...marks })
 }
@@ -229,6 +234,7 @@ export function onCopyBegin(s: GroupState, effects: Sink, peer: Peer, m: Of<'cop
   s.copying = { copy: m.copy, slices: 0, until: m.at }
   s.half = true
   s.feed = m.copy
+  s.acked = 1
   s.synced = true
   s.heard(m.time)
   const epoch = m.starts.at(-1)?.epoch

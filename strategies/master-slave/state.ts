@@ -173,6 +173,8 @@ export class GroupState {
   now = 0
   wall = 0
   startedAt = -1
+  /** When it last found that this process had been stopped (TIMES.stoppedMs). */
+  wokeAt = Number.NEGATIVE_INFINITY
   /** Number of the view; before the first one nothing is known and nothing happens. */
   view = 0
   /** Own loop delays of the last second: [at, lateMs]. */
@@ -195,6 +197,8 @@ export class GroupState {
   /** Histories that this one was forced from, the newest first; at most 8 (force.ts). */
   forcedFrom: readonly string[] = []
   promised: Epoch = NO_EPOCH
+  /** The candidate that `promised` was promised to, until it leads. */
+  promisedTo: Peer | undefined
   /** Led or followed. */
   epoch: Epoch = NO_EPOCH
   master: PeerId | undefined
@@ -233,6 +237,8 @@ export class GroupState {
   collects = 0
   /** The newest feed of the followed epoch; one that is said again is a repeat. */
   feed = 0
+  /** Entries below it were acked to the followed master: no word of its takes them back. */
+  acked: Offset = 1
   hunt: Hunt | undefined
   probes = 0
   probeAfter = 0
@@ -322,11 +328,20 @@ export class GroupState {
     if (compareEpochs(epoch, this.seen) > 0) this.seen = epoch
   }
 
-  promise(effects: Sink, epoch: Epoch): void {
+  /**
+   * Nothing below `epoch` is followed from now on. `to`: the candidate that asked for it. Who was
+   * promised a lower one is told: it may still wait for somebody else (600 ms), and would take over
+   * by this promise when another had led and acknowledged for 30 ms (ordinal, seed 8588).
+   */
+  promise(effects: Sink, epoch: Epoch, to?: Peer): void {
     this.see(epoch)
-    if (compareEpochs(epoch, this.promised) <= 0) return
+    const { promised, promisedTo } = this
+    if (compareEpochs(epoch, promised) <= 0) return
     this.promised = epoch
+    this.promisedTo = to
     effects.persist(GROUP, epoch)
+    if (promisedTo === undefined || promisedTo.session === 0 || promisedTo === to) return
+    effects.send(promisedTo.id, { type: 'refuse', epoch: promised, promised: epoch, hears: false })
   }
 
   /**

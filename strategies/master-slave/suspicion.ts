@@ -52,11 +52,23 @@ export function watchMaster(s: GroupState, effects: Sink): void {
 
 /** The master is unknown, surely dead, or silent for too long. */
 export function isSuspicious(s: GroupState): boolean {
-  if (s.master === undefined) return true
-  const peer = s.peers.get(s.master)
-  if (peer === undefined || (peer.gone && peer.session === 0)) return true
+  const peer = s.master === undefined ? undefined : s.peers.get(s.master)
+  if (peer?.gone && peer.session === 0) return true
+  if (isJustAwake(s)) return false
+  if (peer === undefined) return true
   if (s.outOfTouchAt > 0 && s.now - s.outOfTouchAt > OUT_OF_TOUCH_MS) return true
   return s.now - s.masterHeardAt > silenceLimit(s)
+}
+
+/**
+ * This process was stopped, and since it woke the others had less time to be heard than any master
+ * has. Silence until then was its own, and what lay in its sockets is old: of two nodes the slave
+ * that woke after 9 s or more suspected in its first turn, its promise fenced the master that was
+ * heard in the next one, and where that one was busy for 150 ms the slave led, a minute behind. A
+ * dial that is refused needs no time.
+ */
+function isJustAwake(s: GroupState): boolean {
+  return s.now - s.wokeAt <= s.settings.suspectAfterMs
 }
 
 /** Silence that is suspicious: the setting, or less by hints, stretched by the node's own delay. */

@@ -267,7 +267,7 @@ export const LATE: readonly Mutant[] = [
     [
       [
         `${STRATEGY}/promotion.ts`,
-        's.promise(effects, m.epoch)\n  const voter',
+        's.promise(effects, m.epoch, peer)\n  const voter',
         's.see(m.epoch)\n  const voter',
       ],
     ],
@@ -362,5 +362,19 @@ export const LATE: readonly Mutant[] = [
     ],
     undefined,
     'majority',
+  ),
+  mutant(
+    '70',
+    'a slave takes back what it acked for an older reply',
+    'a copy that was counted is gone, and every later sync is taken for a repeat',
+    [
+      [
+        `${STRATEGY}/slave.ts`,
+        's.commitsLate && m.from >= Math.max(s.commit, s.acked)',
+        's.commitsLate && m.from >= s.commit',
+      ],
+    ],
+    'loss',
+    'strict',
   ),
 ]

@@ -172,7 +172,7 @@ export const ORDINAL: readonly Mutant[] = [
     'what is read on one node differs from what the others hold',
     [
       [
-        'src/store/key-value.ts',
+        'src/store/records.ts',
         'if (slot < 0 || region.expired(slot, time)) return undefined\n' +
           '    return region.record(slot)',
         'if (slot < 0) return undefined\n    if (region.expired(slot, time)) {\n' +
@@ -254,6 +254,19 @@ export const ORDINAL: readonly Mutant[] = [
     'pauses',
     'ordinal',
   ),
+  mutant(
+    '58b',
+    'a slave that was stopped suspects at once',
+    'it deposes a master that lives, and leads without what was written while it slept',
+    [
+      [
+        `${STRATEGY}/suspicion.ts`,
+        'return s.now - s.wokeAt <= s.settings.suspectAfterMs',
+        'return s.now - s.wokeAt < 0',
+      ],
+    ],
+    'suite',
+  ),
   mutant('32', "copying slave's ack counted", 'half a copy passes for a copy', [
     [
       `${STRATEGY}/slave.ts`,
@@ -279,7 +292,7 @@ export const ORDINAL: readonly Mutant[] = [
     [
       [
         'src/engine/request-reads.ts',
-        'else if (position.offset >= env.applied()) waits = true',
+        "else if (place === 'here' && position.offset >= env.applied()) waits = true",
         'else if (position.offset < 0) waits = true',
       ],
       [

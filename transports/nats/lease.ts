@@ -125,8 +125,7 @@ export class NatsLeaseStore implements LeaseStore, BrokerEvents {
   async #answer<T>(what: Question, question: (view: KV) => Promise<T>): Promise<T> {
     const broker = this.#line.up as NatsConnection | undefined
     if (broker === undefined) throw this.#line.cause ?? new Error('no broker')
-    const opened = this.#view ?? this.#openView(broker)
-    this.#view = opened
+    const opened = this.#view ?? this.#open(broker)
     try {
       const answer = await question(await opened)
       this.#causes.delete(what)
@@ -136,6 +135,16 @@ export class NatsLeaseStore implements LeaseStore, BrokerEvents {
       else this.#onTrouble(what, error as NatsError, opened)
       throw error
     }
+  }
+
+  /** What did not open within a ttl is not kept: it would refuse until the line is new. */
+  #open(broker: NatsConnection): Promise<KV> {
+    const opened = this.#openView(broker)
+    this.#view = opened
+    opened.catch(() => {
+      if (this.#view === opened) this.#view = undefined
+    })
+    return opened
   }
 
   async #openView(broker: NatsConnection): Promise<KV> {
