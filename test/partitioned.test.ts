@@ -168,6 +168,19 @@ describe('moves', () => {
     expect(cluster.missing()).toEqual([])
   })
 
+  test('a member that may not leave after all takes its part again', async () => {
+    const cluster = await settledOf('abc')
+    const asked = cluster.master() === 'c' ? 'b' : 'c'
+    const master = cluster.engines.get(cluster.master() as string)
+    const stranger = { id: 'z', ordinal: 9, address: 'memory://z' }
+    master?.feed({ kind: 'admin', command: 'leave', group: 0, peer: asked })
+    master?.feed({ kind: 'admin', command: 'join', group: 0, member: stranger })
+    const isRefused = () => cluster.reports.some(({ fields }) => fields.code === 'BUSY')
+    await cluster.until(isRefused)
+    await cluster.until(() => cluster.statusOf('a').partitions.copies[asked] > 0)
+    expect(cluster.missing()).toEqual([])
+  })
+
   test('a rolling restart moves nothing, and loses nothing', async () => {
     const cluster = await settledOf('abc')
     const moved: number[] = []

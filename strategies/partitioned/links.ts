@@ -19,6 +19,8 @@ export interface Link {
   readonly hosts: Set<GroupId>
   /** It spoke without having said hello since; 0: it has not. */
   unsaidAt: number
+  /** How often it was looked for in vain. */
+  misses: number
 }
 
 type Hello = Extract<Message, { type: 'hello' }>
@@ -59,7 +61,7 @@ export class Links {
 
   onUp(peer: PeerId, session: Session, hosts: readonly GroupId[]): Message {
     this.#refused.delete(peer)
-    this.#links.set(peer, { session, life: '', hosts: new Set(), unsaidAt: 0 })
+    this.#links.set(peer, { session, life: '', hosts: new Set(), unsaidAt: 0, misses: 0 })
     const { partitions, backups } = this.#settings
     return { type: 'hello', strategy: STRATEGY, partitions, backups, life: this.#life, hosts }
   }
@@ -88,6 +90,12 @@ export class Links {
     const linked = this.#links.get(peer)?.life ?? ''
     if (linked !== '') return life !== undefined && life !== linked
     return this.#refused.has(peer)
+  }
+
+  /** Those that have been up for two looks and not said hello: it was lost alone, below the law of
+   *  transports, and nobody would say it again. Two: who was stopped looks before it reads. */
+  *silent(): Generator<PeerId> {
+    for (const [peer, link] of this.#links) if (link.life === '' && ++link.misses > 2) yield peer
   }
 
   /** What is wrong with a frame on this link: no session, or no hello for too long. */

@@ -400,7 +400,13 @@ export class Office {
     for (const [peer, asked] of this.#leaving) {
       if (this.plan.hostedBy(peer) > 0) continue
       this.#leaving.delete(peer)
-      this.#router.later(() => this.#router.feed(this.#router.control, asked))
+      this.#router.later(() => {
+        const { control } = this.#router
+        this.#router.feed(control, asked)
+        // Refused, and said so: it stays, and takes its part again (seed 13).
+        const { members } = control.census()?.view ?? { members: [] }
+        if (members.some(({ id }) => id === peer)) this.plan.leaving.delete(peer)
+      })
     }
   }
 
