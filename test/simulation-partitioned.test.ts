@@ -53,6 +53,8 @@ describe('simulation of partitions', () => {
 describe('seeds that broke a law of partitions once', () => {
   test.each<[number, number, string, Style?]>([
     [13, 30, 'P11: a member whose leave was refused got nothing any more'],
+    [109, 60, 'P3: a master back in office knew less than it had written, and granted it again'],
+    [109, 90, 'P7: a reset on the way to a node was taken for its death'],
   ])('%i, %i s: %s', (seed, seconds, _law, style) => {
     const options = drawPartitioned(seed, seconds, style)
     expect(simulatePartitioned(options).violation).toBe(undefined)

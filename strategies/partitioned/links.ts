@@ -66,13 +66,13 @@ export class Links {
     return { type: 'hello', strategy: STRATEGY, partitions, backups, life: this.#life, hosts }
   }
 
-  /** The link that ended; undefined: none did. `others`: how many nodes there are beside both. */
-  onDown(peer: PeerId, session: Session, loss: LinkLoss, others: number): Link | undefined {
+  /** The link that ended; undefined: none did. */
+  onDown(peer: PeerId, session: Session, loss: LinkLoss): Link | undefined {
     const link = this.#links.get(peer)
     if (session === 0) {
-      // Two nodes have nobody to ask, so only a refusal proves that no process is there.
-      const dead = loss === 'refused' || (loss === 'reset' && others > 0)
-      if (dead && link === undefined) this.#refused.add(peer)
+      // Only a refusal proves that no process is there: the way to one that lives may reset, too,
+      // and its partitions would be passed on before its lease ends (seed 109).
+      if (loss === 'refused' && link === undefined) this.#refused.add(peer)
       return undefined
     }
     if (link?.session !== session) return undefined

@@ -242,7 +242,7 @@ export class Router implements SinkHandler {
   }
 
   onLinkDown(peer: PeerId, session: Session, loss: LinkLoss): void {
-    const link = this.links.onDown(peer, session, loss, Math.max(0, this.members.size - 2))
+    const link = this.links.onDown(peer, session, loss)
     for (const one of [this.control, ...this.hosted.values()]) {
       if (session === 0) this.feed(one, { kind: 'link-down', peer, session, loss })
       else if (link !== undefined) this.#part(one, peer, loss)

@@ -112,7 +112,6 @@ export const PARTITIONED: readonly Mutant[] = [
         'if (this.#round === undefined) return this.#answer(asked)',
       ],
     ],
-    'splits',
   ),
   planted(
     'p6',
@@ -135,7 +134,6 @@ export const PARTITIONED: readonly Mutant[] = [
         'asked + ttlMs * (2 - LEASE.marginShare))',
       ],
     ],
-    'pauses',
   ),
   planted(
     'p9',

@@ -40,17 +40,31 @@ export function drawPartitioned(seed: number, seconds: number, style?: Style): P
     clocks.push({ offsetMs: random.next() * 1e7, turnMs: random.pick([0, 0.2, 3]) })
   // What these do to group 0 is told from what its clients saw, and it has none here.
   const none = { relapse: 0, twin: 0, recopy: 0, closeWindow: 0, hint: 0 }
+  const partitioned = drawPartitions(random, nodes)
   const options: PartitionedOptions = {
     ...drawn,
     ...{ nodes, witness: false, core: nodes },
     faults: { ...faults, ...none },
     workload: { ...workload, rate: random.pick([20, 40, 80]), reads: random.pick([0.3, 0.5]) },
-    partitioned: drawPartitions(random, nodes),
+    partitioned,
+    caches: cutCaches(drawn.caches, partitioned.partitions),
   }
   if (options.style === 'stalls') stall(options, random)
   if (style === undefined && random.chance(0.125)) rollOn(options)
   if (options.partitioned.backups === 0) options.mayLose = true
   return options
+}
+
+/** The limits are those of a partition: the product cuts what a cluster has by their number. */
+function cutCaches(
+  caches: SimulationOptions['caches'],
+  partitions: number,
+): SimulationOptions['caches'] {
+  const whole = Object.entries(caches).map(([name, cache]) => [
+    name,
+    { ...cache, maxEntries: cache.maxEntries * partitions },
+  ])
+  return Object.fromEntries(whole)
 }
 
 function drawPartitions(random: SeededRandom, nodes: number): PartitionDraw {
