@@ -6,6 +6,7 @@ import { type PartitionedOptions, partitioned } from '../strategies/partitioned/
 import { messageCodec } from '../strategies/partitioned/message-codec.js'
 import type { Message } from '../strategies/partitioned/messages.js'
 import { decodeRow, encodeRow, newRow, type Row } from '../strategies/partitioned/table.js'
+import { Tenant } from '../strategies/partitioned/tenant.js'
 import { PartitionCluster } from './harness/partition-cluster.js'
 
 const FACT = {
@@ -130,6 +131,20 @@ describe('bytes', () => {
       }
     }
     expect(refused).toBeGreaterThan(500)
+  })
+})
+
+describe('what a node says of itself', () => {
+  test('is said again to a granter that has forgotten it', () => {
+    const tenant = new Tenant(EPOCH.incarnation, '')
+    const ends = { asked: 0, ttlMs: 1_200, need: 1 }
+    tenant.note(FACT)
+    expect(tenant.renewal('a 256', 0)).toMatchObject({ after: 0, upTo: 1, facts: [FACT] })
+    tenant.onLease({ type: 'lease', ...ends, heard: 1 }, 'a 256', 1)
+    expect(tenant.renewal('a 256', 1_000)).toMatchObject({ after: 1, upTo: 1, facts: [] })
+    // It heard no majority for a while, and begins anew under the same epoch.
+    tenant.onLease({ type: 'lease', ...ends, heard: 0 }, 'a 256', 1)
+    expect(tenant.renewal('a 256', 2_000)).toMatchObject({ after: 0, upTo: 1, facts: [FACT] })
   })
 })
 

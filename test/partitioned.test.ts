@@ -168,6 +168,19 @@ describe('moves', () => {
     expect(cluster.missing()).toEqual([])
   })
 
+  test('a member that may not leave after all takes its part again', async () => {
+    const cluster = await settledOf('abc')
+    const asked = cluster.master() === 'c' ? 'b' : 'c'
+    const master = cluster.engines.get(cluster.master() as string)
+    master?.feed({ kind: 'admin', command: 'leave', group: 0, peer: asked })
+    // Two voters of a majority would bear no failure: said once its partitions lie elsewhere.
+    const isRefused = () => cluster.reports.some(({ fields }) => fields.state === 'refused')
+    await cluster.until(isRefused)
+    expect(cluster.statusOf('a').partitions.copies[asked]).toBe(undefined)
+    await cluster.until(() => cluster.statusOf('a').partitions.copies[asked] > 0)
+    expect(cluster.missing()).toEqual([])
+  })
+
   test('a rolling restart moves nothing, and loses nothing', async () => {
     const cluster = await settledOf('abc')
     const moved: number[] = []

@@ -231,6 +231,20 @@ describe('a read that asks for more', () => {
     expect(desk.ended.at(-1)).toEqual([deposed, 'NOT_MASTER'])
   })
 
+  it('hears why a master does not serve: of a lost partition nobody should ask again', () => {
+    const desk = new Desk()
+    const silent = { role: 'master', epoch: second, master: 'a', serving: false } as const
+    for (const why of [undefined, 'PARTITION_LOST']) {
+      desk.standing = why === undefined ? silent : { ...silent, why }
+      const [token, strict] = [desk.ask(READ.master, [at(5)]), desk.ask(READ.linearizable)]
+      const code = why ?? 'NOT_READY'
+      expect(desk.ended.splice(0)).toEqual([
+        [token, code],
+        [strict, code],
+      ])
+    }
+  })
+
   it('for a majority becomes one question a frame, or one a key for a keyed strategy', () => {
     for (const keyed of [false, true]) {
       const desk = new Desk(keyed).serve()

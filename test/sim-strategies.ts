@@ -8,6 +8,8 @@ import { suggestion } from '../src/core/suggest.js'
 import { isStrategyPath, strategyFromModule, strategyPathFrom } from '../src/strategy-module.js'
 import { type BroadcastSimulation, drawBroadcast } from '../src/testing/broadcast/options.js'
 import { simulateBroadcast } from '../src/testing/broadcast/simulation.js'
+import { drawPartitioned, type PartitionedOptions } from '../src/testing/partitioned/draw.js'
+import { simulatePartitioned } from '../src/testing/partitioned/simulation.js'
 import { type SimulationEnv, type SimulationResult, simulate } from '../src/testing/simulation.js'
 import {
   drawOptions,
@@ -64,6 +66,12 @@ export const BROADCAST: Tortured = {
 export const STRATEGIES: Readonly<Record<string, Tortured>> = {
   'master-slave': MASTER_SLAVE,
   broadcast: BROADCAST,
+  partitioned: {
+    env: envOf,
+    profile: 'majority',
+    draw: drawPartitioned,
+    simulate: (options, env) => simulatePartitioned(options as PartitionedOptions, env),
+  },
 }
 
 /** Rejects with a reason that names the remedy. */

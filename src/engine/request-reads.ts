@@ -10,7 +10,7 @@
 import { LIMITS, TIMES } from '../config.js'
 import type { Place, Standing } from '../contracts/strategy.js'
 import type { Offset, PeerId, Position, Session } from '../contracts/types.js'
-import type { ErrorCode } from '../errors.js'
+import { type ErrorCode, errorCode } from '../errors.js'
 import { type HowToRead, READ } from '../wire/requests.js'
 import type { ReplyLink } from './request-replies.js'
 
@@ -213,9 +213,9 @@ export class Reads {
   }
 
   #standingRefusal(): ErrorCode | undefined {
-    const { role, serving } = this.#env.standing()
+    const { role, serving, why = 'NOT_READY' } = this.#env.standing()
     if (role !== 'master') return 'NOT_MASTER'
-    return serving ? undefined : 'NOT_READY'
+    return serving ? undefined : errorCode(why)
   }
 
   #serves(): boolean {

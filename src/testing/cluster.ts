@@ -47,6 +47,8 @@ export interface SimulatedClusterOptions {
   /** In the order of the nodes. */
   clocks?: readonly NodeClockOptions[]
   onTrace?: (node: PeerId, line: string) => void
+  /** Listens in on what the hooks of a life are told; of all groups. */
+  around?: (life: Life, hooks: NodeHooks) => NodeHooks
 }
 
 const TICK_MS = 100
@@ -112,7 +114,7 @@ export class SimulatedCluster implements World {
       staleChance: options.staleChance ?? 0,
       logger: SILENCE,
       root: this.lineage.root,
-      hooks: (life: Life) => this.#hooks(life),
+      hooks: (life: Life) => options.around?.(life, this.#hooks(life)) ?? this.#hooks(life),
       onTrace: options.onTrace,
     }
     this.#nodes = this.members.map(

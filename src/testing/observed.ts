@@ -209,6 +209,8 @@ export interface StrategyWatcher {
   onReject(id: number, code: string, surely: boolean): void
   onBecome(standing: Standing, group: GroupId): void
   onReport(event: string, fields: Record<string, unknown>): void
+  /** Its log and store are given up. */
+  onDropped?(group: GroupId): void
   /** What a step did, by name: for laws that say "nothing". */
   onEffect(name: string): void
   /** For laws about what nodes say of themselves. */
@@ -362,6 +364,7 @@ class ObservedEffects<M> implements Effects<M> {
 
   drop(group: GroupId): void {
     this.#watcher.onEffect('drop')
+    this.#watcher.onDropped?.(group)
     this.to.drop(group)
   }
 

@@ -78,6 +78,8 @@ export class SimulatedNode implements LiveNode {
   #log!: MemoryLog
   #store!: StateMachine
   #states!: States
+  /** Where the groups of the running life lie that are not dropped. */
+  hosts = new Map<GroupId, { readonly log: MemoryLog; readonly store: StateMachine }>()
 
   /** `members`: its configuration. */
   constructor(env: NodeEnv, member: Member, members: readonly Member[], clock: NodeClockOptions) {
@@ -111,6 +113,7 @@ export class SimulatedNode implements LiveNode {
     this.#states = statesOf(env.strategy, { ...env, self: this.id, cluster, members: this.members })
     this.#log = this.#states.log
     this.#store = this.#states.store
+    this.hosts = new Map()
     this.running = true
     this.paused = false
     this.engine = this.#makeEngine(incarnation, hooks)
@@ -134,6 +137,10 @@ export class SimulatedNode implements LiveNode {
     })
     const strategy = observeStrategy(env.strategy, () => ({
       ...hooks,
+      onDropped: group => {
+        this.hosts.delete(group)
+        hooks.onDropped?.(group)
+      },
       onInput: input =>
         hooks.onInput(
           input.kind,
@@ -173,6 +180,7 @@ export class SimulatedNode implements LiveNode {
 
   /** Where `group` lies, watched. */
   #host(group: GroupId, log: MemoryLog, store: StateMachine, hooks: NodeHooks): GroupHost {
+    this.hosts.set(group, { log, store })
     return {
       log: new ObservedLog(log, hooks, group),
       store: new ObservedStore(store, hooks, this.#env.sliceBytesMax, group),
@@ -193,7 +201,7 @@ export class SimulatedNode implements LiveNode {
     this.pause()
     const { life, engine } = this
     const [gate, clock, log, store] = [this.#gate, this.#clock, this.#log, this.#store]
-    const states = this.#states
+    const [states, hosts] = [this.#states, this.hosts]
     const [hooks, stop] = [this.#hooks, this.#stop]
     this.running = false
     this.paused = false
@@ -205,6 +213,7 @@ export class SimulatedNode implements LiveNode {
       this.#log = log
       this.#store = store
       this.#states = states
+      this.hosts = hosts
       this.#hooks = hooks
       this.#stop = stop
       this.running = true
@@ -240,6 +249,17 @@ export class SimulatedNode implements LiveNode {
   /** Its wall clock, ms since 1970. */
   wall(): number {
     return this.#clock?.wall() ?? 0
+  }
+
+  /** By its own clock, that of ticks. */
+  ownNow(): number {
+    return this.#clock?.now() ?? 0
+  }
+
+  /** Runs `task` in its process: now, or once it wakes; never if it dies before. */
+  deliver(task: () => void): void {
+    if (this.#gate.holds) this.#gate.later(task)
+    else if (this.running) task()
   }
 
   get awake(): boolean {

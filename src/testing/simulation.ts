@@ -208,7 +208,7 @@ function leasesOf({ seed, lease }: SimulationOptions, clock: () => VirtualClock)
   return lease && new SimulatedLeases(lease, seededRandom(seed ^ 0x1ea5), clock)
 }
 
-function setNetwork(cluster: SimulatedCluster, { network }: SimulationOptions): void {
+export function setNetwork(cluster: SimulatedCluster, { network }: SimulationOptions): void {
   const { loss, duplicate, reorder, bytesPerMs } = network
   const suspendLaw = loss > 0 || duplicate > 0 || reorder > 0
   cluster.network.setFaults({
@@ -219,10 +219,9 @@ function setNetwork(cluster: SimulatedCluster, { network }: SimulationOptions): 
   if (suspendLaw || bytesPerMs > 0) cluster.disturbances.everywhere = true
 }
 
-/** The second phase. */
-function live(cluster: SimulatedCluster, workload: Workload, options: SimulationOptions): void {
-  const random = cluster.random
-  const { latencyMsMin, latencyMsMax } = options.network
+/** Nothing is lost, repeated or slow from now on. */
+export function calmNetwork(cluster: SimulatedCluster, { network }: SimulationOptions): void {
+  const { latencyMsMin, latencyMsMax } = network
   const calm = { loss: 0, duplicate: 0, reorder: 0, suspendLaw: false }
   cluster.network.setFaults({
     ...calm,
@@ -230,6 +229,12 @@ function live(cluster: SimulatedCluster, workload: Workload, options: Simulation
     latencyMsMax,
     bytesPerMs: Number.POSITIVE_INFINITY,
   })
+}
+
+/** The second phase. */
+function live(cluster: SimulatedCluster, workload: Workload, options: SimulationOptions): void {
+  const random = cluster.random
+  calmNetwork(cluster, options)
   cluster.mendAll()
   for (const checker of cluster.listeners.onHeal) checker.onHeal()
   const changed = options.faults.join > 0

@@ -11,6 +11,7 @@ import type { NodeClockOptions } from './gate.js'
 import { drawLease } from './lease-options.js'
 import type { LeaseFaults } from './leases.js'
 import { type FaultRates, NO_FAULTS } from './nemesis.js'
+import type { PartitionDraw } from './partitioned/draw.js'
 import { addHandovers, applyStyle } from './styles.js'
 import { CALM_WORKLOAD, type WorkloadOptions } from './workload.js'
 
@@ -86,6 +87,8 @@ export interface SimulationOptions {
   mayLose: boolean
   /** Nodes that live in the second phase. */
   core: number
+  /** Keys lie in partitions, so many and so. */
+  partitioned?: PartitionDraw
 }
 
 const ACKS: readonly Ack[] = ['none', 'master', 'slaves:1', 'majority', 'insync', 'all']

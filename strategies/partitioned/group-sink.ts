@@ -132,7 +132,8 @@ export class GroupSink implements Effects<GroupMessage> {
   }
 
   disconnect(peer: PeerId, code: string, message?: string): void {
-    if (this.at.group === CONTROL) this.to.disconnect(peer, code, message)
+    // A link that is full would refuse the first word of a new one as well, at once and for ever.
+    if (this.at.group === CONTROL || code === 'BUSY') this.to.disconnect(peer, code, message)
     else this.#handler.onDisconnect(this.at, peer)
   }
 

@@ -19,6 +19,8 @@ export interface Link {
   readonly hosts: Set<GroupId>
   /** It spoke without having said hello since; 0: it has not. */
   unsaidAt: number
+  /** How often it was looked for in vain. */
+  misses: number
 }
 
 type Hello = Extract<Message, { type: 'hello' }>
@@ -59,18 +61,18 @@ export class Links {
 
   onUp(peer: PeerId, session: Session, hosts: readonly GroupId[]): Message {
     this.#refused.delete(peer)
-    this.#links.set(peer, { session, life: '', hosts: new Set(), unsaidAt: 0 })
+    this.#links.set(peer, { session, life: '', hosts: new Set(), unsaidAt: 0, misses: 0 })
     const { partitions, backups } = this.#settings
     return { type: 'hello', strategy: STRATEGY, partitions, backups, life: this.#life, hosts }
   }
 
-  /** The link that ended; undefined: none did. `others`: how many nodes there are beside both. */
-  onDown(peer: PeerId, session: Session, loss: LinkLoss, others: number): Link | undefined {
+  /** The link that ended; undefined: none did. */
+  onDown(peer: PeerId, session: Session, loss: LinkLoss): Link | undefined {
     const link = this.#links.get(peer)
     if (session === 0) {
-      // Two nodes have nobody to ask, so only a refusal proves that no process is there.
-      const dead = loss === 'refused' || (loss === 'reset' && others > 0)
-      if (dead && link === undefined) this.#refused.add(peer)
+      // Only a refusal proves that no process is there: the way to one that lives may reset, too,
+      // and its partitions would be passed on before its lease ends (seed 109).
+      if (loss === 'refused' && link === undefined) this.#refused.add(peer)
       return undefined
     }
     if (link?.session !== session) return undefined
@@ -88,6 +90,12 @@ export class Links {
     const linked = this.#links.get(peer)?.life ?? ''
     if (linked !== '') return life !== undefined && life !== linked
     return this.#refused.has(peer)
+  }
+
+  /** Those that have been up for two looks and not said hello: it was lost alone, below the law of
+   *  transports, and nobody would say it again. Two: who was stopped looks before it reads. */
+  *silent(): Generator<PeerId> {
+    for (const [peer, link] of this.#links) if (link.life === '' && ++link.misses > 2) yield peer
   }
 
   /** What is wrong with a frame on this link: no session, or no hello for too long. */

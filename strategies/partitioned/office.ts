@@ -3,7 +3,7 @@
  * while it is master of the control group. Here both meet the groups and each other.
  */
 import type { GroupTable, Input, Standing } from '../../src/contracts/strategy.js'
-import type { GroupId, PeerId } from '../../src/contracts/types.js'
+import type { GroupId, Offset, PeerId } from '../../src/contracts/types.js'
 import { NO_EPOCH } from '../../src/core/epochs.js'
 import type { Hosted } from './hosted.js'
 import type { Message, Renew } from './messages.js'
@@ -29,6 +29,8 @@ export class Office {
   #granter = ''
   #master: PeerId | undefined
   #serves = false
+  /** In office once it knows the table up to here. */
+  #officeFrom: Offset = 1
   #ids = OWN_BELOW
   /** Renewals that wait for a majority's word; those of a round, and its read. */
   #asked = new Map<PeerId, Renew>()
@@ -59,7 +61,7 @@ export class Office {
       table,
       isDead: (peer, life) => links.isDead(peer, life),
       propose: rows => this.#propose(rows),
-      end: () => router.control.census()?.next ?? 1,
+      end: () => this.#logEnd(),
       send: (peer, message) => this.#sendTo(peer, message),
       report: (event, fields) => router.to.report(event, fields),
     }
@@ -142,7 +144,12 @@ export class Office {
     const serves = role === 'master' && serving
     if (serves === this.#serves) return
     this.#serves = serves
-    if (!serves) this.#leaveOffice()
+    if (serves) this.#officeFrom = this.#logEnd()
+    else this.#leaveOffice()
+  }
+
+  #logEnd(): Offset {
+    return this.#router.control.census()?.next ?? 1
   }
 
   #leaveOffice(): void {
@@ -168,6 +175,8 @@ export class Office {
     if (!this.#serves) return
     this.warden.now = now
     if (this.warden.sinceMs === undefined) {
+      // What it wrote before it left may yet be committed: two grants would bear one counter.
+      if (this.#router.table.known < this.#officeFrom) return
       this.warden.take(now)
       this.#pushed = 1
     }
@@ -339,9 +348,11 @@ export class Office {
       const { asked } = this.#round
       this.#round = undefined
       if (done && this.warden.sinceMs !== undefined) this.#router.later(() => this.#answer(asked))
-    } else if (!done && this.warden.sinceMs !== undefined)
-      // What was decided never came to be: all of it is judged anew.
-      this.warden.take(this.#router.now)
+    } else if (!done && this.warden.sinceMs !== undefined) {
+      // What was decided may never come to be: all of it is judged anew.
+      this.warden.leave()
+      this.#officeFrom = this.#logEnd()
+    }
     return true
   }
 
@@ -389,10 +400,10 @@ export class Office {
     const { control } = this.#router
     if (input.command === 'reset-partition') return this.#reset(input)
     const leaves = input.command === 'leave' && input.peer !== undefined
-    if (!leaves || this.warden.sinceMs === undefined) return this.#router.feed(control, input)
+    if (!leaves || !this.#serves) return this.#router.feed(control, input)
     this.#leaving.set(input.peer as PeerId, input)
     this.plan.leaving.add(input.peer as PeerId)
-    this.#letLeave()
+    if (this.warden.sinceMs !== undefined) this.#letLeave()
   }
 
   /** Who holds nothing any more goes from the control group, too. */
@@ -400,7 +411,13 @@ export class Office {
     for (const [peer, asked] of this.#leaving) {
       if (this.plan.hostedBy(peer) > 0) continue
       this.#leaving.delete(peer)
-      this.#router.later(() => this.#router.feed(this.#router.control, asked))
+      this.#router.later(() => {
+        const { control } = this.#router
+        this.#router.feed(control, asked)
+        // Refused, and said so: it stays, and takes its part again (seed 13).
+        const { members } = control.census()?.view ?? { members: [] }
+        if (members.some(({ id }) => id === peer)) this.plan.leaving.delete(peer)
+      })
     }
   }
 

@@ -25,7 +25,7 @@ import type { Message, Part } from './messages.js'
 import { Office } from './office.js'
 import type { Settings } from './options.js'
 import { CONTROL, groupOf, hosts, isOnTable, partitionOfGroup, type Row, Table } from './table.js'
-import { GROUP_TICK } from './times.js'
+import { GROUP_TICK, OPEN_AGAIN_MS } from './times.js'
 
 type Of<K extends Input<never>['kind']> = Extract<Input<Message>, { kind: K }>
 
@@ -49,6 +49,7 @@ export class Router implements SinkHandler {
   readonly #sink: GroupSink
   readonly #copies: Copies
   #tick: Of<'tick'> = { kind: 'tick', now: 0, wall: 0, lateMs: 0 }
+  #mendedAt = 0
   /** Numbers the lives of groups' links. */
   #sessions = 0
   /** What the step at hand leads to in groups. */
@@ -110,7 +111,22 @@ export class Router implements SinkHandler {
       const everyMs = one.restless ? GROUP_TICK.restlessMs : GROUP_TICK.calmMs
       if (input.now - one.tickedAt >= everyMs) this.#tickGroup(one)
     }
+    if (input.now - this.#mendedAt >= OPEN_AGAIN_MS) this.#mend()
     this.office.tick()
+  }
+
+  /** Whoever is linked, and has a part in what this node has one in, is linked with it there: a
+   *  word of it may have been lost alone, below the law of transports. */
+  #mend(): void {
+    this.#mendedAt = this.now
+    for (const peer of this.links.silent()) this.to.disconnect(peer, 'PROTOCOL_ERROR')
+    for (const one of this.hosted.values())
+      for (const id of one.listed ?? []) {
+        const link = id === this.env.self ? undefined : this.links.of(id)
+        if (link === undefined || one.sessions.has(id)) continue
+        this.#open(one, id)
+        if (link.hosts.has(one.group)) this.#join(one, id)
+      }
   }
 
   #tickGroup(one: Hosted): void {
@@ -226,7 +242,7 @@ export class Router implements SinkHandler {
   }
 
   onLinkDown(peer: PeerId, session: Session, loss: LinkLoss): void {
-    const link = this.links.onDown(peer, session, loss, Math.max(0, this.members.size - 2))
+    const link = this.links.onDown(peer, session, loss)
     for (const one of [this.control, ...this.hosted.values()]) {
       if (session === 0) this.feed(one, { kind: 'link-down', peer, session, loss })
       else if (link !== undefined) this.#part(one, peer, loss)
@@ -298,7 +314,8 @@ export class Router implements SinkHandler {
   #onPart(peer: PeerId, { group, message }: Part): void {
     const one = this.of(group)
     const session = one?.sessions.get(peer)
-    if (one === undefined || session === undefined) return
+    if (one === undefined) return
+    if (session === undefined) return void this.links.of(peer)?.hosts.add(group)
     this.feed(one, { kind: 'message', peer, session, message })
     this.#drain()
   }

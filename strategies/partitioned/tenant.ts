@@ -74,7 +74,8 @@ export class Tenant {
   /** An answer of the granter; `known`: how much of the table is. */
   onLease(lease: LeaseMessage, granter: string, known: number): void {
     if (granter !== this.#granter) return
-    this.#heard = Math.max(this.#heard, lease.heard)
+    // Less than it had heard: it left office for a moment, in the same epoch, and forgot.
+    this.#heard = lease.heard
     if (this.#pending.length > 1) this.#pending.length = 1
     this.#pending.push(lease)
     this.onKnown(known)

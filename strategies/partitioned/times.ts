@@ -15,6 +15,9 @@ export const GROUP_TICK = { restlessMs: 25, calmMs: 50 } as const
 /** Who fell out of sync is said so after it, unless it is surely dead: most come back at once. */
 export const FEWER_MS = 250
 
+/** Who should be linked in a group and is not is told again. */
+export const OPEN_AGAIN_MS = 1_000
+
 /** A link on which no first statement came is ended after it. */
 export const STATEMENT_MS = 500
 

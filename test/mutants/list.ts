@@ -8,14 +8,15 @@
  * the entry. A charter that is not passed on: no seed kills a founder in its first second, and
  * test/voters.test.ts does. A vote that strict gives back beside a member out of reach needs two
  * admins and a lost memory in one order, which test/membership.test.ts plays. Not here, because
- * there is no such line: 20 (the walk goes by slots and never asks lru-cache), 30 and 33 to 37
- * (near cache, disk, partitions).
+ * there is no such line: 20 (the walk goes by slots and never asks lru-cache), 30, 33, 34
+ * and 37 (near cache, disk, tombstones).
  */
 import { BROADCASTS } from './list-broadcast.js'
 import { LATE } from './list-late.js'
 import { LEASES } from './list-lease.js'
 import { MEMBERS } from './list-members.js'
 import { ORDINAL } from './list-ordinal.js'
+import { PARTITIONED } from './list-partitioned.js'
 import type { Mutant } from './mutant.js'
 
 export const MUTANTS: readonly Mutant[] = [
@@ -24,4 +25,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...MEMBERS,
   ...LEASES,
   ...BROADCASTS,
+  ...PARTITIONED,
 ]
