@@ -62,16 +62,21 @@ export class Cluster {
   readonly servers: string[] = []
   readonly nodes = new Map<string, ServerNode>()
   readonly #options: ClusterOptions
+  /** Its own; one that was given is not ended here. */
+  readonly #broker: NatsServer | undefined
 
-  private constructor(options: ClusterOptions) {
+  private constructor(options: ClusterOptions, broker: NatsServer | undefined) {
     this.#options = options
+    this.#broker = broker
   }
 
   /** Resolves when every node has said that it is ready. */
   static async start(options: ClusterOptions): Promise<Cluster> {
-    const cluster = new Cluster(options)
     const scheme = schemeOfTransport(options.transport)
-    const broker = scheme === 'nats' ? (options.broker ?? (await startBroker()).url) : undefined
+    const own =
+      scheme === 'nats' && options.broker === undefined ? await startBroker() : undefined
+    const cluster = new Cluster(options, own)
+    const broker = scheme === 'nats' ? (options.broker ?? own?.url) : undefined
     const ports = await freePorts(options.nodes)
     for (const [i, port] of ports.entries())
       cluster.servers.push(
@@ -119,6 +124,8 @@ export class Cluster {
 
   async stop(): Promise<void> {
     await Promise.all([...this.nodes.keys()].map(id => this.kill(id)))
+    // It would keep the process of the benchmark alive when all is measured.
+    await this.#broker?.close()
   }
 }
 
