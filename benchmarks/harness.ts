@@ -73,8 +73,7 @@ export class Cluster {
   /** Resolves when every node has said that it is ready. */
   static async start(options: ClusterOptions): Promise<Cluster> {
     const scheme = schemeOfTransport(options.transport)
-    const own =
-      scheme === 'nats' && options.broker === undefined ? await startBroker() : undefined
+    const own = scheme === 'nats' && options.broker === undefined ? await startBroker() : undefined
     const cluster = new Cluster(options, own)
     const broker = scheme === 'nats' ? (options.broker ?? own?.url) : undefined
     const ports = await freePorts(options.nodes)
