@@ -250,10 +250,4 @@ export const BROADCASTS: readonly Mutant[] = [
       ],
     ],
   ),
-  planted(
-    'b18',
-    'a node that has copied vouches for all since its birth',
-    'its clock was behind then, and its last life had written above that',
-    [[`${PLACE}/repair.ts`, 'if (!s.copied) s.beBorn()', 'if (s.now < 0) s.beBorn()']],
-  ),
 ]
