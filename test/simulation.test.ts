@@ -95,6 +95,9 @@ describe('seeds that broke a law once', () => {
     ['strict', 5_781, 120, 'I4, who is half copied may say so'],
     // A sync was said twice, and the second reply dropped what was acked under the first.
     ['strict', 60_069, 60, 'I18, what was acked is not taken back'],
+    // A view named a newcomer before its address was known, and the simulated clients dialled
+    // nowhere for ever, while it led.
+    ['majority', 7_183, 120, 'I18, who has said no address is not dialled'],
     // Copies that lost frames had put the next one off for 8 s, into the time of a whole network.
     ['ordinal', 2_930, 120, 'I18, a copy is put off for 2 s at most'],
     // The network said an old sync again: its slave was copied anew, and dropped for it what it had
