@@ -150,7 +150,7 @@ async function main(): Promise<void> {
     for (const text of broken) console.log(text)
     // Hours may pass until the closing line.
     const twentieth = Math.floor((20 * total.seeds) / seeds)
-    if (twentieth === told || total.seeds === seeds) return
+    if (workers === 1 || twentieth === told || total.seeds === seeds) return
     told = twentieth
     console.error(`${total.seeds} of ${seeds} seeds, ${total.violations} violations`)
   }
