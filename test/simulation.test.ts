@@ -2,43 +2,26 @@
  * The simulator in `npm test`: as many seeds as fit into their time, up to 500 of 120 virtual
  * seconds, the first 20 of each twice; and the quick planted bugs, which must all be found.
  */
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { simulate } from '../src/testing/simulation.js'
 import { drawOptions, type SimulatedProfile, type Style } from '../src/testing/swarm.js'
+import { quickOnesAreFound } from './harness/planted-bugs.js'
 import { projectRoot } from './harness/project-root.js'
+import { seedsWithin } from './harness/seeds-within.js'
 import { MUTANTS } from './mutants/list.js'
-import { hunt, mutate } from './mutants/run.js'
+import { mutate } from './mutants/run.js'
 import { envOf, explain } from './sim.js'
-import { runPieces } from './sim-workers.js'
 
-const SIM = fileURLToPath(new URL('../dist/test/sim.js', import.meta.url))
-const SEEDS_MAX = 500
-const BUDGET_MS = 110_000
-const PIECE = 10
+const BUDGET = { seedsMax: 500, budgetMs: 110_000, piece: 10 }
 const LEASE_SEEDS = 36
 
 describe('simulation', () => {
   test('no law breaks, whatever befalls the cluster', { timeout: 200_000 }, async () => {
-    const startedAt = performance.now()
-    const failures: string[] = []
-    let next = 1
-    let seeds = 0
-    let simulatedHours = 0
-    const nextPiece = () => {
-      if (next > SEEDS_MAX || performance.now() - startedAt > BUDGET_MS) return undefined
-      const piece = { first: next, seeds: PIECE }
-      next += PIECE
-      return piece
-    }
-    await runPieces(SIM, ['--seconds', '120', '--twice'], 2, nextPiece, ({ tally, broken }) => {
-      seeds += tally.seeds
-      simulatedHours += tally.simulatedHours
-      failures.push(...broken)
-    })
+    const { tally, broken } = await seedsWithin(BUDGET, ['--seconds', '120', '--twice'])
+    const { seeds, simulatedHours } = tally
     process.stdout.write(`simulation: ${seeds} seeds, ${simulatedHours.toFixed(1)} hours\n`)
-    expect(failures).toEqual([])
-    expect(seeds).toBeGreaterThan(PIECE)
+    expect(broken).toEqual([])
+    expect(seeds).toBeGreaterThan(BUDGET.piece)
   })
 })
 
@@ -119,18 +102,6 @@ describe('planted bugs', () => {
   })
 
   // Those of other strategies are sought where their seeds are.
-  const quick = MUTANTS.filter(({ style, strategy }) => style !== undefined && !strategy)
-  test(`${quick.length} quick ones are found`, { timeout: 200_000 }, async () => {
-    expect(quick.length).toBeGreaterThanOrEqual(10)
-    const queue = [...quick]
-    const missed: string[] = []
-    const work = async () => {
-      for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-        const { seeds } = await hunt(mutant, 50, 40, mutant.style)
-        if (seeds === undefined) missed.push(`${mutant.id}: ${mutant.what}`)
-      }
-    }
-    await Promise.all([work(), work()])
-    expect(missed).toEqual([])
-  })
+  const own = MUTANTS.filter(({ strategy }) => strategy === undefined)
+  quickOnesAreFound(own, { least: 10, seconds: 40 })
 })

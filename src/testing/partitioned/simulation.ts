@@ -15,13 +15,13 @@ import { membersChangeByRule } from '../checkers/members.js'
 import { prefixesAgree } from '../checkers/prefixes.js'
 import { allVote, memoryLimit } from '../memories.js'
 import { Nemesis } from '../nemesis.js'
+import { runPhases } from '../phases.js'
 import {
   calmNetwork,
   type SimulationEnv,
   type SimulationResult,
   setNetwork,
 } from '../simulation.js'
-import { Violation } from '../violation.js'
 import { Applications } from './applications.js'
 import { PartitionedCluster, partitionName, type StrategyOf } from './cluster.js'
 import type { PartitionedOptions } from './draw.js'
@@ -35,7 +35,6 @@ import { oneOwner } from './laws/owners.js'
 import { Operator } from './operator.js'
 
 const WARM_UP_MS = 4_000
-const PEACE_MS = 20_000
 const ACK_TIMEOUT_MS = 3_000
 /** P15: a write of each partition succeeds so soon after heal. */
 const SERVE_WITHIN_MS = 10_000
@@ -61,27 +60,19 @@ export function simulatePartitioned(
   const applications = new Applications(cluster, options.workload, ACK_TIMEOUT_MS)
   const { kept, passes } = addLaws(cluster, options, operator)
   setNetwork(cluster, options)
-  let nemesis: Nemesis | undefined
-  let violation: Violation | undefined
-  try {
-    cluster.startAll()
-    const untilMs = env.stopAfterMs ?? Number.POSITIVE_INFINITY
-    cluster.run(Math.min(WARM_UP_MS, untilMs))
-    const limit = memoryLimit(cluster, options)
-    nemesis = new Nemesis(cluster, { clients: [] }, options.faults, limit)
-    const faultyMs = Math.min(options.seconds * 1_000 - PEACE_MS, untilMs) - WARM_UP_MS
-    cluster.run(Math.max(0, faultyMs))
-    nemesis.stop()
-    operator.stop()
-    if (env.stopAfterMs === undefined) makePeace(cluster, applications, operator, options)
-  } catch (error) {
-    violation =
-      error instanceof Violation ? error : new Violation('INTERNAL', String(error), cluster.now())
-  }
+  const { violation, faults } = runPhases(cluster, {
+    ...{ seconds: options.seconds, warmUpMs: WARM_UP_MS, stopAfterMs: env.stopAfterMs },
+    nemesis() {
+      const limit = memoryLimit(cluster, options)
+      return new Nemesis(cluster, { clients: [] }, options.faults, limit)
+    },
+    calm: () => operator.stop(),
+    live: () => makePeace(cluster, applications, operator, options),
+  })
   const nothing = { keysJudged: 0, keysUndecided: 0, merged: 0, givenUp: 0 }
   return {
     violation,
-    faults: { ...nemesis?.counts, ...operator.counts },
+    faults: { ...faults, ...operator.counts },
     events: cluster.events,
     failovers: passes(),
     calls: applications.calls,
