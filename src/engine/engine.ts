@@ -43,7 +43,10 @@ import type { CommandEnd } from './reported-command.js'
 import { LOCAL_PEER, Rights } from './rights.js'
 import { statusFrame } from './status-frame.js'
 import { Watches } from './watches.js'
-import { Words } from './words.js'
+
+/** Frames between nodes that leave at once, so that the slave works beside the master; smaller ones
+ *  (acks, single writes) leave together at the end of the turn. */
+const FLUSH_BYTES = 1_024
 
 export class Engine<M = unknown> implements TransportHandler {
   readonly events = new EventEmitter<EngineEvents>()
@@ -69,7 +72,7 @@ export class Engine<M = unknown> implements TransportHandler {
   /** Who the members are is known. */
   #met: boolean
   #stopped = false
-  readonly #words: Words<M>
+  #encoded: { message: M; frame: Uint8Array } | undefined
   #localReply: ((frame: Uint8Array) => void) | undefined
 
   constructor(options: EngineOptions<M>) {
@@ -99,7 +102,6 @@ export class Engine<M = unknown> implements TransportHandler {
       finish: () => this.#finish(),
       onTrace: options.onTrace,
     })
-    this.#words = new Words(transport, this.#strategy.codec)
     const others = options.members.filter(member => member.id !== self)
     this.#met = options.late !== true
     this.#links = new Links({ transport, clock, random }, this.#met ? others : [])
@@ -385,7 +387,7 @@ export class Engine<M = unknown> implements TransportHandler {
 
   /** After a run: what it earned goes out, and what the master owes its store is proposed. */
   #finish(): void {
-    this.#words.end()
+    this.#encoded = undefined
     this.#calls.finish()
     this.#watches.finish()
     this.#groups.keepHouse()
@@ -397,7 +399,6 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'append':
         return this.#groups.of(effect.group).append(effect.batch)
       case 'commit':
-        this.#words.beforeApply(effect.next - this.#groups.of(effect.group).applied().next)
         return this.#groups.of(effect.group).commit(effect.next)
       case 'send':
         return this.#send(effect.peer, effect.message)
@@ -453,8 +454,14 @@ export class Engine<M = unknown> implements TransportHandler {
 
   #send(peer: PeerId, message: M): void {
     if (!this.#links.isLinked(peer)) return
-    const result = this.#words.send(peer, message)
-    if (result === 'sent') return
+    if (this.#encoded?.message !== message)
+      this.#encoded = { message, frame: this.#strategy.codec.encode(message) }
+    const { transport } = this.#options
+    const result = transport.send(peer, this.#encoded.frame)
+    if (result === 'sent') {
+      if (this.#encoded.frame.length >= FLUSH_BYTES) transport.flush?.(peer)
+      return
+    }
     const session = this.#sessions.get(peer) ?? 0
     if (result === 'congested') this.#pump.feed({ kind: 'congested', peer, session })
     else this.#pump.feed({ kind: 'congested', peer, session, lost: message })

@@ -344,7 +344,10 @@ export class GroupState {
     effects.send(promisedTo.id, { type: 'refuse', epoch: promised, promised: epoch, hears: false })
   }
 
-  /** Appends; the caller says `showAppended` once what others wait for is sent. */
+  /**
+   * Appends. Profile ordinal applies at once: it shows what its log holds. So does half a copy,
+   * whose entries the master had applied when it sent them.
+   */
   append(effects: Sink, batch: Batch): void {
     noteEpochStart(this.starts, batch.epoch, batch.first)
     this.next = batch.next
@@ -354,15 +357,8 @@ export class GroupState {
     effects.append(GROUP, batch)
     const view = viewOf(batch)
     if (view !== undefined) pushView(this, effects, batch.first, view)
-  }
-
-  /**
-   * Profile ordinal applies at once: it shows what its log holds. So does half a copy, whose
-   * entries the master had applied when it sent them.
-   */
-  showAppended(effects: Sink): void {
     const until = this.copying?.until ?? Number.MAX_SAFE_INTEGER
-    if (!this.commitsLate || until < Number.MAX_SAFE_INTEGER) this.commitTo(effects, this.next)
+    if (!this.commitsLate || until < Number.MAX_SAFE_INTEGER) this.commitTo(effects, batch.next)
   }
 
   commitTo(effects: Sink, next: Offset): void {
