@@ -193,6 +193,10 @@ export class Load {
     this.#child = child
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
   /** Resolves when the client is there and every key has a value. */
   static async open(options: LoadOptions): Promise<Load> {
     const load = new Load(keep(fork(LOAD)))

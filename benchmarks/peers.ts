@@ -3,77 +3,25 @@
  * alternate, and the ratio is that of the medians. How each side is measured: README.md.
  */
 import { options } from './arguments.js'
-import { Cluster, Load, type LoadOptions, type RunResult, type Work } from './harness.js'
+import {
+  type Call,
+  COMPARISONS,
+  type Comparison,
+  POLL_US,
+  type Side,
+  VARIANTS,
+} from './comparisons.js'
+import { canPart, keepOn } from './cores.js'
+import { Cluster, Load, type LoadOptions, type RunResult } from './harness.js'
 import { printer, type Row } from './output.js'
 import { type RedisServers, startRedis } from './redis.js'
 import { median, roundMs, roundRatio } from './statistics.js'
 
-/** The sides that a row may compare. */
-type Side = 'node' | 'pair' | 'awake' | 'redis' | 'redisPlain' | 'redisPair' | 'redisPairPlain'
-
-type Call = readonly [Side, Work]
-
-interface Comparison {
-  readonly work: string
-  readonly inFlight: number
-  readonly gcache: Call
-  readonly peer: string
-  readonly other: Call
-  /** Ratio of throughputs, ours to theirs, or of latencies. */
-  readonly ratio: 'throughput' | 'latency'
-  /** The ratio of throughputs is at least this, that of latencies at most; 0: no goal. */
-  readonly goal: number
+/** Its processes. */
+interface Runner {
+  readonly load: Load
+  readonly servers: readonly (number | undefined)[]
 }
-
-const GET = 'get from the master'
-const SET = 'set acknowledged by the master'
-const SLAVE = 'set acknowledged by one slave as well'
-const ONE = 'one call in flight: get, set, set + slave'
-
-function compare(
-  work: string,
-  inFlight: number,
-  gcache: Call,
-  peer: string,
-  other: Call,
-  goal = 0,
-): Comparison {
-  const ratio = inFlight === 1 ? 'latency' : 'throughput'
-  return { work, inFlight, gcache, peer: `ioredis ${peer}`, other, ratio, goal }
-}
-
-const OUR_GET: Call = ['node', 'get']
-const OUR_SET: Call = ['node', 'set']
-const OUR_PAIR: Call = ['pair', 'set-slave']
-/** A pair that polls before it sleeps, for one call in flight. */
-const OUR_AWAKE: Call = ['awake', 'set-slave']
-const POLL_US = 150
-
-/** The rows of DESIGN, section 5. */
-const COMPARISONS: readonly Comparison[] = [
-  compare(GET, 100, OUR_GET, 'GET', ['redis', 'get'], 4),
-  compare(GET, 1_000, OUR_GET, 'GET', ['redis', 'get'], 5),
-  compare(SET, 100, OUR_SET, 'SET', ['redis', 'set'], 3.5),
-  compare(SET, 1_000, OUR_SET, 'SET', ['redis', 'set'], 4.5),
-  compare(SLAVE, 100, OUR_PAIR, 'SET + WAIT 1', ['redisPair', 'set-slave'], 12),
-  compare(SLAVE, 100, OUR_PAIR, 'SET', ['redis', 'set'], 1.6),
-  compare(ONE, 1, OUR_GET, 'GET', ['redis', 'get'], 1),
-  compare(ONE, 1, OUR_SET, 'SET', ['redis', 'set'], 1),
-  compare(ONE, 1, OUR_AWAKE, 'SET + WAIT 1', ['redisPair', 'set-slave'], 1),
-]
-
-const PLAIN = 'not autopipelined'
-
-/** Other ways to use redis, each kinder to it than the row of DESIGN; `--variants` adds them. */
-const VARIANTS: readonly Comparison[] = [
-  compare(SLAVE, 100, OUR_PAIR, `SET + WAIT 1, ${PLAIN}`, ['redisPairPlain', 'set-slave']),
-  compare(SLAVE, 100, OUR_PAIR, `SET, then WAIT 1, ${PLAIN}`, ['redisPairPlain', 'set-then-wait']),
-  compare(SLAVE, 100, OUR_PAIR, 'SET, one WAIT 1 a turn', ['redisPair', 'set-shared-wait']),
-  compare(ONE, 1, OUR_PAIR, 'SET + WAIT 1', ['redisPair', 'set-slave']),
-  compare(ONE, 1, OUR_GET, `GET, ${PLAIN}`, ['redisPlain', 'get']),
-  compare(ONE, 1, OUR_SET, `SET, ${PLAIN}`, ['redisPlain', 'set']),
-  compare(ONE, 1, OUR_PAIR, `SET + WAIT 1, ${PLAIN}`, ['redisPairPlain', 'set-slave']),
-]
 
 export interface PeersOptions {
   readonly pairs: number
@@ -96,7 +44,7 @@ export async function benchPeers(
     ({ work, peer }) => work.includes(chosen.only) || peer.includes(chosen.only),
   )
   const servers: { stop(): unknown }[] = []
-  const loads = new Map<Side, Load>()
+  const runners = new Map<Side, Runner>()
   try {
     // Redis first: a missing binary is said before anything else is started.
     const redis = await keepIn(servers, startRedis(0))
@@ -105,19 +53,20 @@ export async function benchPeers(
     const node = await keepIn(servers, Cluster.start({ ...cluster, nodes: 1 }))
     const pair = await keepIn(servers, Cluster.start({ ...cluster, nodes: 2 }))
     const awake = await keepIn(servers, Cluster.start({ ...cluster, nodes: 2, pollUs: POLL_US }))
-    for (const [side, target] of Object.entries({
-      node: gcacheTarget(node, chosen),
-      pair: gcacheTarget(pair, chosen),
-      awake: gcacheTarget(awake, chosen),
-      redis: redisTarget(redis, true),
-      redisPlain: redisTarget(redis, false),
-      redisPair: redisTarget(redisPair, true),
-      redisPairPlain: redisTarget(redisPair, false),
-    }))
-      loads.set(side as Side, await Load.open({ ...chosen, target }))
-    for (const row of rows) print(await measure(row, loads, chosen), row.goal)
+    const sides: Record<Side, readonly [LoadOptions['target'], Runner['servers']]> = {
+      node: [gcacheTarget(node, chosen), pidsOf(node)],
+      pair: [gcacheTarget(pair, chosen), pidsOf(pair)],
+      awake: [gcacheTarget(awake, chosen), pidsOf(awake)],
+      redis: [redisTarget(redis, true), redis.pids],
+      redisPlain: [redisTarget(redis, false), redis.pids],
+      redisPair: [redisTarget(redisPair, true), redisPair.pids],
+      redisPairPlain: [redisTarget(redisPair, false), redisPair.pids],
+    }
+    for (const [side, [target, pids]] of Object.entries(sides))
+      runners.set(side as Side, { load: await Load.open({ ...chosen, target }), servers: pids })
+    for (const row of rows) print(await measure(row, runners, chosen), row.goal)
   } finally {
-    for (const load of loads.values()) load.close()
+    for (const { load } of runners.values()) load.close()
     for (const server of servers) await server.stop()
   }
 }
@@ -135,23 +84,51 @@ function gcacheTarget(cluster: Cluster, { codec }: PeersOptions): LoadOptions['t
   return { kind: 'gcache', cluster: cluster.name, servers: cluster.servers, codec }
 }
 
+function pidsOf({ nodes }: Cluster): Runner['servers'] {
+  return [...nodes.values()].map(({ child }) => child.pid)
+}
+
 function redisTarget({ port }: RedisServers, autoPipelining: boolean): LoadOptions['target'] {
   return { kind: 'redis', port, autoPipelining }
 }
 
-async function measure(row: Comparison, loads: ReadonlyMap<Side, Load>, chosen: PeersOptions) {
+/** A client and its only server get a core each: what a call alone takes is a matter of wake-ups. */
+async function measure(row: Comparison, all: ReadonlyMap<Side, Runner>, chosen: PeersOptions) {
+  const runners = [row.gcache, row.other].map(([side]) => all.get(side) as Runner)
+  const isApart = canPart && row.inFlight === 1 && runners.every(one => one.servers.length === 1)
+  const place = (client?: number, server?: number) => {
+    keepOn(
+      runners.map(({ load }) => load.pid),
+      client,
+    )
+    keepOn(
+      runners.flatMap(({ servers }) => servers),
+      server,
+    )
+  }
+  if (isApart) place(0, 1)
+  const measured = await measurePlaced(row, all, chosen)
+  if (isApart) place()
+  return isApart ? { ...measured, cores: 'client 0, server 1' } : measured
+}
+
+async function measurePlaced(
+  row: Comparison,
+  all: ReadonlyMap<Side, Runner>,
+  chosen: PeersOptions,
+): Promise<Row> {
   const { pairs, ms, valueBytes } = chosen
   const ours: RunResult[] = []
   const theirs: RunResult[] = []
   const { inFlight } = row
   const side = async (into: RunResult[], [name, work]: Call) => {
-    const load = loads.get(name) as Load
+    const { load } = all.get(name) as Runner
     await load.run({ work, inFlight, ms: ms / 4 }) // warm again after the other side's turn
     into.push(await load.run({ work, inFlight, ms }))
   }
   // Both sides compile their hot paths before anything counts.
   for (const [name, work] of [row.gcache, row.other])
-    await (loads.get(name) as Load).run({ work, inFlight, ms })
+    await (all.get(name) as Runner).load.run({ work, inFlight, ms })
   for (let i = 0; i < pairs; i++) {
     // Who goes first alternates too.
     if (i % 2 === 0) await side(ours, row.gcache)

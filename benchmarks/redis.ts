@@ -11,6 +11,7 @@ import { freePorts } from '../src/server/demo/ports.js'
 
 export interface RedisServers {
   readonly port: number
+  readonly pids: readonly (number | undefined)[]
   stop(): void
 }
 
@@ -32,7 +33,7 @@ export async function startRedis(slaves: number): Promise<RedisServers> {
     for (const slavePort of slavePorts)
       children.push(await start(slavePort, folder, ['--replicaof', `127.0.0.1 ${port}`]))
     await inStep(port, slaves)
-    return { port, stop }
+    return { port, pids: children.map(({ pid }) => pid), stop }
   } catch (error) {
     stop()
     throw error
