@@ -92,7 +92,7 @@ function redisTarget({ port }: RedisServers, autoPipelining: boolean): LoadOptio
   return { kind: 'redis', port, autoPipelining }
 }
 
-/** A client and its only server get a core each: what a call alone takes is a matter of wake-ups. */
+/** A client and its only server get a core each: a call alone takes as long as its wake-ups. */
 async function measure(row: Comparison, all: ReadonlyMap<Side, Runner>, chosen: PeersOptions) {
   const runners = [row.gcache, row.other].map(([side]) => all.get(side) as Runner)
   const isApart = canPart && row.inFlight === 1 && runners.every(one => one.servers.length === 1)
