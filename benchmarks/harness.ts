@@ -33,8 +33,6 @@ export interface ClusterOptions {
   readonly broker?: string
   readonly strategy: string
   readonly profile?: string
-  /** Of `gcache serve --poll-us`. */
-  readonly pollUs?: number
   /** Of `gcache serve --log-level`; 'warn' by itself. */
   readonly logLevel?: string
   /** More options of `gcache serve`. */
@@ -91,7 +89,7 @@ export class Cluster {
     const members = this.servers.flatMap((address, i) =>
       i === own ? [] : ['--member', `${idOf(i)}=${i}@${address}`],
     )
-    const { nodeFlags = [], flags = [], pollUs } = this.#options
+    const { nodeFlags = [], flags = [] } = this.#options
     const child = keep(
       spawn(
         process.execPath,
@@ -101,7 +99,6 @@ export class Cluster {
           ...['--listen', this.servers[own], '--strategy', this.#options.strategy, ...members],
           ...profileOf(this.#options),
           ...['--log-level', this.#options.logLevel ?? 'warn'],
-          ...(pollUs === undefined ? [] : ['--poll-us', `${pollUs}`]),
           ...flags,
         ],
         { stdio: ['ignore', 'pipe', 'inherit'] },

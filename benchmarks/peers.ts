@@ -3,14 +3,7 @@
  * alternate, and the ratio is that of the medians. How each side is measured: README.md.
  */
 import { options } from './arguments.js'
-import {
-  type Call,
-  COMPARISONS,
-  type Comparison,
-  POLL_US,
-  type Side,
-  VARIANTS,
-} from './comparisons.js'
+import { type Call, COMPARISONS, type Comparison, type Side, VARIANTS } from './comparisons.js'
 import { canPart, keepOn } from './cores.js'
 import { Cluster, Load, type LoadOptions, type RunResult } from './harness.js'
 import { printer, type Row } from './output.js'
@@ -52,11 +45,9 @@ export async function benchPeers(
     const cluster = { transport: 'tcp', strategy: 'master-slave' }
     const node = await keepIn(servers, Cluster.start({ ...cluster, nodes: 1 }))
     const pair = await keepIn(servers, Cluster.start({ ...cluster, nodes: 2 }))
-    const awake = await keepIn(servers, Cluster.start({ ...cluster, nodes: 2, pollUs: POLL_US }))
     const sides: Record<Side, readonly [LoadOptions['target'], Runner['servers']]> = {
       node: [gcacheTarget(node, chosen), pidsOf(node)],
       pair: [gcacheTarget(pair, chosen), pidsOf(pair)],
-      awake: [gcacheTarget(awake, chosen), pidsOf(awake)],
       redis: [redisTarget(redis, true), redis.pids],
       redisPlain: [redisTarget(redis, false), redis.pids],
       redisPair: [redisTarget(redisPair, true), redisPair.pids],
@@ -137,10 +128,8 @@ async function measurePlaced(
   }
   const ops = (results: RunResult[]) => median(results.map(({ opsPerSec }) => opsPerSec))
   const p50 = (results: RunResult[]) => median(results.map(({ p50Ms }) => p50Ms))
-  // A row whose nodes do not run at their defaults says so.
-  const flags: Row = row.gcache[0] === 'awake' ? { gcacheFlags: `--poll-us ${POLL_US}` } : {}
   const base = {
-    ...{ bench: 'peers', work: row.work, inFlight, valueBytes, ...flags },
+    ...{ bench: 'peers', work: row.work, inFlight, valueBytes },
     ...{ gcacheOpsPerSec: ops(ours), peer: row.peer, peerOpsPerSec: ops(theirs) },
   }
   if (row.ratio === 'throughput') return { ...base, ratio: roundRatio(ops(ours) / ops(theirs)) }

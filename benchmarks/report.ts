@@ -32,9 +32,8 @@ function machine(): string {
 
 function peersLine(row: Row, goal: number): string {
   const wanted = goal === 0 ? '' : row.inFlight === 1 ? `<= ${goal}` : `>= ${goal}`
-  const figure =
+  const ours =
     row.gcacheP50Ms === undefined ? grouped(row.gcacheOpsPerSec) : `${row.gcacheP50Ms} ms`
-  const ours = row.gcacheFlags === undefined ? figure : `${figure} (\`${row.gcacheFlags}\`)`
   const theirs = row.peerP50Ms === undefined ? grouped(row.peerOpsPerSec) : `${row.peerP50Ms} ms`
   const cells = [row.work, row.inFlight, ours, row.peer, theirs, row.ratio, wanted]
   return `| ${cells.join(' | ')} |`

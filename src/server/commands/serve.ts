@@ -48,8 +48,8 @@ export function serveCommand(): Command {
     .option('--insecure', 'allow to listen beyond loopback without authentication or encryption')
     .option(
       '--poll-us <n>',
-      'poll so many microseconds after a frame: latency for CPU; 0: never (default: busy: 60, ' +
-        'while frames come that fast)',
+      'poll so many microseconds after a frame: latency for CPU; 0: never (default: busy: only ' +
+        'while frames come that fast, or a lone caller calls again and again)',
     )
     .option('--value-max <size>', 'the largest value, 1k to 16m, on every node (default: 1m)')
     .option('--config <file>', "JSON with createNode's options; what stands here wins over it")
