@@ -7,7 +7,7 @@
  *              of 197 to 257 on two cores, for processor time; somebody must ask for it
  *   'busy'     only while small frames follow each other within 60 us, so that the process would
  *              sleep for no longer than it polls: 14 % more gets and 18 % more sets a second with
- *              100 in flight; and while a lone caller makes one small call after the other: its call
+ *              100 in flight; and while a lone caller makes one small call after the other: each
  *              takes half the time where no core has to be woken
  */
 import { performance } from 'node:perf_hooks'
