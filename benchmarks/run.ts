@@ -1,7 +1,8 @@
 /**
- * `npm run bench -- [throughput | failover | media | nats | partitioned | peers | slow-slave |
- * sockets | unread | report] [options]`; throughput by itself.
+ * `npm run bench -- [throughput | broadcast | failover | media | nats | partitioned | peers |
+ * slow-slave | sockets | unread | report] [options]`; throughput by itself.
  */
+import { main as broadcast } from './broadcast.js'
 import { main as failover } from './failover.js'
 import { main as media } from './media.js'
 import { main as nats } from './nats.js'
@@ -15,6 +16,7 @@ import { main as unread } from './unread.js'
 
 const BENCHES: Record<string, (args: string[]) => Promise<void>> = {
   throughput,
+  broadcast,
   failover,
   media,
   nats,
