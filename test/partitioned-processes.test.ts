@@ -24,7 +24,7 @@ afterEach(async () => {
   cluster = undefined
 })
 
-async function startOver(medium: ProcessMedium) {
+async function startOver(medium?: ProcessMedium) {
   cluster = await ServedCluster.start(3, FLAGS, medium)
   client = await connect({ cluster: 'proof', servers: cluster.servers })
   await whole(client)
@@ -132,6 +132,39 @@ describe.each(MEDIA)('partitions over $name', medium => {
       await cluster.serve(id)
       await whole(client)
     }
+    expect(await wrong(cache, 0)).toEqual([])
+    expect([await load.stop(), load.failures]).toEqual([[], []])
+    expect(load.writes).toBeGreaterThan(0)
+  }, 120_000)
+})
+
+describe('members', () => {
+  /**
+   *   a, b, c  300 keys | 8 writers ..............................................
+   *   d                 | joins, starts | has its share | leaves: gives all away | killed
+   */
+  test('who joins gets its share, and gives it away as it leaves, while writes go on', async () => {
+    const { cluster, client, cache } = await startOver()
+    await setAll(cache, 0)
+    const load = new Load(cache)
+    const [port] = await freePorts(1)
+    const at = ['--cluster', 'proof', '--server', cluster.servers[0]]
+    expect(await gcache('join', `d=3@127.0.0.1:${port}`, ...at)).toMatchObject({ code: 0 })
+    const own = ['--id', 'd', '--ordinal', '3', '--listen', `tcp://127.0.0.1:${port}`]
+    const others = cluster.ids.flatMap((id, i) => ['--member', `${id}=${i}@${cluster.servers[i]}`])
+    const d = new Served(['--cluster', 'proof', ...own, ...others, ...FLAGS])
+    try {
+      const held = async () => (await whole(client)).partitions?.inSync.d ?? 0
+      // 32 partitions, two copies each, on four nodes: 16, give or take what the hash does.
+      await expect.poll(held, { timeout: WHOLE_MS_MAX }).toBeGreaterThan(8)
+      expect(await wrong(cache, 0)).toEqual([])
+      expect(await gcache('leave', 'd', ...at)).toMatchObject({ code: 0 })
+      await expect.poll(held, { timeout: WHOLE_MS_MAX }).toBe(0)
+    } finally {
+      d.signal('SIGKILL')
+      await d.ended
+    }
+    expect((await whole(client)).members.map(({ id }) => id)).toEqual(cluster.ids)
     expect(await wrong(cache, 0)).toEqual([])
     expect([await load.stop(), load.failures]).toEqual([[], []])
     expect(load.writes).toBeGreaterThan(0)
