@@ -119,6 +119,20 @@ describe('the simulated network', () => {
     expect(lossesOf(c, 'a')).toEqual(['timeout'])
   })
 
+  test('in a cut one side alone may hear resets; the other takes its link for open', async () => {
+    const { clock, network, bench, a, b } = await linked()
+    network.cut('a', 'b')
+    network.reset('a', 'b', 'b')
+    expect([a.isUp('b'), b.isUp('a')]).toEqual([true, false])
+    b.connect('a', a.transport.address)
+    clock.advance(1)
+    network.reset('a', 'b', 'b')
+    clock.advance(1)
+    expect(lossesOf(b, 'a')).toEqual(['reset', 'reset'])
+    expect(a.isUp('b')).toBe(true)
+    expect(bench.violations).toEqual([])
+  })
+
   test('a crash is heard as reset, dials are refused, the next start is welcome', async () => {
     const { clock, network, bench, a, b } = await linked()
     b.stopped = true

@@ -90,10 +90,15 @@ export class MemoryNetwork implements World, Exchange {
     for (const pair of this.#pairs) if (pair.lossy) pair.lose('reset', new Error('lost in a cut'))
   }
 
-  /** Links between `a` and `b` end with `reset` on both sides, each after a latency. */
-  reset(a: PeerId, b: PeerId): void {
-    for (const pair of this.#pairs)
-      if (pair.isBetween(a, b)) pair.lose('reset', new Error('reset by the network'))
+  /** Links between `a` and `b` end with `reset`, and so do attempts that are under way: on both
+   *  sides, or on that of `heardBy` alone, while the other one takes its link for open. */
+  reset(a: PeerId, b: PeerId, heardBy?: PeerId): void {
+    const cause = new Error('reset by the network')
+    for (const pair of this.#pairs) {
+      if (!pair.isBetween(a, b)) continue
+      if (heardBy === undefined) pair.lose('reset', cause)
+      else for (const end of pair.ends) if (end.node === heardBy) end.lose('reset', cause)
+    }
   }
 
   /** For `ms` nothing arrives between `a` and `b`; then everything does, in order. */

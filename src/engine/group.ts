@@ -194,10 +194,13 @@ export class Group<M> {
     }
   }
 
-  /** After a run: a serving master proposes what it owes its store. */
-  keepHouse(): void {
+  /** After a run: a serving master proposes what it owes its store. Own clock, ms: when it will
+   *  owe anything again, unless its standing changes. */
+  keepHouse(): number {
     const { role, serving } = this.standing
-    if (role === 'master' && serving) this.#housekeeping.run()
+    if (role !== 'master' || !serving) return Number.POSITIVE_INFINITY
+    this.#housekeeping.run()
+    return this.#housekeeping.dueMs
   }
 
   /** Nothing of it is read or fed any more; its calls end. */

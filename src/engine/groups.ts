@@ -62,6 +62,9 @@ export class Hosts {
   }
 }
 
+/** Groups that this node leads are looked at so often, ms. */
+const HOUSE_MS = 25
+
 const ABSENT: Standing = { role: 'slave', epoch: NO_EPOCH, master: undefined, serving: false }
 
 export class Groups<M> {
@@ -70,6 +73,10 @@ export class Groups<M> {
   readonly #env: GroupEnv<M>
   readonly #hosts: Hosts
   readonly #others = new Map<GroupId, Group<M>>()
+  /** Of the others, those that this node leads: nobody else keeps house. */
+  readonly #led = new Set<Group<M>>()
+  /** Own clock, ms: before it none of them has anything to do. */
+  #houseMs = Number.NEGATIVE_INFINITY
   #changes: ChangeSink | undefined
   #absent: Requests | undefined
 
@@ -142,6 +149,9 @@ export class Groups<M> {
     const group = this.of(id)
     const before = group.become(standing)
     const leads = standing.role === 'master'
+    if (leads) this.#led.add(group)
+    else this.#led.delete(group)
+    this.#houseMs = Number.NEGATIVE_INFINITY
     group.store.changes = leads ? this.#changes : undefined
     return leads !== (before.role === 'master')
   }
@@ -152,6 +162,7 @@ export class Groups<M> {
     const group = this.#others.get(id)
     if (group !== undefined) group.store.changes = undefined
     group?.stop()
+    if (group !== undefined) this.#led.delete(group)
     this.#others.delete(id)
     this.#hosts.drop(id)
   }
@@ -169,9 +180,18 @@ export class Groups<M> {
     return entries
   }
 
+  /** After every run; a partition for which nothing is due costs nothing. */
   keepHouse(): void {
     this.first.keepHouse()
-    if (this.#others.size > 0) for (const group of this.#others.values()) group.keepHouse()
+    if (this.#led.size === 0) return
+    const now = this.#env.clock.now()
+    if (now < this.#houseMs) return
+    // A standing may also end and come back by the clock alone: looked at again soon.
+    this.#houseMs = now + HOUSE_MS
+    for (const group of this.#led) {
+      const dueMs = group.keepHouse()
+      this.#houseMs = Math.min(this.#houseMs, dueMs)
+    }
   }
 
   stop(): void {

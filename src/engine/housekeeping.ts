@@ -37,7 +37,12 @@ export class Housekeeping {
     this.#configured = false
   }
 
-  /** Called after every run of a serving master; does something every 25 ms. */
+  /** Own clock, ms: before it there is nothing to do for it. */
+  get dueMs(): number {
+    return this.#runAfter
+  }
+
+  /** Called after runs of a serving master; does something every 25 ms. */
   run(): void {
     const now = this.#env.clock.now()
     if (now < this.#runAfter) return

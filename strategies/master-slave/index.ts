@@ -62,6 +62,7 @@ import { onHint, onProbe, onProbeReply, tellLoss, watchMaster } from './suspicio
 import {
   applyView,
   forgetLeft,
+  forgetStranger,
   newStranger,
   onMembers,
   tellView,
@@ -360,7 +361,7 @@ function onLinkDown(
     s.hunt?.asked.delete(input.peer)
     if (s.master === input.peer) tellLoss(s, effects)
     // A stranger that told nothing leaves nothing behind.
-    if (peer.stranger) s.peers.delete(peer.id)
+    if (peer.stranger) forgetStranger(s, effects, peer)
   }
   if (s.role === 'slave' && s.data === 'ready' && mayStand(s)) watchMaster(s, effects)
   if (s.role === 'master') {

@@ -244,6 +244,13 @@ export function forgetLeft(s: GroupState, effects: Sink): void {
   if (gone) effects.view(GROUP, currentView(s).number, membersToLink(s))
 }
 
+/** If a view was adopted meanwhile it was said among those to link with, and is not any more: else
+ *  it would pass for linked here once it joins (partitioned, seed 12 of style membership). */
+export function forgetStranger(s: GroupState, effects: Sink, peer: Peer): void {
+  s.peers.delete(peer.id)
+  if (peer.left) effects.view(GROUP, currentView(s).number, membersToLink(s))
+}
+
 /** How far the log commits while `open` is not committed; see above. */
 export function reachedToView(s: GroupState, open: ViewStart): Offset {
   const before = viewReplacedBy(s, open)

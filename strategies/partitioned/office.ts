@@ -412,11 +412,10 @@ export class Office {
       if (this.plan.hostedBy(peer) > 0) continue
       this.#leaving.delete(peer)
       this.#router.later(() => {
-        const { control } = this.#router
-        this.#router.feed(control, asked)
-        // Refused, and said so: it stays, and takes its part again (seed 13).
-        const { members } = control.census()?.view ?? { members: [] }
-        if (members.some(({ id }) => id === peer)) this.plan.leaving.delete(peer)
+        this.#router.feed(this.#router.control, asked)
+        // Gone from the view; or refused, and said so: it stays, and takes its part again (seed
+        // 13). So does one that joins again later (seed 28).
+        this.plan.leaving.delete(peer)
       })
     }
   }

@@ -80,7 +80,7 @@ export class Router implements SinkHandler {
 
   /** What the engine has applied since is known from here on. */
   refresh(): void {
-    if (this.control.census()?.data !== 'ready') return
+    if (!this.table.isBehind || this.control.census()?.data !== 'ready') return
     this.office.onRows(this.table.refresh())
   }
 
@@ -372,7 +372,8 @@ export class Router implements SinkHandler {
     }
     const env = { ...this.env, members, note: undefined, log: () => this.env.log(group) }
     const one = new Hosted(group, row.born, new Group(env, this.#groupSettings))
-    one.listed = new Set(ids)
+    // Who stands in the row and is not known yet is no member here, until the row says so, too.
+    one.listed = new Set(members.map(({ id }) => id))
     this.hosted.set(group, one)
     this.feed(one, { kind: 'view', view: 1, members })
     for (const id of ids)

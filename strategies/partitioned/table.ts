@@ -139,10 +139,14 @@ export class Table {
     this.rows.fill(undefined)
   }
 
+  /** Something was applied that it has not read. */
+  get isBehind(): boolean {
+    return this.#env.log(CONTROL).applied !== this.#readAt
+  }
+
   /** Reads what was applied since; returns the rows that changed. */
   refresh(): Row[] {
     const { applied } = this.#env.log(CONTROL)
-    if (applied === this.#readAt) return []
     this.#readAt = applied
     const changed: Row[] = []
     for (let partition = 0; partition < this.rows.length; partition++) {
