@@ -12,21 +12,19 @@ import type { KeptLaw } from './kept.js'
 
 /** An order is carried out so soon after it was given. */
 const ORDER_MS = 300
-/** What was disturbed before is as it was. */
-const CALM_MS = 5_000
+/** Who could speak with the master of the control group for so long is known to it. */
+const HEARD_MS = 1_000
 
 export function copiesAreLetGoLast(cluster: PartitionedCluster, kept: KeptLaw): GroupLaw {
   /** By partition: when each was an heir last. */
   const heirUntil = cluster.rows.newest.map(() => new Map<PeerId, number>())
-  const isCalm = (a: PeerId, b: PeerId) => {
-    const now = cluster.now()
-    return !cluster.disturbances.disturbed(a, b, now - CALM_MS, now)
-  }
-  const isWaitedFor = (id: PeerId) => {
+  const counts = (id: PeerId, master: PeerId) => {
     const { running, life, votes } = cluster.node(id)
+    const now = cluster.now()
     if (cluster.leaving.has(id)) return false
-    if (running) return votes && cluster.members.every(other => isCalm(id, other.id))
-    return life.voted && (life.endedAt ?? 0) + cluster.draw.graceMs > cluster.now()
+    if (running) return votes && !cluster.disturbances.disturbed(id, master, now - HEARD_MS, now)
+    // One that was added has not started yet.
+    return life?.voted === true && (life.endedAt ?? 0) + cluster.draw.graceMs > now
   }
   return {
     name: 'copies are let go last',
@@ -46,12 +44,14 @@ export function copiesAreLetGoLast(cluster: PartitionedCluster, kept: KeptLaw): 
         const tenant = cluster.tenant(id)
         return tenant.node.running && kept.hasData(group) && kept.holdsAll(tenant, group)
       })
-      const isSlow = cluster.network.faults.bytesPerMs > 0
-      if (whole.length === 0 || isSlow || !isCalm(node.id, master.id)) return
       const since = cluster.now() - ORDER_MS
+      const isLate =
+        cluster.network.faults.bytesPerMs > 0 ||
+        cluster.disturbances.disturbed(node.id, master.id, since, cluster.now(), true)
+      if (whole.length === 0 || isLate) return
       const until = (id: PeerId) => heirUntil[row.partition].get(id) ?? 0
       const held = voters.filter(id => row.heirs.includes(id) || until(id) >= since)
-      const counting = cluster.members.filter(({ id }) => isWaitedFor(id))
+      const counting = cluster.members.filter(({ id }) => counts(id, master.id))
       const wanted = Math.min(cluster.draw.backups + 1, counting.length)
       if (held.length >= wanted) return
       const who = `${partitionName(group)} lets ${whole} go`
