@@ -1,6 +1,7 @@
 /**
  * `npm run sim:mutants [-- --only 5,12] [--quick] [--seeds 1000] [--seconds 60]`: the mutation
- * score (those of partitioned: 30 seconds unless told). A simulator that finds nothing proves nothing until it is known what it would find.
+ * score, in seeds of 60 virtual seconds (partitioned: 30). A simulator that finds nothing proves
+ * nothing until it is known what it would find.
  * Exits 1 if a planted bug was not found, 2 for a usage error.
  */
 import { parseArgs } from 'node:util'

@@ -11,6 +11,8 @@ const { env } = await readmeStrategy('chain')
 strategySuite({
   ...env,
   test: (name, body) => test(name, { timeout: 60_000 }, body),
+  // Two laws, as its own `traits` say: S6 of planned changes, for it hands no mastership over, and
+  // S8 of nodes that join and leave, for its members never change. The printed name says the trait.
   skip: name => test.skip(name),
   name: 'chain',
   seeds: 4,

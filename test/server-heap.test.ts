@@ -1,6 +1,7 @@
 /** The heap of a server is held small (server/heap.ts), unless its operator chose otherwise. */
 import { spawn } from 'node:child_process'
 import { expect, test } from 'vitest'
+import { growthPercent } from '../src/server/heap.js'
 
 const HEAP = new URL('../dist/src/server/heap.js', import.meta.url).href
 
@@ -43,4 +44,11 @@ test('its new space stays below the 32 MiB that it would become', async () => {
   expect(free).toBe(32)
   expect(held).toBeLessThanOrEqual(16)
   expect(chosen).toBe(32)
+})
+
+test('between two collections it grows by 32 MiB, by half of a large one, fourfold at most', () => {
+  const grows = (mib: number) => (mib * growthPercent(mib * 2 ** 20)) / 100
+  expect(grows(4)).toBe(16)
+  for (const mib of [8, 15, 30, 60]) expect(Math.abs(grows(mib) - 32), `${mib} MiB`).toBeLessThan(4)
+  expect(grows(1_000)).toBe(500)
 })

@@ -146,9 +146,15 @@ async function main(): Promise<void> {
   Error.stackTraceLimit = 0
   if (process.send !== undefined) return servePieces(piece => runSeeds(run, tortured, piece))
   const total = emptyTally()
+  let told = 0
   const onResult = ({ tally, broken }: PieceResult) => {
     add(total, tally)
     for (const text of broken) console.log(text)
+    // Hours may pass until the closing line.
+    const twentieth = Math.floor((20 * total.seeds) / seeds)
+    if (workers === 1 || twentieth === told || total.seeds === seeds) return
+    told = twentieth
+    console.error(`${total.seeds} of ${seeds} seeds, ${total.violations} violations`)
   }
   if (workers === 1) onResult(runSeeds(run, tortured, { first, seeds }))
   else {

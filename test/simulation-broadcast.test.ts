@@ -4,8 +4,8 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { Style } from '../src/testing/swarm.js'
+import { quickOnesAreFound } from './harness/planted-bugs.js'
 import { MUTANTS } from './mutants/list.js'
-import { hunt } from './mutants/run.js'
 import { explain, replays } from './sim.js'
 import { BROADCAST } from './sim-strategies.js'
 
@@ -64,20 +64,6 @@ describe('seeds of broadcast that broke a law once', () => {
 })
 
 describe('planted bugs in broadcast', () => {
-  const quick = MUTANTS.filter(
-    ({ strategy, style }) => strategy === 'broadcast' && style !== undefined,
-  )
-  test(`${quick.length} quick ones are found`, { timeout: 200_000 }, async () => {
-    expect(quick.length).toBeGreaterThanOrEqual(5)
-    const missed: string[] = []
-    const queue = [...quick]
-    const work = async () => {
-      for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-        const { seeds } = await hunt(mutant, 50, 30, mutant.style)
-        if (seeds === undefined) missed.push(`${mutant.id}: ${mutant.what}`)
-      }
-    }
-    await Promise.all([work(), work()])
-    expect(missed).toEqual([])
-  })
+  const own = MUTANTS.filter(({ strategy }) => strategy === 'broadcast')
+  quickOnesAreFound(own, { least: 5, seconds: 30 })
 })

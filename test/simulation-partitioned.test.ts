@@ -3,45 +3,27 @@
  * equal runs of equal seeds, and the quick planted bugs, which must all be found.
  */
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { drawPartitioned, type PartitionedOptions } from '../src/testing/partitioned/draw.js'
 import { simulatePartitioned } from '../src/testing/partitioned/simulation.js'
+import { quickOnesAreFound } from './harness/planted-bugs.js'
+import { seedsWithin } from './harness/seeds-within.js'
 import { PARTITIONED } from './mutants/list-partitioned.js'
-import { hunt } from './mutants/run.js'
-import { runPieces } from './sim-workers.js'
 
-const SIM = fileURLToPath(new URL('../dist/test/sim.js', import.meta.url))
 const FLAGS = ['--strategy', 'partitioned']
+const BUDGET = { seedsMax: 60, budgetMs: 35_000, piece: 5 }
 /** As they were drawn when they broke it, whatever is drawn from these seeds today. */
 const KEPT: Record<number, PartitionedOptions> = JSON.parse(
   readFileSync(new URL('golden/partitioned-seeds.json', import.meta.url), 'utf8'),
 )
-const SEEDS_MAX = 60
-const BUDGET_MS = 35_000
-const PIECE = 5
 
 describe('simulation of partitions', () => {
   test('no law breaks, whatever befalls the cluster', { timeout: 120_000 }, async () => {
-    const startedAt = performance.now()
-    const failures: string[] = []
-    let next = 1
-    let acked = 0
-    let seeds = 0
-    const nextPiece = () => {
-      if (next > SEEDS_MAX || performance.now() - startedAt > BUDGET_MS) return undefined
-      const piece = { first: next, seeds: PIECE }
-      next += PIECE
-      return piece
-    }
-    await runPieces(SIM, FLAGS, 2, nextPiece, ({ tally, broken }) => {
-      seeds += tally.seeds
-      acked += tally.acked
-      failures.push(...broken)
-    })
+    const { tally, broken } = await seedsWithin(BUDGET, FLAGS)
+    const { seeds, acked } = tally
     process.stdout.write(`simulation of partitions: ${seeds} seeds, ${acked} acked\n`)
-    expect(failures).toEqual([])
-    expect(seeds).toBeGreaterThan(PIECE)
+    expect(broken).toEqual([])
+    expect(seeds).toBeGreaterThan(BUDGET.piece)
     expect(acked).toBeGreaterThan(seeds * 50)
   })
 
@@ -68,18 +50,5 @@ describe('seeds that broke a law of partitions once', () => {
 })
 
 describe('planted bugs in partitions', () => {
-  const quick = PARTITIONED.filter(({ style }) => style !== undefined)
-  test(`${quick.length} quick ones are found`, { timeout: 200_000 }, async () => {
-    expect(quick.length).toBeGreaterThanOrEqual(5)
-    const queue = [...quick]
-    const missed: string[] = []
-    const work = async () => {
-      for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-        const { seeds } = await hunt(mutant, 50, 30, mutant.style)
-        if (seeds === undefined) missed.push(`${mutant.id}: ${mutant.what}`)
-      }
-    }
-    await Promise.all([work(), work()])
-    expect(missed).toEqual([])
-  })
+  quickOnesAreFound(PARTITIONED, { least: 5, seconds: 30 })
 })

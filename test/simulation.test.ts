@@ -2,43 +2,26 @@
  * The simulator in `npm test`: as many seeds as fit into their time, up to 500 of 120 virtual
  * seconds, the first 20 of each twice; and the quick planted bugs, which must all be found.
  */
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { simulate } from '../src/testing/simulation.js'
 import { drawOptions, type SimulatedProfile, type Style } from '../src/testing/swarm.js'
+import { quickOnesAreFound } from './harness/planted-bugs.js'
 import { projectRoot } from './harness/project-root.js'
+import { seedsWithin } from './harness/seeds-within.js'
 import { MUTANTS } from './mutants/list.js'
-import { hunt, mutate } from './mutants/run.js'
+import { mutate } from './mutants/run.js'
 import { envOf, explain } from './sim.js'
-import { runPieces } from './sim-workers.js'
 
-const SIM = fileURLToPath(new URL('../dist/test/sim.js', import.meta.url))
-const SEEDS_MAX = 500
-const BUDGET_MS = 110_000
-const PIECE = 10
+const BUDGET = { seedsMax: 500, budgetMs: 110_000, piece: 10 }
 const LEASE_SEEDS = 36
 
 describe('simulation', () => {
   test('no law breaks, whatever befalls the cluster', { timeout: 200_000 }, async () => {
-    const startedAt = performance.now()
-    const failures: string[] = []
-    let next = 1
-    let seeds = 0
-    let simulatedHours = 0
-    const nextPiece = () => {
-      if (next > SEEDS_MAX || performance.now() - startedAt > BUDGET_MS) return undefined
-      const piece = { first: next, seeds: PIECE }
-      next += PIECE
-      return piece
-    }
-    await runPieces(SIM, ['--seconds', '120', '--twice'], 2, nextPiece, ({ tally, broken }) => {
-      seeds += tally.seeds
-      simulatedHours += tally.simulatedHours
-      failures.push(...broken)
-    })
+    const { tally, broken } = await seedsWithin(BUDGET, ['--seconds', '120', '--twice'])
+    const { seeds, simulatedHours } = tally
     process.stdout.write(`simulation: ${seeds} seeds, ${simulatedHours.toFixed(1)} hours\n`)
-    expect(failures).toEqual([])
-    expect(seeds).toBeGreaterThan(PIECE)
+    expect(broken).toEqual([])
+    expect(seeds).toBeGreaterThan(BUDGET.piece)
   })
 })
 
@@ -81,6 +64,8 @@ describe('seeds that broke a law once', () => {
     ['strict', 9_253, 120, 'I14, only what is applied leaves a log'],
     // The master's first word on a link was lost alone: its slave took it for a process that
     // another one had replaced, and did not follow.
+    // And since acks leave before entries are applied: on a new link a master named no process of
+    // its slave where it had named one, and the one before, which had been stopped, counted again.
     ['strict', 4_957, 120, 'I18, who never said who it is is met anew'],
     // Two sides changed the members from one view, and the operator stopped one that belonged.
     ['ordinal', 5_918, 120, 'I18, a view is in force that most hold'],
@@ -95,6 +80,9 @@ describe('seeds that broke a law once', () => {
     ['strict', 5_781, 120, 'I4, who is half copied may say so'],
     // A sync was said twice, and the second reply dropped what was acked under the first.
     ['strict', 60_069, 60, 'I18, what was acked is not taken back'],
+    // A view named a newcomer before its address was known, and the simulated clients dialled
+    // nowhere for ever, while it led.
+    ['majority', 7_183, 120, 'I18, who has said no address is not dialled'],
     // Copies that lost frames had put the next one off for 8 s, into the time of a whole network.
     ['ordinal', 2_930, 120, 'I18, a copy is put off for 2 s at most'],
     // The network said an old sync again: its slave was copied anew, and dropped for it what it had
@@ -116,18 +104,6 @@ describe('planted bugs', () => {
   })
 
   // Those of other strategies are sought where their seeds are.
-  const quick = MUTANTS.filter(({ style, strategy }) => style !== undefined && !strategy)
-  test(`${quick.length} quick ones are found`, { timeout: 200_000 }, async () => {
-    expect(quick.length).toBeGreaterThanOrEqual(10)
-    const queue = [...quick]
-    const missed: string[] = []
-    const work = async () => {
-      for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-        const { seeds } = await hunt(mutant, 50, 40, mutant.style)
-        if (seeds === undefined) missed.push(`${mutant.id}: ${mutant.what}`)
-      }
-    }
-    await Promise.all([work(), work()])
-    expect(missed).toEqual([])
-  })
+  const own = MUTANTS.filter(({ strategy }) => strategy === undefined)
+  quickOnesAreFound(own, { least: 10, seconds: 40 })
 })

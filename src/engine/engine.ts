@@ -43,10 +43,7 @@ import type { CommandEnd } from './reported-command.js'
 import { LOCAL_PEER, Rights } from './rights.js'
 import { statusFrame } from './status-frame.js'
 import { Watches } from './watches.js'
-
-/** Frames between nodes that leave at once, so that the slave works beside the master; smaller ones
- *  (acks, single writes) leave together at the end of the turn. */
-const FLUSH_BYTES = 1_024
+import { Words } from './words.js'
 
 export class Engine<M = unknown> implements TransportHandler {
   readonly events = new EventEmitter<EngineEvents>()
@@ -72,7 +69,7 @@ export class Engine<M = unknown> implements TransportHandler {
   /** Who the members are is known. */
   #met: boolean
   #stopped = false
-  #encoded: { message: M; frame: Uint8Array } | undefined
+  readonly #words: Words<M>
   #localReply: ((frame: Uint8Array) => void) | undefined
 
   constructor(options: EngineOptions<M>) {
@@ -102,6 +99,7 @@ export class Engine<M = unknown> implements TransportHandler {
       finish: () => this.#finish(),
       onTrace: options.onTrace,
     })
+    this.#words = new Words(transport, this.#strategy.codec)
     const others = options.members.filter(member => member.id !== self)
     this.#met = options.late !== true
     this.#links = new Links({ transport, clock, random }, this.#met ? others : [])
@@ -387,7 +385,7 @@ export class Engine<M = unknown> implements TransportHandler {
 
   /** After a run: what it earned goes out, and what the master owes its store is proposed. */
   #finish(): void {
-    this.#encoded = undefined
+    this.#words.end()
     this.#calls.finish()
     this.#watches.finish()
     this.#groups.keepHouse()
@@ -399,6 +397,7 @@ export class Engine<M = unknown> implements TransportHandler {
       case 'append':
         return this.#groups.of(effect.group).append(effect.batch)
       case 'commit':
+        this.#words.beforeApply(effect.next - this.#groups.of(effect.group).applied().next)
         return this.#groups.of(effect.group).commit(effect.next)
       case 'send':
         return this.#send(effect.peer, effect.message)
@@ -454,14 +453,8 @@ export class Engine<M = unknown> implements TransportHandler {
 
   #send(peer: PeerId, message: M): void {
     if (!this.#links.isLinked(peer)) return
-    if (this.#encoded?.message !== message)
-      this.#encoded = { message, frame: this.#strategy.codec.encode(message) }
-    const { transport } = this.#options
-    const result = transport.send(peer, this.#encoded.frame)
-    if (result === 'sent') {
-      if (this.#encoded.frame.length >= FLUSH_BYTES) transport.flush?.(peer)
-      return
-    }
+    const result = this.#words.send(peer, message)
+    if (result === 'sent') return
     const session = this.#sessions.get(peer) ?? 0
     if (result === 'congested') this.#pump.feed({ kind: 'congested', peer, session })
     else this.#pump.feed({ kind: 'congested', peer, session, lost: message })

@@ -36,10 +36,6 @@ export class KeyValueStore extends Records implements StateMachine {
     this.#pendingBytesMax = options.snapshotPendingBytesMax ?? LIMITS.snapshotPendingBytesMax
   }
 
-  get applied(): Offset {
-    return this.state.applied
-  }
-
   get changes(): ChangeSink | undefined {
     return this.#applier.changes
   }

@@ -1,5 +1,6 @@
 /** The records of a store as readers see them, whatever puts them there. */
 import type { CacheOptions, ScanPage, StoredRecord, WholeRecord } from '../contracts/store.js'
+import type { Offset } from '../contracts/types.js'
 import { PAGE_MASK, PAGE_SHIFT, PAGE_SLOTS } from './page.js'
 import { State } from './state.js'
 
@@ -12,6 +13,10 @@ export class Records {
   /** `defaults`: of caches that nobody configured. */
   constructor(defaults?: CacheOptions) {
     this.state = new State(defaults)
+  }
+
+  get applied(): Offset {
+    return this.state.applied
   }
 
   get(cache: string, key: string, time: number): StoredRecord | undefined {

@@ -79,10 +79,6 @@ export class StampedStore extends Records implements StateMachine, StampedState,
     return this.state.windows
   }
 
-  get applied(): Offset {
-    return this.state.applied
-  }
-
   get changes(): ChangeSink | undefined {
     return this.#applier.changes
   }

@@ -171,8 +171,9 @@ export class SimulatedClient implements TransportHandler {
       server.master = control.master
       server.epoch = control.epoch
       server.serving = control.serving
+      // Without an address until the member has said it; a real client waits for it too (7183).
       for (const { id, address } of control.members)
-        if (!this.#servers.has(id)) this.#dial(this.#add(id, address))
+        if (address !== '' && !this.#servers.has(id)) this.#dial(this.#add(id, address))
     }
   }
 

@@ -35,10 +35,11 @@ import { SimulatedCluster } from './cluster.js'
 import { SimulatedLeases } from './leases.js'
 import { allVote, memoryLimit } from './memories.js'
 import { Nemesis } from './nemesis.js'
+import { runPhases } from './phases.js'
 import type { Call } from './simulated-client.js'
 import type { SimulationOptions } from './swarm.js'
 import { type StrategyTraits, withinTraits } from './traits.js'
-import { Violation } from './violation.js'
+import type { Violation } from './violation.js'
 import type { VirtualClock } from './virtual-clock.js'
 import { Workload } from './workload.js'
 
@@ -77,7 +78,6 @@ export interface SimulationEnv {
 }
 
 const WARM_UP_MS = 3_000
-const LIVENESS_MS = 20_000
 /** I18; a core without any data must first wait 5 s for those who might have some. */
 const SERVE_WITHIN_MS = 5_000
 const BOOTSTRAP_MS = 6_000
@@ -171,25 +171,15 @@ export function simulate(drawn: SimulationOptions, env: SimulationEnv): Simulati
   const { acked, promotions, merges, ordered } = addCheckers(cluster, env, options)
   setNetwork(cluster, options)
   const workload = new Workload(cluster, options.workload)
-  let nemesis: Nemesis | undefined
-  let violation: Violation | undefined
-  try {
-    cluster.startAll()
-    const untilMs = env.stopAfterMs ?? Number.POSITIVE_INFINITY
-    cluster.run(Math.min(WARM_UP_MS, untilMs))
-    nemesis = new Nemesis(cluster, workload, options.faults, memoryLimit(cluster, options))
-    const safetyMs = Math.min(options.seconds * 1_000 - LIVENESS_MS, untilMs) - WARM_UP_MS
-    cluster.run(Math.max(0, safetyMs))
-    nemesis.stop()
-    leases?.calm()
-    if (env.stopAfterMs === undefined) live(cluster, workload, options)
-  } catch (error) {
-    violation =
-      error instanceof Violation ? error : new Violation('INTERNAL', String(error), cluster.now())
-  }
+  const { violation, faults } = runPhases(cluster, {
+    ...{ seconds: options.seconds, warmUpMs: WARM_UP_MS, stopAfterMs: env.stopAfterMs },
+    nemesis: () => new Nemesis(cluster, workload, options.faults, memoryLimit(cluster, options)),
+    calm: () => leases?.calm(),
+    live: () => live(cluster, workload, options),
+  })
   return {
     violation,
-    faults: nemesis?.counts ?? {},
+    faults,
     events: cluster.events,
     failovers: promotions.count,
     calls: workload.calls,

@@ -26,7 +26,8 @@ export interface StrategySuiteOptions extends SimulationEnv {
   seeds?: number
   /** Virtual seconds a seed, the 20 of its last phase included. Default 45. */
   seconds?: number
-  /** Registers the name of a law that `traits` leave out: `test.skip` of most runners. */
+  /** Told of each law that is not proved, because `traits` say false of what it speaks of; `name`
+   *  ends with the trait that leaves it out. `test.skip` of most runners. */
   skip?(name: string): unknown
   /** Frames of earlier versions: each must decode and encode to itself. */
   golden?: readonly Uint8Array[]

@@ -77,6 +77,10 @@ export function ackCode(ack: Ack | undefined): number {
   return code
 }
 
+export function isAck(value: unknown): value is Ack {
+  return typeof value === 'string' && CODES.has(value)
+}
+
 /** Undefined for the default; PROTOCOL_ERROR for a code that means nothing. */
 export function ackOf(code: number, reader: Reader): Ack | undefined {
   if (code !== 0 && ACKS[code] === undefined) reader.fail(`unknown ack code ${code}`)

@@ -14,9 +14,9 @@
 import type { MessageCodec } from '../../src/contracts/strategy.js'
 import type { Batch } from '../../src/contracts/types.js'
 import type { Known } from '../../src/core/version-vector.js'
-import { decodeBatch, readEpoch, writeEpoch } from '../../src/wire/batch.js'
+import { readEpoch, writeEpoch } from '../../src/wire/batch.js'
+import { readBatches, writeBatches } from '../../src/wire/batches.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
-import { checkEntry } from '../../src/wire/entry-check.js'
 import type { Message } from './messages.js'
 
 const KIND = {
@@ -59,12 +59,7 @@ function write(out: Writer, m: Message): void {
     case 'entries':
       out.f64(m.wall)
       out.u8(m.ack ? 1 : 0)
-      out.u16(m.batches.length)
-      for (const { bytes } of m.batches) {
-        out.u32(bytes.length)
-        out.bytes(bytes)
-      }
-      return
+      return writeBatches(out, m.batches)
     case 'heartbeat':
       out.f64(m.wall)
       out.f64(m.ahead)
@@ -119,7 +114,7 @@ function read(reader: Reader, kind: number): Message {
     case KIND.entries: {
       const wall = readTime(reader)
       const ack = reader.u8() === 1
-      return { type: 'entries', wall, ack, batches: readBatches(reader) }
+      return { type: 'entries', wall, ack, batches: readStamped(reader) }
     }
     case KIND.heartbeat: {
       const [wall, ahead, time] = [readTime(reader), readNumber(reader), readTime(reader)]
@@ -193,14 +188,10 @@ function readVector(reader: Reader): Known[] {
   return vector
 }
 
-function readBatches(reader: Reader): Batch[] {
-  const batches: Batch[] = []
-  for (let i = reader.u16(); i > 0; i--) {
-    const batch = decodeBatch(reader.keep(reader.u32()), checkEntry)
-    // Its time is the stamp of its first entry.
-    if (!Number.isSafeInteger(batch.time)) reader.fail('no stamp')
-    batches.push(batch)
-  }
+function readStamped(reader: Reader): Batch[] {
+  const batches = readBatches(reader)
+  // The time of a batch is the stamp of its first entry.
+  for (const { time } of batches) if (!Number.isSafeInteger(time)) reader.fail('no stamp')
   return batches
 }
 

@@ -4,7 +4,7 @@ import type { Ack, Member } from '../../src/contracts/types.js'
 import { copiesWanted } from '../../src/core/majority.js'
 import { suggestion } from '../../src/core/suggest.js'
 import { GcacheError } from '../../src/errors.js'
-import { ackCode } from '../../src/wire/requests.js'
+import { isAck } from '../../src/wire/requests.js'
 
 export interface BroadcastOptions {
   /**
@@ -70,15 +70,6 @@ export function checkMembers({ ack }: Settings, members: readonly Member[]): voi
   const wanted = copiesWanted(ack, members.length)
   if (wanted > members.length)
     throw refusal(`ack ${ack} needs ${wanted} logs and there are ${members.length} nodes`)
-}
-
-function isAck(ack: unknown): boolean {
-  if (typeof ack !== 'string') return false
-  try {
-    return ackCode(ack as Ack) !== 0
-  } catch {
-    return false
-  }
 }
 
 function refusal(text: string): GcacheError {

@@ -15,6 +15,7 @@
  * A witness is not named: its note goes from process to process.
  */
 import type { Offset } from '../../src/contracts/types.js'
+import { assert } from '../../src/core/assert.js'
 import { compareEpochs } from '../../src/core/epochs.js'
 import { encodeView, type View } from '../../src/wire/view.js'
 import { appendNoop, appendOwn, feedWitnesses } from './feed.js'
@@ -66,6 +67,9 @@ export function admitReady(s: GroupState, effects: Sink): void {
     if (peer.session === 0 || peer.left || saysItVotes(s, peer)) continue
     // A view makes it a voter (membership.ts).
     if (peer.learner && !peer.witness) continue
+    // On a new link, until it says which process it is. A view that names none lets the first one
+    // count again (strict, seed 4957: one that woke was elected from, past what all five held).
+    if (!peer.witness && peer.process === '') continue
     if (!peer.witness && !peer.progress?.inSync) continue
     if (peer.admitFrom === 0) {
       if (!isFree(s, peer) && !mayBeginProof(s, effects, peer)) continue
@@ -137,6 +141,7 @@ function isUnnamed(s: GroupState, peer: Peer): boolean {
 
 /** The view in force, but that the process of `peer` is the one that may vote as it. */
 function naming(s: GroupState, peer: Peer): Uint8Array {
+  assert(peer.process !== '', `a view that names no process of ${peer.id}`)
   const { number, members, past } = currentView(s)
   const named = members.map(member =>
     member.id === peer.id ? { ...member, incarnation: peer.process, amnesiac: true } : member,

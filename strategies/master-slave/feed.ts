@@ -27,6 +27,7 @@ function appendEntry(s: GroupState, effects: Sink, entry: Proposal): void {
   const batch = encodeBatch(s.epoch, s.next, s.clock.time, s.crc, [entry])
   s.append(effects, batch)
   replicate(s, effects, batch)
+  s.showAppended(effects)
 }
 
 /** One message object for all slaves at that position: it is encoded once. */

@@ -46,6 +46,7 @@ export function propose(s: GroupState, effects: Sink, proposals: readonly Propos
     const batch = encodeBatch(s.epoch, s.next, s.clock.time, s.crc, admitted, from, to)
     s.append(effects, batch)
     replicate(s, effects, batch)
+    s.showAppended(effects)
     for (let i = from; i < to; i++) answerLater(s, effects, admitted[i], batch.first + i - from)
     from = to
   }

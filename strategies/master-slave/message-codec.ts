@@ -3,12 +3,12 @@
  * carry blocks of bytes have a fixed layout; the rest is msgpack, each field checked.
  */
 import type { MessageCodec } from '../../src/contracts/strategy.js'
-import type { Batch, Epoch } from '../../src/contracts/types.js'
+import type { Epoch } from '../../src/contracts/types.js'
 import { GcacheError } from '../../src/errors.js'
-import { decodeBatch, readEpoch, writeIncarnation } from '../../src/wire/batch.js'
+import { readEpoch, writeEpoch } from '../../src/wire/batch.js'
+import { readBatches, writeBatches } from '../../src/wire/batches.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
 import { checkFields, type Fields, packMessage, unpackMessage } from '../../src/wire/control.js'
-import { checkEntry } from '../../src/wire/entry-check.js'
 import { decodeView } from '../../src/wire/view.js'
 import { type Charter, FORCED_FROM_MAX, type Message } from './messages.js'
 
@@ -256,29 +256,6 @@ function readFixed(reader: Reader, kind: number): Message {
       return { type: 'copy-slice', epoch, copy, index, next, slice: reader.copy(reader.u32()) }
     }
   }
-}
-
-function writeEpoch(out: Writer, epoch: Epoch): void {
-  out.f64(epoch.number)
-  writeIncarnation(out, epoch.incarnation)
-}
-
-function writeBatches(out: Writer, batches: readonly Batch[]): void {
-  out.u16(batches.length)
-  for (const batch of batches) {
-    out.u32(batch.bytes.length)
-    out.bytes(batch.bytes)
-  }
-}
-
-function readBatches(reader: Reader): Batch[] {
-  const batches: Batch[] = []
-  for (let i = reader.u16(); i > 0; i--) batches.push(readBatch(reader))
-  return batches
-}
-
-function readBatch(reader: Reader): Batch {
-  return decodeBatch(reader.keep(reader.u32()), checkEntry)
 }
 
 function packEpochs(message: Message): Record<string, unknown> {

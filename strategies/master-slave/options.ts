@@ -8,7 +8,7 @@ import type { Ack, Member } from '../../src/contracts/types.js'
 import { copiesWanted } from '../../src/core/majority.js'
 import { suggestion } from '../../src/core/suggest.js'
 import { GcacheError } from '../../src/errors.js'
-import { ackCode } from '../../src/wire/requests.js'
+import { isAck } from '../../src/wire/requests.js'
 
 export type Profile = 'ordinal' | 'strict' | 'majority'
 
@@ -136,15 +136,6 @@ function checkElection({ election, profile = 'ordinal' }: MasterSlaveOptions): v
       `option election decides who leads, and so does profile ${profile} by promises of its ` +
         'voters: leave one of them out',
     )
-}
-
-function isAck(ack: unknown): boolean {
-  if (typeof ack !== 'string') return false
-  try {
-    return ackCode(ack as Ack) !== 0
-  } catch {
-    return false
-  }
 }
 
 function refusal(text: string): GcacheError {

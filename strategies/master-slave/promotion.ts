@@ -246,6 +246,7 @@ export function onPullReply(s: GroupState, effects: Sink, peer: Peer, m: Of<'pul
   for (const batch of m.batches) {
     if (batch.first !== s.next || !continuesChain(batch, s.crc)) continue
     s.append(effects, batch)
+    s.showAppended(effects)
   }
   if (s.next >= candidacy.bestNext) {
     // A view that came with it may count others, and one of those a better log (majority, seed 901

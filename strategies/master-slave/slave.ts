@@ -159,25 +159,34 @@ export function onAppend(s: GroupState, effects: Sink, peer: Peer, m: Of<'append
   if (!isCurrent(s, effects, peer, m.epoch)) return
   s.heard(m.time)
   if (!s.synced) return
-  const batches = m.batches.filter(batch => batch.first >= s.next)
-  if (batches.length > 0 && batches[0].first === m.batches[0].first) {
-    if (batches[0].first > s.next || compareEpochs(m.previous, s.lastEpoch) !== 0)
-      return requestSync(s, effects)
+  if (!takeBatches(s, effects, m)) {
+    s.showAppended(effects)
+    return requestSync(s, effects)
   }
-  for (const batch of batches) {
-    const tooFar = s.copying !== undefined && batch.next > s.copying.until
-    if (batch.first !== s.next || tooFar) return requestSync(s, effects)
-    if (!continuesChain(batch, s.crc)) {
-      s.distrust = true
-      return requestSync(s, effects)
-    }
-    s.append(effects, batch)
-  }
-  learnCommit(s, effects, m.commit)
   s.settled = Math.max(s.settled, Math.min(m.commit, s.next))
   if (s.data === 'copying' && s.copying === undefined && s.next >= s.syncTarget)
     hold(s, effects, 'ready')
+  // Before what takes time: the master waits for this, and nobody for what a slave shows.
   acknowledge(s, effects)
+  learnCommit(s, effects, m.commit)
+  s.showAppended(effects)
+}
+
+/** False: what they follow, or one of them, is not what this log can go on with. */
+function takeBatches(s: GroupState, effects: Sink, m: Of<'append'>): boolean {
+  const batches = m.batches.filter(batch => batch.first >= s.next)
+  if (batches.length > 0 && batches[0].first === m.batches[0].first)
+    if (batches[0].first > s.next || compareEpochs(m.previous, s.lastEpoch) !== 0) return false
+  for (const batch of batches) {
+    const tooFar = s.copying !== undefined && batch.next > s.copying.until
+    if (batch.first !== s.next || tooFar) return false
+    if (!continuesChain(batch, s.crc)) {
+      s.distrust = true
+      return false
+    }
+    s.append(effects, batch)
+  }
+  return true
 }
 
 export function onHeartbeat(s: GroupState, effects: Sink, peer: Peer, m: Of<'heartbeat'>): void {

@@ -344,10 +344,7 @@ export class GroupState {
     effects.send(promisedTo.id, { type: 'refuse', epoch: promised, promised: epoch, hears: false })
   }
 
-  /**
-   * Appends. Profile ordinal applies at once: it shows what its log holds. So does half a copy,
-   * whose entries the master had applied when it sent them.
-   */
+  /** Appends; the caller says `showAppended` once what others wait for is sent. */
   append(effects: Sink, batch: Batch): void {
     noteEpochStart(this.starts, batch.epoch, batch.first)
     this.next = batch.next
@@ -357,8 +354,15 @@ export class GroupState {
     effects.append(GROUP, batch)
     const view = viewOf(batch)
     if (view !== undefined) pushView(this, effects, batch.first, view)
+  }
+
+  /**
+   * Profile ordinal applies at once: it shows what its log holds. So does half a copy, whose
+   * entries the master had applied when it sent them.
+   */
+  showAppended(effects: Sink): void {
     const until = this.copying?.until ?? Number.MAX_SAFE_INTEGER
-    if (!this.commitsLate || until < Number.MAX_SAFE_INTEGER) this.commitTo(effects, batch.next)
+    if (!this.commitsLate || until < Number.MAX_SAFE_INTEGER) this.commitTo(effects, this.next)
   }
 
   commitTo(effects: Sink, next: Offset): void {

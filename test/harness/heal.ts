@@ -4,7 +4,6 @@ import type { MergeFunction } from '../../src/contracts/merge.js'
 import { seededRandom } from '../../src/core/prng.js'
 import { SimulatedCluster } from '../../src/testing/cluster.js'
 import type { SimulatedNode } from '../../src/testing/simulated-node.js'
-import { Reader, Writer } from '../../src/wire/bytes.js'
 import {
   OP,
   type SetFields,
@@ -13,14 +12,9 @@ import {
   writeSet,
   writeTouch,
 } from '../../src/wire/command.js'
-import {
-  ackCode,
-  beginRequest,
-  beginRequests,
-  endRequest,
-  STATUS,
-} from '../../src/wire/requests.js'
 import { masterSlave } from '../../strategies/master-slave/index.js'
+import { ask } from './ask.js'
+import type { Ask } from './master.js'
 
 export interface HealOptions {
   merge?: 'lww' | 'discard'
@@ -104,19 +98,10 @@ export class Heal {
   }
 
   /** Acknowledged by `id` alone, or the test is wrong. */
-  #write(id: string, write: (out: Writer) => void): void {
-    const out = new Writer()
-    const countAt = beginRequests(out, undefined)
+  #write(id: string, write: Ask): void {
     const call = ++this.#calls
-    const start = beginRequest(out, call, ackCode('master'), 0)
-    write(out)
-    endRequest(out, start)
-    out.patchU16(countAt, 1)
-    this.node(id).engine.request(out.copy(), frame => {
-      const reader = new Reader().open(Uint8Array.from(frame), 11)
-      reader.u32()
-      const status = reader.u8()
-      this.#answers.set(call, status === STATUS.error ? reader.text8() : 'done')
+    ask(this.node(id), call, { ack: 'master' }, write, replies => {
+      for (const reply of replies) this.#answers.set(reply.id, reply.code ?? 'done')
     })
     this.cluster.run(5)
     const answer = this.#answers.get(call)

@@ -1,9 +1,7 @@
 /** A simulated cluster of strategy broadcast, in which any node is asked to write and to read. */
 import { expect } from 'vitest'
-import type { Ack } from '../../src/contracts/types.js'
 import { seededRandom } from '../../src/core/prng.js'
 import { SimulatedCluster, type SimulatedClusterOptions } from '../../src/testing/cluster.js'
-import { Reader, Writer } from '../../src/wire/bytes.js'
 import {
   OP,
   type SetFields,
@@ -12,15 +10,10 @@ import {
   writeSet,
   writeTouch,
 } from '../../src/wire/command.js'
-import {
-  ackCode,
-  beginRequest,
-  beginRequests,
-  endRequest,
-  STATUS,
-  type Window,
-} from '../../src/wire/requests.js'
+import type { Window } from '../../src/wire/requests.js'
 import { type BroadcastOptions, broadcast } from '../../strategies/broadcast/index.js'
+import { ask, type How } from './ask.js'
+import type { Ask } from './master.js'
 
 export interface Report {
   readonly node: string
@@ -101,29 +94,13 @@ export class Writers {
     expect(new Set(nodes.map(node => node.digest())).size).toBe(1)
   }
 
-  #ask(id: string, { ack = 'master', window, seq = 0 }: How, write: (out: Writer) => void): number {
-    const out = new Writer()
-    const countAt = beginRequests(out, window)
+  #ask(id: string, how: How, write: Ask): number {
     const call = ++this.#calls
-    const start = beginRequest(out, call, ackCode(ack), seq)
-    write(out)
-    endRequest(out, start)
-    out.patchU16(countAt, 1)
-    this.cluster.node(id).engine.request(out.copy(), frame => {
-      // u8 kind, f64 epoch, then what was applied: an epoch of 16 bytes and f64 next; u16 count.
-      const reader = new Reader().open(Uint8Array.from(frame), 33)
+    ask(this.cluster.node(id), call, { ack: 'master', ...how }, write, replies => {
       // One call, one reply.
-      expect(reader.u16()).toBe(1)
-      const answered = reader.u32()
-      const status = reader.u8()
-      this.answers.set(answered, status === STATUS.error ? reader.text8() : 'ok')
+      expect(replies).toHaveLength(1)
+      for (const reply of replies) this.answers.set(reply.id, reply.code ?? 'ok')
     })
     return call
   }
-}
-
-export interface How {
-  readonly ack?: Ack
-  readonly window?: Window
-  readonly seq?: number
 }

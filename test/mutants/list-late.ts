@@ -377,4 +377,12 @@ export const LATE: readonly Mutant[] = [
     undefined,
     'strict',
   ),
+  mutant(
+    '71',
+    'a view names the process of a slave that has not said which one it is',
+    'it names nobody then, and a process that was replaced counts again',
+    [[`${STRATEGY}/admission.ts`, "if (!peer.witness && peer.process === '') continue\n", '']],
+    undefined,
+    'strict',
+  ),
 ]

@@ -11,8 +11,13 @@ import { buffersAreBounded } from '../checkers/bounds.js'
 import { everyProposalEnds } from '../checkers/settlements.js'
 import { SimulatedCluster } from '../cluster.js'
 import { Nemesis } from '../nemesis.js'
-import type { SimulationEnv, SimulationResult } from '../simulation.js'
-import { Violation } from '../violation.js'
+import { runPhases } from '../phases.js'
+import {
+  calmNetwork,
+  type SimulationEnv,
+  type SimulationResult,
+  setNetwork,
+} from '../simulation.js'
 import { Answers } from './answers.js'
 import { clocksAreJudgedFairly } from './clocks.js'
 import { conflictsAreCounted } from './conflicts.js'
@@ -27,7 +32,6 @@ export interface BroadcastEnv extends Pick<SimulationEnv, 'onTrace' | 'stopAfter
 }
 
 const WARM_UP_MS = 7_000
-const LIVENESS_MS = 20_000
 /** A dial that was lost (2 s), the pause after it (1 s), a node that begins alone (5 s), a copy in
  *  small slices. */
 const SERVE_WITHIN_MS = 15_000
@@ -52,23 +56,11 @@ export function simulateBroadcast(
   setNetwork(cluster, options)
   const writers = new Writers(cluster, options.writers)
   writers.watchers.push(answers)
-  let nemesis: Nemesis | undefined
-  let violation: Violation | undefined
-  try {
-    cluster.startAll()
-    const untilMs = env.stopAfterMs ?? Number.POSITIVE_INFINITY
-    cluster.run(Math.min(WARM_UP_MS, untilMs))
-    nemesis = new Nemesis(cluster, { clients: [] }, options.faults)
-    const safetyMs = Math.min(options.seconds * 1_000 - LIVENESS_MS, untilMs) - WARM_UP_MS
-    cluster.run(Math.max(0, safetyMs))
-    nemesis.stop()
-    if (env.stopAfterMs === undefined) live(cluster, writers, options)
-  } catch (error) {
-    violation =
-      error instanceof Violation
-        ? error
-        : new Violation('INTERNAL', String((error as Error).stack ?? error), cluster.now())
-  }
+  const { violation, faults } = runPhases(cluster, {
+    ...{ seconds: options.seconds, warmUpMs: WARM_UP_MS, stopAfterMs: env.stopAfterMs },
+    nemesis: () => new Nemesis(cluster, { clients: [] }, options.faults),
+    live: () => live(cluster, writers, options),
+  })
   const all = watch.everything()
   let lost = 0
   for (const write of answers.acked) if (!all.includes(write)) lost++
@@ -76,7 +68,7 @@ export function simulateBroadcast(
   for (const { lostAtLeast } of watch.lives()) conflicts += lostAtLeast
   return {
     violation,
-    faults: nemesis?.counts ?? {},
+    faults,
     ...{ events: cluster.events, failovers: 0, calls: writers.calls, acked: writers.acked, lost },
     ...{ keysJudged: 0, keysUndecided: 0, merged: 0, givenUp: 0, conflicts },
     traceHash: cluster.traceHash,
@@ -120,22 +112,9 @@ function addLaws(
   })
 }
 
-function setNetwork(cluster: SimulatedCluster, { network }: BroadcastSimulation): void {
-  const { loss, duplicate, reorder, bytesPerMs } = network
-  const suspendLaw = loss > 0 || duplicate > 0 || reorder > 0
-  cluster.network.setFaults({
-    ...network,
-    bytesPerMs: bytesPerMs === 0 ? Number.POSITIVE_INFINITY : bytesPerMs,
-    suspendLaw,
-  })
-}
-
 /** The second phase. */
 function live(cluster: SimulatedCluster, writers: Writers, options: BroadcastSimulation): void {
-  const { latencyMsMin, latencyMsMax } = options.network
-  const calm = { loss: 0, duplicate: 0, reorder: 0, suspendLaw: false }
-  const bytesPerMs = Number.POSITIVE_INFINITY
-  cluster.network.setFaults({ ...calm, latencyMsMin, latencyMsMax, bytesPerMs })
+  calmNetwork(cluster, options)
   cluster.mendAll()
   const ids = cluster.members.map(({ id }) => id)
   for (const id of ids) cluster.resume(id)

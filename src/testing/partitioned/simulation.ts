@@ -15,13 +15,13 @@ import { membersChangeByRule } from '../checkers/members.js'
 import { prefixesAgree } from '../checkers/prefixes.js'
 import { allVote, memoryLimit } from '../memories.js'
 import { Nemesis } from '../nemesis.js'
+import { runPhases } from '../phases.js'
 import {
   calmNetwork,
   type SimulationEnv,
   type SimulationResult,
   setNetwork,
 } from '../simulation.js'
-import { Violation } from '../violation.js'
 import { Applications } from './applications.js'
 import { PartitionedCluster, partitionName, type StrategyOf } from './cluster.js'
 import type { PartitionedOptions } from './draw.js'
@@ -37,7 +37,7 @@ import { Operator } from './operator.js'
 import { Outcasts } from './outcasts.js'
 
 /** Of the seconds of a seed; most need less for the second phase, and none is cut short. */
-const PEACE_MS = 8_000
+const LIVE_MS = 8_000
 const ACK_TIMEOUT_MS = 3_000
 /** P15: a write of each partition succeeds so soon after heal. */
 const SERVE_WITHIN_MS = 10_000
@@ -64,31 +64,25 @@ export function simulatePartitioned(
   const applications = new Applications(cluster, options.workload, ACK_TIMEOUT_MS)
   const { kept, counts } = addLaws(cluster, options, operator)
   setNetwork(cluster, options)
-  let nemesis: Nemesis | undefined
-  let violation: Violation | undefined
-  try {
-    cluster.startAll()
-    const untilMs = env.stopAfterMs ?? Number.POSITIVE_INFINITY
-    const { warmUpMs } = options.partitioned
-    cluster.run(Math.min(warmUpMs, untilMs))
-    const limit = memoryLimit(cluster, options)
-    nemesis = new Nemesis(cluster, { clients: [] }, options.faults, limit)
-    const faultyMs = Math.min(options.seconds * 1_000 - PEACE_MS, untilMs) - warmUpMs
-    cluster.run(Math.max(0, faultyMs))
-    nemesis.stop()
-    operator.stop()
-    outcasts.stop()
-    if (env.stopAfterMs === undefined) makePeace(cluster, applications, operator, options)
-  } catch (error) {
-    violation =
-      error instanceof Violation ? error : new Violation('INTERNAL', String(error), cluster.now())
-  }
+  const { violation, faults } = runPhases(cluster, {
+    ...{ seconds: options.seconds, warmUpMs: options.partitioned.warmUpMs, liveMs: LIVE_MS },
+    stopAfterMs: env.stopAfterMs,
+    nemesis() {
+      const limit = memoryLimit(cluster, options)
+      return new Nemesis(cluster, { clients: [] }, options.faults, limit)
+    },
+    calm() {
+      operator.stop()
+      outcasts.stop()
+    },
+    live: () => makePeace(cluster, applications, operator, options),
+  })
   const { passes, ...others } = counts
   const happened = { outcast: outcasts.count, ...others }
   const nothing = { keysJudged: 0, keysUndecided: 0, merged: 0, givenUp: 0 }
   return {
     violation,
-    faults: { ...nemesis?.counts, ...operator.counts, ...happened },
+    faults: { ...faults, ...operator.counts, ...happened },
     events: cluster.events,
     failovers: passes,
     calls: applications.calls,
