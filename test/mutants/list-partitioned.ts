@@ -166,7 +166,8 @@ export const PARTITIONED: readonly Mutant[] = [
         `${AT}/plan.ts`,
         'if (missing !== undefined) return this.#invite(row, missing, moves)',
         'const idler = fact.members.find(id => !desired.includes(id) && id !== row.holder)\n' +
-          "if (missing !== undefined && idler !== undefined) return this.#order(row, 'leave', idler)\n" +
+          'if (missing !== undefined && idler !== undefined)\n' +
+          "  return this.#order(row, 'leave', idler)\n" +
           'if (missing !== undefined) return this.#invite(row, missing, moves)',
       ],
     ],
