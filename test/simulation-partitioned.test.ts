@@ -43,6 +43,7 @@ describe('seeds that broke a law of partitions once', () => {
     [109, 78, 'P7: a reset on the way to a node was taken for its death'],
     [12, 30, 'P11: a stranger that went and came back to join passed for linked'],
     [28, 30, 'P11: who had left got nothing any more when it joined again'],
+    [41, 30, 'P11: a repeated frame undid what was said after it, and it was never said again'],
   ])('%i, %i s: %s', (seed, seconds, _law) => {
     const options = { ...KEPT[seed], seconds }
     expect(simulatePartitioned(options).violation).toBe(undefined)
