@@ -44,6 +44,7 @@ describe('seeds that broke a law of partitions once', () => {
     [12, 30, 'P11: a stranger that went and came back to join passed for linked'],
     [28, 30, 'P11: who had left got nothing any more when it joined again'],
     [41, 30, 'P11: a repeated frame undid what was said after it, and it was never said again'],
+    [95, 30, 'P11: a backup whose word that it is ready was lost was never handed over to'],
   ])('%i, %i s: %s', (seed, seconds, _law) => {
     const options = { ...KEPT[seed], seconds }
     expect(simulatePartitioned(options).violation).toBe(undefined)
