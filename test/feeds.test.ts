@@ -119,3 +119,29 @@ describe('a master that was stopped', () => {
     expect(node.serves).toBe(true)
   })
 })
+
+describe('a slave whose word that it is ready was lost', () => {
+  // Seed 95 of partitioned: each handover was refused, for as long as that link lasted.
+  it('is handed over to, once its acks say that it has all', () => {
+    const node = new Alone({ self: 'a', ids: ['a', 'b'], options: { bootstrapWaitMs: 0 } })
+    node.link('b')
+    node.tick(500)
+    node.hear(emptyState('b', 'ordinal'))
+    const { epoch } = node.last('heartbeat')
+    const { data, incarnation } = emptyState('b')
+    const about = { epoch, distrust: false, data, incarnation }
+    const facts = { history: '', starts: [], lastEpoch: NO_EPOCH, next: 1, commit: 1 }
+    node.hear({ type: 'sync', ...about, ...facts, voter: false })
+    const { feed } = node.last('sync-reply')
+    const ack = () => {
+      const { next } = node.log
+      const echo = node.last('heartbeat').time
+      const marks = { echo, round: 0, stamp: -1 }
+      node.hear({ type: 'append-ack', epoch, feed, next, durable: next, ...marks })
+    }
+    ack()
+    node.step({ kind: 'admin', command: 'handover', group: 0, peer: 'b' })
+    ack()
+    expect(node.last('handover')).toMatchObject({ epoch, next: node.log.next })
+  })
+})

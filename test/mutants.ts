@@ -1,6 +1,7 @@
 /**
  * `npm run sim:mutants [-- --only 5,12] [--quick] [--seeds 1000] [--seconds 60]`: the mutation
- * score. A simulator that finds nothing proves nothing until it is known what it would find.
+ * score, in seeds of 60 virtual seconds (partitioned: 30). A simulator that finds nothing proves
+ * nothing until it is known what it would find.
  * Exits 1 if a planted bug was not found, 2 for a usage error.
  */
 import { parseArgs } from 'node:util'
@@ -10,11 +11,12 @@ import { MUTANTS } from './mutants/list.js'
 import type { Mutant } from './mutants/mutant.js'
 import { type Hunted, hunt } from './mutants/run.js'
 import { SECONDS_MAX, SECONDS_MIN } from './sim-options.js'
+import { PARTITIONED_SECONDS } from './sim-strategies.js'
 
 interface HuntOptions {
   readonly chosen: readonly Mutant[]
   readonly seeds: number
-  readonly seconds: number
+  readonly seconds: number | undefined
   readonly style: Style | undefined
   readonly quick: boolean
 }
@@ -27,11 +29,11 @@ function parseOptions(args: string[]): HuntOptions {
       only: { type: 'string' },
       quick: { type: 'boolean', default: false },
       seeds: { type: 'string', default: '1000' },
-      seconds: { type: 'string', default: '60' },
+      seconds: { type: 'string' },
       style: { type: 'string' },
     },
   })
-  const { quick } = values
+  const { quick, seconds } = values
   const ids = MUTANTS.map(({ id }) => id)
   const only = namesFlag('only', values.only, ids) ?? ids
   const chosen = MUTANTS.filter(one => only.includes(one.id) && (!quick || one.style !== undefined))
@@ -39,14 +41,15 @@ function parseOptions(args: string[]): HuntOptions {
   return {
     chosen,
     seeds: wholeFlag('seeds', values.seeds, 1),
-    seconds: numberFlag('seconds', values.seconds, SECONDS_MIN, SECONDS_MAX),
+    seconds:
+      seconds === undefined ? undefined : numberFlag('seconds', seconds, SECONDS_MIN, SECONDS_MAX),
     style: nameFlag('style', values.style, [...STYLES, ...STYLES_NAMED]),
     quick,
   }
 }
 
 const options = parsedOrExit('mutants', parseOptions)
-const { chosen, seeds, seconds } = options
+const { chosen, seeds } = options
 const queue = [...chosen]
 const results: Hunted[] = []
 
@@ -55,9 +58,13 @@ function style(mutant: Mutant): Style | 'suite' | undefined {
   return options.style ?? (options.quick ? mutant.style : undefined)
 }
 
+function secondsFor({ strategy }: Mutant): number {
+  return options.seconds ?? (strategy === 'partitioned' ? PARTITIONED_SECONDS : 60)
+}
+
 async function work(): Promise<void> {
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    const result = await hunt(next, seeds, seconds, style(next))
+    const result = await hunt(next, seeds, secondsFor(next), style(next))
     results.push(result)
     const taken = result.seeds === undefined ? 'NOT FOUND' : `${result.seeds} seeds`
     console.log(

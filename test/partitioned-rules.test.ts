@@ -7,6 +7,7 @@ import { messageCodec } from '../strategies/partitioned/message-codec.js'
 import type { Message } from '../strategies/partitioned/messages.js'
 import { decodeRow, encodeRow, newRow, type Row } from '../strategies/partitioned/table.js'
 import { Tenant } from '../strategies/partitioned/tenant.js'
+import { Warden, type WardenEnv } from '../strategies/partitioned/warden.js'
 import { PartitionCluster } from './harness/partition-cluster.js'
 
 const FACT = {
@@ -145,6 +146,22 @@ describe('what a node says of itself', () => {
     // It heard no majority for a while, and begins anew under the same epoch.
     tenant.onLease({ type: 'lease', ...ends, heard: 0 }, 'a 256', 1)
     expect(tenant.renewal('a 256', 2_000)).toMatchObject({ after: 0, upTo: 1, facts: [FACT] })
+  })
+})
+
+describe('what was said of a node', () => {
+  test('is not unsaid by a frame that comes once more, later', () => {
+    const env = { table: { rows: [] }, isDead: () => false }
+    const warden = new Warden(env as unknown as WardenEnv)
+    const renew = { type: 'renew', life: EPOCH.incarnation, zone: '', asked: 0 } as const
+    const first = { ...renew, after: 0, upTo: 1, facts: [{ ...FACT, counter: 0 }] }
+    warden.onRenew('b', first)
+    warden.onRenew('b', { ...renew, after: 1, upTo: 2, facts: [FACT] })
+    warden.onRenew('b', first)
+    const node = warden.nodes.get('b')
+    expect(node?.heard).toBe(2)
+    // It would never be said again.
+    expect(node?.facts.get(FACT.group)).toEqual(FACT)
   })
 })
 

@@ -11,7 +11,8 @@ import {
 import { nameFlag, numberFlag, wholeFlag } from './flags.js'
 
 export interface RunOptions {
-  readonly seconds: number
+  /** Undefined: what a seed of the strategy is given. */
+  readonly seconds: number | undefined
   readonly style: Style | undefined
   readonly profile: SimulatedProfile | undefined
   /** A name of STRATEGIES in sim-strategies.ts, or the path of a module. */
@@ -44,7 +45,7 @@ export function parseOptions(args: string[]): SimOptions {
     options: {
       seeds: { type: 'string', default: '100' },
       seed: { type: 'string', default: '1' },
-      seconds: { type: 'string', default: '120' },
+      seconds: { type: 'string' },
       style: { type: 'string' },
       profile: { type: 'string' },
       strategy: { type: 'string', default: 'master-slave' },
@@ -56,6 +57,7 @@ export function parseOptions(args: string[]): SimOptions {
     },
   })
   const seeds = wholeFlag('seeds', values.seeds, 1)
+  const { seconds } = values
   const workers = Math.min(wholeFlag('workers', values.workers, 1, WORKERS_MAX), seeds)
   return {
     seeds,
@@ -63,7 +65,10 @@ export function parseOptions(args: string[]): SimOptions {
     workers,
     suite: values.suite,
     run: {
-      seconds: numberFlag('seconds', values.seconds, SECONDS_MIN, SECONDS_MAX),
+      seconds:
+        seconds === undefined
+          ? undefined
+          : numberFlag('seconds', seconds, SECONDS_MIN, SECONDS_MAX),
       style: nameFlag('style', values.style, [...STYLES, ...STYLES_NAMED]),
       profile: nameFlag('profile', values.profile, PROFILES),
       strategy: values.strategy,

@@ -20,14 +20,22 @@ import {
 import { broadcast } from '../strategies/broadcast/index.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
 
+/** Virtual seconds of a seed, both phases together, unless told. */
+export const SECONDS = 120
+
 /** Profiles by seed, and what runs in each. */
 export interface Tortured {
   readonly env: (profile: SimulatedProfile) => SimulationEnv
   /** Undefined: it draws its own. */
   readonly profile?: SimulatedProfile | undefined
+  /** Another default than SECONDS. */
+  readonly seconds?: number
   readonly draw: Draw
   readonly simulate: (options: SimulationOptions, env: SimulationEnv) => SimulationResult
 }
+
+/** A second of many groups costs more, and the faults of its seeds come faster. */
+export const PARTITIONED_SECONDS = 30
 
 type Draw = (
   seed: number,
@@ -69,6 +77,7 @@ export const STRATEGIES: Readonly<Record<string, Tortured>> = {
   partitioned: {
     env: envOf,
     profile: 'majority',
+    seconds: PARTITIONED_SECONDS,
     draw: drawPartitioned,
     simulate: (options, env) => simulatePartitioned(options as PartitionedOptions, env),
   },

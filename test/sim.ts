@@ -1,10 +1,11 @@
 /**
  * `npm run sim -- --seeds N [--seed S] [--seconds 120] [--style NAME] [--profile NAME] [--trace]
  * [--strategy NAME|./mine.js] [--workers 2]` runs N seeds from S on, over master-slave in all its
- * profiles, or over another strategy with the laws that its traits leave standing. A broken
- * law prints its seed, options and replay command. `--twice` also replays the first 20 virtual
- * seconds, `--first` ends with the first broken law, `--suite` runs the strategy suite instead.
- * Closes with one line of JSON; exits 1 if a law was broken, 2 for a usage error.
+ * profiles, or over another strategy with the laws that its traits leave standing (partitioned: 30
+ * seconds unless told). A broken law prints its seed, options and replay command. `--twice` also
+ * replays the first 20 virtual seconds, `--first` ends with the first broken law, `--suite` runs
+ * the strategy suite instead. Closes with one line of JSON; exits 1 if a law was broken, 2 for a
+ * usage error.
  */
 import { fileURLToPath } from 'node:url'
 import { seededRandom } from '../src/core/prng.js'
@@ -13,7 +14,7 @@ import type { SimulatedProfile, SimulationOptions } from '../src/testing/swarm.j
 import { parsedOrExit } from './flags.js'
 import { runSuite } from './mutants/suite.js'
 import { parseOptions, type RunOptions } from './sim-options.js'
-import { envOf, MASTER_SLAVE, type Tortured, torturedBy } from './sim-strategies.js'
+import { envOf, MASTER_SLAVE, SECONDS, type Tortured, torturedBy } from './sim-strategies.js'
 import { type Piece, type PieceResult, runPieces, servePieces } from './sim-workers.js'
 
 export { envOf }
@@ -104,7 +105,8 @@ export function replays(options: SimulationOptions, tortured: Tortured = MASTER_
 }
 
 function runSeeds(run: RunOptions, tortured: Tortured, { first, seeds }: Piece): PieceResult {
-  const { seconds, style, trace, strategy } = run
+  const { style, trace, strategy } = run
+  const seconds = run.seconds ?? tortured.seconds ?? SECONDS
   const tally = emptyTally()
   const broken: string[] = []
   for (let seed = first; seed < first + seeds; seed++) {

@@ -3,7 +3,7 @@
  * break, then they end, and who lives must serve and agree. What is thrown on the way is the end.
  *
  *   | warm-up |       faults        |            live             |
- *   0         warmUpMs              seconds - LIVE_MS             when its laws are judged
+ *   0         warmUpMs              seconds - liveMs             when its laws are judged
  */
 import type { SimulatedCluster } from './cluster.js'
 import type { Nemesis } from './nemesis.js'
@@ -16,6 +16,8 @@ export interface Phases {
   /** Virtual seconds of all phases together. */
   readonly seconds: number
   readonly warmUpMs: number
+  /** Of them the last, ms, which takes what it needs; LIVE_MS unless told. */
+  readonly liveMs?: number
   /** The run ends there, without the last phase. */
   readonly stopAfterMs?: number | undefined
   /** Who breaks things; asked for once all have warmed up. */
@@ -41,7 +43,8 @@ export function runPhases(cluster: SimulatedCluster, phases: Phases): PhasesEnd 
     const untilMs = phases.stopAfterMs ?? Number.POSITIVE_INFINITY
     cluster.run(Math.min(phases.warmUpMs, untilMs))
     nemesis = phases.nemesis()
-    const faultyMs = Math.min(phases.seconds * 1_000 - LIVE_MS, untilMs) - phases.warmUpMs
+    const faultsEndMs = phases.seconds * 1_000 - (phases.liveMs ?? LIVE_MS)
+    const faultyMs = Math.min(faultsEndMs, untilMs) - phases.warmUpMs
     cluster.run(Math.max(0, faultyMs))
     nemesis.stop()
     phases.calm?.()

@@ -94,8 +94,10 @@ function choose(s: GroupState, named: PeerId | undefined, tried: Set<PeerId>): P
 }
 
 function mayTakeOver(s: GroupState, peer: Peer): boolean {
-  const { progress, said } = peer
-  if (peer.session === 0 || peer.congested || said?.data !== 'ready') return false
+  const { progress } = peer
+  // That it is ready it says once, and that word may have been lost below the law of transports:
+  // who is in sync has acked all that made it so (partitioned, seed 95).
+  if (peer.session === 0 || peer.congested || peer.said === undefined) return false
   // Who is made a voter by a view that may yet be truncated is none to whoever lacks that view.
   if (!counts(s, peer) || !isVoterIn(settledView(s), peer.id)) return false
   if (progress?.state !== 'stream' || !progress.inSync) return false

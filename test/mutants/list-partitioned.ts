@@ -1,6 +1,9 @@
 /**
  * Planted bugs in strategy partitioned, sought among its own seeds. Not here: a key that is hashed
- * otherwise after a move (test/partition-map.test.ts records the hash, and no seed changes it).
+ * otherwise after a move (test/partition-map.test.ts records the hash, and no seed changes it); and
+ * a lease that asks for no table (77): whoever's lease has ended lets its counter go for good, and
+ * another process has another name, so an older row serves nobody. The newer table is a second lock
+ * on a door that is shut.
  */
 import { type Mutant, mutant } from './mutant.js'
 
@@ -112,6 +115,7 @@ export const PARTITIONED: readonly Mutant[] = [
         'if (this.#round === undefined) return this.#answer(asked)',
       ],
     ],
+    'splits',
   ),
   planted(
     'p6',
@@ -120,9 +124,6 @@ export const PARTITIONED: readonly Mutant[] = [
     [[`${AT}/router.ts`, "env.members.length >= 3 ? 'majority' : 'ordinal'", "'ordinal'"]],
     'splits',
   ),
-  planted('77', 'a lease asks for no table', 'its holder leads by a row that was replaced', [
-    [`${AT}/warden.ts`, 'const need = this.#env.end()', 'const need = 1'],
-  ]),
   planted(
     'p8',
     'a node counts its lease from the answer',
@@ -134,6 +135,7 @@ export const PARTITIONED: readonly Mutant[] = [
         'asked + ttlMs * (2 - LEASE.marginShare))',
       ],
     ],
+    'splits',
   ),
   planted(
     'p9',
@@ -142,10 +144,11 @@ export const PARTITIONED: readonly Mutant[] = [
     [
       [
         `${AT}/warden.ts`,
-        'return node.heard > 0 && (fact === undefined || fact.history !== row.history)',
-        'return fact === undefined || fact.history !== row.history',
+        'if (node === undefined || !this.isLive(id)) return this.#env.isDead(id, node?.life)',
+        'if (node === undefined || !this.isLive(id)) return true',
       ],
     ],
+    'splits',
   ),
   planted(
     'p10',
@@ -153,5 +156,47 @@ export const PARTITIONED: readonly Mutant[] = [
     'copies take the bandwidth of what is served',
     [[`${AT}/plan.ts`, "if ((moves.get('') ?? 0) >= MOVES.atOnce || ", 'if (MOVES.atOnce < 0 || ']],
     'crashes',
+  ),
+  planted(
+    '36b',
+    'an old owner leaves to make room for a new one',
+    'while that one is copied there is a copy too few',
+    [
+      [
+        `${AT}/plan.ts`,
+        'if (missing !== undefined) return this.#invite(row, missing, moves)',
+        'const idler = fact.members.find(id => !desired.includes(id) && id !== row.holder)\n' +
+          'if (missing !== undefined && idler !== undefined)\n' +
+          "  return this.#order(row, 'leave', idler)\n" +
+          'if (missing !== undefined) return this.#invite(row, missing, moves)',
+      ],
+    ],
+    'membership',
+  ),
+  planted('p11', 'a reset attempt proves a death', 'the process lives, and so does its lease', [
+    [
+      `${AT}/links.ts`,
+      "if (loss === 'refused' && link === undefined)",
+      "if ((loss === 'refused' || loss === 'reset') && link === undefined)",
+    ],
+  ]),
+  planted(
+    'p12',
+    'an office is taken before the table holds its own log',
+    'what was written before may yet be committed: one counter is granted twice',
+    [[`${AT}/office.ts`, 'if (this.#router.table.known < this.#officeFrom) return\n', '']],
+  ),
+  planted(
+    'p13',
+    'who was welcomed as a stranger passes for linked when it joins',
+    'it is never copied, and the move never ends',
+    [
+      [
+        'strategies/master-slave/views.ts',
+        'if (peer.left) effects.view(GROUP, currentView(s).number, membersToLink(s))',
+        'if (s.now < 0) effects.view(GROUP, currentView(s).number, membersToLink(s))',
+      ],
+    ],
+    'membership',
   ),
 ]

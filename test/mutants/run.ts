@@ -66,7 +66,6 @@ export async function hunt(
     if (style !== undefined && style !== 'suite') flags.push('--style', style)
     if (mutant.strategy !== undefined) flags.push('--strategy', mutant.strategy)
     if (mutant.profile !== undefined) flags.push('--profile', mutant.profile)
-    if (mutant.strategy !== undefined) flags.push('--strategy', mutant.strategy)
     if (mutant.style === 'suite') flags.push('--suite')
     const output = await run(join(folder, 'dist/test/sim.js'), flags)
     const law = /^seed \d+: (.*)$/m.exec(output)

@@ -124,12 +124,26 @@ export class Applications {
     if (random.chance(0.8)) client.table = strategy?.table?.().number ?? 0
     const isToken = what.kind === 'get' && random.chance(0.5)
     const seen = isToken ? (client.seen.get(what.group)?.positions ?? []) : undefined
+    const { kind, group, key, ack } = what
+    // One shape, made at once: thousands of them are made a seed.
     const call: GroupCall = {
-      ...{ id: ++this.#ids, client: by, ...what, table: client.table, node: node.id, life },
+      id: ++this.#ids,
+      kind,
+      client: by,
+      group,
+      key,
+      ack,
+      table: client.table,
+      node: node.id,
+      life,
       startedAt: this.#cluster.now(),
       valueBytes: random.below(this.#o.valueBytesMax + 1),
-      ...{ seen, endedAt: undefined, reply: undefined },
-      ...{ ackedBefore: 0, seenBefore: 0, born: 0 },
+      seen,
+      endedAt: undefined,
+      reply: undefined,
+      ackedBefore: 0,
+      seenBefore: 0,
+      born: 0,
     }
     this.#open.set(call.id, call)
     this.#cluster.callStarts(call)

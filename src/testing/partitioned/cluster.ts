@@ -22,6 +22,8 @@ export class PartitionedCluster extends SimulatedCluster {
   readonly draw: PartitionDraw
   readonly rows: Rows
   readonly laws: GroupLaw[] = []
+  /** Members that somebody was asked to let go, whatever came of it. */
+  readonly leaving = new Set<PeerId>()
   readonly #tenants = new Map<PeerId, Tenant>()
 
   constructor(
@@ -119,6 +121,8 @@ export class PartitionedCluster extends SimulatedCluster {
       if (input.kind === 'propose')
         for (const proposal of input.proposals)
           if (proposal.id >= 0) tenant.asked.set(proposal.id, proposal.ack)
+      if (input.kind === 'admin' && input.command === 'leave' && input.group === 0)
+        this.leaving.add(input.peer ?? '')
       step.call(strategy, input, effects)
     }
     tenant.strategy = strategy

@@ -2,10 +2,11 @@
  * The options of a seed of strategy partitioned: the faults, network and clocks that a control
  * group of profile majority would get from the same seed, and what partitions add to them, from a
  * stream of its own. One seed in eight restarts its nodes one after the other and does nothing
- * else.
+ * else. A seed is short, and most have few partitions: what goes wrong does so between the faults
+ * and the leases, of which a short seed has as many since its faults come faster.
  */
 import { type SeededRandom, seededRandom } from '../../core/prng.js'
-import { NO_FAULTS } from '../nemesis.js'
+import { type FaultRates, NO_FAULTS } from '../nemesis.js'
 import { drawOptions, type SimulationOptions, type Style } from '../swarm.js'
 
 export interface PartitionDraw {
@@ -21,6 +22,10 @@ export interface PartitionDraw {
   loneStalls: boolean
   /** A lost partition is begun anew by somebody about so soon, ms; 0: not before the faults end. */
   resetMs: number
+  /** The first faults come after it: the first table is made within a second or so, or not yet. */
+  warmUpMs: number
+  /** Mean a second: a node lives on, and every link to it is reset for a while. */
+  outcasts: number
 }
 
 export interface PartitionedOptions extends SimulationOptions {
@@ -30,10 +35,25 @@ export interface PartitionedOptions extends SimulationOptions {
 /** Two nodes have no majority without each other: their control group promises less. */
 const NODES_MIN = 3
 
+/** Who leads what is decided by leases, so what parts nodes that live on comes most often. */
+const DRAWN: readonly Style[] = [
+  ...['calm', 'stalls', 'resets', 'loss', 'links', 'laggards', 'resync', 'clocks'],
+  ...['one crash at a time', 'crashes', 'crashes', 'splits', 'splits', 'splits', 'pauses'],
+  ...['pauses', 'deposed', 'deposed', 'everything', 'everything', 'handovers', 'membership'],
+  ...['membership'],
+] as readonly Style[]
+
+/** What is drawn for longer seeds comes so much faster in these. */
+const HURRY = 2
+const HURRIED = [
+  ...['crash', 'restart', 'pause', 'resume', 'split', 'heal', 'cut', 'ambush', 'coup', 'reset'],
+  ...['clog', 'clockJump', 'join', 'leave'],
+] as readonly (keyof FaultRates)[]
+
 /** The same options for the same seed. `style` overrides the drawn one. */
 export function drawPartitioned(seed: number, seconds: number, style?: Style): PartitionedOptions {
   const random = seededRandom(seed ^ 0x9a47)
-  const drawn = drawOptions(seed, seconds, style, 'majority')
+  const drawn = drawOptions(seed, seconds, style ?? random.pick(DRAWN), 'majority')
   const { faults, clocks, workload } = drawn
   const nodes = Math.max(NODES_MIN, drawn.nodes, random.pick([3, 3, 4, 5]))
   while (clocks.length < nodes)
@@ -45,11 +65,14 @@ export function drawPartitioned(seed: number, seconds: number, style?: Style): P
     ...drawn,
     ...{ nodes, witness: false, core: nodes },
     faults: { ...faults, ...none },
-    workload: { ...workload, rate: random.pick([20, 40, 80]), reads: random.pick([0.3, 0.5]) },
+    workload: { ...workload, rate: random.pick([10, 20, 40, 60]), reads: random.pick([0.3, 0.5]) },
     partitioned,
     caches: cutCaches(drawn.caches, partitioned.partitions),
   }
   if (options.style === 'stalls') stall(options, random)
+  // Elsewhere it is promised that nobody is deposed, or that no call fails.
+  if (options.steadyAfterMs === undefined && options.calmAfterMs === undefined)
+    hurry(options, random)
   if (style === undefined && random.chance(0.125)) rollOn(options)
   if (options.partitioned.backups === 0) options.mayLose = true
   return options
@@ -69,7 +92,7 @@ function cutCaches(
 
 function drawPartitions(random: SeededRandom, nodes: number): PartitionDraw {
   return {
-    partitions: random.pick([4, 4, 8, 16]),
+    partitions: random.pick([2, 2, 4, 4, 4, 4, 8, 16]),
     backups: Math.min(random.pick([0, 1, 1, 1, 1, 2]), nodes - 1),
     zones: random.chance(0.3) ? random.pick([2, 3]) : 0,
     graceMs: random.pick([500, 3_000, 10_000]),
@@ -77,7 +100,16 @@ function drawPartitions(random: SeededRandom, nodes: number): PartitionDraw {
     rolling: false,
     loneStalls: false,
     resetMs: random.pick([0, 500, 5_000]),
+    warmUpMs: random.pick([1_000, 2_000, 3_000]),
+    outcasts: 0,
   }
+}
+
+function hurry(options: PartitionedOptions, random: SeededRandom): void {
+  const { faults, partitioned } = options
+  const faster = HURRIED.map(name => [name, (faults[name] as number) * HURRY])
+  options.faults = { ...faults, ...Object.fromEntries(faster) }
+  if (random.chance(0.3)) partitioned.outcasts = random.pick([0.2, 0.5])
 }
 
 /** A lease bears one busy loop; a master of the control group that is busy as well costs it. */
@@ -95,5 +127,6 @@ function rollOn(options: PartitionedOptions): void {
   options.steadyAfterMs = options.calmAfterMs = undefined
   options.mayLose = false
   options.partitioned.rolling = true
+  options.partitioned.outcasts = 0
   options.partitioned.loneStalls = false
 }

@@ -26,6 +26,8 @@ export class Operator {
   /** Whose turn it is. */
   #next = 0
   #orderSince = 0
+  /** Mastership is being handed over for it. */
+  #hands = false
   #stalledAt = 0
 
   constructor(cluster: PartitionedCluster) {
@@ -70,17 +72,20 @@ export class Operator {
   /** As SIGTERM does: mastership is handed over first. */
   #roll(): void {
     const cluster = this.#cluster
-    if (!cluster.settled() || cluster.down().length > 0) this.#orderSince = cluster.now()
+    const isWhole = () => cluster.settled() && cluster.down().length === 0
+    if (!isWhole() || this.#hands) this.#orderSince = cluster.now()
     if (cluster.now() - this.#orderSince < ORDER_MS) return
     const { id } = cluster.members[this.#next++ % cluster.members.length]
     this.#count('rolling')
     const end = () => {
-      if (!this.#running || !cluster.settled()) return
+      this.#hands = false
+      if (!this.#running || !isWhole()) return
       cluster.crash(id, this.#random.chance(0.2) ? 'power' : 'kill')
       cluster.clock.after(this.#random.next() * DOWN_MS_MAX, () => cluster.start(id))
     }
     this.#orderSince = cluster.now()
     if (cluster.master()?.id !== id) return end()
+    this.#hands = true
     cluster.node(id).engine.handover(undefined, 5_000, () => undefined)
     cluster.clock.after(1_000, end)
   }

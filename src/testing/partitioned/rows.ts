@@ -29,6 +29,8 @@ export class Rows implements Checker {
   readonly #cluster: SimulatedCluster
   readonly #versions: Offset[]
   readonly #grants = new Map<string, Grant>()
+  /** The newest entry that anybody has applied. */
+  #applied: Offset = 0
   readonly #onRow: (row: Row, before: Row | undefined) => void
 
   constructor(
@@ -56,8 +58,10 @@ export class Rows implements Checker {
     return this.#grants.get(`${group} ${counter}`)
   }
 
-  /** An entry of the control group was applied. */
-  onResult(life: Life): void {
+  /** An entry of the control group was applied: here first, or as elsewhere before. */
+  onResult(life: Life, offset: Offset): void {
+    if (offset <= this.#applied) return
+    this.#applied = offset
     const node = this.#cluster.node(life.node)
     for (let partition = 0; partition < this.newest.length; partition++) {
       const record = node.record(TABLE, String(partition))

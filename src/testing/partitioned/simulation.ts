@@ -29,12 +29,15 @@ import type { GroupCall } from './group-call.js'
 import { callsAtOwnersSucceed } from './laws/calm.js'
 import { copiesAgree, misplaced } from './laws/copies.js'
 import { nothingIsMissing } from './laws/kept.js'
+import { copiesAreLetGoLast } from './laws/let-go.js'
 import { lostIsSaid } from './laws/lost.js'
 import { logsAreBounded, movesAreFew, ownersStay } from './laws/moves.js'
 import { oneOwner } from './laws/owners.js'
 import { Operator } from './operator.js'
+import { Outcasts } from './outcasts.js'
 
-const WARM_UP_MS = 4_000
+/** Of the seconds of a seed; most need less for the second phase, and none is cut short. */
+const LIVE_MS = 8_000
 const ACK_TIMEOUT_MS = 3_000
 /** P15: a write of each partition succeeds so soon after heal. */
 const SERVE_WITHIN_MS = 10_000
@@ -57,24 +60,31 @@ export function simulatePartitioned(
   const trace = onTrace && ((node: PeerId, line: string) => onTrace(cluster.now(), node, line))
   const cluster: PartitionedCluster = new PartitionedCluster(options, PRODUCT, random, trace)
   const operator = new Operator(cluster)
+  const outcasts = new Outcasts(cluster, options.partitioned.outcasts, options.seed)
   const applications = new Applications(cluster, options.workload, ACK_TIMEOUT_MS)
-  const { kept, passes } = addLaws(cluster, options, operator)
+  const { kept, counts } = addLaws(cluster, options, operator)
   setNetwork(cluster, options)
   const { violation, faults } = runPhases(cluster, {
-    ...{ seconds: options.seconds, warmUpMs: WARM_UP_MS, stopAfterMs: env.stopAfterMs },
+    ...{ seconds: options.seconds, warmUpMs: options.partitioned.warmUpMs, liveMs: LIVE_MS },
+    stopAfterMs: env.stopAfterMs,
     nemesis() {
       const limit = memoryLimit(cluster, options)
       return new Nemesis(cluster, { clients: [] }, options.faults, limit)
     },
-    calm: () => operator.stop(),
+    calm() {
+      operator.stop()
+      outcasts.stop()
+    },
     live: () => makePeace(cluster, applications, operator, options),
   })
+  const { passes, ...others } = counts
+  const happened = { outcast: outcasts.count, ...others }
   const nothing = { keysJudged: 0, keysUndecided: 0, merged: 0, givenUp: 0 }
   return {
     violation,
-    faults: { ...faults, ...operator.counts },
+    faults: { ...faults, ...operator.counts, ...happened },
     events: cluster.events,
-    failovers: passes(),
+    failovers: passes,
     calls: applications.calls,
     acked: applications.acked,
     lost: kept.lost,
@@ -96,7 +106,7 @@ function addLaws(cluster: PartitionedCluster, options: PartitionedOptions, opera
     membersChangeByRule(cluster, { profile: 'majority', founders }),
   )
   const kept = nothingIsMissing(cluster)
-  let passes = 0
+  const counts = { passes: 0, newcomers: 0, moves: 0, lostPartitions: 0 }
   const { steadyAfterMs, calmAfterMs, mayLose } = options
   cluster.laws.push(
     kept,
@@ -104,17 +114,22 @@ function addLaws(cluster: PartitionedCluster, options: PartitionedOptions, opera
     lostIsSaid(cluster, kept, mayLose, group => operator.hasReset(group)),
     movesAreFew(cluster),
     copiesAgree(cluster),
+    copiesAreLetGoLast(cluster, kept),
     logsAreBounded(cluster, options),
     ...(steadyAfterMs === undefined ? [] : [ownersStay(cluster, steadyAfterMs)]),
     ...(calmAfterMs === undefined ? [] : [callsAtOwnersSucceed(cluster, calmAfterMs)]),
     {
-      name: 'owners that took over',
+      name: 'what happened to partitions',
       onRow(row, before) {
-        if (before?.history && row.holder !== '' && row.counter > before.counter) passes++
+        if (!before?.history) return
+        if (row.holder !== '' && row.counter > before.counter) counts.passes++
+        if (row.joining !== '' && row.joining !== before.joining) counts.newcomers++
+        if (row.owners.some(id => !before.owners.includes(id))) counts.moves++
+        if (row.lost && !before.lost) counts.lostPartitions++
       },
     },
   )
-  return { kept, passes: () => passes }
+  return { kept, counts }
 }
 
 /** The second phase. */
@@ -147,8 +162,15 @@ function makePeace(
   if (!cluster.runUntil(placed, withinMs))
     cluster.fail('P11', `${misplaced(cluster)}, ${withinMs} ms after heal`)
   cluster.run(QUIET_MS)
-  for (const checker of cluster.listeners.onQuiet)
-    checker.onQuiet(cluster.live().map(({ id }) => id))
+  // Somebody may fall out of sync for a moment, and the table says so.
+  const ids = () => {
+    // Whom somebody was asked to let go may go as late as this, and nobody has stopped him.
+    const members = cluster.master()?.status().members ?? []
+    const there = members.filter(({ state }) => state !== 'left').map(({ id }) => id)
+    return there.filter(id => cluster.node(id).running)
+  }
+  cluster.runUntil(() => placed() && cluster.converged(ids()), QUIET_MS)
+  for (const checker of cluster.listeners.onQuiet) checker.onQuiet(ids())
 }
 
 /** P7: whom the table names first for a lost partition says so. */

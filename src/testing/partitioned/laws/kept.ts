@@ -2,7 +2,8 @@
  * P4  nothing acknowledged is missing where its partition is served: not after a failover, a move,
  *     a restart. No fault excuses it, because a partition that has lost its data is not served.
  * P5  what is acknowledged by the default lies with every heir: with each to whom the table would
- *     pass the partition next, and that has not lost its memory since it was named.
+ *     pass the partition next, and that has not lost its memory since it was named. Whom the
+ *     table has let go drops its copy, and asks for the partition no more.
  * P6  a read at the owner has all that was acknowledged before it began; one that names what its
  *     client has seen does not go back behind that, or says that it is lost.
  */
@@ -14,7 +15,7 @@ import type { GroupLaw, Tenant } from '../law.js'
 export interface KeptLaw extends GroupLaw {
   /** Acknowledged writes of partitions that were begun anew. */
   readonly lost: number
-  /** Something was acknowledged since it began. */
+  /** Something that nobody deletes was acknowledged since it began: who has nothing lacks it. */
   hasData(group: GroupId): boolean
   /** All that was acknowledged lies there. */
   holdsAll(tenant: Tenant, group: GroupId): boolean
@@ -42,7 +43,7 @@ class Kept implements KeptLaw {
   }
 
   hasData(group: GroupId): boolean {
-    return (this.#writes.get(group) ?? 0) > 0
+    return [...(this.#acked.get(group)?.keys() ?? [])].some(key => !isDeletable(key))
   }
 
   holdsAll(tenant: Tenant, group: GroupId): boolean {
@@ -102,11 +103,13 @@ class Kept implements KeptLaw {
 
   onSettle: NonNullable<GroupLaw['onSettle']> = ({ life }, { group, epoch, offset }, ack) => {
     if (ack !== 'insync') return
+    const owners = this.#cluster.rows.of(group)?.owners ?? []
     for (const [id, sinceMs] of this.#heirSince.get(group) ?? []) {
       const heir = this.#cluster.tenant(id)
       // Its own log has it by the end of this step.
       if (heir.life === life || !heir.life.alive || heir.life.startedAt > sinceMs) continue
       const log = heir.node.hosts.get(group)?.log
+      if (log === undefined && !owners.includes(id)) continue
       // Applied and gone from its backlog: it was there.
       if (log !== undefined && log.first > offset) continue
       const held = log !== undefined && log.next > offset ? log.epochBefore(offset + 1) : undefined
