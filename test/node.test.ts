@@ -76,6 +76,15 @@ describe('one node', () => {
     await expect(json.get('k')).rejects.toMatchObject({ code: 'CODEC' })
   })
 
+  test('a value that would come back as none is CODEC, and nothing is written', async () => {
+    const node = await start(alone())
+    await node.ready()
+    const cache = node.cache<unknown>('c')
+    for (const value of [undefined, () => 1, Symbol('s')])
+      await expect(cache.set('k', value)).rejects.toMatchObject({ code: 'CODEC' })
+    expect(await cache.has('k')).toBe(false)
+  })
+
   test('a port in use rejects createNode with ADDRESS_IN_USE', async () => {
     const node = await start(alone())
     const taken = alone({ listen: node.address })

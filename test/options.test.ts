@@ -242,6 +242,7 @@ describe('the command line`s small languages', () => {
     expect(parseDuration('1.5s', 'x')).toBe(1_500)
     expect(parseBytes('64m', 'x')).toBe(64 * 2 ** 20)
     expect(parseMember('b=1@tcp://h:1')).toEqual({ id: 'b', ordinal: 1, address: 'tcp://h:1' })
+    expect(parseMember('b=1@h:1')).toEqual({ id: 'b', ordinal: 1, address: 'tcp://h:1' })
     expect(parseCache('s:ttl=30m,max-entries=7,max-bytes=1k,eviction=none,idle=1s')).toEqual([
       's',
       { ttlMs: 1_800_000, maxEntries: 7, maxBytes: 1_024, eviction: 'none', idleMs: 1_000 },

@@ -350,6 +350,7 @@ describe('usage errors', () => {
     [['serve'], /--id/],
     [['serve', '--id', 'a.b'], /id/],
     [['serve', '--id', 'a', '--member', 'b=1@tcp://127.0.0.1:1'], /lack this node itself/],
+    [['serve', '--id', 'a', '--witness', 'a@127.0.0.1:7409'], /has the id of this node/],
     [['serve', '--id', 'a', '--ordinal', '1', '--member', 'b=1@tcp://h:1'], /ordinal 1/],
     [['serve', '--id', 'a', '--listen', 'tcp://0.0.0.0:1'], /authentication/],
     [['serve', '--id', 'a', '--listen', 'smoke://127.0.0.1:1'], /smoke/],

@@ -46,6 +46,20 @@ describe('a status asked of all who answer', () => {
     expect(statusJson(status)).not.toContain('outside')
   })
 
+  it('is not healthy where two say that they lead, and says which', async () => {
+    await started(['a', 'b', 'c'])
+    const client = await world.connect()
+    await world.pass(1_000)
+    const status = await world.run(client.status())
+    expect(health(status)).toBe('healthy')
+    const members = status.members.map(member => ({ ...member, role: 'master' as const }))
+    const split = { ...status, members: [...members.slice(0, 2), status.members[2]] }
+    expect([health(split), healthExit(split)]).toEqual(['degraded', 1])
+    expect(statusTable(split, plain)).toContain('2 masters: a, b (')
+    // Every node of broadcast leads its own log.
+    expect(health({ ...split, strategy: 'broadcast' })).toBe('healthy')
+  })
+
   it('shows who has left as such where nobody else answers, and no master', async () => {
     await started(['a', 'b', 'c'])
     const client = await world.connect()

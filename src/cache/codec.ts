@@ -55,6 +55,8 @@ function msgpack(): LentCodec<unknown> {
   Object.preventExtensions(shapes)
   return {
     encode(value) {
+      // It would come back as undefined, which is no value.
+      if (typeof value === 'function') throw new GcacheError('CODEC', 'a function is no value')
       if (typeof value === 'object' && value !== null) refuseMaps(value, 0)
       return packr.pack(value)
     },

@@ -49,7 +49,11 @@ export interface SessionStoreOptions {
   disableTouch?: boolean
   /** How sessions become text; with client or node only. Default: the cache's own codec. */
   serializer?: SessionSerializer
-  /** Every call of the store settles before it, so no response hangs. Default 5,000 ms. */
+  /**
+   * Each call to the cluster settles before it, so no response hangs. Default 5,000 ms. get, touch
+   * and destroy are one; a save is one, and two more for each other save that overtakes it; all,
+   * length and clear are one a page.
+   */
   timeoutMs?: number
   /** What a save waits for. Default: the strategy's. */
   ack?: Ack

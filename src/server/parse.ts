@@ -50,7 +50,8 @@ export function parseCount(text: string, whose: string, least = 0): number {
   return value
 }
 
-/** `ID=ORDINAL@ADDRESS`. `flag`: the option that it was given to, if it was one. */
+/** `ID=ORDINAL@ADDRESS`; a bare host:port means tcp. `flag`: the option that it was given to, if it
+ *  was one. */
 export function parseMember(text: string, flag = '--member '): Member {
   const match = /^([^=]+)=(\d{1,3})@(.+)$/.exec(text)
   if (match === null)
@@ -58,13 +59,13 @@ export function parseMember(text: string, flag = '--member '): Member {
       `${flag}${JSON.stringify(text)}: write it as ID=ORDINAL@ADDRESS, ` +
         'such as b=1@tcp://127.0.0.1:7401',
     )
-  return { id: match[1], ordinal: Number(match[2]), address: match[3] }
+  return { id: match[1], ordinal: Number(match[2]), address: withScheme(match[3]) }
 }
 
 /** The ordinal that a witness has unless it is told: it never leads. */
 const WITNESS_ORDINAL = 255
 
-/** `ID@ADDRESS`. */
+/** `ID@ADDRESS`; a bare host:port means tcp. */
 export function parseWitness(text: string): Member {
   const match = /^([^=@]+)@(.+)$/.exec(text)
   if (match === null)
@@ -72,7 +73,7 @@ export function parseWitness(text: string): Member {
       `--witness ${JSON.stringify(text)}: write it as ID@ADDRESS, such as w@tcp://127.0.0.1:7409`,
     )
   const [, id, address] = match
-  return { id, ordinal: WITNESS_ORDINAL, address, witness: true }
+  return { id, ordinal: WITNESS_ORDINAL, address: withScheme(address), witness: true }
 }
 
 const CACHE_KEYS = ['ttl', 'idle', 'max-entries', 'max-bytes', 'eviction'] as const

@@ -188,7 +188,7 @@ function electionOf({ election, electionTtlMs, insecure }: ServeOptions): object
 function membersOf(id: string, flags: ServeOptions, fromFile: unknown): unknown {
   if (fromFile !== undefined && !Array.isArray(fromFile)) return fromFile
   const named = (flags.member ?? []).map(text => parseMember(text))
-  if (flags.witness !== undefined) named.push(parseWitness(flags.witness))
+  if (flags.witness !== undefined) named.push(witnessOf(id, flags.witness))
   refuseContradictions(id, flags, named)
   const members = ((fromFile ?? []) as Member[]).filter(
     member => !named.some(other => other.id === member?.id),
@@ -211,6 +211,16 @@ function membersOf(id: string, flags: ServeOptions, fromFile: unknown): unknown 
   if (at < 0) members.push(self)
   else members[at] = self
   return members.sort((a, b) => a?.ordinal - b?.ordinal)
+}
+
+function witnessOf(id: string, text: string): Member {
+  const witness = parseWitness(text)
+  if (witness.id !== id) return witness
+  throw new GcacheError(
+    'CONFIG',
+    `--witness ${text} has the id of this node: it is a process of its own, gcache witness, on ` +
+      'another machine and under another id',
+  )
 }
 
 /** A --member that names this node itself must say what its other flags say. */

@@ -32,13 +32,28 @@ function shareOf({ partitions }: ClusterStatus, id: string) {
 
 export type Health = 'healthy' | 'degraded' | 'no master'
 
-/** Healthy: a master that serves, and every other member online as well; every partition has an
- *  owner and as many copies as are wanted. */
+/** Healthy: a master that serves and no other one, and every other member online as well; every
+ *  partition has an owner and as many copies as are wanted. */
 export function health(status: ClusterStatus): Health {
   const master = status.members.find(member => member.id === status.master)
   if (master?.state !== 'online') return 'no master'
   const all = status.members.every(member => member.state === 'online')
-  return all && arePartitionsWhole(status) ? 'healthy' : 'degraded'
+  const whole = mastersOf(status).length < 2 && arePartitionsWhole(status)
+  return all && whole ? 'healthy' : 'degraded'
+}
+
+/** Who says that it leads, where only one may. */
+function mastersOf({ strategy, members }: ClusterStatus): string[] {
+  if (strategy !== 'master-slave') return []
+  const masters = members.filter(({ role, state }) => role === 'master' && state === 'online')
+  return masters.map(({ id }) => id)
+}
+
+function mastersLine(status: ClusterStatus, paint: Paint): string {
+  const masters = mastersOf(status)
+  if (masters.length < 2) return ''
+  const why = 'a split that is about to heal, or two processes that call themselves the same'
+  return `${paint.red(`${masters.length} masters: ${masters.join(', ')}`)} (${why})\n`
 }
 
 function arePartitionsWhole({ partitions, members }: ClusterStatus): boolean {
@@ -86,7 +101,8 @@ export function statusTable(status: ClusterStatus, paint: Paint, withGuarantee =
     ({ id, address, state }) => `${paint.yellow('no member')}: ${id} at ${address} (${state})\n`,
   )
   const parts = partitionsLine(status, paint)
-  return `${head}\n${guarantee}${warning}${parts}${body}\n${outside.join('')}`
+  const masters = mastersLine(status, paint)
+  return `${head}\n${guarantee}${warning}${masters}${parts}${body}\n${outside.join('')}`
 }
 
 /** Its backups as `held/wanted` where some are not in sync. */

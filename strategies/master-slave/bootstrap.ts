@@ -1,7 +1,8 @@
 /**
  * How a cluster without data begins: all members reachable and empty, then the lowest ordinal mints
- * a history; after 5 s it goes on without the unreachable. Who meets data waits for its holder: a
- * node that restarts empty never leads over it (the accident of redis/redis#12570).
+ * a history; after 5 s it goes on without the unreachable, where W + P <= N. Who meets data waits
+ * for its holder: a node that restarts empty never leads over it (the accident of
+ * redis/redis#12570). Under `ordinal` a holder that is silent for those 5 s is not met.
  */
 import { leadsByCopies, mayBegin } from './lease.js'
 import { bootstrap } from './promotion.js'
