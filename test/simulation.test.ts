@@ -69,6 +69,8 @@ describe('seeds that broke a law once', () => {
     ['strict', 4_957, 120, 'I18, who never said who it is is met anew'],
     // Two sides changed the members from one view, and the operator stopped one that belonged.
     ['ordinal', 5_918, 120, 'I18, a view is in force that most hold'],
+    // A master was told of a member by the side that it deposed, and counted it among its own.
+    ['ordinal', 6_357, 120, 'I18, a deposed side says nothing of who belongs'],
     // No lease was to be had for seconds; the fast clock of one ran ahead, then a slow one led.
     ['lease', 21, 120, 'I15, clocks part while nobody leads'],
     // One that was let go while it was cut off took the lease by its old list of members, and those

@@ -13,6 +13,7 @@
  * on no other process of that node counts, such as one that was stopped, replaced, and wakes.
  */
 import type { Epoch, Member, Offset, PeerId } from '../../src/contracts/types.js'
+import { compareEpochs } from '../../src/core/epochs.js'
 import { reachedBy } from '../../src/core/majority.js'
 import { bareMember } from '../../src/wire/admin.js'
 import { decodeView, encodeView, type View, type ViewMember } from '../../src/wire/view.js'
@@ -210,6 +211,9 @@ export function onMembers(
 ): void {
   const view = decodeView(m.view)
   if (isOfHistory(s) && m.history !== s.history) return
+  // Of a side that this master's epoch deposes: what its own log does not say is lost with it. A
+  // member of that view stood in the status for ever, as a learner (ordinal, seed 6357).
+  if (s.role === 'master' && compareEpochs(m.epoch, s.epoch) < 0) return
   if (view.number <= Math.max(committedView(s).number, s.told?.number ?? 0)) return
   if (s.views.some(known => isSame(known.view, view))) return
   s.told = view

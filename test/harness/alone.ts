@@ -45,6 +45,8 @@ export class Alone {
   readonly standings: Standing[] = []
   readonly disconnected: string[] = []
   readonly reports: string[] = []
+  /** Whom it links with, as it was last told the engine. */
+  linked: string[] = []
   readonly #strategy
   readonly #effects: Effects<Message>
   #now = 1_000
@@ -70,6 +72,9 @@ export class Alone {
       become: (_group, standing) => void this.standings.push(standing),
       send: (_peer, message) => void this.sent.push(message),
       disconnect: (peer, _code, why) => void this.disconnected.push(`${peer}: ${why}`),
+      view: (_group, _number, known) => {
+        this.linked = known.map(({ id }) => id)
+      },
       report: event => void this.reports.push(event),
       settle: (_id, receipt) => void this.receipts.push(receipt),
     }
