@@ -152,7 +152,7 @@ export const ERROR_CODES = {
   PREAUTH_LIMIT: row(
     true,
     'a stranger says or asks for more than the handshake allows, or too many knock at once',
-    'check that gcache dials there; if many clients share an address, raise strangersPerHostMax',
+    'check that gcache dials there; if many share an address, raise timeoutMs or spread dials',
   ),
   PROTOCOL_ERROR: row(
     false,
@@ -205,9 +205,11 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES
 
-/** With these a living process turned a handshake down, or would be: no evidence of its death. */
+/** With these a living process turned a handshake down, or would be: no evidence of its death.
+ *  Whether another dial may be let in is for each to say, by `retryable`. */
 export const REFUSALS: ReadonlySet<unknown> = new Set<ErrorCode>([
   'AUTH_FAILED',
+  'PREAUTH_LIMIT',
   'REFUSED',
   'TLS_FAILED',
   'TLS_IDENTITY',

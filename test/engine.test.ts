@@ -172,6 +172,31 @@ describe('links', () => {
   })
 })
 
+describe('a dial that a living peer turned away', () => {
+  const strategy = masterSlave()
+  const losses: unknown[] = []
+  const watched: typeof strategy = env => {
+    const inner = strategy(env)
+    const step = inner.step.bind(inner)
+    const noted: typeof step = (input, effects) => {
+      if (input.kind === 'link-down' && input.session === 0) losses.push(input.loss)
+      step(input, effects)
+    }
+    return Object.assign(inner, { step: noted })
+  }
+
+  it.each(['REFUSED', 'PREAUTH_LIMIT'] as const)('with %s is no sign of its death', async code => {
+    const cluster = new EngineCluster(['a', 'b'], 1, watched)
+    const engine = await cluster.start('a')
+    losses.length = 0
+    engine.onLinkDown('b', 0, 'refused', new GcacheError(code, 'not now'))
+    expect(losses).toEqual(['protocol'])
+    await cluster.start('b')
+    await cluster.until(() => cluster.master() !== undefined)
+    await cluster.close()
+  })
+})
+
 describe('engines of which none takes a word of the others', () => {
   it('dial one another once a second in the end, and find together once mended', async () => {
     let deaf = true

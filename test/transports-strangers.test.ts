@@ -257,7 +257,7 @@ describe('row 4, numbers before authentication', () => {
     const c = await bench.started('c')
     c.connect('a', a.transport.address)
     await bench.sees('c was never here', () => c.all('down').length === 1)
-    expect(c.all('down')[0].cause).toMatchObject({ code: 'REFUSED' })
+    expect(c.all('down')[0].cause).toMatchObject({ code: 'PREAUTH_LIMIT' })
     expect(c.all('down')[0].loss, 'no sign of death').toBe('refused')
     a.connect('c', c.transport.address)
     await bench.sees('our own dial needs no place', () => a.isUp('c'))

@@ -226,7 +226,7 @@ export class Calls extends CallMaker implements CachePort {
     this.#closed = true
     this.#outbox.route(undefined)
     this.#lane.route(undefined, undefined)
-    this.#watches.close()
+    this.#watches.close(new GcacheError('CLOSED', 'the client was closed'))
     this.#sweepTimer?.cancel()
     this.#backoff?.cancel()
     for (const call of this.#table.all()) this.#fail(call, 'CLOSED', 'the client was closed')

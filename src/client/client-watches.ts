@@ -76,8 +76,11 @@ export class ClientWatches {
     watch.fail?.(error)
   }
 
-  close(): void {
+  /** Ends every watch with `error`: a loop over one would wait for ever. */
+  close(error: GcacheError): void {
+    const watches = [...this.#watches.values()]
     this.#watches.clear()
+    for (const watch of watches) watch.fail?.(error)
   }
 
   /** Throws PROTOCOL_ERROR for what is no event frame. */

@@ -79,7 +79,8 @@ const STATUS_MS_MAX = 1_000
 /**
  * Resolves once a serving master is routed. Rejects with CONFIG, ADDRESS_INVALID, REFUSED as soon
  * as all servers refuse, AUTH_FAILED if all of them for want of a proof; by its deadline
- * UNREACHABLE if none answered, NOT_READY if none serves.
+ * UNREACHABLE if none answered, PREAUTH_LIMIT if too many were knocking at each until then,
+ * NOT_READY if none serves.
  */
 export async function connectWith(
   transport: TransportFactory,
@@ -317,7 +318,7 @@ export class Client {
   #judgeRefusals(): void {
     if (this.#onOpen === undefined) return
     const given = [...this.#routing.links].filter(link => link.given)
-    const invalid = given.find(link => link.invalid)
+    const invalid = given.find(link => link.code === 'ADDRESS_INVALID')
     if (invalid !== undefined)
       this.#onOpen(new GcacheError('ADDRESS_INVALID', `option servers: ${invalid.reason}`))
     // Who answers in a moment may be found by then.
@@ -333,8 +334,13 @@ export class Client {
     const asked = this.#finder === undefined ? given : links
     if (asked.length > 0 && asked.every(link => link.refused))
       return new GcacheError(
-        asked.every(link => link.unproved) ? 'AUTH_FAILED' : 'REFUSED',
+        asked.every(link => link.code === 'AUTH_FAILED') ? 'AUTH_FAILED' : 'REFUSED',
         `all servers refused: ${each}`,
+      )
+    if (asked.length > 0 && asked.every(link => link.code === 'PREAUTH_LIMIT'))
+      return new GcacheError(
+        'PREAUTH_LIMIT',
+        `no server had room for a handshake within ${this.#timeoutMs} ms: ${each}`,
       )
     if (links.every(link => link.session === 0))
       return new GcacheError(

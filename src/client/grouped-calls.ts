@@ -140,7 +140,7 @@ export class GroupedCalls extends CallMaker implements CachePort {
   close(): void {
     this.#state = 'closed'
     for (const { calls } of this.#parts.values()) calls.close()
-    this.#watches.close()
+    this.#watches.close(new GcacheError('CLOSED', CLOSED_TEXT))
   }
 
   watch(...wanted: Parameters<CachePort['watch']>): () => void {

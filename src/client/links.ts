@@ -6,7 +6,7 @@ import type { Clock, Random, Timer } from '../contracts/environment.js'
 import type { LinkLoss, Transport } from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
 import { Redial } from '../core/redial.js'
-import { REFUSALS } from '../errors.js'
+import { type ErrorCode, type GcacheError, REFUSALS } from '../errors.js'
 import type { Control } from '../wire/control.js'
 
 export type View = Extract<Control, { type: 'view' }>
@@ -33,11 +33,10 @@ export interface ServerLink {
   told: Error | undefined
   /** Why it is not linked. */
   reason: string
+  /** Of `reason`, if that is an error with a code. */
+  code: ErrorCode | undefined
+  /** It will refuse the next dial as well. */
   refused: boolean
-  /** Refused, because one side did not prove who it is. */
-  unproved: boolean
-  /** Nobody can ever be dialled there. */
-  invalid: boolean
   timer: Timer | undefined
 }
 
@@ -79,9 +78,8 @@ export class ClientLinks {
       redial: new Redial(),
       told: undefined,
       reason: 'no answer',
+      code: undefined,
       refused: false,
-      unproved: false,
-      invalid: false,
       timer: undefined,
     }
     this.#links.set(peer, link)
@@ -115,6 +113,7 @@ export class ClientLinks {
     link.session = session
     link.redial.up(this.#env.clock.now())
     link.tried = true
+    link.code = undefined
     link.refused = false
     link.view = undefined
     link.told = undefined
@@ -129,10 +128,9 @@ export class ClientLinks {
     link.view = undefined
     link.tried = true
     link.reason = cause === undefined ? loss : cause.message
-    const { code } = (cause ?? {}) as { code?: string }
-    link.refused = REFUSALS.has(code)
-    link.unproved = code === 'AUTH_FAILED'
-    link.invalid = code === 'ADDRESS_INVALID'
+    const { code, retryable } = (cause ?? {}) as Partial<GcacheError>
+    link.code = code
+    link.refused = REFUSALS.has(code) && retryable === false
     const delayMs =
       session === 0 ? link.redial.afterFailure(random) : link.redial.afterLoss(clock.now(), random)
     link.timer?.cancel()

@@ -78,9 +78,12 @@ export class OwnerWatches {
     this.#owners.get(peer)?.onRefused(peer, id, error)
   }
 
-  close(): void {
+  /** Ends every watch with `error`, once. */
+  close(error: GcacheError): void {
+    const wanted = [...this.#wanted]
     this.#owners.clear()
     this.#wanted.clear()
+    for (const { fail } of wanted) fail?.(error)
   }
 
   #ask(wanted: Wanted, peer: PeerId, watches: ClientWatches): void {

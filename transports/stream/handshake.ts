@@ -148,7 +148,9 @@ export class Handshake implements StreamEvents, ExchangeEvents {
       this.#fail(loss, cause)
       return
     }
-    this.#say({ kind: 'refused', reason: `${cause.code}: ${cause.message}`, tie: false })
+    const { code, message } = cause
+    // Before the hello: who shows only the reason, as older peers do, has to show the code as well.
+    this.#say({ kind: 'refused', reason: `${code}: ${message}`, tie: false, code })
     this.#finish()
     connection.close()
     this.#owner.failed(this, loss, cause)

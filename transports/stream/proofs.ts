@@ -54,9 +54,10 @@ export function unproved(
   return new GcacheError('AUTH_FAILED', `${clip(hello.from)} answers with another's proof`)
 }
 
-/** What the other side gave as its reason. */
+/** What the other side gave as its reason. Only codes that say what to do next count. */
 export function refusedBy(reason: string, code: string | undefined): GcacheError {
-  return new GcacheError(code === 'AUTH_FAILED' ? code : 'REFUSED', reason)
+  const known = code === 'AUTH_FAILED' || code === 'PREAUTH_LIMIT'
+  return new GcacheError(known ? code : 'REFUSED', reason)
 }
 
 function around(connection: StreamConnection | undefined): Surroundings {
