@@ -79,3 +79,31 @@ test('a client command whose stdout is at a full disk: one line, and 2', async (
   expect(ended.err).toMatch(/^gcache: stdout cannot be written: ENOSPC.*\n$/)
   expect(ended.code).toBe(2)
 })
+
+test('SIGHUP to a server with nothing to read again: its log says so, and it serves', async () => {
+  const { addresses, nodes } = await serve(1)
+  await nodes[0].says('ready ')
+  nodes[0].signal('SIGHUP')
+  await nodes[0].says('nothing to read again')
+  const cache = (await clientOf(addresses)).cache<string>('c')
+  await cache.set('k', 'v')
+  expect(await cache.get('k')).toBe('v')
+})
+
+test('SIGHUP to a witness: the same', async () => {
+  const [port, other] = await freePorts(2)
+  const witness = new Served(
+    [
+      ...['--cluster', 'test', '--id', 'w', '--listen', `tcp://127.0.0.1:${port}`],
+      ...['--member', `a=0@tcp://127.0.0.1:${other}`, '--member', 'b=1@tcp://127.0.0.1:1'],
+    ],
+    'pipe',
+    'witness',
+  )
+  running.push(witness)
+  await witness.says('guarantee')
+  witness.signal('SIGHUP')
+  await witness.says('nothing to read again')
+  witness.signal('SIGTERM')
+  expect(await witness.ended).toBe(0)
+})
