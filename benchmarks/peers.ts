@@ -4,7 +4,7 @@
  */
 import { options } from './arguments.js'
 import { type Call, COMPARISONS, type Comparison, type Side, VARIANTS } from './comparisons.js'
-import { canPart, keepOn } from './cores.js'
+import { keepOn, twoCores } from './cores.js'
 import { Cluster, Load, type LoadOptions, type RunResult } from './harness.js'
 import { printer, type Row } from './output.js'
 import { type RedisServers, startRedis } from './redis.js'
@@ -86,7 +86,8 @@ function redisTarget({ port }: RedisServers, autoPipelining: boolean): LoadOptio
 /** A client and its only server get a core each: a call alone takes as long as its wake-ups. */
 async function measure(row: Comparison, all: ReadonlyMap<Side, Runner>, chosen: PeersOptions) {
   const runners = [row.gcache, row.other].map(([side]) => all.get(side) as Runner)
-  const isApart = canPart && row.inFlight === 1 && runners.every(one => one.servers.length === 1)
+  const canPart = row.inFlight === 1 && runners.every(one => one.servers.length === 1)
+  const cores = canPart ? twoCores : undefined
   const place = (client?: number, server?: number) => {
     keepOn(
       runners.map(({ load }) => load.pid),
@@ -97,10 +98,11 @@ async function measure(row: Comparison, all: ReadonlyMap<Side, Runner>, chosen: 
       server,
     )
   }
-  if (isApart) place(0, 1)
+  if (cores !== undefined) place(...cores)
   const measured = await measurePlaced(row, all, chosen)
-  if (isApart) place()
-  return isApart ? { ...measured, cores: 'client 0, server 1' } : measured
+  if (cores === undefined) return measured
+  place()
+  return { ...measured, cores: `client ${cores[0]}, server ${cores[1]}` }
 }
 
 async function measurePlaced(

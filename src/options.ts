@@ -18,7 +18,7 @@ import { placesOf } from './core/addresses.js'
 import { checkExposure } from './core/exposure.js'
 import { suggestion } from './core/suggest.js'
 import { GcacheError } from './errors.js'
-import { POLL_US_MAX, type Polling } from './polling.js'
+import { isPolling, POLL_US_MAX, type Polling } from './polling.js'
 import { checkAddress, checkSameScheme, isBuiltIn } from './registry.js'
 
 /** A built-in strategy by its name, with its options: what a JSON file can say. */
@@ -207,7 +207,9 @@ const nodeSchema = z.strictObject({
   auth: z.unknown().optional(),
   onMerge: aFunction('a function (cache, key, mine, theirs)').optional(),
   onConflict: aFunction('a function (cache, key, mine, theirs)').optional(),
-  pollUs: z.union([z.literal('busy'), z.number().int().min(0).max(POLL_US_MAX)]).optional(),
+  pollUs: z
+    .custom<Polling>(isPolling, `must be a whole number up to ${POLL_US_MAX}, or 'busy'`)
+    .optional(),
   logger: loggerSchema.optional(),
 })
 

@@ -18,6 +18,11 @@ export type Polling = number | 'busy'
 /** Longer makes no answer sooner: a slave's ack comes within 85 us. */
 export const POLL_US_MAX = 1_000
 
+export function isPolling(value: unknown): value is Polling {
+  if (value === 'busy') return true
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= POLL_US_MAX
+}
+
 /** Many calls. */
 const BUSY = {
   /** Between two frames, on average: 100 took 15 % of the sets from a master and its slave, who

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test, vi } from 'vitest'
 import { options } from '../benchmarks/arguments.js'
+import { coresOf } from '../benchmarks/cores.js'
 import { median, percentile, Samples } from '../benchmarks/statistics.js'
 
 const RUN = fileURLToPath(new URL('../dist/benchmarks/run.js', import.meta.url))
@@ -45,6 +46,14 @@ describe('statistics', () => {
     few.add(2)
     expect([...few.sorted()]).toEqual([2])
   })
+})
+
+test.each([
+  ['0', [0]],
+  ['0-1', [0, 1]],
+  ['2,5-7,9', [2, 5, 6, 7, 9]],
+])('of the list %s are the cores %j', (list, cores) => {
+  expect(coresOf(list)).toEqual(cores)
 })
 
 describe('options', () => {

@@ -125,6 +125,10 @@ describe('options of createNode', () => {
     },
   )
 
+  test.each(['bussy', 2_000, 0.5, -1])('pollUs %j is told what may stand there', pollUs => {
+    expect(refusal({ ...GOOD, pollUs })).toContain("must be a whole number up to 1000, or 'busy'")
+  })
+
   test('an address without a host and a port is its own matter', () => {
     for (const listen of ['memory://a', 'unix:///run/gcache.sock', 'a'])
       expect(lacking(listen, { auth: false, tls: false })).toEqual([])
@@ -277,6 +281,21 @@ describe('options of gcache serve', () => {
     expect(options.cluster).toBe('gcache')
     expect(options.members).toEqual([A, { id: 'b', ordinal: 1, address: 'tcp://h:1' }])
     expect(parseNodeOptions(options).self).toEqual(A)
+  })
+
+  test.each([
+    ['busy', 'busy'],
+    ['0', 0],
+    ['1000', 1_000],
+  ])('--poll-us %s', (pollUs, polled) => {
+    const options = nodeOptions({ ...flags, id: 'a', ordinal: '0', pollUs }, noFile)
+    expect(parseNodeOptions(options).pollUs).toBe(polled)
+  })
+
+  test.each(['buzy', '1001', '1e2', ''])('--poll-us %s is told what may stand there', pollUs => {
+    expect(() =>
+      parseNodeOptions(nodeOptions({ ...flags, id: 'a', ordinal: '0', pollUs }, noFile)),
+    ).toThrow(expect.objectContaining({ message: expect.stringContaining("or 'busy'") }))
   })
 
   test('what becomes of a losing side goes to the strategy, of the flags or of the file', () => {

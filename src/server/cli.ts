@@ -20,7 +20,7 @@ import { touchCommand } from './commands/touch.js'
 import { userCommand } from './commands/user.js'
 import { watchCommand } from './commands/watch.js'
 import { witnessCommand } from './commands/witness.js'
-import { failure } from './run.js'
+import { EXIT, failure } from './run.js'
 import { version } from './version.js'
 
 function program(): Command {
@@ -29,6 +29,9 @@ function program(): Command {
     .version(version())
     .exitOverride()
     .showHelpAfterError('(gcache --help, or gcache COMMAND --help)')
+    .hook('preAction', (_, command) => {
+      serves = SERVERS.has(command.name())
+    })
   for (const command of [
     serveCommand(),
     statusCommand(),
@@ -52,11 +55,20 @@ function program(): Command {
   return gcache
 }
 
-// `gcache scan | head -1` closes our stdout: nobody reads on, so there is nothing left to do.
+/** Others live on them: what they print is for whoever still reads it. */
+const SERVERS = new Set(['serve', 'witness'])
+let serves = false
+
+// An error that nobody hears would end the process, and a server's copies with it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (serves) return
+  // `gcache scan | head -1` closes our stdout: nobody reads on, so there is nothing left to do.
   if (error.code === 'EPIPE') process.exit()
-  throw error
+  process.stderr.write(`gcache: stdout cannot be written: ${error.message}\n`)
+  process.exit(EXIT.trouble)
 })
+// Nobody is left to be told; the exit code says it still.
+process.stderr.on('error', () => {})
 
 program()
   .parseAsync()

@@ -2,21 +2,34 @@
  * The server's log on stderr: pino's JSON where nobody watches, readable lines on a terminal. What
  * stdout prints is for programs and stays free of it.
  */
+import { writeSync } from 'node:fs'
 import { pino } from 'pino'
 import type { Logger } from '../contracts/environment.js'
+import { LogLines } from './log-lines.js'
 import { type Paint, paintFor } from './paint.js'
 import { plain } from './plain.js'
 import type { LogLevel } from './serve-options.js'
 
+const STDERR = 2
+
 /** Lines are written at once, so that the last words of a dying process are there. */
 export function serverLogger(level: LogLevel): Logger {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
-  if (process.stderr.isTTY !== true)
-    return pino(options, pino.destination({ fd: 2, sync: true })) as Logger
-  const paint = paintFor(process.stderr)
-  return pino(options, {
-    write: (line: string) => process.stderr.write(readable(line, paint)),
-  }) as Logger
+  const paint = process.stderr.isTTY === true ? paintFor(process.stderr) : undefined
+  // Not pino's own destination: a write that fails ends the process there, and one that would block
+  // puts it to sleep.
+  const shown = (line: string) => (paint === undefined ? line : readable(line, paint))
+  const lines = new LogLines(
+    bytes => writeSync(STDERR, bytes),
+    count => shown(lostLine(count)),
+  )
+  return pino(options, { write: (line: string) => lines.write(shown(line)) }) as Logger
+}
+
+/** As pino would write it. */
+function lostLine(count: number): string {
+  const time = new Date().toISOString()
+  return `${JSON.stringify({ level: 40, time, count, msg: 'log lines were lost here' })}\n`
 }
 
 const WORDS: Record<number, string> = { 20: 'debug', 30: 'info ', 40: 'warn ', 50: 'error' }

@@ -87,8 +87,8 @@ export function nodeOptions(
   if (flags.durability !== undefined) options.durability = flags.durability
   if (!flags.autoCaches) options.autoCaches = false
   if (flags.insecure) options.insecure = true
-  if (flags.pollUs === 'busy') options.pollUs = flags.pollUs
-  else if (flags.pollUs !== undefined) options.pollUs = parseCount(flags.pollUs, '--poll-us')
+  if (flags.pollUs !== undefined)
+    options.pollUs = /^\d+$/.test(flags.pollUs) ? Number(flags.pollUs) : flags.pollUs
   // A process of its own has nothing better to do; an application's has.
   else options.pollUs ??= 'busy'
   if (flags.valueMax !== undefined)

@@ -126,3 +126,14 @@ export function gcacheWith(
     child.stdin.end(input)
   })
 }
+
+/** Runs one command to its end, with its stdout at the file `stdout`. */
+export function gcacheInto(stdout: number, args: readonly string[]): Promise<CommandEnd> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', stdout, 'pipe'] })
+    let err = ''
+    child.stderr?.on('data', chunk => (err += chunk))
+    child.once('error', reject)
+    child.once('close', code => resolve({ code, out: '', err }))
+  })
+}

@@ -1,5 +1,5 @@
 /** One `gcache serve` process and what it prints, for tests that wait for a line. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { CLI } from './processes.js'
 
@@ -10,14 +10,21 @@ export class Served {
   readonly #waiting = new Set<() => void>()
   readonly ended: Promise<number | null>
 
-  constructor(args: readonly string[]) {
-    this.#child = spawn(process.execPath, [CLI, 'serve', ...args], { stdio: 'pipe' })
+  /** `command`: `serve`, or `witness`, which is served the same way. */
+  constructor(args: readonly string[], stdio: StdioOptions = 'pipe', command = 'serve') {
+    this.#child = spawn(process.execPath, [CLI, command, ...args], { stdio })
     this.ended = new Promise(resolve => this.#child.once('exit', resolve))
     for (const stream of [this.#child.stdout, this.#child.stderr])
-      createInterface({ input: stream as NonNullable<typeof stream> }).on('line', line => {
-        this.#log.push(line)
-        for (const look of [...this.#waiting]) look()
-      })
+      if (stream !== null)
+        createInterface({ input: stream }).on('line', line => {
+          this.#log.push(line)
+          for (const look of [...this.#waiting]) look()
+        })
+  }
+
+  /** Closes our end of its stdout: what it prints from now on meets EPIPE. */
+  leaveStdout(): void {
+    this.#child.stdout?.destroy()
   }
 
   /** Resolves once a line that holds `text` was printed, `times` times. */

@@ -74,7 +74,7 @@ Options of a cache: ttl=30m (default life), idle=10m (life without use), max-ent
 max-bytes=64m, eviction=lru|none (none: a full cache answers CACHE_FULL).
 Not in this version: --data-dir, --http.
 SIGHUP reads the files of --tls-cert, --tls-key and --tls-ca again; links that stand live on. It
-reads --users-file again: links of users who are gone or changed end.
+reads --users-file again: links of users who are gone or changed end. It never ends a server.
 Three nodes on one machine:
   gcache serve --id a --ordinal 0 --listen tcp://127.0.0.1:7400 \\
     --member b=1@tcp://127.0.0.1:7401 --member c=2@tcp://127.0.0.1:7402
@@ -101,14 +101,16 @@ export async function serve(
   let node: Node | undefined
   let asked = false
   const { usersFile } = options.auth ?? {}
-  if (tls !== undefined || usersFile !== undefined)
-    process.on('SIGHUP', () => {
-      tls?.reload()
-      if (usersFile === undefined) return
-      // Its file may have been read already, and what changed meanwhile would never count.
-      if (node === undefined) asked = true
-      else reloadUsers(node, usersFile, logger)
-    })
+  // Always heard: unheard, it would end a master without a handover.
+  process.on('SIGHUP', () => {
+    if (tls === undefined && usersFile === undefined)
+      logger.info({}, 'SIGHUP: there is nothing to read again, no certificates and no users')
+    tls?.reload()
+    if (usersFile === undefined) return
+    // Its file may have been read already, and what changed meanwhile would never count.
+    if (node === undefined) asked = true
+    else reloadUsers(node, usersFile, logger)
+  })
   node = await createNode({ ...options, logger })
   if (asked && usersFile !== undefined) reloadUsers(node, usersFile, logger)
   process.stdout.write(banner(node, options))
