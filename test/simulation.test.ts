@@ -71,6 +71,8 @@ describe('seeds that broke a law once', () => {
     ['ordinal', 5_918, 120, 'I18, a view is in force that most hold'],
     // A master was told of a member by the side that it deposed, and counted it among its own.
     ['ordinal', 6_357, 120, 'I18, a deposed side says nothing of who belongs'],
+    // And passed it over where what it is told is committed.
+    ['strict', 1_950, 120, 'I18, what is committed says who belongs, whoever leads'],
     // No lease was to be had for seconds; the fast clock of one ran ahead, then a slow one led.
     ['lease', 21, 120, 'I15, clocks part while nobody leads'],
     // One that was let go while it was cut off took the lease by its old list of members, and those

@@ -211,9 +211,10 @@ export function onMembers(
 ): void {
   const view = decodeView(m.view)
   if (isOfHistory(s) && m.history !== s.history) return
-  // Of a side that this master's epoch deposes: what its own log does not say is lost with it. A
-  // member of that view stood in the status for ever, as a learner (ordinal, seed 6357).
-  if (s.role === 'master' && compareEpochs(m.epoch, s.epoch) < 0) return
+  // In profile ordinal, of a side that this master's epoch deposes: what its own log does not say
+  // is lost with it. A member of that view stood in the status for ever, as a learner (seed 6357).
+  // Where entries count late such a view is committed, and wins (strict, seed 1950).
+  if (!s.commitsLate && s.role === 'master' && compareEpochs(m.epoch, s.epoch) < 0) return
   if (view.number <= Math.max(committedView(s).number, s.told?.number ?? 0)) return
   if (s.views.some(known => isSame(known.view, view))) return
   s.told = view
