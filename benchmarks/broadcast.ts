@@ -9,9 +9,10 @@ import { type Client, connect, createNode } from '../src/index.js'
 import { freePorts } from '../src/server/demo/ports.js'
 import { tcp } from '../transports/tcp.js'
 import { options } from './arguments.js'
-import { Cluster } from './harness.js'
+import { fill } from './fill.js'
+import { Cluster, idOf } from './harness.js'
 import { printer, type Row } from './output.js'
-import { compared, Side } from './side.js'
+import { compared, withSides } from './side.js'
 import { percentile, roundMs, roundRatio } from './statistics.js'
 
 const NODES = 3
@@ -37,21 +38,21 @@ export async function main(args: string[]): Promise<void> {
 /** Beside one node of its own kind: all that differs is that it tells two peers. */
 async function settle(chosen: Chosen, print: (row: Row) => void): Promise<void> {
   const { keys, ms, pairs, 'value-bytes': valueBytes } = chosen
-  const sides: Side[] = []
-  try {
-    for (const nodes of [NODES, 1])
-      sides.push(await Side.open({ keys, valueBytes, nodes, strategy: 'broadcast' }))
+  const how = { keys, valueBytes, strategy: 'broadcast' }
+  const hows = [
+    { ...how, nodes: NODES },
+    { ...how, nodes: 1 },
+  ] as const
+  await withSides(hows, async (three, alone) => {
     for (const inFlight of [1, 100]) {
       const run = { work: 'set', inFlight, ms } as const
-      const { one, other, ratio } = await compared(sides[0], sides[1], run, pairs)
+      const { one, other, ratio } = await compared(three, alone, run, pairs)
       print({
         ...{ bench: 'broadcast-settle', nodes: NODES, work: 'set', inFlight, valueBytes },
         ...{ opsPerSec: one, aloneOpsPerSec: other, ratio },
       })
     }
-  } finally {
-    for (const side of sides) await side.close()
-  }
+  })
 }
 
 /** From the call at one node until a watcher at each of the others is told. */
@@ -111,7 +112,7 @@ const CALLS_AT_ONCE = 100
 async function bytesAWrite(strategy: string, writes: number, valueBytes: number): Promise<number> {
   const ports = await freePorts(NODES)
   const members = ports.map((port, ordinal) => ({
-    ...{ id: String.fromCharCode(97 + ordinal), ordinal, address: `tcp://127.0.0.1:${port}` },
+    ...{ id: idOf(ordinal), ordinal, address: `tcp://127.0.0.1:${port}` },
   }))
   let sent = 0
   const count = (bytesSent: number) => {
@@ -127,12 +128,7 @@ async function bytesAWrite(strategy: string, writes: number, valueBytes: number)
     await Promise.all(nodes.map(node => node.ready()))
     const cache = nodes[0].cache<Uint8Array>('bench', { codec: 'bytes' })
     sent = 0
-    for (let from = 0; from < writes; from += CALLS_AT_ONCE) {
-      const calls = Array.from({ length: Math.min(CALLS_AT_ONCE, writes - from) }, (_, i) =>
-        cache.set(`key:${from + i}`, new Uint8Array(valueBytes), { ack: 'all' }),
-      )
-      await Promise.all(calls)
-    }
+    await fill(cache, { entries: writes, valueBytes, atOnce: CALLS_AT_ONCE, ack: 'all' })
     return sent / writes
   } finally {
     await Promise.all(nodes.map(node => node.close()))

@@ -128,7 +128,7 @@ export class Cluster {
 /** Only master-slave has profiles. */
 const profileOf = ({ strategy, profile = 'ordinal' }: ClusterOptions) =>
   strategy === 'master-slave' ? ['--profile', profile] : []
-const idOf = (index: number) => String.fromCharCode(97 + index)
+export const idOf = (index: number) => String.fromCharCode(97 + index)
 
 function lineOf(child: ChildProcess, wanted: RegExp, who: string): Promise<void> {
   return new Promise((resolve, reject) => {

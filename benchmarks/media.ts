@@ -10,7 +10,7 @@ import { Authority } from '../test/harness/certificates.js'
 import { options } from './arguments.js'
 import type { Work } from './harness.js'
 import { printer } from './output.js'
-import { compared, Side, type SideOptions } from './side.js'
+import { compared, type SideOptions, withSides } from './side.js'
 
 const MEDIA = ['websocket', 'tls', 'nats'] as const
 type Medium = (typeof MEDIA)[number]
@@ -43,18 +43,18 @@ export async function main(args: string[]): Promise<void> {
 async function measure(medium: Medium, work: Work, nodes: number, chosen: Chosen) {
   const { keys, ms, 'in-flight': inFlight, 'value-bytes': valueBytes } = chosen
   const folder = mkdtempSync(join(tmpdir(), 'gcache-bench-'))
-  const sides: Side[] = []
+  const how = { nodes, keys, valueBytes }
   try {
-    for (const how of [wayOf(medium, folder), {}])
-      sides.push(await Side.open({ nodes, keys, valueBytes, ...how }))
     const run = { work, inFlight, ms }
-    const { one, other, ratio } = await compared(sides[0], sides[1], run, chosen.pairs)
+    const { one, other, ratio } = await withSides(
+      [{ ...how, ...wayOf(medium, folder) }, how],
+      (ours, plain) => compared(ours, plain, run, chosen.pairs),
+    )
     return {
       ...{ bench: 'media', medium, work, inFlight, valueBytes },
       ...{ opsPerSec: one, tcpOpsPerSec: other, ratio },
     }
   } finally {
-    for (const side of sides) await side.close()
     rmSync(folder, { recursive: true })
   }
 }

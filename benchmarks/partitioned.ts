@@ -7,9 +7,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Client, type ClusterStatus, connect } from '../src/index.js'
 import { options } from './arguments.js'
+import { fill } from './fill.js'
 import { Cluster, type Work } from './harness.js'
 import { printer, type Row } from './output.js'
-import { compared, Side } from './side.js'
+import { compared, Side, withSides } from './side.js'
 import { median, roundMs, roundRatio } from './statistics.js'
 
 const WORKS: readonly Work[] = ['get', 'set', 'set-slave']
@@ -51,25 +52,20 @@ const partitionedOf = (nodes: number, { partitions }: Chosen) => ({
 
 async function speed(chosen: Chosen, print: (row: Row) => void): Promise<void> {
   const { keys, ms, pairs, 'in-flight': inFlight, 'value-bytes': valueBytes } = chosen
-  const sides: Side[] = []
-  try {
-    for (const how of [partitionedOf(3, chosen), { nodes: 2 }])
-      sides.push(await Side.open({ keys, valueBytes, ...how }))
+  const how = { keys, valueBytes }
+  const hows = [
+    { ...how, ...partitionedOf(3, chosen) },
+    { ...how, nodes: 2 },
+  ] as const
+  await withSides(hows, async (three, pair) => {
     for (const work of WORKS) {
-      const { one, other, ratio } = await compared(
-        sides[0],
-        sides[1],
-        { work, inFlight, ms },
-        pairs,
-      )
+      const { one, other, ratio } = await compared(three, pair, { work, inFlight, ms }, pairs)
       print({
         ...{ bench: 'partitioned', nodes: 3, work, inFlight, valueBytes },
         ...{ opsPerSec: one, pairOpsPerSec: other, ratio },
       })
     }
-  } finally {
-    for (const side of sides) await side.close()
-  }
+  })
 }
 
 async function spread(chosen: Chosen, print: (row: Row) => void): Promise<void> {
@@ -80,7 +76,8 @@ async function spread(chosen: Chosen, print: (row: Row) => void): Promise<void> 
     try {
       await whole(client)
       const before = (await client.status()).members
-      await fill(client, entries, valueBytes)
+      const cache = client.cache<Uint8Array>('bench', { codec: 'bytes' })
+      await fill(cache, { entries, valueBytes, atOnce: CALLS_AT_ONCE })
       await whole(client)
       const after = (await client.status()).members
       const most = (name: 'entries' | 'bytes' | 'served') =>
@@ -143,15 +140,6 @@ async function moves(chosen: Chosen, print: (row: Row) => void): Promise<void> {
   } finally {
     await client.close()
     await side.close()
-  }
-}
-
-async function fill(client: Client, entries: number, valueBytes: number): Promise<void> {
-  const cache = client.cache<Uint8Array>('bench', { codec: 'bytes' })
-  const value = new Uint8Array(valueBytes)
-  for (let from = 0; from < entries; from += CALLS_AT_ONCE) {
-    const count = Math.min(CALLS_AT_ONCE, entries - from)
-    await Promise.all(Array.from({ length: count }, (_, i) => cache.set(`key:${from + i}`, value)))
   }
 }
 

@@ -39,6 +39,20 @@ export class Side {
   }
 }
 
+/** Two sides for as long as `use` takes. */
+export async function withSides<T>(
+  hows: readonly [SideOptions, SideOptions],
+  use: (one: Side, other: Side) => Promise<T>,
+): Promise<T> {
+  const sides: Side[] = []
+  try {
+    for (const how of hows) sides.push(await Side.open(how))
+    return await use(sides[0], sides[1])
+  } finally {
+    for (const side of sides) await side.close()
+  }
+}
+
 export interface Compared {
   /** Calls a second, medians. */
   readonly one: number

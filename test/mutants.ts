@@ -6,12 +6,12 @@
  */
 import { parseArgs } from 'node:util'
 import { STYLES, STYLES_NAMED, type Style } from '../src/testing/swarm.js'
-import { nameFlag, namesFlag, numberFlag, parsedOrExit, wholeFlag } from './flags.js'
+import { nameFlag, namesFlag, parsedOrExit, wholeFlag } from './flags.js'
 import { MUTANTS } from './mutants/list.js'
 import type { Mutant } from './mutants/mutant.js'
 import { type Hunted, hunt } from './mutants/run.js'
-import { SECONDS_MAX, SECONDS_MIN } from './sim-options.js'
-import { PARTITIONED_SECONDS } from './sim-strategies.js'
+import { secondsFlag } from './sim-options.js'
+import { SECONDS, STRATEGIES } from './sim-strategies.js'
 
 interface HuntOptions {
   readonly chosen: readonly Mutant[]
@@ -33,7 +33,7 @@ function parseOptions(args: string[]): HuntOptions {
       style: { type: 'string' },
     },
   })
-  const { quick, seconds } = values
+  const { quick } = values
   const ids = MUTANTS.map(({ id }) => id)
   const only = namesFlag('only', values.only, ids) ?? ids
   const chosen = MUTANTS.filter(one => only.includes(one.id) && (!quick || one.style !== undefined))
@@ -41,8 +41,7 @@ function parseOptions(args: string[]): HuntOptions {
   return {
     chosen,
     seeds: wholeFlag('seeds', values.seeds, 1),
-    seconds:
-      seconds === undefined ? undefined : numberFlag('seconds', seconds, SECONDS_MIN, SECONDS_MAX),
+    seconds: secondsFlag(values.seconds),
     style: nameFlag('style', values.style, [...STYLES, ...STYLES_NAMED]),
     quick,
   }
@@ -58,8 +57,9 @@ function style(mutant: Mutant): Style | 'suite' | undefined {
   return options.style ?? (options.quick ? mutant.style : undefined)
 }
 
-function secondsFor({ strategy }: Mutant): number {
-  return options.seconds ?? (strategy === 'partitioned' ? PARTITIONED_SECONDS : 60)
+/** Half of what `npm run sim` takes, where the strategy has no length of its own. */
+function secondsFor({ strategy = 'master-slave' }: Mutant): number {
+  return options.seconds ?? STRATEGIES[strategy].seconds ?? SECONDS / 2
 }
 
 async function work(): Promise<void> {

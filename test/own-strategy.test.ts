@@ -8,14 +8,24 @@ import { type Edit, readmeStrategy } from './harness/readme-strategy.js'
 
 const { env } = await readmeStrategy('chain')
 
+const leftOut: string[] = []
+
 strategySuite({
   ...env,
   test: (name, body) => test(name, { timeout: 60_000 }, body),
-  // Two laws, as its own `traits` say: S6 of planned changes, for it hands no mastership over, and
-  // S8 of nodes that join and leave, for its members never change. The printed name says the trait.
-  skip: name => test.skip(name),
+  skip: name => leftOut.push(name),
   name: 'chain',
   seeds: 4,
+})
+
+// It hands no mastership over, and its members never change: so its own `traits` say.
+test('two laws are left out, and none but for a trait that is named', () => {
+  expect(leftOut).toEqual([
+    'chain S6: a planned change of masters loses no acknowledged write ' +
+      '(left out: traits.handovers is false)',
+    'chain S8: nodes that join and leave do not keep the others from agreeing ' +
+      '(left out: traits.members is false)',
+  ])
 })
 
 /** What the tests of one law say that breaks. */

@@ -2,7 +2,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { afterAll, afterEach, expect, test, vi } from 'vitest'
 import { type Client, connect } from '../src/index.js'
-import { freePorts, gcacheInto } from './harness/processes.js'
+import { freePorts, gcacheWith } from './harness/processes.js'
 import { Served } from './harness/served.js'
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 })
@@ -75,7 +75,12 @@ test('a server whose stdout nobody reads on serves on', async () => {
 test('a client command whose stdout is at a full disk: one line, and 2', async () => {
   const { addresses, nodes } = await serve(1)
   await nodes[0].says('ready ')
-  const ended = await gcacheInto(full, ['status', '--server', addresses[0], '--cluster', 'test'])
+  const ended = await gcacheWith(
+    ['status', '--server', addresses[0], '--cluster', 'test'],
+    '',
+    {},
+    full,
+  )
   expect(ended.err).toMatch(/^gcache: stdout cannot be written: ENOSPC.*\n$/)
   expect(ended.code).toBe(2)
 })

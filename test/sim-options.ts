@@ -38,6 +38,11 @@ export const SECONDS_MIN = 30
 export const SECONDS_MAX = 1_000_000
 const WORKERS_MAX = 256
 
+/** Undefined if left out. Throws RangeError for what is no length of a seed. */
+export function secondsFlag(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : numberFlag('seconds', text, SECONDS_MIN, SECONDS_MAX)
+}
+
 /** Throws for a flag that is none, or a value that makes no sense. */
 export function parseOptions(args: string[]): SimOptions {
   const { values } = parseArgs({
@@ -57,7 +62,6 @@ export function parseOptions(args: string[]): SimOptions {
     },
   })
   const seeds = wholeFlag('seeds', values.seeds, 1)
-  const { seconds } = values
   const workers = Math.min(wholeFlag('workers', values.workers, 1, WORKERS_MAX), seeds)
   return {
     seeds,
@@ -65,10 +69,7 @@ export function parseOptions(args: string[]): SimOptions {
     workers,
     suite: values.suite,
     run: {
-      seconds:
-        seconds === undefined
-          ? undefined
-          : numberFlag('seconds', seconds, SECONDS_MIN, SECONDS_MAX),
+      seconds: secondsFlag(values.seconds),
       style: nameFlag('style', values.style, [...STYLES, ...STYLES_NAMED]),
       profile: nameFlag('profile', values.profile, PROFILES),
       strategy: values.strategy,

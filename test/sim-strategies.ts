@@ -34,9 +34,6 @@ export interface Tortured {
   readonly simulate: (options: SimulationOptions, env: SimulationEnv) => SimulationResult
 }
 
-/** A second of many groups costs more, and the faults of its seeds come faster. */
-export const PARTITIONED_SECONDS = 30
-
 type Draw = (
   seed: number,
   seconds: number,
@@ -77,7 +74,8 @@ export const STRATEGIES: Readonly<Record<string, Tortured>> = {
   partitioned: {
     env: envOf,
     profile: 'majority',
-    seconds: PARTITIONED_SECONDS,
+    // A second of many groups costs more, and the faults of its seeds come faster.
+    seconds: 30,
     draw: drawPartitioned,
     simulate: (options, env) => simulatePartitioned(options as PartitionedOptions, env),
   },

@@ -13,6 +13,7 @@ import { GcacheError } from '../errors.js'
 import { groupOfRequests } from '../wire/requests.js'
 import type { EngineOptions, GroupHost } from './engine-options.js'
 import { Group, type GroupEnv } from './group.js'
+import { HOUSE_MS } from './housekeeping.js'
 import { Requests } from './requests.js'
 
 /** Where the groups lie. */
@@ -61,9 +62,6 @@ export class Hosts {
     return sum
   }
 }
-
-/** Groups that this node leads are looked at so often, ms. */
-const HOUSE_MS = 25
 
 const ABSENT: Standing = { role: 'slave', epoch: NO_EPOCH, master: undefined, serving: false }
 
@@ -160,9 +158,11 @@ export class Groups<M> {
   drop(id: GroupId): void {
     assert(id !== 0, 'group 0 stays')
     const group = this.#others.get(id)
-    if (group !== undefined) group.store.changes = undefined
-    group?.stop()
-    if (group !== undefined) this.#led.delete(group)
+    if (group !== undefined) {
+      group.store.changes = undefined
+      group.stop()
+      this.#led.delete(group)
+    }
     this.#others.delete(id)
     this.#hosts.drop(id)
   }
@@ -188,10 +188,7 @@ export class Groups<M> {
     if (now < this.#houseMs) return
     // A standing may also end and come back by the clock alone: looked at again soon.
     this.#houseMs = now + HOUSE_MS
-    for (const group of this.#led) {
-      const dueMs = group.keepHouse()
-      this.#houseMs = Math.min(this.#houseMs, dueMs)
-    }
+    for (const group of this.#led) this.#houseMs = Math.min(this.#houseMs, group.keepHouse())
   }
 
   stop(): void {

@@ -19,7 +19,8 @@ export interface HousekeepingEnv {
   propose(proposals: readonly Proposal[]): void
 }
 
-const EVERY_MS = 25
+/** A serving master looks so often, ms. */
+export const HOUSE_MS = 25
 /** Commands a run; a full one is followed by another after 1 ms. */
 const COMMANDS_MAX = 1_000
 
@@ -46,7 +47,7 @@ export class Housekeeping {
   run(): void {
     const now = this.#env.clock.now()
     if (now < this.#runAfter) return
-    this.#runAfter = now + EVERY_MS
+    this.#runAfter = now + HOUSE_MS
     const { store } = this.#env
     const commands = this.#configured ? [] : this.#configure()
     this.#configured = true

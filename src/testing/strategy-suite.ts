@@ -27,7 +27,7 @@ export interface StrategySuiteOptions extends SimulationEnv {
   /** Virtual seconds a seed, the 20 of its last phase included. Default 45. */
   seconds?: number
   /** Told of each law that is not proved, because `traits` say false of what it speaks of; `name`
-   *  ends with the trait that leaves it out. `test.skip` of most runners. */
+   *  ends with the trait that leaves it out. Most runners have a function for it beside `test`. */
   skip?(name: string): unknown
   /** Frames of earlier versions: each must decode and encode to itself. */
   golden?: readonly Uint8Array[]

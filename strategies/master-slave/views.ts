@@ -128,7 +128,7 @@ export function isVoterIn(view: View, id: string): boolean {
 export function adoptView(s: GroupState, effects: Sink): void {
   const { voter } = s
   applyView(s)
-  effects.view(GROUP, currentView(s).number, membersToLink(s))
+  sayMembers(s, effects)
   // Others go by what this process said of itself before it knew.
   if (voter && !s.voter) s.tell(effects)
 }
@@ -181,11 +181,12 @@ function newerTold(s: GroupState): View | undefined {
   return s.told !== undefined && s.told.number > committedView(s).number ? s.told : undefined
 }
 
-/** Who left stays linked until it has heard so. */
-function membersToLink(s: GroupState): Member[] {
-  const members = s.isMember ? [bareMember(s.self)] : []
+/** Tells the engine whom to link with: who left stays linked until it has heard so. */
+function sayMembers(s: GroupState, effects: Sink): void {
+  const members: Member[] = s.isMember ? [bareMember(s.self)] : []
   for (const peer of s.peers.values()) members.push(bareMember(peer))
-  return members.sort((a, b) => a.ordinal - b.ordinal)
+  members.sort((a, b) => a.ordinal - b.ordinal)
+  effects.view(GROUP, currentView(s).number, members)
 }
 
 /** A witness has no log that tells it, and one that knows old members may not find the master. */
@@ -246,14 +247,14 @@ export function forgetLeft(s: GroupState, effects: Sink): void {
     s.views.splice(0, settled)
     for (const peer of s.linked()) if (peer.witness) tellView(s, effects, peer)
   }
-  if (gone) effects.view(GROUP, currentView(s).number, membersToLink(s))
+  if (gone) sayMembers(s, effects)
 }
 
 /** If a view was adopted meanwhile it was said among those to link with, and is not any more: else
  *  it would pass for linked here once it joins (partitioned, seed 12 of style membership). */
 export function forgetStranger(s: GroupState, effects: Sink, peer: Peer): void {
   s.peers.delete(peer.id)
-  if (peer.left) effects.view(GROUP, currentView(s).number, membersToLink(s))
+  if (peer.left) sayMembers(s, effects)
 }
 
 /** How far the log commits while `open` is not committed; see above. */

@@ -110,30 +110,24 @@ export function gcache(...args: string[]): Promise<CommandEnd> {
   return gcacheWith(args)
 }
 
-/** Runs one command to its end, with `input` on stdin and `env` beside the environment. */
+/** Runs one command to its end, with `input` on stdin, `env` beside the environment, and its stdout
+ *  read, or at the file `stdout`. */
 export function gcacheWith(
   args: readonly string[],
   input: string | Uint8Array = '',
   env: Record<string, string> = {},
+  stdout: 'pipe' | number = 'pipe',
 ): Promise<CommandEnd> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, ...env } })
+    const child = spawn(process.execPath, [CLI, ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['pipe', stdout, 'pipe'],
+    })
     let [out, err] = ['', '']
-    child.stdout.on('data', chunk => (out += chunk))
-    child.stderr.on('data', chunk => (err += chunk))
-    child.once('error', reject)
-    child.once('close', code => resolve({ code, out, err }))
-    child.stdin.end(input)
-  })
-}
-
-/** Runs one command to its end, with its stdout at the file `stdout`. */
-export function gcacheInto(stdout: number, args: readonly string[]): Promise<CommandEnd> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', stdout, 'pipe'] })
-    let err = ''
+    child.stdout?.on('data', chunk => (out += chunk))
     child.stderr?.on('data', chunk => (err += chunk))
     child.once('error', reject)
-    child.once('close', code => resolve({ code, out: '', err }))
+    child.once('close', code => resolve({ code, out, err }))
+    child.stdin?.end(input)
   })
 }

@@ -193,8 +193,8 @@ export const PARTITIONED: readonly Mutant[] = [
     [
       [
         'strategies/master-slave/views.ts',
-        'if (peer.left) effects.view(GROUP, currentView(s).number, membersToLink(s))',
-        'if (s.now < 0) effects.view(GROUP, currentView(s).number, membersToLink(s))',
+        'if (peer.left) sayMembers(s, effects)',
+        'if (s.now < 0) sayMembers(s, effects)',
       ],
     ],
     'membership',
