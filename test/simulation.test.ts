@@ -93,6 +93,23 @@ describe('seeds that broke a law once', () => {
     // acked since. The other slave was being copied, too; then the master lost its memory.
     ['majority', 58, 60, 'I18, a sync that is older than an ack asks for nothing', 'everything'],
     ['majority', 76, 60, 'I18, the same, where nobody else had crashed', 'everything'],
+    // A split, and both sides changed their members. A slave was told of the side that had won, and
+    // the heartbeat of its deposed master, which knew nothing of it, made it forget that.
+    ['ordinal', 74, 120, 'I18, a deposed master knows nothing of a later view', 'membership'],
+    // The side of the lower epoch had the higher view: it was never told where the master is.
+    ['ordinal', 102, 120, 'I18, the higher epoch says whom to join', 'membership'],
+    // Three that looked for a master had said who they are before the others followed it.
+    [
+      'ordinal',
+      390,
+      120,
+      'I18, who looks for a master is told by those that hear it',
+      'membership',
+    ],
+    // A deposed side took over with a newcomer; who refuses it as a stranger is out of its reach.
+    ['ordinal', 177, 120, 'I6, strangers do not reach each other', 'membership'],
+    // Of the sides that were left, an operator kept the one of a node that had been let go.
+    ['ordinal', 1_947, 120, 'I6, one alone that looks for a master says nothing', 'membership'],
   ])('%s %i, %i s: %s', (profile, seed, seconds, _law, style) => {
     const options = drawOptions(seed, seconds, style, profile)
     expect(simulate(options, envOf(profile)).violation).toBe(undefined)

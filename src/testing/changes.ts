@@ -207,9 +207,10 @@ export function settleMembers(cluster: SimulatedCluster): PeerId[] {
 
 /**
  * What says who belongs. In profile majority the best log: what a master wrote while it was cut off
- * is in force nowhere else. In ordinal, where anybody may lead alone, the highest view, and of two
- * the one that more hold: a master that was cut off just now made the other by what it had heard
- * before, and that is never settled (ordinal, seed 5918).
+ * is in force nowhere else. In ordinal, where anybody may lead alone, the highest view, but not of
+ * one that is alone in it and looks for a master: that is what is left of a deposed side (seed 102
+ * of style membership). Of two such the one that more hold: a master that was cut off just now made
+ * the other by what it had heard before, and that is never settled (ordinal, seed 5918).
  */
 export function newestView(nodes: readonly SimulatedNode[]): StrategyStatus | undefined {
   const views = nodes
@@ -219,9 +220,13 @@ export function newestView(nodes: readonly SimulatedNode[]): StrategyStatus | un
     `${view} ${members.filter(({ state }) => state !== 'left').map(({ id }) => id)}`
   const holders = (status: StrategyStatus) =>
     views.filter(other => names(other.status) === names(status)).length
+  const isLeft = (status: StrategyStatus) =>
+    status.profile === 'ordinal' && status.master === undefined && holders(status) === 1
   views.sort((a, b) => {
     if (a.status.profile === 'majority')
       return Number(isBetter(b.tip, a.tip)) - Number(isBetter(a.tip, b.tip))
+    const left = Number(isLeft(a.status)) - Number(isLeft(b.status))
+    if (left !== 0) return left
     const newer = (b.status.view ?? 0) - (a.status.view ?? 0)
     return newer !== 0 ? newer : holders(b.status) - holders(a.status)
   })

@@ -163,7 +163,7 @@ export class GroupState {
   /** Those that may still matter, the one in force last. */
   views: ViewStart[]
   /** A newer view than the log's, as others told. */
-  told: View | undefined
+  told: { readonly epoch: Epoch; readonly view: View } | undefined
   /** False once this node has left. */
   isMember = true
   /** An admin waits for the newest view to be committed. */

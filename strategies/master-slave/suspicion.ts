@@ -13,7 +13,7 @@ import type { Message } from './messages.js'
 import { startPromotion } from './promotion.js'
 import { counts, promisesWanted } from './quorum.js'
 import type { GroupState, Peer, Sink } from './state.js'
-import { isReplaced } from './views.js'
+import { isReplaced, tellView } from './views.js'
 
 export interface Hunt {
   phase: 'probe' | 'wait'
@@ -100,7 +100,11 @@ export function onProbe(
   m: Extract<Message, { type: 'probe' }>,
 ): void {
   const { epoch, nonce } = m
-  effects.send(peer.id, { type: 'probe-reply', epoch, nonce, hears: hearsMaster(s, peer) })
+  const hears = hearsMaster(s, peer)
+  effects.send(peer.id, { type: 'probe-reply', epoch, nonce, hears })
+  // In profile ordinal it may be of the other side, and look in vain: the master's members are not
+  // its own (seed 390 of style membership).
+  if (hears && !s.commitsLate) tellView(s, effects, peer)
 }
 
 /** True if a master other than `asker` is linked and was heard lately, or is this very node. */

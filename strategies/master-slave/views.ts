@@ -178,7 +178,15 @@ function factsOf(member: ViewMember) {
 
 /** What others said, while this log does not say it yet: whom to link with, and nothing more. */
 function newerTold(s: GroupState): View | undefined {
-  return s.told !== undefined && s.told.number > committedView(s).number ? s.told : undefined
+  if (s.told === undefined) return undefined
+  const newer = s.told.view.number > committedView(s).number || isOfHigherSide(s, s.told.epoch)
+  return newer ? s.told.view : undefined
+}
+
+/** In profile ordinal two sides may change their members apart, and the higher epoch wins: its view
+ *  says whom to join, whatever number the other side has come to (seed 102 of style membership). */
+function isOfHigherSide(s: GroupState, epoch: Epoch): boolean {
+  return !s.commitsLate && compareEpochs(epoch, s.epoch) > 0
 }
 
 /** Tells the engine whom to link with: who left stays linked until it has heard so. */
@@ -193,8 +201,11 @@ function sayMembers(s: GroupState, effects: Sink): void {
 export function tellView(s: GroupState, effects: Sink, peer: Peer): void {
   // One that may yet be truncated would never be taken back (strict, seed 9 of style membership).
   const view = committedView(s)
-  if (s.data !== 'ready' || peer.said === undefined || peer.said.view >= view.number) return
   const { epoch, history } = s
+  if (s.data !== 'ready' || peer.said === undefined) return
+  const { said } = peer
+  const deposed = !s.commitsLate && said.view !== 0 && compareEpochs(said.epoch, epoch) < 0
+  if (said.view >= view.number && !deposed) return
   effects.send(peer.id, { type: 'members', epoch, history, view: encodeView(view) })
 }
 
@@ -216,15 +227,25 @@ export function onMembers(
   // is lost with it. A member of that view stood in the status for ever, as a learner (seed 6357).
   // Where entries count late such a view is committed, and wins (strict, seed 1950).
   if (!s.commitsLate && s.role === 'master' && compareEpochs(m.epoch, s.epoch) < 0) return
-  if (view.number <= Math.max(committedView(s).number, s.told?.number ?? 0)) return
-  if (s.views.some(known => isSame(known.view, view))) return
-  s.told = view
+  if (!isNewer(s, m.epoch, view) || s.views.some(known => isSame(known.view, view))) return
+  s.told = { epoch: m.epoch, view }
   adoptView(s, effects)
 }
 
-/** This log has all that there is: what it does not say was lost with a deposed master. */
+function isNewer(s: GroupState, epoch: Epoch, { number }: View): boolean {
+  const { told } = s
+  if (isOfHigherSide(s, epoch)) {
+    const higher = told === undefined ? 1 : compareEpochs(epoch, told.epoch)
+    return higher > 0 || (higher === 0 && number > (told?.view.number ?? 0))
+  }
+  return number > Math.max(committedView(s).number, told?.view.number ?? 0)
+}
+
+/** This log has all that there is in its epoch: what was told of that or of an earlier one, and the
+ *  log does not say, was lost with a deposed master. A deposed one knows nothing of a later one's
+ *  (seed 74 of style membership). */
 export function dropTold(s: GroupState, effects: Sink): void {
-  if (s.told === undefined) return
+  if (s.told === undefined || compareEpochs(s.told.epoch, s.epoch) > 0) return
   const newer = newerTold(s) !== undefined
   s.told = undefined
   if (newer) adoptView(s, effects)

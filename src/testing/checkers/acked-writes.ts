@@ -5,8 +5,9 @@
  *   promotion  when a node takes over with a log without `w`, no live node whose data includes `w`
  *              was within its reach: each was dead, copying, or disturbed (cut, clogged, reset,
  *              paused, stalled, just started) towards it within the last 1.5 s; one that promised
- *              this epoch only if disturbed since. Or an earlier such promotion, on which this log
- *              builds, had lost `w` already.
+ *              this epoch only if disturbed since. Out of reach is also whom it has not among its
+ *              members, or who has not it. Or an earlier such promotion, on which this log builds,
+ *              had lost `w` already.
  *   fencing    when `w` is acknowledged while a master of a higher epoch lacks it, each holder was
  *              disturbed towards that master between 1.5 s before the write was settled and now.
  *   dropping   a log loses `w` only after one of these has.
@@ -116,6 +117,7 @@ class Oracle implements AckedWrites {
     const leads = life.leads !== undefined && compareEpochs(life.leads, epoch) === 0
     for (const other of life.alive && leads ? this.#others(life) : []) {
       if (!holds(other, write)) continue
+      if (this.#strangers(other, life)) continue
       if (this.#disturbed(other, life, settledAt - CANDIDACY_MS)) continue
       this.#world.fail(
         'I6',
@@ -170,8 +172,23 @@ class Oracle implements AckedWrites {
     return world.lives().filter(one => one !== life && one.alive && world.belongs(one.node))
   }
 
+  /** Two sides in ordinal that changed their members apart: who is nobody's member on the other one
+   *  is refused its link there (seed 177 of style membership). */
+  #strangers(one: Life, other: Life): boolean {
+    const knows = (who: Life, whom: Life) => {
+      const status = this.#world
+        .live()
+        .find(({ life }) => life === who)
+        ?.status()
+      if (status?.profile !== 'ordinal') return true
+      return status.members.some(({ id, state }) => id === whom.node && state !== 'left')
+    }
+    return !knows(one, other) || !knows(other, one)
+  }
+
   /** One that promised this very epoch was heard, so only what happened since excuses. */
   #outOfReach(other: Life, candidate: Life, epoch: Epoch): boolean {
+    if (this.#strangers(other, candidate)) return true
     const { promised } = other
     const now = this.#world.now()
     if (promised === undefined || compareEpochs(promised.epoch, epoch) !== 0)
