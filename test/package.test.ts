@@ -44,6 +44,16 @@ function link(app: string, name: string): void {
   symlinkSync(join(root, 'node_modules', name), at, 'dir')
 }
 
+/** Node looks for packages in every folder above too: one there would be found in an empty app. */
+function aloneIn(app: string): void {
+  for (let above = dirname(app); ; above = dirname(above)) {
+    const other = join(above, 'node_modules')
+    if (existsSync(other))
+      throw new Error(`${other} would answer for ${app}: remove it, or set TMPDIR elsewhere`)
+    if (above === dirname(above)) return
+  }
+}
+
 /** Runs `code` in the empty application; resolves with what it printed. */
 async function inApp(code: string): Promise<string> {
   const args = ['--input-type=module', '--eval', code]
@@ -70,6 +80,7 @@ async function gcache(...args: string[]): Promise<Ended> {
 beforeAll(async () => {
   if (!existsSync(join(root, 'dist/src'))) throw new Error('nothing is built: npm run build first')
   folder = mkdtempSync(join(tmpdir(), 'gcache-package-'))
+  aloneIn(folder)
   const { stdout } = await run(
     'npm',
     ['pack', '--json', '--offline', '--ignore-scripts', '--pack-destination', folder],
