@@ -85,7 +85,9 @@ describe('connect', () => {
     expect((await asked({ ...base, server: 'x' })).message).toContain('servers')
     expect((await asked({ servers: ['memory://a'] })).message).toContain('cluster')
     expect((await asked({ ...base, servers: [] })).message).toContain('servers')
-    expect((await asked({ ...base, servers: 'memory://a' })).code).toBe('CONFIG')
+    expect(await asked({ ...base, servers: 'memory://a' })).toMatchObject({
+      ...{ code: 'CONFIG', message: "option servers is a list of addresses: ['memory://a']" },
+    })
     expect((await asked({ ...base, timeoutMs: -1 })).code).toBe('CONFIG')
   })
 })

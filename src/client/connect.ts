@@ -375,6 +375,8 @@ export function checkOptions(options: ClientOptions): void {
   if (options.discovery !== undefined && typeof options.discovery !== 'function')
     throw new GcacheError('CONFIG', 'option discovery must be what multicast() returns')
   if (servers === undefined && options.discovery !== undefined) return checkRest(options)
+  if (typeof servers === 'string')
+    throw new GcacheError('CONFIG', `option servers is a list of addresses: ['${servers}']`)
   if (!Array.isArray(servers) || servers.length === 0)
     throw new GcacheError('CONFIG', 'option servers is missing: at least one address')
   for (const address of servers)
