@@ -258,6 +258,7 @@ class EngineNode implements Node {
         ...{ ...world, self: id, cluster },
         listen: options.listen,
         admit: peer => this.#engine.refusalOf(peer),
+        strategy: () => this.#engine.mandate.strategyName,
         valueBytesMax,
       }),
       strategy: startingStrategy(options, strategy, listensAt),

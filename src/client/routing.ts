@@ -236,6 +236,8 @@ export class Routing implements TransportHandler {
       if (!owners.has(node)) owners.set(node, { peer, valueBytesMax })
     }
     if (said === undefined) return
+    // Of a node that has met nobody yet: it may turn out to be no part of this cluster.
+    if (this.#groups === undefined && !said.masters.some(node => node !== '')) return
     const { number, partitions } = said
     const masters = said.masters.map(node => (node === '' ? undefined : node))
     this.#groups ??= this.#env.makeGroups({ number, masters, partitions })

@@ -123,6 +123,9 @@ export interface TransportEnv {
    * less. Undefined: as the transport's own options say, and nobody is refused for it.
    */
   readonly valueBytesMax?: number
+  /** What this node replicates by, asked at each hello: a node that says another name is refused
+   *  with both (CONFIG). Undefined: it is no node's transport, or does not know yet. */
+  readonly strategy?: () => string | undefined
   /** With it no link comes up before both sides have proved who they are: AUTH_FAILED otherwise.
    *  Without it the other side may have none either. */
   readonly authenticator?: Authenticator

@@ -10,6 +10,8 @@ export interface ClientsEnv {
   standing(): Standing
   /** As ReplicationStrategy.everybodyServes. */
   readonly everybody?: boolean | undefined
+  /** False while this node is no part of its cluster: how that one works it cannot say then. */
+  acts(): boolean
   /** Said to clients where it is not the default. */
   readonly valueBytesMax?: number | undefined
   /** Said to clients where a strategy has one. */
@@ -79,8 +81,9 @@ export class Clients {
     const members = this.#members.map(({ id, ordinal, address }) => ({ id, ordinal, address }))
     const { valueBytesMax = LIMITS.valueBytesMax } = this.#env
     const own = valueBytesMax === LIMITS.valueBytesMax ? {} : { valueBytesMax }
-    const all = this.#env.everybody ? { everybody: true } : {}
-    const table = this.#env.table?.()
+    const acts = this.#env.acts()
+    const all = this.#env.everybody && acts ? { everybody: true } : {}
+    const table = acts ? this.#env.table?.() : undefined
     const masters = table?.masters.map(id => id ?? '')
     const groups =
       table && masters

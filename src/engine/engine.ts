@@ -61,7 +61,7 @@ export class Engine<M = unknown> implements TransportHandler {
   readonly #clients: Clients
   /** What each link may do. */
   readonly rights: Rights
-  /** For how long this node may lead. */
+  /** Whether this node may act, and for how long it may lead. */
   readonly mandate: Mandate<M>
   readonly #sessions = new Map<PeerId, Session>()
   #timer: Timer | undefined
@@ -90,7 +90,10 @@ export class Engine<M = unknown> implements TransportHandler {
       read: (...asked) => this.#hosts.read(...asked),
     })
     this.#hosts.partitions = this.table?.partitions ?? 1
-    this.mandate = new Mandate(this.#strategy, options)
+    this.mandate = new Mandate(this.#strategy, options, () => {
+      this.#clients.tell()
+      this.events.emit('standing', this.standing)
+    })
     this.#pump = new Pump<M>({
       clock,
       strategy: this.#strategy,
@@ -115,7 +118,8 @@ export class Engine<M = unknown> implements TransportHandler {
     })
     this.#groups = this.#makeGroups()
     const standing = () => this.standing
-    const all = { self, everybody: this.#strategy.everybodyServes, table: () => this.table }
+    const acts = () => this.mandate.acts
+    const all = { self, acts, everybody: this.#strategy.everybodyServes, table: () => this.table }
     this.#clients = new Clients({ ...all, standing, valueBytesMax, send, flush }, options.members)
     this.#watches = new Watches({ store: this.#groups, send })
     this.admin = this.#makeAdmin()
@@ -217,7 +221,7 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   status(): StrategyStatus {
-    return this.#strategy.status()
+    return this.mandate.told(this.#strategy.status())
   }
 
   /** Cluster time in ms. */
@@ -283,6 +287,7 @@ export class Engine<M = unknown> implements TransportHandler {
     if (!peer.startsWith('~') && this.#strategy.welcomesStrangers?.()) this.#links.meet(peer)
     if (this.#links.isMember(peer)) {
       this.#links.onUp(peer, session)
+      this.mandate.agree()
       this.feed({ kind: 'link-up', peer, session })
     } else {
       this.#clients.onUp(peer, session)
@@ -299,7 +304,8 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#clients.onDown(peer, session)
     if (!this.#links.isMember(peer)) return
     // A handshake that was answered with a reason came from a living process: no evidence.
-    const refusedByName = cause instanceof GcacheError && REFUSALS.has(cause.code)
+    const differs = session === 0 && this.mandate.differs(cause)
+    const refusedByName = differs || (cause instanceof GcacheError && REFUSALS.has(cause.code))
     // Nor is what was found, or not found, where discovery had seen it.
     const found = session === 0 && this.#links.isMoved(peer) ? 'unreachable' : loss
     const seen = refusedByName ? 'protocol' : found
@@ -484,7 +490,7 @@ export class Engine<M = unknown> implements TransportHandler {
     const before = this.#groups.first.become(standing)
     this.#clients.tell()
     this.admin.onStanding(before, standing)
-    this.events.emit('standing', standing)
+    this.events.emit('standing', this.standing)
   }
 
   #tellTable(table: GroupTable): void {

@@ -32,6 +32,8 @@ export interface Hello {
   life: string
   /** How often this life has dialled, this dial included. */
   dial: number
+  /** What a node replicates by. */
+  strategy?: string
   /** The first message of the dialler's proof, if it has one. */
   proof?: string
 }
@@ -94,6 +96,7 @@ export function decodeGreeting(frame: Uint8Array): Greeting {
       frameBytesMax: 'whole',
       life: 'text',
       dial: 'whole',
+      strategy: 'text?',
       proof: 'text?',
     })
   return { ...message, kind: 'hello' } as Hello

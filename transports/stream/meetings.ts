@@ -19,7 +19,7 @@ import { type ErrorCode, GcacheError } from '../../src/errors.js'
 import { Admission, type Place } from './admission.js'
 import type { Complaints } from './complaints.js'
 import { Handshake, type HandshakeOwner, type Verdict } from './handshake.js'
-import { type Hello, isAlias, isClient, refusal } from './hello.js'
+import { clip, type Hello, isAlias, isClient, refusal } from './hello.js'
 import type { StreamConnection, StreamLayer } from './layer.js'
 import { type StreamLimits, sendBytesMax } from './limits.js'
 import type { Link } from './link.js'
@@ -134,6 +134,7 @@ export class Meetings implements HandshakeOwner {
   hello(handshake: Handshake): Hello {
     const { self, cluster } = this.#env
     const to = handshake.hello?.from ?? handshake.expected
+    const strategy = this.#env.strategy?.()
     return {
       kind: 'hello',
       version: PROTOCOL_VERSION,
@@ -143,6 +144,7 @@ export class Meetings implements HandshakeOwner {
       frameBytesMax: sendBytesMax(this.#limits, to),
       life: this.#life,
       dial: this.#dials,
+      ...(strategy === undefined ? {} : { strategy }),
     }
   }
 
@@ -157,6 +159,8 @@ export class Meetings implements HandshakeOwner {
     const reason =
       refusal(hello, { self, cluster, admit: known }, handshake.expected) ?? this.#tooSmall(hello)
     if (reason !== undefined) return { accept: false, reason, tie: false, code }
+    const strange = this.#strange(hello)
+    if (strange !== undefined) return { accept: false, reason: strange, tie: false, code: 'CONFIG' }
     if (!handshake.dialled && this.#isFull(hello.from))
       return { accept: false, reason: `${this.#limits.linksMax} links stand already`, tie: false }
     return handshake.dialled
@@ -199,6 +203,16 @@ export class Meetings implements HandshakeOwner {
     return (
       `${from} takes frames of ${frameBytesMax} bytes, and values of ${valueBytesMax} bytes on ` +
       `${self} need ${needed}: give every node the same valueBytesMax (--value-max)`
+    )
+  }
+
+  /** Between nodes: they would not understand each other's words. */
+  #strange({ from, strategy }: Hello): string | undefined {
+    const own = this.#env.strategy?.()
+    if (own === undefined || strategy === undefined || own === strategy) return undefined
+    return (
+      `${from} runs strategy ${clip(strategy)}, ${this.#env.self} runs ${clip(own)}: ` +
+      'start all members with one --strategy'
     )
   }
 

@@ -56,7 +56,7 @@ export function unproved(
 
 /** What the other side gave as its reason. Only codes that say what to do next count. */
 export function refusedBy(reason: string, code: string | undefined): GcacheError {
-  const known = code === 'AUTH_FAILED' || code === 'PREAUTH_LIMIT'
+  const known = code === 'AUTH_FAILED' || code === 'CONFIG' || code === 'PREAUTH_LIMIT'
   return new GcacheError(known ? code : 'REFUSED', reason)
 }
 
