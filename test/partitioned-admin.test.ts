@@ -1,5 +1,6 @@
 /** Strategy partitioned as its operators see it: options, status, exit codes, a lost partition. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { groupOfKey } from '../src/core/key-groups.js'
 import { createNode } from '../src/index.js'
 import { strategyByName } from '../src/registry.js'
 import { paintFor } from '../src/server/paint.js'
@@ -77,6 +78,13 @@ describe('gcache status', () => {
     expect(lost.length).toBeGreaterThan(0)
     world.crash(down)
     await world.until(() => world.statusOf('a').partitions.lost.length === lost.length)
+    await world.pass(1_000)
+    const keys = Array.from({ length: 1_000 }, (_, i) => `k${i}`)
+    const key = keys.find(each => groupOfKey(each, 8) === had[0]) as string
+    const message = expect.stringContaining(`gcache reset-partition ${lost[0]})`)
+    const cache = client.cache('c')
+    for (const call of [() => cache.get(key), () => cache.set(key, 1)])
+      await expect(world.run(call())).rejects.toMatchObject({ code: 'PARTITION_LOST', message })
     await world.start(down)
     await world.pass(1_000)
     const status = await world.run(client.status())

@@ -219,6 +219,29 @@ describe('moves', () => {
 })
 
 describe('a partition whose every copy is gone', () => {
+  test('says so at once, by a node that lives, though who had it is waited for', async () => {
+    const cluster = await settledOf('abcd', { backups: 0, graceMs: 600_000 })
+    await cluster.load(300)
+    const down = cluster.master() === 'd' ? 'c' : 'd'
+    const [node] = [...cluster.engines.keys()].filter(id => id !== down)
+    const had = cluster.groups().filter(group => cluster.ownerOf(group) === down)
+    cluster.crash(down)
+    await cluster.until(() => cluster.statusOf(node).partitions.lost.length === had.length)
+    await cluster.pass(1_000)
+    for (const group of had) {
+      const speaker = cluster.tableOf(node).masters[group] as string
+      expect([...cluster.engines.keys()]).toContain(speaker)
+      expect(cluster.writeTo(speaker, group).code).toBe('PARTITION_LOST')
+    }
+    const master = cluster.engines.get(cluster.master() as string)
+    for (const group of had)
+      master?.feed({ kind: 'admin', command: 'reset-partition', group: 0, partition: group - 1 })
+    await cluster.until(() => had.every(group => cluster.ownerOf(group) !== undefined))
+    const writes = had.map(group => cluster.write(group))
+    await cluster.pass(200)
+    expect(writes.every(write => write?.receipt !== undefined)).toBe(true)
+  })
+
   test('says so until an admin begins it anew', async () => {
     const cluster = await settledOf('abcd', { backups: 0 })
     await cluster.load(300)

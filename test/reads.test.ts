@@ -112,6 +112,8 @@ class Desk {
   readonly asked: [id: number, key: string][] = []
   readonly ended: [call: number, end: string][] = []
   readonly reads: Reads
+  /** As onPark() and settle() tell it: settle() is due. */
+  #due = false
   /** As took() and gave() tell it. */
   heldBytes = 0
   #calls = 0
@@ -126,6 +128,9 @@ class Desk {
       place: position => this.places.get(position.epoch.number) ?? 'here',
       takeId: () => --this.#lastId,
       read: (id, key) => void this.asked.push([id, key]),
+      onPark: () => {
+        this.#due = true
+      },
       keyed,
       took: (_link, bytes) => {
         this.heldBytes += bytes
@@ -137,6 +142,13 @@ class Desk {
       refuse: ({ call }, code, seenLost) =>
         void this.ended.push([call, seenLost ? `${code} seen` : code]),
     })
+  }
+
+  /** After a step, as OpenCalls does it. */
+  settle(): void {
+    if (!this.#due) return
+    this.reads.settle()
+    this.#due = this.reads.parks
   }
 
   serve(): this {
@@ -156,7 +168,7 @@ class Desk {
   pass(ms: number): void {
     this.now += ms
     this.freshAt += ms
-    this.reads.settle()
+    this.settle()
   }
 }
 
@@ -170,7 +182,7 @@ describe('a read that asks for more', () => {
     desk.pass(25)
     expect(desk.ended).toEqual([])
     desk.applied = 6
-    desk.reads.settle()
+    desk.settle()
     expect(desk.ended).toEqual([[1, 'answered']])
     expect(desk.reads.waiting + desk.reads.waitingBytes).toBe(0)
   })
@@ -195,7 +207,7 @@ describe('a read that asks for more', () => {
     desk.ask(READ.local)
     desk.ask(READ.local, [at(5)])
     desk.now = 501
-    desk.reads.settle()
+    desk.settle()
     desk.ask(READ.local)
     expect(desk.ended).toEqual([
       [1, 'answered'],
@@ -227,7 +239,7 @@ describe('a read that asks for more', () => {
     desk.pass(100)
     expect(desk.ended).toEqual([[1, 'DIVERGED seen']])
     desk.standing = { role: 'slave', epoch: second, master: 'b', serving: false }
-    desk.reads.settle()
+    desk.settle()
     expect(desk.ended.at(-1)).toEqual([deposed, 'NOT_MASTER'])
   })
 
@@ -259,7 +271,7 @@ describe('a read that asks for more', () => {
       desk.reads.serve(id, 7)
       expect(desk.ended).toEqual([])
       desk.applied = 7
-      desk.reads.settle()
+      desk.settle()
       expect(desk.ended.length).toBe(keyed ? 1 : 2)
       desk.reads.reject(desk.asked.at(-1)?.[0] ?? 0, 'NO_MAJORITY')
       expect(desk.ended.length).toBe(2)

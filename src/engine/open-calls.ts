@@ -14,6 +14,8 @@ export class OpenCalls {
   /** A frame is being read: its replies leave together, at its end. */
   inFrame = false
   readonly #all: Requests[] = []
+  /** Those that have something to do after a step: of 256 groups, most have not. */
+  readonly #due = new Set<Requests>()
   #nextRead = FIRST_READ_ID
 
   constructor(env: ReplyEnv) {
@@ -26,6 +28,12 @@ export class OpenCalls {
 
   remove(requests: Requests): void {
     this.#all.splice(this.#all.indexOf(requests), 1)
+    this.#due.delete(requests)
+  }
+
+  /** `requests` is to finish after each step, until it says that nothing waits. */
+  awaits(requests: Requests): void {
+    this.#due.add(requests)
   }
 
   takeReadId(): number {
@@ -53,8 +61,7 @@ export class OpenCalls {
   /** After the effects of a step: sends what became known. */
   finish(): void {
     if (this.inFrame) return
-    const all = this.#all
-    for (let i = 0; i < all.length; i++) all[i].finish()
+    for (const requests of this.#due) if (!requests.finish()) this.#due.delete(requests)
     this.replies.writeOut()
   }
 }

@@ -27,6 +27,8 @@ export interface ReadsEnv {
   takeId(): number
   /** Feeds a 'read'. serve() and reject() may be called before it returns. */
   read(id: number, key: string): void
+  /** A read waits for entries: settle() is due after each step. */
+  onPark(): void
   /** True if the strategy wants reads with their key. */
   readonly keyed: boolean
   /** A read of `link` waits, or waits no more. */
@@ -85,6 +87,11 @@ export class Reads {
   /** Reads that wait. */
   get waiting(): number {
     return this.#count
+  }
+
+  /** Some of them wait for entries. */
+  get parks(): boolean {
+    return this.#parked.length > 0
   }
 
   get waitingBytes(): number {
@@ -225,7 +232,9 @@ export class Reads {
 
   #park(read: Read, next: Offset, until: number): void {
     const bytes = bytesOf(read)
-    if (this.#take(read, bytes)) this.#parked.push({ read, bytes, until, next })
+    if (!this.#take(read, bytes)) return
+    this.#parked.push({ read, bytes, until, next })
+    this.#env.onPark()
   }
 
   /** Room for one more; refuses it with BUSY if there is none. */

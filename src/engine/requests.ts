@@ -10,7 +10,7 @@ import { LIMITS } from '../config.js'
 import type { Access } from '../contracts/authorisation.js'
 import type { Outcome, ResultSink } from '../contracts/store.js'
 import type { Standing } from '../contracts/strategy.js'
-import type { ClientRef, Offset, PeerId, Receipt, Session } from '../contracts/types.js'
+import type { ClientRef, GroupId, Offset, PeerId, Receipt, Session } from '../contracts/types.js'
 import { ERROR_CODES, type ErrorCode, errorCode, GcacheError } from '../errors.js'
 import { Reader } from '../wire/bytes.js'
 import { type CommandLimits, checkCommand, FIRST_WRITE_OP, OP } from '../wire/command.js'
@@ -88,6 +88,7 @@ export class Requests implements ResultSink {
       freshness: env.freshness,
       place: env.place,
       takeId: () => calls.takeReadId(),
+      onPark: () => calls.awaits(this),
       read: env.read,
       keyed: env.keyed,
       took: (link, bytes) => this.#replies.took(link, bytes),
@@ -96,7 +97,7 @@ export class Requests implements ResultSink {
       refuse: ({ link, call }, code, seenLost) => {
         const { epoch } = env.standing()
         const out = this.#replies.reply(link, this.#source, epoch.number, ERROR_BYTES_MAX)
-        writeError(out, call, code, true, ERROR_CODES[code].when, seenLost)
+        writeError(out, call, code, true, whenOf(code, this.#source.group), seenLost)
       },
     })
   }
@@ -158,7 +159,10 @@ export class Requests implements ResultSink {
     if (link === undefined) return
     const offset = receipt.offset
     if (!this.#results.has(offset)) {
-      if (offset >= this.#env.store.applied) this.#late.set(offset, { id, receipt })
+      if (offset >= this.#env.store.applied) {
+        this.#late.set(offset, { id, receipt })
+        this.#calls.awaits(this)
+      }
       // Its result was pushed out by newer ones; a retry of the same write brings it back.
       else this.reject(id, 'BUSY', false)
       return
@@ -196,10 +200,12 @@ export class Requests implements ResultSink {
     return this.#waiting.remove(id)
   }
 
-  /** After the effects of a step, and outside a frame: writes what became known. */
-  finish(): void {
+  /** After the effects of a step, and outside a frame: writes what became known. True if something
+   *  waits for the next one. */
+  finish(): boolean {
     if (this.#late.size > 0) this.#giveUpSkipped()
     this.#reads.settle()
+    return this.#late.size > 0 || this.#reads.parks
   }
 
   /** A snapshot may carry the state past an offset without a result for it. */
@@ -449,7 +455,7 @@ export class Requests implements ResultSink {
     code: ErrorCode,
     surely: boolean,
     epoch: number = this.#standing.epoch.number,
-    message: string = ERROR_CODES[code].when,
+    message: string = whenOf(code, this.#source.group),
   ): void {
     writeError(
       this.#replies.reply(link, this.#source, epoch, ERROR_BYTES_MAX),
@@ -481,4 +487,14 @@ export class Requests implements ResultSink {
     this.#batch = []
     this.#pending.clear()
   }
+}
+
+/** Its number is what an admin needs, and no user can compute it. */
+function whenOf(code: ErrorCode, group: GroupId): string {
+  if (code !== 'PARTITION_LOST' || group === 0) return ERROR_CODES[code].when
+  const partition = group - 1
+  return (
+    `every copy of partition ${partition}, in which the key lies, is gone: bring back a node that ` +
+    `holds one, or begin it anew, empty (gcache reset-partition ${partition})`
+  )
 }

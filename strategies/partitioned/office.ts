@@ -431,7 +431,8 @@ export class Office {
     if (!row.lost) return this.#refuse(input, 'HEALTHY', `partition ${partition} is not lost`)
     const { counter } = row
     this.#resets.set(partition, row.born + 1)
-    this.warden.write({ ...newRow(partition, row.born + 1, row.owners), counter })
+    const owners = this.plan.cradleOf(row)
+    this.warden.write({ ...newRow(partition, row.born + 1, owners), counter })
   }
 
   /** Done once it is committed: no later master of the control group takes it back. */

@@ -59,6 +59,15 @@ export class Plan {
     }
   }
 
+  /** Who has it when it begins with nothing: those of its places that live. Who stood for it while
+   *  it was lost, and who lost it, would only be waited for. */
+  cradleOf({ partition, owners }: Row): readonly PeerId[] {
+    const isLive = (id: PeerId) => this.#warden.isLive(id)
+    for (const places of [this.#desired[partition] ?? [], owners])
+      if (places.some(isLive)) return places.filter(isLive)
+    return owners
+  }
+
   /** How many partitions have a part in `id`. */
   hostedBy(id: PeerId): number {
     let count = 0
@@ -135,8 +144,9 @@ export class Plan {
       return
     }
     if (row.lost && !warden.isLive(row.owners[0])) {
-      // Somebody must be there who says so.
-      const [first] = desired.filter(id => warden.isLive(id))
+      // Somebody must be there who says so; who shall own it may be away and waited for.
+      const candidates = [...desired, ...this.#placed.map(({ id }) => id)]
+      const first = candidates.find(id => warden.isLive(id))
       const others = row.owners.filter(id => id !== first)
       if (first !== undefined) warden.write({ ...row, owners: [first, ...others] })
     }
