@@ -303,6 +303,8 @@ export interface ReplicationStrategy<M> {
   /** True while this node knows so little that a node which its list of members lacks may link all
    *  the same: whoever dials it as a member knows better. Without it, nobody may. */
   welcomesStrangers?(): boolean
+  /** Done when it returns: what comes back must be no promise (INTERNAL, and the node stops), since
+   *  `effects` is carried out then and used again. What it throws stops the node as well. */
   step(input: Input<M>, effects: Effects<M>): void
   /** Cluster time in ms: never falls. Judges expiry for reads. */
   time(group: GroupId): number

@@ -25,6 +25,7 @@ import type {
   Position,
   Session,
 } from '../contracts/types.js'
+import { stackOf } from '../core/stack.js'
 import { GcacheError, REFUSALS } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
 import { decodeControl, encodeLinkEnd } from '../wire/control.js'
@@ -378,7 +379,8 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   #fail(error: unknown): void {
-    this.#options.logger.error({ error: String(error) }, 'the engine stops')
+    const told = { error: String(error), stack: stackOf(error) }
+    this.#options.logger.error(told, 'the engine stops')
     this.stop().catch(() => undefined)
     this.events.emit('fatal', error)
   }
