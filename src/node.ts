@@ -39,6 +39,8 @@ import { polled } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
 import { AUTHORITY } from './security/roles.js'
 import { statesOf } from './states.js'
+import type { Given } from './strategy-made.js'
+import { checkStatus } from './strategy-status.js'
 import {
   bareMember,
   checkPartition,
@@ -183,8 +185,8 @@ const DRAIN_STEP_MS = 2
 
 /**
  * Starts a node. Resolves once peers and clients can reach it; wait for `ready()` before the first
- * call. Rejects with CONFIG (a wrong option, by name), INSECURE, ADDRESS_IN_USE or ADDRESS_INVALID,
- * and with INTERNAL where the strategy breaks at its first inputs.
+ * call. Rejects with CONFIG (a wrong option or strategy, by name), INSECURE, ADDRESS_IN_USE or
+ * ADDRESS_INVALID, and with INTERNAL where the strategy breaks at its first inputs.
  */
 export async function createNode(options: NodeOptions): Promise<Node> {
   const full = parseNodeOptions(options)
@@ -232,6 +234,7 @@ class EngineNode implements Node {
   readonly #calls: NodeCalls
   readonly #port: CachePort & { close(): void }
   readonly #logger: Logger
+  readonly #given: Given
   readonly #events = new EventEmitter<NodeEvents>()
   #closed: Promise<void> | undefined
   #address = ''
@@ -248,6 +251,7 @@ class EngineNode implements Node {
     this.#authenticator = authenticator
     this.#insecure = options.lacking.length > 0
     this.#logger = options.logger ?? SILENCE
+    this.#given = options
     const logger = this.#logger
     const states = statesOf(strategy, { self: id, cluster, members })
     const incarnation = randomBytes(8).toString('hex')
@@ -317,6 +321,7 @@ class EngineNode implements Node {
       await this.#engine.start()
       // Nobody could listen for the event yet.
       if (this.#failure !== undefined) throw this.#failure
+      checkStatus(this.#given, () => this.#engine.status())
       this.#address = this.#engine.address
       await this.#formation?.start()
     } catch (error) {

@@ -318,6 +318,8 @@ export interface ReplicationStrategy<M> {
   /** Judges a reader's token; an entry may be 'here' and not applied yet. Without it a token of
    *  another epoch than the led or followed one is 'lost'. */
   place?(group: GroupId, position: Position): Place
+  /** Asked at any time after the first inputs, and once by createNode, which judges the answer: a
+   *  promise, or a field that is missing or of another type than above, is CONFIG. Never throws. */
   status(): StrategyStatus
 }
 

@@ -43,6 +43,7 @@ import { Pump } from './pump.js'
 import type { CommandEnd } from './reported-command.js'
 import { LOCAL_PEER, Rights } from './rights.js'
 import { statusFrame } from './status-frame.js'
+import { statusOf } from './strategy-answers.js'
 import { Watches } from './watches.js'
 import { Words } from './words.js'
 
@@ -218,7 +219,7 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   status(): StrategyStatus {
-    return this.#strategy.status()
+    return statusOf(this.#strategy)
   }
 
   /** Cluster time in ms. */
