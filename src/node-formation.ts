@@ -2,7 +2,7 @@
 import { announcementSigner } from './auth.js'
 import { FORMATION } from './config.js'
 import type { Clock, Logger, Random } from './contracts/environment.js'
-import type { ReplicationStrategy, StrategyFactory } from './contracts/strategy.js'
+import type { StrategyFactory } from './contracts/strategy.js'
 import type { TransportFactory } from './contracts/transport.js'
 import type { Engine } from './engine/engine.js'
 import { GcacheError } from './errors.js'
@@ -10,6 +10,7 @@ import { Formation } from './formation.js'
 import { lateStrategy } from './late-strategy.js'
 import type { FullNodeOptions } from './options.js'
 import { schemeOf } from './registry.js'
+import { judgedFactory } from './strategy-made.js'
 
 export interface FormationParts {
   readonly clock: Clock
@@ -46,13 +47,15 @@ export function formationOf(
   })
 }
 
-/** Where the members have to be found, one that waits for them. */
+/** Where the members have to be found, one that waits for them. CONFIG, when it is made, for what
+ *  is no strategy. */
 export function startingStrategy(
-  { discovery, self }: FullNodeOptions,
+  options: FullNodeOptions,
   strategy: StrategyFactory,
   listensAt: () => string,
 ): StrategyFactory {
-  const checked: StrategyFactory = env => whole(strategy(env))
+  const { discovery, self } = options
+  const checked = judgedFactory(options, strategy)
   if (discovery === undefined) return checked
   if (strategy.records !== undefined)
     throw new GcacheError(
@@ -66,15 +69,4 @@ export function startingStrategy(
 /** Port 0 asked for a free one. */
 function advertised(address: string, listensAt: string): string {
   return /:0$/.test(address) && listensAt !== '' ? listensAt : address
-}
-
-/** CONFIG for what is no strategy. */
-function whole(strategy: ReplicationStrategy<unknown>): ReplicationStrategy<unknown> {
-  const { step, time, status, codec } = (strategy ?? {}) as Partial<typeof strategy>
-  if ([step, time, status, codec?.encode, codec?.decode].every(one => typeof one === 'function'))
-    return strategy
-  throw new GcacheError(
-    'CONFIG',
-    'option strategy returned no strategy: pass what masterSlave() returns',
-  )
 }

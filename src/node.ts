@@ -26,6 +26,7 @@ import type { Formation } from './formation.js'
 import { NodeCalls } from './node-calls.js'
 import { formationOf, startingStrategy } from './node-formation.js'
 import { portOf } from './node-port.js'
+import { isReady, notReady } from './node-readiness.js'
 import { openNotes } from './notes.js'
 import {
   type FullNodeOptions,
@@ -38,6 +39,8 @@ import { polled } from './polling.js'
 import { strategyByName, transportByAddress, transportByName } from './registry.js'
 import { AUTHORITY } from './security/roles.js'
 import { statesOf } from './states.js'
+import type { Given } from './strategy-made.js'
+import { checkStatus } from './strategy-status.js'
 import {
   bareMember,
   checkPartition,
@@ -182,7 +185,8 @@ const DRAIN_STEP_MS = 2
 
 /**
  * Starts a node. Resolves once peers and clients can reach it; wait for `ready()` before the first
- * call. Rejects with CONFIG (a wrong option, by name), INSECURE, ADDRESS_IN_USE or ADDRESS_INVALID.
+ * call. Rejects with CONFIG (a wrong option or strategy, by name), INSECURE, ADDRESS_IN_USE or
+ * ADDRESS_INVALID, and with INTERNAL where the strategy breaks at its first inputs.
  */
 export async function createNode(options: NodeOptions): Promise<Node> {
   const full = parseNodeOptions(options)
@@ -230,6 +234,7 @@ class EngineNode implements Node {
   readonly #calls: NodeCalls
   readonly #port: CachePort & { close(): void }
   readonly #logger: Logger
+  readonly #given: Given
   readonly #events = new EventEmitter<NodeEvents>()
   #closed: Promise<void> | undefined
   #address = ''
@@ -246,6 +251,7 @@ class EngineNode implements Node {
     this.#authenticator = authenticator
     this.#insecure = options.lacking.length > 0
     this.#logger = options.logger ?? SILENCE
+    this.#given = options
     const logger = this.#logger
     const states = statesOf(strategy, { self: id, cluster, members })
     const incarnation = randomBytes(8).toString('hex')
@@ -314,11 +320,14 @@ class EngineNode implements Node {
     events.on('fatal', error => this.#onFatal(error))
     try {
       await this.#engine.start()
+      // Nobody could listen for the event yet.
+      if (this.#failure !== undefined) throw this.#failure
+      checkStatus(this.#given, () => this.#engine.status())
       this.#address = this.#engine.address
       await this.#formation?.start()
     } catch (error) {
       await this.close({ handover: false })
-      throw error
+      throw this.#failure ?? error
     }
     if (this.#insecure)
       this.#logger.warn({ node: this.id, address: this.#address }, 'insecure, as it was told')
@@ -328,11 +337,14 @@ class EngineNode implements Node {
     checkOptions(options, KNOWN.call)
     const timeoutMs = options.timeoutMs ?? READY_MS
     const until = systemClock.now() + timeoutMs
-    while (!this.#isReady()) {
+    while (!isReady(this.id, this.#engine)) {
       if (this.#failure !== undefined) throw this.#failure
       this.#assertOpen()
       const leftMs = until - systemClock.now()
-      if (leftMs <= 0) throw this.#notReady(timeoutMs)
+      if (leftMs <= 0) {
+        const why = this.#formation?.why ?? this.#engine.mandate.why
+        throw notReady(this.id, this.#engine, timeoutMs, why)
+      }
       await new Promise<void>(resolve => {
         systemClock.after(Math.min(READY_STEP_MS, leftMs), resolve)
       })
@@ -438,29 +450,6 @@ class EngineNode implements Node {
     this.#calls.refuseNew()
     while (this.#calls.pending > 0 && systemClock.now() < until)
       await new Promise<void>(resolve => systemClock.after(DRAIN_STEP_MS, resolve))
-  }
-
-  #isReady(): boolean {
-    const { role, serving, master } = this.#engine.standing
-    if (role === 'master' ? !serving : master === undefined) return false
-    const { self, partitions } = this.#engine.status()
-    if (role !== 'master' && self.state !== 'online') return false
-    if (partitions === undefined) return true
-    const { unowned, lost, copies, inSync } = partitions
-    // Whoever waits for it stops the next node then: what lies here must be all there.
-    return unowned === lost.length && (inSync[this.id] ?? 0) >= (copies[this.id] ?? 0)
-  }
-
-  #notReady(timeoutMs: number): GcacheError {
-    const { self, master, members } = this.#engine.status()
-    const down = members.filter(member => member.state === 'down').map(member => member.id)
-    const why = this.#formation?.why ?? this.#engine.mandate.why
-    return new GcacheError(
-      'NOT_READY',
-      `node ${this.id} is not ready after ${timeoutMs} ms: it is ${self.state}, ` +
-        `master ${master ?? 'unknown'}, unreachable ${down.join(', ') || 'nobody'}` +
-        (why ? `; ${why}` : ''),
-    )
   }
 
   #assertOpen(): void {

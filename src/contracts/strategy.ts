@@ -303,6 +303,8 @@ export interface ReplicationStrategy<M> {
   /** True while this node knows so little that a node which its list of members lacks may link all
    *  the same: whoever dials it as a member knows better. Without it, nobody may. */
   welcomesStrangers?(): boolean
+  /** Done when it returns: what comes back must be no promise (INTERNAL, and the node stops), since
+   *  `effects` is carried out then and used again. What it throws stops the node as well. */
   step(input: Input<M>, effects: Effects<M>): void
   /** Cluster time in ms: never falls. Judges expiry for reads. */
   time(group: GroupId): number
@@ -316,6 +318,8 @@ export interface ReplicationStrategy<M> {
   /** Judges a reader's token; an entry may be 'here' and not applied yet. Without it a token of
    *  another epoch than the led or followed one is 'lost'. */
   place?(group: GroupId, position: Position): Place
+  /** Asked at any time after the first inputs, and once by createNode, which judges the answer: a
+   *  promise, or a field that is missing or of another type than above, is CONFIG. Never throws. */
   status(): StrategyStatus
 }
 

@@ -25,6 +25,7 @@ import type {
   Position,
   Session,
 } from '../contracts/types.js'
+import { stackOf } from '../core/stack.js'
 import { GcacheError, REFUSALS } from '../errors.js'
 import type { HandoverResult } from '../wire/admin.js'
 import { decodeControl, encodeLinkEnd } from '../wire/control.js'
@@ -42,6 +43,7 @@ import { Pump } from './pump.js'
 import type { CommandEnd } from './reported-command.js'
 import { LOCAL_PEER, Rights } from './rights.js'
 import { statusFrame } from './status-frame.js'
+import { statusOf } from './strategy-answers.js'
 import { Watches } from './watches.js'
 import { Words } from './words.js'
 
@@ -221,7 +223,7 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   status(): StrategyStatus {
-    return this.mandate.told(this.#strategy.status())
+    return this.mandate.told(statusOf(this.#strategy))
   }
 
   /** Cluster time in ms. */
@@ -384,7 +386,8 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   #fail(error: unknown): void {
-    this.#options.logger.error({ error: String(error) }, 'the engine stops')
+    const told = { error: String(error), stack: stackOf(error) }
+    this.#options.logger.error(told, 'the engine stops')
     this.stop().catch(() => undefined)
     this.events.emit('fatal', error)
   }

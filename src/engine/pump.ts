@@ -6,6 +6,7 @@
 import type { Clock } from '../contracts/environment.js'
 import type { Input, ReplicationStrategy } from '../contracts/strategy.js'
 import { type Effect, EffectQueue, traceLine } from './effect-queue.js'
+import { refusePromise } from './strategy-answers.js'
 
 export interface PumpEnv<M> {
   readonly clock: Clock
@@ -70,7 +71,8 @@ export class Pump<M> {
   #step(input: Input<M>): void {
     const { strategy, onTrace } = this.#env
     const effects = this.#effects
-    strategy.step(input, effects)
+    const result: unknown = strategy.step(input, effects)
+    if (result !== undefined) refusePromise(strategy.name, result)
     const items = effects.items
     if (onTrace !== undefined && (items.length > 0 || input.kind !== 'tick')) {
       onTrace(`> ${traceLine(input)}`)

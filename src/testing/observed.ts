@@ -234,8 +234,9 @@ export function observeStrategy<M>(
       step(input, to) {
         watcher.onInput(input)
         effects.to = to
-        inner.step(input, effects)
+        const result = inner.step(input, effects)
         watcher.onStepped()
+        return result // the engine judges it
       },
       time: group => inner.time(group),
       ...answersOf(inner),

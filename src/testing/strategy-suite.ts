@@ -131,8 +131,9 @@ function watched(factory: StrategyFactory, watch: Watch): StrategyFactory {
       ...answersOf(inner),
       status: () => inner.status(),
       step(input, effects) {
-        inner.step(input, effects)
+        const result = inner.step(input, effects)
         watch(inner, input)
+        return result // the engine judges it
       },
     }
   }
