@@ -80,6 +80,10 @@ export class NodePort implements CachePort {
     this.#closed = true
   }
 
+  now(): number {
+    return this.#clock.now()
+  }
+
   async get(
     cache: string,
     key: string,

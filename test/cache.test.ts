@@ -186,6 +186,7 @@ describe('a cache that is called wrongly', () => {
   const cache = createCache<unknown>(world.calls, 'c')
   const first = async (iterator: () => AsyncIterableIterator<unknown>) => iterator().next()
   const wrong = <T>(value: unknown) => value as T
+  const writes = ['set', 'setMany', 'delete', 'deleteMany', 'touch', 'clear']
 
   it.each<[string, () => Promise<unknown>]>([
     ['get', () => cache.get('k', wrong(null))],
@@ -213,19 +214,25 @@ describe('a cache that is called wrongly', () => {
     ['setMany', () => cache.setMany(wrong('ab'))],
     ['setMany', () => cache.setMany(wrong({ a: 1 }))],
     ['setMany', () => cache.setMany([['k', 1]], wrong(null))],
+    ['setMany', () => cache.setMany([['k', 1]], { ack: wrong('foo') })],
+    ['deleteMany', () => cache.deleteMany(['k', wrong(5)])],
+    ['deleteMany', () => cache.deleteMany(['k'], { ack: wrong('foo') })],
+    ['clear', () => cache.clear({ tttlMs: 1 } as never)],
+    ['clear', () => cache.clear({ ack: wrong('foo') })],
     ['keys', () => first(() => cache.keys(wrong(null)))],
     ['entries', () => first(() => cache.entries(wrong(5)))],
     ['watch', () => first(() => cache.watch(wrong(null)))],
     ['watch', () => first(() => cache.watch({ signal: wrong(5) }))],
     ['createCache', async () => createCache(world.calls, 'c', null as never)],
     ['createCache', async () => createCache(world.calls, 'c', { codec: 5n as never })],
-  ])('%s rejects with CONFIG, case %#', async (_, call) => {
+  ])('%s rejects with CONFIG, case %#', async (name, call) => {
     const error = await call().then(
       () => undefined,
       (error: unknown) => error,
     )
     expect(error).toBeInstanceOf(GcacheError)
-    expect(error).toMatchObject({ code: 'CONFIG' })
+    const outcome = writes.includes(name) ? 'rejected' : undefined
+    expect(error).toMatchObject({ code: 'CONFIG', outcome })
     expect(world.calls.pending).toBe(0)
   })
 
@@ -244,7 +251,14 @@ describe('a cache that is called wrongly', () => {
       await expect(cache.set(key, 1)).rejects.toMatchObject(limit)
       await expect(cache.delete(key)).rejects.toMatchObject(limit)
       await expect(cache.touch(key)).rejects.toMatchObject(limit)
-      await expect(cache.setMany([[key, 1]])).rejects.toMatchObject({ code: 'LIMIT' })
+      await expect(
+        cache.setMany([
+          ['k', 1],
+          [key, 1],
+        ]),
+      ).rejects.toMatchObject(limit)
+      await expect(cache.deleteMany(['k', key])).rejects.toMatchObject(limit)
+      expect(world.calls.pending).toBe(0)
     }
     await world.run(cache.set('\u{1f600}', 7))
     expect(await world.run(cache.get('\u{1f600}'))).toBe(7)

@@ -75,11 +75,16 @@ const WORDS: Message[] = [
 
 describe('options', () => {
   test.each([
-    [{ partitions: 0 }, 'partitions must be a whole number within 1..1024'],
-    [{ partitions: 2.5 }, 'partitions must be a whole number within 1..1024'],
-    [{ backups: 8 }, 'backups must be a whole number within 0..7'],
+    [{ partitions: 0 }, 'option partitions must be a whole number within 1..1024'],
+    [{ partitions: 2.5 }, 'option partitions must be a whole number within 1..1024'],
+    [{ backups: 8 }, 'option backups must be a whole number within 0..7'],
     [{ inSyncMin: 3 }, 'inSyncMin 3 exceeds what there is: 2 copies'],
+    [{ inSyncMin: 2, backups: 0 }, 'inSyncMin 2 exceeds what there is: 1 copy'],
     [{ ack: 'most' }, 'option ack must be'],
+    [{ ack: 'slaves:2' }, 'ack slaves:2 needs 3 logs and there are 2 copies: backups is 1'],
+    [{ ack: 'slaves:4', backups: 3 }, 'ack slaves:4 needs 5 logs and there are 4 copies'],
+    [{ ack: 'slaves:1', backups: 0 }, 'ack slaves:1 needs 2 logs and there'],
+    [{ heartbeatMs: -1 }, 'option heartbeatMs must be a whole number'],
     [{ partition: 256 }, 'unknown option partition: did you mean partitions'],
     [{ zone: 'z'.repeat(65) }, 'option zone must be a text of at most 64 characters'],
     [[], 'takes an object of options'],
@@ -92,7 +97,21 @@ describe('options', () => {
     }
     expect(error).toBeInstanceOf(GcacheError)
     expect(error).toMatchObject({ code: 'CONFIG' })
-    expect((error as Error).message).toContain(text)
+    // The strategy that was named, not the one of each partition's group.
+    expect((error as Error).message).toContain(`partitioned: ${text}`)
+  })
+})
+
+describe('ack levels', () => {
+  test.each([
+    { ack: 'slaves:1' },
+    { ack: 'slaves:7', backups: 7 },
+    { ack: 'all' },
+    { ack: 'majority' },
+    { ack: 'insync', backups: 0 },
+    { ack: 'slaves:0', backups: 0 },
+  ] as PartitionedOptions[])('%j, for which there are copies, is taken', options => {
+    expect(partitioned(options)).toBeTypeOf('function')
   })
 })
 

@@ -34,6 +34,8 @@ export interface CacheFaceOptions<V> {
   timeoutMs?: number
 }
 
+type ChosenOptions = SetOptions & { readonly timeoutMs: number }
+
 /** A string of this many UTF-16 units fits LIMITS.keyBytesMax whatever it holds. */
 const SHORT_KEY_MAX = Math.floor(LIMITS.keyBytesMax / 3)
 /** Times that a scan begins again because another master answered. */
@@ -62,7 +64,7 @@ class PortCache<V> implements Cache<V> {
   readonly #codec: LentCodec<V>
   readonly #decode: (lent: Uint8Array) => V
   readonly #timeoutMs: number
-  readonly #plain: SetOptions
+  readonly #plain: ChosenOptions
 
   constructor(port: CachePort, name: string, codec: LentCodec<V>, timeoutMs: number | undefined) {
     this.name = name
@@ -103,9 +105,14 @@ class PortCache<V> implements Cache<V> {
   }
 
   async getMany(keys: readonly string[], options?: ReadOptions): Promise<(V | undefined)[]> {
-    checkKeys(keys)
-    if (options !== undefined) checkOptions(options, KNOWN.read)
-    return askMany(keys, { keyOf: key => key, ask: key => this.get(key, options) })
+    checkKeys(keys, checkKey)
+    const timeoutMs = this.#within(options)
+    const how = howOf(options)
+    return askMany(keys, {
+      ...this.#allOf('read', timeoutMs),
+      keyOf: key => key,
+      ask: (key, leftMs) => this.#port.getValue(this.name, key, leftMs, this.#decode, how),
+    })
   }
 
   set(key: string, value: V, options?: SetOptions): Promise<WriteReceipt> {
@@ -122,13 +129,17 @@ class PortCache<V> implements Cache<V> {
     pairs: Iterable<readonly [string, V]>,
     options?: SetOptions,
   ): Promise<WriteReceipt[]> {
-    const chosen = options === undefined ? this.#plain : this.#chosen(options, KNOWN.set)
-    const list = listOf(pairs)
-    for (const [key] of list) checkWrittenKey(key)
-    const encoded = list.map(([key, value]) => [key, this.#write(value)] as const)
+    const [chosen, encoded] = beforeWrite(() => {
+      const own = options === undefined ? this.#plain : this.#chosen(options, KNOWN.set)
+      const list = listOf(pairs)
+      for (const [key] of list) checkWrittenKey(key)
+      return [own, list.map(([key, value]) => [key, this.#write(value)] as const)] as const
+    })
     return askMany(encoded, {
+      ...this.#allOf('write', chosen.timeoutMs),
       keyOf: ([key]) => key,
-      ask: ([key, bytes]) => this.#port.set(this.name, key, bytes, chosen),
+      ask: ([key, bytes], timeoutMs) =>
+        this.#port.set(this.name, key, bytes, { ...chosen, timeoutMs }),
       bytesOf: ([, bytes]) => bytes.length,
     })
   }
@@ -140,9 +151,15 @@ class PortCache<V> implements Cache<V> {
   }
 
   async deleteMany(keys: readonly string[], options?: DeleteOptions): Promise<boolean[]> {
-    checkKeys(keys)
-    if (options !== undefined) checkOptions(options, KNOWN.delete)
-    return askMany(keys, { keyOf: key => key, ask: key => this.delete(key, options) })
+    const chosen = beforeWrite(() => {
+      checkKeys(keys, checkWrittenKey)
+      return options === undefined ? this.#plain : this.#chosen(options, KNOWN.delete)
+    })
+    return askMany(keys, {
+      ...this.#allOf('write', chosen.timeoutMs),
+      keyOf: key => key,
+      ask: (key, timeoutMs) => found(this.#port.delete(this.name, key, { ...chosen, timeoutMs })),
+    })
   }
 
   touch(key: string, options?: TouchOptions): Promise<boolean> {
@@ -152,7 +169,8 @@ class PortCache<V> implements Cache<V> {
   }
 
   async clear(options: WriteOptions = {}): Promise<WriteReceipt> {
-    return this.#port.clear(this.name, this.#chosen(options, KNOWN.write))
+    const chosen = beforeWrite(() => this.#chosen(options, KNOWN.write))
+    return this.#port.clear(this.name, chosen)
   }
 
   async size(options?: ReadOptions): Promise<number> {
@@ -232,7 +250,7 @@ class PortCache<V> implements Cache<V> {
   }
 
   /** Every field in one order: objects of one shape keep the path beneath it fast. */
-  #chosen(options: SetOptions, known: Readonly<Record<string, string>>): SetOptions {
+  #chosen(options: SetOptions, known: Readonly<Record<string, string>>): ChosenOptions {
     checkOptions(options, known)
     const { timeoutMs = this.#timeoutMs, ack, ttlMs, idleMs, ifVersion, ifAbsent } = options
     return { timeoutMs, ack, ttlMs, idleMs, ifVersion, ifAbsent }
@@ -263,8 +281,7 @@ class PortCache<V> implements Cache<V> {
     return { kind, key, value: value === undefined ? undefined : this.#read(value), version }
   }
 
-  /** NOT_FOUND becomes false. */
-  async #found(
+  #found(
     key: string,
     options: WriteOptions | undefined,
     known: Readonly<Record<string, string>>,
@@ -272,12 +289,26 @@ class PortCache<V> implements Cache<V> {
   ): Promise<boolean> {
     try {
       checkWrittenKey(key)
-      await ask(options === undefined ? this.#plain : this.#chosen(options, known))
-      return true
+      return found(ask(options === undefined ? this.#plain : this.#chosen(options, known)))
     } catch (error) {
-      if (error instanceof GcacheError && error.code === 'NOT_FOUND') return false
-      throw refused(error)
+      return Promise.reject(refused(error))
     }
+  }
+
+  /** Of a call with many keys. */
+  #allOf<K extends 'read' | 'write'>(kind: K, timeoutMs: number) {
+    return { kind, timeoutMs, now: () => this.#port.now() }
+  }
+}
+
+/** NOT_FOUND becomes false. */
+async function found(asked: Promise<WriteReceipt>): Promise<boolean> {
+  try {
+    await asked
+    return true
+  } catch (error) {
+    if (error instanceof GcacheError && error.code === 'NOT_FOUND') return false
+    throw refused(error)
   }
 }
 
@@ -304,10 +335,10 @@ function checkWrittenKey(key: string): void {
     throw new GcacheError('LIMIT', 'a key with half a surrogate pair has no UTF-8')
 }
 
-function checkKeys(keys: readonly string[]): void {
+function checkKeys(keys: readonly string[], check: (key: string) => void): void {
   if (!Array.isArray(keys))
     throw new GcacheError('CONFIG', `keys are a list of strings, not ${kindOf(keys)}`)
-  for (const key of keys) checkKey(key)
+  for (const key of keys) check(key)
 }
 
 /** The pairs of a list, a Map or anything else that yields them. */
@@ -333,6 +364,15 @@ function codecError(what: string, cause: unknown): GcacheError {
 function refused(error: unknown): unknown {
   if (!(error instanceof GcacheError) || error.outcome !== undefined) return error
   return new GcacheError(error.code, error.message, { cause: error.cause, outcome: 'rejected' })
+}
+
+/** What this side does before it asks for a write. */
+function beforeWrite<T>(prepare: () => T): T {
+  try {
+    return prepare()
+  } catch (error) {
+    throw refused(error)
+  }
 }
 
 declare global {

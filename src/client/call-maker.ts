@@ -13,6 +13,7 @@ import type {
   WriteOptions,
   WriteReceipt,
 } from '../contracts/cache.js'
+import type { Clock } from '../contracts/environment.js'
 import type { GroupId } from '../contracts/types.js'
 import { type ErrorCode, GcacheError } from '../errors.js'
 import { FIRST_WRITE_OP, OP } from '../wire/command.js'
@@ -23,13 +24,19 @@ import { CallHow } from './read-how.js'
 export abstract class CallMaker {
   readonly #timeoutMs: number
   readonly #cluster: string
+  readonly #clock: Clock
   /** One value, as whoever serves has said. */
   protected valueBytesMax: number = LIMITS.valueBytesMax
 
   /** `timeoutMs`: of writes that name none. Tokens of another cluster are refused. */
-  constructor(timeoutMs: number, cluster: string) {
+  constructor(timeoutMs: number, cluster: string, clock: Clock) {
     this.#timeoutMs = timeoutMs
     this.#cluster = cluster
+    this.#clock = clock
+  }
+
+  now(): number {
+    return this.#clock.now()
   }
 
   /** The group whose log answers calls with this key. */

@@ -103,7 +103,7 @@ export class Calls extends CallMaker implements CachePort {
   #reopening = false
 
   constructor(env: CallsEnv) {
-    super(env.timeoutMs, env.cluster ?? '')
+    super(env.timeoutMs, env.cluster ?? '', env.clock)
     this.#env = env
     this.#defer = env.defer ?? process.nextTick
     this.#outbox = new Outbox({

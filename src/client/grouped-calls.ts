@@ -67,7 +67,7 @@ export class GroupedCalls extends CallMaker implements CachePort {
   }
 
   constructor(env: GroupedCallsEnv, table: GroupTable) {
-    super(env.timeoutMs, env.cluster)
+    super(env.timeoutMs, env.cluster, env.clock)
     this.#env = env
     this.#table = table
     // Each group's Calls know what their owner takes.

@@ -108,8 +108,9 @@ export interface Cache<V> {
   /** Values in the order of `keys`. */
   getMany(keys: readonly string[], options?: ReadOptions): Promise<(V | undefined)[]>
   set(key: string, value: V, options?: SetOptions): Promise<WriteReceipt>
-  /** Each pair is a write of its own. As all many-calls it rejects with the first failure once all
-   *  that were sent have settled: `failed` of the error tells which keys, and why each. */
+  /** Each pair is a write of its own. All calls with many keys ask for every key, within one
+   *  deadline, and reject once all have settled: with the first failure, whose `failed` tells which
+   *  keys failed, and why each. Its outcome is 'rejected' only where no key was written. */
   setMany(pairs: Iterable<readonly [string, V]>, options?: SetOptions): Promise<WriteReceipt[]>
   /** True if there was a record. */
   delete(key: string, options?: DeleteOptions): Promise<boolean>
@@ -158,6 +159,8 @@ export type ReadHow = Pick<ReadOptions, 'read' | 'maxStaleMs' | 'after'>
  * settles before its deadline, rejected with a GcacheError.
  */
 export interface CachePort {
+  /** Monotonic ms, of the clock that judges the deadlines. */
+  now(): number
   get(cache: string, key: string, timeoutMs: number, how?: ReadHow): Promise<RawEntry | undefined>
   /** get() for a typed face: `decode` sees the value's bytes, lent for the call; what it
    *  throws rejects, as CODEC. Saves a promise a get. */

@@ -58,6 +58,8 @@ const NUMBERS = [
   'bootstrapWaitMs',
 ] as const
 
+const MASTER_SLAVE = 'masterSlave'
+
 type Open = 'inSyncMin' | 'slavesToWriteMin' | 'election'
 
 export type Settings = Required<Omit<MasterSlaveOptions, Open>> & Pick<MasterSlaveOptions, Open>
@@ -73,27 +75,29 @@ const COUNTS: readonly string[] = ['inSyncMin', 'slavesToWriteMin']
 const COUNT_MAX = 255
 const MS_MAX = 2 ** 31 - 1
 
-/** CONFIG for an unknown option, a number that is none or out of range, and an unknown ack. */
-export function settingsOf(options: MasterSlaveOptions): Settings {
+/** CONFIG for an unknown option, a number that is none or out of range, and an unknown ack, all in
+ *  the name of `strategy`: the one that the user named. */
+export function settingsOf(options: MasterSlaveOptions, strategy = MASTER_SLAVE): Settings {
+  const refused = (text: string) => refusal(text, strategy)
   if (typeof options !== 'object' || options === null || Array.isArray(options))
-    throw refusal("takes an object of options, such as { ack: 'majority' }")
+    throw refused("takes an object of options, such as { ack: 'majority' }")
   const known: readonly string[] = ['profile', 'ack', 'merge', 'election', ...NUMBERS]
   for (const name of Object.keys(options))
-    if (!known.includes(name)) throw refusal(`unknown option ${name}: ${suggestion(name, known)}`)
+    if (!known.includes(name)) throw refused(`unknown option ${name}: ${suggestion(name, known)}`)
   for (const name of NUMBERS) {
     const value = options[name]
     if (value === undefined) continue
     const max = COUNTS.includes(name) ? COUNT_MAX : MS_MAX
     if (!Number.isInteger(value) || value < 0 || value > max)
-      throw refusal(`option ${name} must be a whole number within 0..${max}`)
+      throw refused(`option ${name} must be a whole number within 0..${max}`)
   }
   const { ack, merge, profile } = options
   if (merge !== undefined && !MERGES.includes(merge))
-    throw refusal(`option merge: unknown ${String(merge)}, ${suggestion(String(merge), MERGES)}`)
+    throw refused(`option merge: unknown ${String(merge)}, ${suggestion(String(merge), MERGES)}`)
   if (ack !== undefined && !isAck(ack))
-    throw refusal('option ack must be none, master, slaves:n, majority, insync or all')
+    throw refused('option ack must be none, master, slaves:n, majority, insync or all')
   if (profile !== undefined && !Object.hasOwn(DEFAULT_ACKS, profile))
-    throw refusal(`unknown profile ${String(profile)}: ${suggestion(String(profile), PROFILES)}`)
+    throw refused(`unknown profile ${String(profile)}: ${suggestion(String(profile), PROFILES)}`)
   checkElection(options)
   const chosen = Object.entries(options).filter(([, value]) => value !== undefined)
   const byProfile = DEFAULT_ACKS[profile ?? 'ordinal']
@@ -138,6 +142,6 @@ function checkElection({ election, profile = 'ordinal' }: MasterSlaveOptions): v
     )
 }
 
-function refusal(text: string): GcacheError {
-  return new GcacheError('CONFIG', `masterSlave: ${text}`)
+function refusal(text: string, strategy = MASTER_SLAVE): GcacheError {
+  return new GcacheError('CONFIG', `${strategy}: ${text}`)
 }

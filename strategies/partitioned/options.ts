@@ -3,6 +3,7 @@
  * (`partitions`, `backups`) travels in the first statement of each link.
  */
 import type { Ack } from '../../src/contracts/types.js'
+import { copiesWanted } from '../../src/core/majority.js'
 import { suggestion } from '../../src/core/suggest.js'
 import { GcacheError } from '../../src/errors.js'
 import { type Settings as GroupSettings, settingsOf } from '../master-slave/options.js'
@@ -13,7 +14,7 @@ export interface PartitionedOptions {
   /** Copies of a partition beside its owner's, 0..7. Default 1. All nodes the same. */
   backups?: number
   /** What a write without an ack level waits for. Default 'insync': the owner and every backup
-   *  that keeps up. */
+   *  that keeps up. Nothing that needs more logs than the owner's and its `backups`. */
   ack?: Ack
   /** Logs in sync, the owner's included, below which `insync` is refused. Default 1: where the
    *  owner is alone, as long as nobody else may follow it, its word is enough. */
@@ -42,6 +43,7 @@ export interface Settings {
   readonly group: GroupSettings
 }
 
+const STRATEGY = 'partitioned'
 const BOUNDS = {
   partitions: [1, 1_024],
   backups: [0, 7],
@@ -76,18 +78,23 @@ export function partitionedSettings(options: PartitionedOptions): Settings {
   const { partitions = 256, backups = 1, zone = '', ack = 'insync', inSyncMin = 1 } = options
   if (typeof zone !== 'string' || zone.length > ZONE_CHARS_MAX)
     throw refusal(`option zone must be a text of at most ${ZONE_CHARS_MAX} characters`)
-  if (inSyncMin > backups + 1)
-    throw refusal(`inSyncMin ${inSyncMin} exceeds what there is: ${backups + 1} copies`)
+  const copies = backups + 1
+  const there = copies === 1 ? '1 copy' : `${copies} copies`
+  if (inSyncMin > copies) throw refusal(`inSyncMin ${inSyncMin} exceeds what there is: ${there}`)
   const given = GROUP_NUMBERS.map(name => [name, options[name]])
   const times = {
     heartbeatMs: HEARTBEAT_MS,
     ...Object.fromEntries(given.filter(([, ms]) => ms !== undefined)),
   }
-  const group = settingsOf({ profile: 'ordinal', ack, inSyncMin, slavesToWriteMin: 0, ...times })
+  const own = { profile: 'ordinal', ack, inSyncMin, slavesToWriteMin: 0, ...times } as const
+  const group = settingsOf(own, STRATEGY)
+  const wanted = copiesWanted(ack, copies)
+  if (wanted > copies)
+    throw refusal(`ack ${ack} needs ${wanted} logs and there are ${there}: backups is ${backups}`)
   const { graceMs = 10_000, copyBytesPerSec = 20_000_000 } = options
   return { partitions, backups, zone, graceMs, copyBytesPerSec, group }
 }
 
 function refusal(text: string): GcacheError {
-  return new GcacheError('CONFIG', `partitioned: ${text}`)
+  return new GcacheError('CONFIG', `${STRATEGY}: ${text}`)
 }
