@@ -1,5 +1,8 @@
 /** What the author of a strategy is told of a mistake: what is wrong, where, and at once. */
-import { afterEach, describe, expect, test } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import type {
   ReplicationStrategy,
   StrategyFactory,
@@ -9,7 +12,7 @@ import { GcacheError } from '../src/errors.js'
 import { createNode, type Node } from '../src/node.js'
 import { strategySuite } from '../src/testing/strategy-suite.js'
 import { masterSlave } from '../strategies/master-slave/index.js'
-import { freePorts } from './harness/processes.js'
+import { freePorts, gcache } from './harness/processes.js'
 
 const nodes: Node[] = []
 
@@ -201,5 +204,57 @@ describe('status()', () => {
     }
     await expect(node.ready()).rejects.toMatchObject(told)
     expect(() => node.status()).toThrow(/status\(\) threw/)
+  })
+})
+
+describe('a server', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'gcache-wrong-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const SOLID = new URL('../dist/strategies/master-slave/index.js', import.meta.url).href
+
+  test.each<[string, string, number, RegExp]>([
+    ['status() throws', 'status() { throw new Error("boom") }', 2, /its status\(\) threw Error: b/],
+    [
+      'status() returns 5',
+      'status: () => 5',
+      2,
+      /its status\(\) returned no status: expected object/,
+    ],
+    [
+      'status() throws later',
+      'status() { if (++asked > 1) throw new Error("boom"); return real.status() }',
+      1,
+      /its status\(\) threw Error: boom \(INTERNAL\)$/,
+    ],
+    [
+      'status() returns nothing later',
+      'status: () => (++asked > 2 ? undefined : real.status())',
+      1,
+      /^gcache: TypeError/,
+    ],
+    ['step() is async', 'async step() {}', 1, /step\(\) must not return a promise/],
+  ])('whose %s closes its node and ends, with one line that says so', async (...row) => {
+    const [what, mistake, code, why] = row
+    const file = join(folder, `${what.replaceAll(/\W/g, '-')}.mjs`)
+    writeFileSync(
+      file,
+      `import { masterSlave } from ${JSON.stringify(SOLID)}
+      export const strategy = env => {
+        let asked = 0
+        const real = masterSlave()(env)
+        const { name, codec, keyed, defaultAck } = real
+        const time = group => real.time(group)
+        const step = (input, effects) => real.step(input, effects)
+        const status = () => real.status()
+        return { name, codec, keyed, defaultAck, time, step, status, ${mistake} }
+      }`,
+    )
+    const listen = `tcp://127.0.0.1:${(await freePorts(1))[0]}`
+    const flags = ['--id', 'a', '--ordinal', '0', '--listen', listen, '--strategy', file]
+    const ended = await gcache('serve', ...flags)
+    const lines = ended.err.split('\n').filter(line => line.startsWith('gcache: '))
+    expect([ended.code, lines]).toEqual([code, [expect.stringMatching(why)]])
+    expect(ended.out).not.toContain('ready')
+    if (code === 2) expect(lines[0]).toContain(file)
   })
 })

@@ -82,7 +82,7 @@ Three nodes on one machine:
 Two that find each other, on any free ports:
   gcache serve --id a --ordinal 0 --discovery multicast
   gcache serve --id b --ordinal 1 --discovery multicast
-Exit: 0 closed by a signal, 1 trouble such as a port in use, 2 wrong options.`
+Exit: 0 closed by a signal, 1 trouble such as a port in use, 2 wrong options or a wrong strategy.`
 
 /** Runs until a signal ends it; a witness is served the same way. `optionsOf`: what the flags say,
  *  with the log that hears of the files they name. */
@@ -113,10 +113,11 @@ export async function serve(
   })
   node = await createNode({ ...options, logger })
   if (asked && usersFile !== undefined) reloadUsers(node, usersFile, logger)
-  process.stdout.write(banner(node, options))
-  const ended = untilEnded(node, flags.untilStdinEnds === true)
-  await Promise.race([ended, announce(node, logger)])
-  process.exitCode = await ended
+  const served = node
+  process.exitCode = await untilEnded(served, flags.untilStdinEnds === true, async () => {
+    process.stdout.write(banner(served, options))
+    await announce(served, logger)
+  })
 }
 
 function reloadUsers(node: Node, file: string, logger: Logger): void {
@@ -127,7 +128,8 @@ function reloadUsers(node: Node, file: string, logger: Logger): void {
   }
 }
 
-/** Waits as long as it takes: a node alone may wait for its peers for hours. */
+/** Waits as long as it takes: a node alone may wait for its peers for hours. Rejects with whatever
+ *  else keeps it from being ready. */
 async function announce(node: Node, logger: Logger): Promise<void> {
   for (;;) {
     try {
@@ -135,14 +137,21 @@ async function announce(node: Node, logger: Logger): Promise<void> {
       process.stdout.write(readyLine(node))
       return
     } catch (error) {
-      if (!(error instanceof GcacheError) || error.code !== 'NOT_READY') return
+      if (!(error instanceof GcacheError) || error.code !== 'NOT_READY') throw error
       logger.warn({ node: node.id }, error.message)
     }
   }
 }
 
-/** Resolves with the exit code once a signal, the end of stdin or a fatal error has closed it. */
-function untilEnded(node: Node, untilStdinEnds: boolean): Promise<number> {
+/**
+ * Resolves with the exit code once a signal, the end of stdin, a fatal error or one of `begin` has
+ * closed it. What `begin` asks of the node is asked when it can be closed already.
+ */
+function untilEnded(
+  node: Node,
+  untilStdinEnds: boolean,
+  begin: () => Promise<void>,
+): Promise<number> {
   return new Promise(resolve => {
     let closing = false
     const close = (code: number) => {
@@ -159,8 +168,13 @@ function untilEnded(node: Node, untilStdinEnds: boolean): Promise<number> {
     process.on('SIGTERM', () => close(EXIT.ok))
     process.on('SIGINT', () => close(EXIT.ok))
     node.on('error', error => {
-      process.exitCode = failure(error, TROUBLE)
+      failure(error, TROUBLE)
       if (!closing) close(TROUBLE)
+    })
+    begin().catch(error => {
+      if (closing) return // by what it heard of: a signal, or an error that is told already
+      failure(error, TROUBLE)
+      close(TROUBLE)
     })
     if (!untilStdinEnds) return
     process.stdin.on('end', () => closing || close(EXIT.ok))
