@@ -386,8 +386,7 @@ export class Engine<M = unknown> implements TransportHandler {
   }
 
   #fail(error: unknown): void {
-    const told = { error: String(error), stack: stackOf(error) }
-    this.#options.logger.error(told, 'the engine stops')
+    this.#options.logger.error({ error: String(error), stack: stackOf(error) }, 'the engine stops')
     this.stop().catch(() => undefined)
     this.events.emit('fatal', error)
   }
@@ -398,7 +397,8 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#calls.finish()
     this.#watches.finish()
     this.#groups.keepHouse()
-    if (this.#strategy.table !== undefined) this.#tellTable(this.#strategy.table())
+    const { table } = this
+    if (table !== undefined && this.#clients.tellTable(table)) this.events.emit('table', table)
   }
 
   #execute(effect: Effect<M>): void {
@@ -494,9 +494,5 @@ export class Engine<M = unknown> implements TransportHandler {
     this.#clients.tell()
     this.admin.onStanding(before, standing)
     this.events.emit('standing', this.standing)
-  }
-
-  #tellTable(table: GroupTable): void {
-    if (this.#clients.tellTable(table)) this.events.emit('table', table)
   }
 }
