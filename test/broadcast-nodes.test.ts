@@ -119,4 +119,16 @@ describe('a node', () => {
     const plain = { cluster: 'shop', id: 'a', members: [self], onConflict }
     expect(await rejectionOf(createNode(plain))).toBe('CONFIG')
   })
+
+  it('tells keys of one turn apart by their cache, whatever its name holds', async () => {
+    const [a] = await start(1)
+    const [one, two] = ['x\ny', 'x'].map(name => a.cache<number>(name))
+    const settled = await Promise.allSettled([
+      ...[one.set('k', 1), two.set('y\nk', 2, { ifAbsent: true })],
+      ...[one.set('l', 1), two.delete('y\nl')],
+      ...[two.set('y\nm', 1), one.touch('m')],
+    ])
+    expect(settled.map(({ status }) => status)).toEqual(settled.map(() => 'fulfilled'))
+    expect([settled[3], settled[5]]).toMatchObject([{ value: false }, { value: false }])
+  })
 })

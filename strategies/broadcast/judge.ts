@@ -236,8 +236,9 @@ export class Judge {
   }
 }
 
+/** With the length in front: both may hold any character. */
 function nameOf(cache: string, key: string): string {
-  return `${cache}\n${key}`
+  return `${cache.length}:${cache}${key}`
 }
 
 /**
