@@ -26,17 +26,23 @@ const WRITE_MS = 5_000
 /** What says that somebody wrote in between: then there is nothing to merge any more. */
 const OVERTAKEN: readonly string[] = ['VERSION_MISMATCH', 'NOT_FOUND', 'ALREADY_EXISTS']
 
-/** What `stamped` loses is told from now on. CONFIG for an option that no other strategy has. */
+/** What `stamped` loses is told from now on. CONFIG for onConflict where nothing is lost that it
+ *  could decide. */
 export function offerConflicts(stamped: StampedStore | undefined, env: ConflictsEnv): void {
-  if (stamped !== undefined) {
+  if (stamped !== undefined && !stamped.apart) {
     const conflicts = new Conflicts(env, stamped)
     stamped.onLost = lost => conflicts.offer(lost)
   } else if (env.onConflict !== undefined)
     throw new GcacheError(
       'CONFIG',
-      'option onConflict is for strategy broadcast: two masters of a split are merged by onMerge',
+      `option onConflict ${stamped === undefined ? NO_BROADCAST : NO_VALUES}`,
     )
 }
+
+const NO_BROADCAST = 'is for strategy broadcast: two masters of a split are merged by onMerge'
+const NO_VALUES =
+  "has nothing to decide with carry: 'invalidations': what a node is told to drop is a copy, and " +
+  'an answer would bring the old value back; leave it out'
 
 class Conflicts {
   readonly #env: ConflictsEnv

@@ -118,6 +118,8 @@ describe('a node', () => {
     const onConflict = () => undefined
     const plain = { cluster: 'shop', id: 'a', members: [self], onConflict }
     expect(await rejectionOf(createNode(plain))).toBe('CONFIG')
+    const bus = broadcast({ carry: 'invalidations' })
+    expect(await rejectionOf(createNode({ ...plain, strategy: bus }))).toBe('CONFIG')
   })
 
   it('tells keys of one turn apart by their cache, whatever its name holds', async () => {
@@ -130,5 +132,23 @@ describe('a node', () => {
     ])
     expect(settled.map(({ status }) => status)).toEqual(settled.map(() => 'fulfilled'))
     expect([settled[3], settled[5]]).toMatchObject([{ value: false }, { value: false }])
+  })
+})
+
+describe('two nodes of which one carries values and one invalidations', () => {
+  it('refuse each other, and say which carries which', async () => {
+    const network = new MemoryNetwork(systemWorld)
+    const members = ['a', 'b'].map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
+    const told: string[] = []
+    const note = (fields: object) => void told.push(JSON.stringify(fields))
+    const logger = { debug: note, info: note, warn: note, error: note }
+    for (const [id, carry] of [['a', 'values'] as const, ['b', 'invalidations'] as const]) {
+      const strategy = broadcast({ carry })
+      const transport = network.transport()
+      nodes.push(await createNode({ cluster: 'shop', id, members, strategy, transport, logger }))
+    }
+    const says = () => told.join('; ')
+    await expect.poll(says).toContain("carry: 'values'")
+    expect(says()).toContain("carry: 'invalidations'")
   })
 })
