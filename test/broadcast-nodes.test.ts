@@ -53,6 +53,27 @@ describe('two nodes that write the same key at the same moment', () => {
     expect((a.status().conflicts ?? 0) + (b.status().conflicts ?? 0)).toBe(1)
   })
 
+  it('offer what a clear wiped as they offer what a deletion did', async () => {
+    const asked: unknown[] = []
+    const [a, b] = await start(2, {
+      onConflict: (cache, key, mine, theirs) => {
+        asked.push([cache, key, String(Buffer.from(mine?.value ?? [])), theirs])
+        return mine?.value
+      },
+    })
+    const [ours, theirs] = [a, b].map(node => node.cache<Uint8Array>('c', { codec: 'bytes' }))
+    const mark = [a, b].map(node => node.cache<number>('marks'))
+    // Whose clock is ahead by a tick is a matter of chance.
+    for (let round = 1; round <= 100 && asked.length === 0; round++) {
+      await Promise.all([ours.set('k', Buffer.from('mine')), theirs.clear()])
+      await mark[1].set('round', round)
+      await expect.poll(() => mark[0].get('round')).toBe(round)
+    }
+    await expect.poll(async () => String(await theirs.get('k'))).toBe('mine')
+    expect(asked[0]).toEqual(['c', 'k', 'mine', undefined])
+    expect([a.status().conflicts, b.status().conflicts]).toEqual([asked.length, 0])
+  })
+
   it('keep the later one where onConflict throws, and where there is none', async () => {
     const [a, b] = await start(2, {
       onConflict: () => {

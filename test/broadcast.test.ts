@@ -95,6 +95,49 @@ describe('three nodes that all accept writes', () => {
     world.expectEqual()
   })
 
+  it('count what a clear of another node wipes without having known of it', () => {
+    const world = new Writers(3)
+    world.set('a', 'known', 'x')
+    world.run(100)
+    world.set('a', 'k1', 'x')
+    world.set('a', 'k2', 'x')
+    world.set('b', 'k3', 'x')
+    // Its stamps are above those: within one ms they are counted.
+    for (const key of ['l1', 'l2', 'l3']) world.set('c', key, 'x')
+    world.clear('c')
+    world.run(200)
+    expect(ALL.map(id => world.cluster.node(id).stamped?.stats().entries)).toEqual([0, 0, 0])
+    expect(ALL.map(id => world.conflicts(id))).toEqual([2, 1, 0])
+    world.set('a', 'k1', 'x')
+    world.run(100)
+    for (const id of ALL) world.clear(id)
+    world.run(200)
+    expect(ALL.map(id => world.conflicts(id))).toEqual([2, 1, 0])
+    world.expectEqual()
+  })
+
+  it('count it as well where the clear comes by a comparison of records', () => {
+    const world = new Writers(2, {}, { backlogBytesMax: 4_096 })
+    world.set('a', 'known', 'x')
+    world.run(200)
+    world.cluster.split(['b'])
+    world.run(2_000)
+    world.set('a', 'k1', 'x')
+    world.run(10)
+    world.clear('b')
+    world.run(10)
+    // Beyond what the backlogs of both hold: no log tells any more who had met what.
+    for (let i = 0; i < 200; i++) {
+      for (const id of ['a', 'b']) world.set(id, `${id}${i}`, `${i}`.repeat(20))
+      world.run(2)
+    }
+    world.cluster.mendAll()
+    world.run(4_000)
+    expect([world.read('b', 'a199'), world.read('a', 'k1')]).toEqual(['199'.repeat(20), undefined])
+    expect([world.conflicts('a'), world.conflicts('b')]).toEqual([1, 0])
+    world.expectEqual()
+  })
+
   it('answer a repeated write as the first time, at the same node and at another', () => {
     const world = new Writers(3)
     const window = { id: 'w'.repeat(16), lowest: 0 }

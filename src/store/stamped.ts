@@ -236,6 +236,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
       stampMax: 0,
       cache: name => this.cache(name),
       judge: (...asked) => this.#applier.judge(...asked),
+      judgeClear: (...asked) => this.#applier.judgeClear(...asked),
       onPut: ({ named }, { key, version }) => {
         if (this.changes === undefined) return
         const { value } = named.region.record(named.region.peek(key))
