@@ -19,29 +19,44 @@ export interface ConflictsEnv {
   tell(fields: Record<string, unknown>): void
 }
 
-/** Of one turn; more are counted, and only that. */
+/** Of one turn, and bytes of their values; more are counted, and only that: one clear may wipe a
+ *  million writes. */
 const OFFERED_MAX = 10_000
+const OFFERED_BYTES_MAX = 2 ** 26
 /** A merged value that cannot be written within it is given up. */
 const WRITE_MS = 5_000
 /** What says that somebody wrote in between: then there is nothing to merge any more. */
 const OVERTAKEN: readonly string[] = ['VERSION_MISMATCH', 'NOT_FOUND', 'ALREADY_EXISTS']
 
-/** What `stamped` loses is told from now on. CONFIG for an option that no other strategy has. */
+/** What `stamped` loses is told from now on. CONFIG for onConflict where nothing is lost that it
+ *  could decide. */
 export function offerConflicts(stamped: StampedStore | undefined, env: ConflictsEnv): void {
-  if (stamped !== undefined) {
+  if (stamped !== undefined && !stamped.apart) {
     const conflicts = new Conflicts(env, stamped)
     stamped.onLost = lost => conflicts.offer(lost)
   } else if (env.onConflict !== undefined)
     throw new GcacheError(
       'CONFIG',
-      'option onConflict is for strategy broadcast: two masters of a split are merged by onMerge',
+      `option onConflict ${stamped === undefined ? NO_BROADCAST : NO_VALUES}`,
     )
+}
+
+const NO_BROADCAST = 'is for strategy broadcast: two masters of a split are merged by onMerge'
+const NO_VALUES =
+  "has nothing to decide with carry: 'invalidations': what a node is told to drop is a copy, and " +
+  'an answer would bring the old value back; leave it out'
+
+/** With the values, where somebody will be asked. */
+interface Offered extends Omit<Lost, 'mine' | 'theirs'> {
+  readonly mine: string | undefined
+  readonly theirs: string | undefined
 }
 
 class Conflicts {
   readonly #env: ConflictsEnv
   readonly #store: Pick<StampedStore, 'peek'>
-  #offered: Lost[] = []
+  #offered: Offered[] = []
+  #bytes = 0
 
   constructor(env: ConflictsEnv, store: Pick<StampedStore, 'peek'>) {
     this.#env = env
@@ -50,17 +65,23 @@ class Conflicts {
 
   /** Called in the middle of a step: nobody outside hears of it before that is over. */
   offer(lost: Lost): void {
-    if (this.#offered.length >= OFFERED_MAX) return
-    if (this.#offered.push(lost) === 1) this.#env.clock.after(0, () => this.#flush())
+    if (this.#offered.length >= OFFERED_MAX || this.#bytes >= OFFERED_BYTES_MAX) return
+    const isAsked = this.#env.onConflict !== undefined
+    const mine = isAsked ? lost.mine() : undefined
+    const theirs = isAsked ? lost.theirs() : undefined
+    this.#bytes += (mine?.length ?? 0) + (theirs?.length ?? 0)
+    if (this.#offered.push({ ...lost, mine, theirs }) === 1)
+      this.#env.clock.after(0, () => this.#flush())
   }
 
   #flush(): void {
     const offered = this.#offered
     this.#offered = []
+    this.#bytes = 0
     for (const lost of offered) this.#decide(lost)
   }
 
-  #decide(lost: Lost): void {
+  #decide(lost: Offered): void {
     const { cache, key, mineVersion, theirsVersion } = lost
     const merged = this.#ask(lost)
     this.#env.tell({ cache, key, mineVersion, theirsVersion, merged: merged !== undefined })
@@ -73,7 +94,7 @@ class Conflicts {
     })
   }
 
-  #ask(lost: Lost): Uint8Array | undefined {
+  #ask(lost: Offered): Uint8Array | undefined {
     const { onConflict, logger } = this.#env
     if (onConflict === undefined) return undefined
     const { cache, key } = lost
@@ -89,7 +110,7 @@ class Conflicts {
   }
 
   /** The merged value lives as long as what it replaces. */
-  #life({ cache, key }: Lost): { ttlMs?: number; idleMs?: number } {
+  #life({ cache, key }: Offered): { ttlMs?: number; idleMs?: number } {
     const record = this.#store.peek(cache, key)
     if (record === undefined) return {}
     const { deadline, idleMs } = record

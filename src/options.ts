@@ -89,6 +89,7 @@ export interface NodeOptions {
   /**
    * Strategy broadcast: called with each write of this node that a concurrent one has replaced,
    * both values as bytes; what it returns becomes a new write. Without it such writes are counted.
+   * CONFIG with any other strategy, and with `carry: 'invalidations'`, where nothing is a conflict.
    */
   onConflict?: ConflictFunction
   /**

@@ -53,6 +53,27 @@ describe('two nodes that write the same key at the same moment', () => {
     expect((a.status().conflicts ?? 0) + (b.status().conflicts ?? 0)).toBe(1)
   })
 
+  it('offer what a clear wiped as they offer what a deletion did', async () => {
+    const asked: unknown[] = []
+    const [a, b] = await start(2, {
+      onConflict: (cache, key, mine, theirs) => {
+        asked.push([cache, key, String(Buffer.from(mine?.value ?? [])), theirs])
+        return mine?.value
+      },
+    })
+    const [ours, theirs] = [a, b].map(node => node.cache<Uint8Array>('c', { codec: 'bytes' }))
+    const mark = [a, b].map(node => node.cache<number>('marks'))
+    // Whose clock is ahead by a tick is a matter of chance.
+    for (let round = 1; round <= 100 && asked.length === 0; round++) {
+      await Promise.all([ours.set('k', Buffer.from('mine')), theirs.clear()])
+      await mark[1].set('round', round)
+      await expect.poll(() => mark[0].get('round')).toBe(round)
+    }
+    await expect.poll(async () => String(await theirs.get('k'))).toBe('mine')
+    expect(asked[0]).toEqual(['c', 'k', 'mine', undefined])
+    expect([a.status().conflicts, b.status().conflicts]).toEqual([asked.length, 0])
+  })
+
   it('keep the later one where onConflict throws, and where there is none', async () => {
     const [a, b] = await start(2, {
       onConflict: () => {
@@ -118,5 +139,37 @@ describe('a node', () => {
     const onConflict = () => undefined
     const plain = { cluster: 'shop', id: 'a', members: [self], onConflict }
     expect(await rejectionOf(createNode(plain))).toBe('CONFIG')
+    const bus = broadcast({ carry: 'invalidations' })
+    expect(await rejectionOf(createNode({ ...plain, strategy: bus }))).toBe('CONFIG')
+  })
+
+  it('tells keys of one turn apart by their cache, whatever its name holds', async () => {
+    const [a] = await start(1)
+    const [one, two] = ['x\ny', 'x'].map(name => a.cache<number>(name))
+    const settled = await Promise.allSettled([
+      ...[one.set('k', 1), two.set('y\nk', 2, { ifAbsent: true })],
+      ...[one.set('l', 1), two.delete('y\nl')],
+      ...[two.set('y\nm', 1), one.touch('m')],
+    ])
+    expect(settled.map(({ status }) => status)).toEqual(settled.map(() => 'fulfilled'))
+    expect([settled[3], settled[5]]).toMatchObject([{ value: false }, { value: false }])
+  })
+})
+
+describe('two nodes of which one carries values and one invalidations', () => {
+  it('refuse each other, and say which carries which', async () => {
+    const network = new MemoryNetwork(systemWorld)
+    const members = ['a', 'b'].map((id, ordinal) => ({ id, ordinal, address: `memory://${id}` }))
+    const told: string[] = []
+    const note = (fields: object) => void told.push(JSON.stringify(fields))
+    const logger = { debug: note, info: note, warn: note, error: note }
+    for (const [id, carry] of [['a', 'values'] as const, ['b', 'invalidations'] as const]) {
+      const strategy = broadcast({ carry })
+      const transport = network.transport()
+      nodes.push(await createNode({ cluster: 'shop', id, members, strategy, transport, logger }))
+    }
+    const says = () => told.join('; ')
+    await expect.poll(says).toContain("carry: 'values'")
+    expect(says()).toContain("carry: 'invalidations'")
   })
 })

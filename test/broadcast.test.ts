@@ -95,6 +95,49 @@ describe('three nodes that all accept writes', () => {
     world.expectEqual()
   })
 
+  it('count what a clear of another node wipes without having known of it', () => {
+    const world = new Writers(3)
+    world.set('a', 'known', 'x')
+    world.run(100)
+    world.set('a', 'k1', 'x')
+    world.set('a', 'k2', 'x')
+    world.set('b', 'k3', 'x')
+    // Its stamps are above those: within one ms they are counted.
+    for (const key of ['l1', 'l2', 'l3']) world.set('c', key, 'x')
+    world.clear('c')
+    world.run(200)
+    expect(ALL.map(id => world.cluster.node(id).stamped?.stats().entries)).toEqual([0, 0, 0])
+    expect(ALL.map(id => world.conflicts(id))).toEqual([2, 1, 0])
+    world.set('a', 'k1', 'x')
+    world.run(100)
+    for (const id of ALL) world.clear(id)
+    world.run(200)
+    expect(ALL.map(id => world.conflicts(id))).toEqual([2, 1, 0])
+    world.expectEqual()
+  })
+
+  it('count it as well where the clear comes by a comparison of records', () => {
+    const world = new Writers(2, {}, { backlogBytesMax: 4_096 })
+    world.set('a', 'known', 'x')
+    world.run(200)
+    world.cluster.split(['b'])
+    world.run(2_000)
+    world.set('a', 'k1', 'x')
+    world.run(10)
+    world.clear('b')
+    world.run(10)
+    // Beyond what the backlogs of both hold: no log tells any more who had met what.
+    for (let i = 0; i < 200; i++) {
+      for (const id of ['a', 'b']) world.set(id, `${id}${i}`, `${i}`.repeat(20))
+      world.run(2)
+    }
+    world.cluster.mendAll()
+    world.run(4_000)
+    expect([world.read('b', 'a199'), world.read('a', 'k1')]).toEqual(['199'.repeat(20), undefined])
+    expect([world.conflicts('a'), world.conflicts('b')]).toEqual([1, 0])
+    world.expectEqual()
+  })
+
   it('answer a repeated write as the first time, at the same node and at another', () => {
     const world = new Writers(3)
     const window = { id: 'w'.repeat(16), lowest: 0 }
@@ -405,73 +448,5 @@ describe('a network that loses, repeats and reorders', () => {
     network.faults = { ...NO_FAULTS }
     world.run(10_000)
     world.expectEqual()
-  })
-})
-
-describe('a bus of invalidations', () => {
-  const carry = { carry: 'invalidations' } as const
-  const reads = (world: Writers, key: string) => ALL.map(id => world.read(id, key))
-
-  it('keeps a value where it was set, and drops the copies of all others', () => {
-    const world = new Writers(3, carry)
-    world.set('a', 'k', 'of a')
-    world.run(100)
-    expect(reads(world, 'k')).toEqual(['of a', undefined, undefined])
-    for (const id of ['b', 'c']) world.set(id, 'k', 'loaded', { ifAbsent: true })
-    world.run(100)
-    expect(reads(world, 'k')).toEqual(['of a', 'loaded', 'loaded'])
-    const call = world.set('c', 'k', 'of c')
-    expect(world.answer(call)).toBe('ok')
-    world.run(100)
-    expect(reads(world, 'k')).toEqual([undefined, undefined, 'of c'])
-    const gone = world.delete('a', 'k')
-    expect(world.answer(gone)).toBe('ok')
-    world.run(100)
-    expect(reads(world, 'k')).toEqual([undefined, undefined, undefined])
-  })
-
-  it('leaves one of two concurrent sets, and conditions are those of the own copy', () => {
-    const world = new Writers(3, carry)
-    world.set('a', 'k', 'of a')
-    world.set('b', 'k', 'of b')
-    world.run(100)
-    expect(reads(world, 'k').filter(value => value !== undefined)).toHaveLength(1)
-    const version = world.version('b', 'k') || world.version('a', 'k')
-    const holder = world.read('a', 'k') === undefined ? 'b' : 'a'
-    const wrong = world.set(holder, 'k', 'x', { ifVersion: version + 1 })
-    const right = world.set(holder, 'k', 'y', { ifVersion: version })
-    expect([world.answer(wrong), world.answer(right)]).toEqual(['VERSION_MISMATCH', 'ok'])
-    expect(world.answer(world.set('c', 'k', 'x', { ifVersion: version }))).toBe('NOT_FOUND')
-  })
-
-  it('reaches who was cut off, beyond every backlog', () => {
-    const world = new Writers(3, carry, { backlogBytesMax: 2_048 })
-    for (let i = 0; i < 50; i++) world.set('c', `k${i}`, 'copy', { ifAbsent: true })
-    world.set('c', 'kept', 'copy', { ifAbsent: true })
-    world.run(200)
-    world.cluster.split(['c'])
-    world.run(1_000)
-    for (let i = 0; i < 50; i++) {
-      if (i % 2 === 0) world.set('a', `k${i}`, 'newer')
-      else world.delete('b', `k${i}`)
-      world.run(10)
-    }
-    world.cluster.mendAll()
-    world.run(4_000)
-    for (let i = 0; i < 50; i++) expect(world.read('c', `k${i}`)).toBeUndefined()
-    expect(world.read('c', 'kept')).toBe('copy')
-    expect(world.read('a', 'k48')).toBe('newer')
-    expect(ALL.map(id => world.cluster.node(id).stamped?.endCount)).toEqual([0, 0, 0])
-  })
-
-  it('bounds each cache by itself', () => {
-    const limits = { maxEntries: 10, maxBytes: 2 ** 20, ttlMs: 0, idleMs: 0 }
-    const world = new Writers(2, carry, { caches: { c: { ...limits, eviction: 'lru' } } })
-    for (const id of ['a', 'b'])
-      for (let i = 0; i < 40; i++) world.set(id, `k${i}`, id, { ifAbsent: true })
-    world.run(3_000)
-    const entries = ['a', 'b'].map(id => world.cluster.node(id).stamped?.stats().entries)
-    expect(entries).toEqual([10, 10])
-    expect(world.read('b', 'k39')).toBe('b')
   })
 })

@@ -60,6 +60,26 @@ describe('a status asked of all who answer', () => {
     expect(health({ ...split, strategy: 'broadcast' })).toBe('healthy')
   })
 
+  it('misses no master where every node serves, as long as one does', async () => {
+    await started(['a', 'b', 'c'])
+    const client = await world.connect()
+    await world.pass(1_000)
+    const status = await world.run(client.status())
+    // The one whose clock is ahead has the highest epoch, so its word of the master is taken.
+    const inState = (...states: string[]) => ({
+      ...{ ...status, strategy: 'broadcast', master: 'c' },
+      members: status.members.map((member, i) => ({
+        ...{ ...member, role: 'master' as const, state: states[i] },
+      })),
+    })
+    expect(health(inState('online', 'online', 'skewed'))).toBe('degraded')
+    expect(health(inState('down', 'online', 'down'))).toBe('degraded')
+    expect(health(inState('down', 'copying', 'skewed'))).toBe('no master')
+    // Where one leads, another one that says so replaces nobody.
+    const one = { ...inState('online', 'online', 'down'), strategy: 'master-slave' }
+    expect(health(one)).toBe('no master')
+  })
+
   it('shows who has left as such where nobody else answers, and no master', async () => {
     await started(['a', 'b', 'c'])
     const client = await world.connect()

@@ -15,6 +15,7 @@ import {
   visitEntries,
 } from '../src/wire/batch.js'
 import { Reader, Writer } from '../src/wire/bytes.js'
+import { readClear, writeClear } from '../src/wire/clears.js'
 import {
   checkCommand,
   FLAG,
@@ -30,6 +31,7 @@ import {
   writeSet,
   writeTouch,
 } from '../src/wire/command.js'
+import { checkEntry } from '../src/wire/entry-check.js'
 import { codeOf } from './harness/codes.js'
 import { expectGolden } from './harness/golden.js'
 
@@ -301,6 +303,7 @@ describe('commands', () => {
     delete: [written(out => writeDelete(out, 'c', 'k', { ifVersion: 2 ** 52 })), true],
     touch: [written(out => writeTouch(out, 'c', 'k', { ttlMs: 1_800_000 })), true],
     clear: [written(out => writePlain(out, OP.clear, 'c', '')), true],
+    'clear-met': [written(out => writeClear(out, 'c', [{ ordinal: 3, upto: 2 ** 50 + 3 }])), false],
     'open-window': [written(out => writePlain(out, OP.openWindow, '', '')), true],
     configure: [written(out => writeConfigure(out, 'c', options)), false],
     expire: [written(out => writeExpire(out, OP.expire, 'c', 'k', 77)), false],
@@ -329,6 +332,24 @@ describe('commands', () => {
 
   test('have golden bytes', () => {
     for (const [name, [bytes]] of Object.entries(layouts)) expectGolden(`command-${name}`, bytes)
+  })
+
+  test('of a clear tell what its origin had met, or nothing at all', () => {
+    const met = (bytes: Uint8Array) => {
+      const reader = new Reader(bytes)
+      reader.skip(2)
+      reader.text8()
+      return readClear(reader)
+    }
+    expect([...(met(layouts['clear-met'][0]) ?? [])]).toEqual([[3, 2 ** 50 + 3]])
+    expect(met(layouts.clear[0])).toBeUndefined()
+    const [whole] = layouts['clear-met']
+    const plain = layouts.clear[0].length
+    for (let end = plain; end <= whole.length + 1; end++) {
+      const code =
+        codeOf(() => checkEntry(Buffer.concat([whole, Buffer.alloc(1)]), 0, end)) ?? 'none'
+      expect(code, `${end}`).toBe(end === plain || end === whole.length ? 'none' : 'PROTOCOL_ERROR')
+    }
   })
 
   test('pass the check if a client may send them, inside any bytes around them', () => {

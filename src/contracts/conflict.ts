@@ -10,8 +10,9 @@ export interface ConflictSide {
 /**
  * Told of each write of this node that a concurrent one of another node has replaced; so of each
  * conflict once, on one node of the cluster. 'mine' is lost, 'theirs' stands; undefined: that side
- * deleted. Bytes that it returns become a new write, unless the key has changed again by then;
- * undefined leaves it as it is. Called synchronously, after the step. What it throws is logged.
+ * deleted, or cleared the cache. Bytes that it returns become a new write, unless the key has
+ * changed again by then; undefined leaves it as it is. Called synchronously, after the step. What
+ * it throws is logged.
  */
 export type ConflictFunction = (
   cache: string,

@@ -44,13 +44,14 @@ export interface StampedState {
   forgetEnds(isCovered: (stamp: number) => boolean, before: number): number
 }
 
-/** A write of this node that a concurrent one of another node, which had not seen it, replaced. */
+/** A write of this node that a concurrent one of another node, which had not seen it, is about to
+ *  replace: values are to be read at once or never. */
 export interface Lost {
   readonly cache: string
   readonly key: string
-  /** Values hold one byte a char; undefined: it was, or is, a deletion. */
-  readonly mine: string | undefined
+  /** Values hold one byte a char; undefined: it was, or is, a deletion or a clear. */
+  readonly mine: () => string | undefined
   readonly mineVersion: number
-  readonly theirs: string | undefined
+  readonly theirs: () => string | undefined
   readonly theirsVersion: number
 }

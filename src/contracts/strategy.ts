@@ -252,7 +252,8 @@ export interface StrategyStatus {
   /** How often the members have changed, as far as this node knows; 0: as configured. */
   readonly view?: number
   readonly master: PeerId | undefined
-  /** Where every node accepts writes: those of this node that concurrent ones have replaced. */
+  /** Where every node accepts writes: those of this node that concurrent ones have replaced; 0
+   *  where no values travel. */
   readonly conflicts?: number
   readonly self: MemberStatus
   /** What this node knows of all members, itself included. */

@@ -32,14 +32,20 @@ function shareOf({ partitions }: ClusterStatus, id: string) {
 
 export type Health = 'healthy' | 'degraded' | 'no master'
 
-/** Healthy: a master that serves and no other one, and every other member online as well; every
- *  partition has an owner and as many copies as are wanted. */
+/** Healthy: a master that serves and no other one, unless every node is one, and every other member
+ *  online as well; every partition has an owner and as many copies as are wanted. */
 export function health(status: ClusterStatus): Health {
-  const master = status.members.find(member => member.id === status.master)
-  if (master?.state !== 'online') return 'no master'
+  if (!isServed(status)) return 'no master'
   const all = status.members.every(member => member.state === 'online')
   const whole = mastersOf(status).length < 2 && arePartitionsWhole(status)
   return all && whole ? 'healthy' : 'degraded'
+}
+
+/** The master does. Where every node is master of its own log, `status.master` is but the word of
+ *  one of them, and any that serves is as good. */
+function isServed({ strategy, master, members }: ClusterStatus): boolean {
+  const all = strategy !== 'master-slave' && members.every(({ role }) => role === 'master')
+  return members.some(({ id, state }) => state === 'online' && (all || id === master))
 }
 
 /** Who says that it leads, where only one may. */

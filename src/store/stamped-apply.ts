@@ -9,6 +9,7 @@ import type { Batch, ClientRef, Offset } from '../contracts/types.js'
 import { stampMs } from '../core/hybrid-clock.js'
 import { type EntryVisitor, visitEntries } from '../wire/batch.js'
 import { Reader } from '../wire/bytes.js'
+import { readClear } from '../wire/clears.js'
 import { FLAG, OP, readConfigure } from '../wire/command.js'
 import { lifeFrom } from '../wire/stamped-records.js'
 import { RecentKeys } from './recent-keys.js'
@@ -30,7 +31,7 @@ const OK_CODE = OUTCOMES.indexOf('ok') + 1
 /** One at a time: apply() is synchronous and never called from a sink. */
 export class StampedApplier implements EntryVisitor {
   changes: ChangeSink | undefined
-  /** Told of this node's own writes that a concurrent one replaced. */
+  /** Told of this node's own writes that a concurrent one is about to replace. */
   onLost: ((lost: Lost) => void) | undefined
   readonly #target: StampedTarget
   readonly #reader = new Reader()
@@ -114,8 +115,7 @@ export class StampedApplier implements EntryVisitor {
       case OP.evict:
         return this.#evict(cache, stamp)
       case OP.clear:
-        if (cache.clear(stamp)) this.changes?.onChange(name, 'clear', '', undefined, stamp)
-        return
+        return this.#clear(cache, stamp)
       case OP.configure:
         // Limits are each node's own.
         if (!this.#own) return
@@ -167,6 +167,12 @@ export class StampedApplier implements EntryVisitor {
     if (touched) this.changes?.onChange(cache.named.name, 'touch', key, undefined, version)
   }
 
+  #clear(cache: StampedCache, stamp: number): void {
+    const met = readClear(this.#reader)
+    if (met !== undefined) this.judgeClear(cache, met.get(this.#target.self) ?? 0, stamp)
+    if (cache.clear(stamp)) this.changes?.onChange(cache.named.name, 'clear', '', undefined, stamp)
+  }
+
   #evict(cache: StampedCache, stamp: number): void {
     const key = this.#key()
     const changed = this.#reader.f64()
@@ -186,11 +192,26 @@ export class StampedApplier implements EntryVisitor {
     const own = Math.max(met.version, cache.ends.get(key)?.deleted ?? 0)
     if (own === 0 || own % this.#target.step !== this.#target.self) return
     if (own >= stamp || base >= own) return
-    const slot = met.version === own ? cache.named.region.peek(key) : -1
-    const mine = slot < 0 ? undefined : cache.named.region.record(slot).value
-    const { name } = cache.named
-    const theirs = value?.()
+    const { name, region } = cache.named
+    const slot = met.version === own ? region.peek(key) : -1
+    const mine = () => (slot < 0 ? undefined : region.record(slot).value)
+    const theirs = () => value?.()
     this.onLost({ cache: name, key, mine, mineVersion: own, theirs, theirsVersion: stamp })
+  }
+
+  /** A clear of another origin is about to be joined, which had met this node's writes up to `met`.
+   *  Those above that it wipes are lost as if each had been deleted. */
+  judgeClear(cache: StampedCache, met: number, stamp: number): void {
+    const { self, step } = this.#target
+    if (this.onLost === undefined || stamp % step === self) return
+    const { name, region } = cache.named
+    for (const slot of cache.wipedAbove(met, stamp)) {
+      const mineVersion = cache.versionOf(slot)
+      if (mineVersion % step !== self) continue
+      const mine = () => region.record(slot).value
+      const lost = { cache: name, key: region.key(slot), mine, mineVersion }
+      this.onLost({ ...lost, theirs: () => undefined, theirsVersion: stamp })
+    }
   }
 
   #key(): string {

@@ -172,6 +172,17 @@ export class StampedCache {
     this.#newest = 0
   }
 
+  /** Slots of the records above version `met` that a clear of `stamp` is about to wipe. */
+  *wipedAbove(met: number, stamp: number): Iterable<number> {
+    if (this.#newest <= met || stamp <= this.floor) return
+    const { region } = this.named
+    for (let slot = 0; slot < region.bound; slot++) {
+      if ((region.key(slot) as string | undefined) === undefined) continue
+      const version = this.versionOf(slot)
+      if (version > met && version <= stamp) yield slot
+    }
+  }
+
   /** Ends every version up to `stamp`; false if another clear did. */
   clear(stamp: number): boolean {
     if (stamp <= this.floor) return false

@@ -144,6 +144,9 @@ export interface SliceTarget {
   /** A record or a deletion is about to win or to lose, whose `version` had not seen what is
    *  above `seen`. `value`: undefined for a deletion. */
   judge(cache: StampedCache, key: string, seen: number, version: number, value?: () => string): void
+  /** A clear is about to wipe this node's writes up to `floor`; it had not seen those above
+   *  `seen`. */
+  judgeClear(cache: StampedCache, seen: number, floor: number): void
   onPut(cache: StampedCache, item: RecordItem): void
   onEnd(cache: StampedCache, key: string, end: End): void
   onClear(cache: StampedCache): void
@@ -179,7 +182,7 @@ export function joinSlice(slice: Uint8Array, target: SliceTarget): number {
     } else if (kind === STAMPED_ITEM.floor) {
       const cache = target.cache(reader.text8())
       const floor = reader.whole()
-      if (letIn(floor) && cache?.clear(floor)) target.onClear(cache)
+      if (letIn(floor) && cache !== undefined) joinFloor(cache, seen, floor, target)
     } else reader.fail(`unknown item ${kind}`)
   }
   return newest
@@ -193,6 +196,11 @@ function joinRecord(reader: Reader, into: StampedCache, seen: number, target: Sl
   target.judge(into, key, seen, version, value)
   if (into.put(key, version, changed, life, reader.source, valueStart, valueEnd))
     target.onPut(into, ITEM_READ)
+}
+
+function joinFloor(into: StampedCache, seen: number, floor: number, target: SliceTarget): void {
+  target.judgeClear(into, seen, floor)
+  if (into.clear(floor)) target.onClear(into)
 }
 
 function joinEnd(

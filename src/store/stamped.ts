@@ -48,12 +48,13 @@ const NOTHING = new Uint8Array(0)
 export class StampedStore extends Records implements StateMachine, StampedState, StampedTarget {
   readonly self: number
   readonly step: number
-  /** This node's own writes that a concurrent one has replaced. */
+  /** This node's own writes that a concurrent one has replaced; of records apart none is. */
   conflicts = 0
   newestJoined = 0
   onLost: ((lost: Lost) => void) | undefined
+  /** As StampedOptions.apart. */
+  readonly apart: boolean
   readonly #salt: string
-  readonly #apart: boolean
   readonly #caches = new Map<string, StampedCache>()
   readonly #applier: StampedApplier
   readonly #joins: Joins
@@ -66,13 +67,15 @@ export class StampedStore extends Records implements StateMachine, StampedState,
     this.self = self
     this.step = step
     this.#salt = salt
-    this.#apart = apart
+    this.apart = apart
     this.#applier = new StampedApplier(this)
+    this.#joins = this.#makeJoins()
+    // What is dropped of records that lie apart is a copy: no write is lost.
+    if (apart) return
     this.#applier.onLost = lost => {
       this.conflicts++
       this.onLost?.(lost)
     }
-    this.#joins = this.#makeJoins()
   }
 
   get windows(): Map<string, Window> {
@@ -92,7 +95,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
     if (known !== undefined) return known
     const named = this.state.caches.need(name)
     if (named === undefined) return undefined
-    const made = new StampedCache(named, this.#salt, this.#apart)
+    const made = new StampedCache(named, this.#salt, this.apart)
     this.#caches.set(name, made)
     return made
   }
@@ -233,6 +236,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
       stampMax: 0,
       cache: name => this.cache(name),
       judge: (...asked) => this.#applier.judge(...asked),
+      judgeClear: (...asked) => this.#applier.judgeClear(...asked),
       onPut: ({ named }, { key, version }) => {
         if (this.changes === undefined) return
         const { value } = named.region.record(named.region.peek(key))

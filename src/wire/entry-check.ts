@@ -1,9 +1,10 @@
 /**
  * Judges the entries of a batch that came from another process: apply() trusts what is in a log,
  * and must never fail, since it would fail alike on every node. One walk over each command, without
- * a string and without an object.
+ * a string and, but for a clear of strategy broadcast, without an object.
  */
 import { Reader } from './bytes.js'
+import { readClear } from './clears.js'
 import { FLAG, OP, readConfigure } from './command.js'
 
 const READER = new Reader()
@@ -38,6 +39,8 @@ export function checkEntry(source: Uint8Array, start: number, end: number): void
       reader.skip(WINDOW_ID_BYTES + 8)
       return
     case OP.clear:
+      readClear(reader)
+      return
     case OP.openWindow:
     case OP.noop:
     case OP.view:

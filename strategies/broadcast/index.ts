@@ -217,7 +217,10 @@ function onMessage(
 
 function onHeartbeat(s: BroadcastState, effects: Sink, peer: Peer, m: Heartbeat): void {
   if (m.apart !== s.apart) {
-    const text = `${peer.id} has another option carry of strategy broadcast: give all the same`
+    const [ours, theirs] = [s.apart, m.apart].map(apart => (apart ? 'invalidations' : 'values'))
+    const text =
+      `${peer.id} has strategy broadcast with carry: '${theirs}', and ${s.self.id} with ` +
+      `carry: '${ours}': give all nodes the same`
     return effects.disconnect(peer.id, 'CONFIG', text)
   }
   measure(s, peer, m.wall)

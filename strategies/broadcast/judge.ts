@@ -1,13 +1,15 @@
 /**
  * Conditions are decided here, at the node that is asked, one write after another, against what it
  * holds: another node may decide otherwise at the same moment. What then travels has none. It is
- * the command with its lives spelled out, and with the stamp that it met in place of a condition.
+ * the command with its lives spelled out, and with the stamp that it met in place of a condition; a
+ * clear says what it had met of each other node.
  */
 import { BROADCAST } from '../../src/config.js'
 import type { Met } from '../../src/contracts/stamped.js'
 import type { Proposal } from '../../src/contracts/strategy.js'
 import { stampMs } from '../../src/core/hybrid-clock.js'
 import { Reader, Writer } from '../../src/wire/bytes.js'
+import { type MetUpTo, writeClear } from '../../src/wire/clears.js'
 import {
   FLAG,
   OP,
@@ -116,7 +118,9 @@ export class Judge {
         return this.#touch(cache, flags)
       case OP.clear:
         this.#cleared.set(cache, stamp)
-        break
+        if (this.#s.apart) break
+        writeClear(this.#out, cache, this.#metOfOthers())
+        return undefined
       case OP.evict:
         if (this.#s.apart) return this.#evictHere(cache)
         if (!mayEvict(this.#s, cache)) return 'BUSY'
@@ -161,6 +165,13 @@ export class Judge {
       idleMs: idleMs === 0 ? undefined : idleMs,
     })
     return undefined
+  }
+
+  /** What a clear knows of what it wipes. */
+  #metOfOthers(): MetUpTo[] {
+    const { vector, self } = this.#s
+    const others = [...vector].filter(([ordinal]) => ordinal !== self.ordinal)
+    return others.map(([ordinal, { upto }]) => ({ ordinal, upto }))
   }
 
   #keepHere(cache: string, key: string, stamp: number, life: Life): void {
@@ -236,8 +247,9 @@ export class Judge {
   }
 }
 
+/** With the length in front: both may hold any character. */
 function nameOf(cache: string, key: string): string {
-  return `${cache}\n${key}`
+  return `${cache.length}:${cache}${key}`
 }
 
 /**

@@ -11,7 +11,7 @@ export interface BroadcastOptions {
    * 'values' (default): every node holds every record. 'invalidations': a bus for caches in front
    * of a database. What is set stays on its own node; the others are told to drop their copies. A
    * set with `ifAbsent` fills a cache and tells nobody; a delete tells all, whether there was a
-   * record or not. Give every node the same.
+   * record or not. Nothing is a conflict then. Give every node the same.
    */
   carry?: 'values' | 'invalidations'
   /** What a write without an ack level waits for. Default 'master': this node's own log. */

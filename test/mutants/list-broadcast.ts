@@ -250,4 +250,23 @@ export const BROADCASTS: readonly Mutant[] = [
       ],
     ],
   ),
+  planted(
+    'b18',
+    'a clear counts as if it had met nothing',
+    'an application is asked to merge what was cleared on purpose',
+    [
+      [
+        'src/store/stamped-apply.ts',
+        'met.get(this.#target.self) ?? 0',
+        'Math.min(met.get(this.#target.self) ?? 0, 0)',
+      ],
+    ],
+  ),
+  planted('b19', 'what a clear wiped is not counted', 'a write is lost, and nobody hears of it', [
+    [
+      'src/store/stamped-apply.ts',
+      'if (met !== undefined) this.judgeClear(',
+      'if (met?.size === -1) this.judgeClear(',
+    ],
+  ]),
 ]

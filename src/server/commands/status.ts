@@ -24,7 +24,10 @@ export function statusCommand(): Command {
   return addServerOptions(subcommand('status', 'show the whole cluster, asked from any one node'))
     .option('--json', 'one line of JSON')
     .option('--watch', 'again every second, until Ctrl-C')
-    .addHelpText('after', '\nExit: 0 healthy, 1 degraded, 2 no master, or nobody answers.')
+    .addHelpText(
+      'after',
+      '\nExit: 0 healthy, 1 degraded, 2 no master (broadcast: no node) serves, or nobody answers.',
+    )
     .action((options: StatusOptions) =>
       runCommand(() =>
         withAnyNode(options, client =>

@@ -1,12 +1,13 @@
 /**
- * B10: a node counts its writes that a concurrent one replaced: the later one's origin had not met
- * them. By a log each such pair is counted, and nothing else. Where records are compared there are
- * bounds only: a slice says of all its records at once what its sender had met, which may be less
- * than their origins had, and a write in between hides the one that it replaced.
+ * B10: a node counts its writes that a concurrent one replaced, or a clear wiped: the later one's
+ * origin had not met them. By a log each such pair is counted, and nothing else. Where records are
+ * compared there are bounds only: a slice says of all its records at once what its sender had met,
+ * which may be less than their origins had, and a write in between hides the one that it replaced.
  */
 import type { Checker } from '../checkers/checker.js'
 import type { SimulatedCluster } from '../cluster.js'
-import type { Watch } from './watch.js'
+import type { Watch, Watched } from './watch.js'
+import type { Write } from './writes.js'
 
 export function conflictsAreCounted(
   cluster: SimulatedCluster,
@@ -14,9 +15,10 @@ export function conflictsAreCounted(
   step: number,
 ): Checker {
   watch.onGiven.push((to, write, how) => {
-    if (how === 'own' || (write.kind !== 'set' && write.kind !== 'delete')) return
     const { ordinal } = to.life
-    if (write.stamp % step === ordinal) return
+    if (how === 'own' || write.stamp % step === ordinal) return
+    if (write.kind === 'clear') return wiped(to, write, how, step)
+    if (write.kind !== 'set' && write.kind !== 'delete') return
     const key = to.held.key(write.cache, write.key)
     const winner = to.held.winner(key)
     const latest = Math.max(key.set?.stamp ?? 0, key.ended)
@@ -41,6 +43,20 @@ export function conflictsAreCounted(
           )
       }
     },
+  }
+}
+
+/** A clear is given to `to`: those of its own records that it wipes are lost, unless it knew. */
+function wiped(to: Watched, clear: Write, how: 'log' | 'compared', step: number): void {
+  const { ordinal } = to.life
+  const knew = clear.knew.get(ordinal) ?? 0
+  for (const key of to.held.keys.values()) {
+    const { set } = key
+    if (key.cache !== clear.cache || set === undefined || set.stamp % step !== ordinal) continue
+    if (set.stamp > clear.stamp || (how === 'log' && set.stamp <= knew)) continue
+    to.lostAtMost++
+    const isThere = to.held.winner(key) !== undefined && !isMortalName(key.cache)
+    if (how === 'log' && isThere && key.evicted === 0) to.lostAtLeast++
   }
 }
 

@@ -5,6 +5,7 @@
 import type { Batch, Offset } from '../../contracts/types.js'
 import { visitEntries } from '../../wire/batch.js'
 import { Reader } from '../../wire/bytes.js'
+import { readClear } from '../../wire/clears.js'
 import { FLAG, OP } from '../../wire/command.js'
 import type { Life } from '../life.js'
 
@@ -21,6 +22,8 @@ export interface Write {
   /** What its origin had met of the key, as it says: a version, or the stamp of what ended it; of a
    *  touch the version it is for, of an eviction the stamp up to which it ends changes. */
   readonly base: number
+  /** Of a clear: the stamps up to which its origin had met each other one, as it says. */
+  readonly knew: ReadonlyMap<number, number>
   /** 0: none. */
   readonly ttlMs: number
   readonly idleMs: number
@@ -41,6 +44,7 @@ const KINDS: Readonly<Record<number, WriteKind>> = {
   [OP.clear]: 'clear',
   [OP.evict]: 'evict',
 }
+const NOTHING_KNOWN: ReadonlyMap<number, number> = new Map()
 const NOTHING_MET = { version: 0, mortal: false }
 
 /** `step`: from one stamp of an origin to its next. */
@@ -56,7 +60,8 @@ export function writesOf(life: Life, batch: Batch, step: number): Write[] {
       const at = { life, offset, stamp, kind, cache: reader.text8(), key: '' }
       const name = client === null ? '' : `${client.id}${seq}`
       const rest = { base: 0, ttlMs: 0, idleMs: 0, value: '', name, met: NOTHING_MET, over: false }
-      const write = { ...at, ...rest }
+      const knew = (kind === 'clear' && readClear(reader)) || NOTHING_KNOWN
+      const write = { ...at, ...rest, knew }
       writes.push(write)
       if (kind === 'other' || kind === 'clear') return
       write.key = reader.text16()
