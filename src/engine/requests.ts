@@ -494,7 +494,7 @@ function whenOf(code: ErrorCode, group: GroupId): string {
   if (code !== 'PARTITION_LOST' || group === 0) return ERROR_CODES[code].when
   const partition = group - 1
   return (
-    `every copy of partition ${partition}, in which the key lies, is gone: bring back a node that ` +
-    `holds one, or begin it anew, empty (gcache reset-partition ${partition})`
+    `every copy of partition ${partition}, in which the key lies, is gone: bring back a node ` +
+    `that holds one, or begin it anew, empty (gcache reset-partition ${partition})`
   )
 }
