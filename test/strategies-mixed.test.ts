@@ -63,7 +63,7 @@ async function clientOf(members: readonly Member[]): Promise<Client> {
 }
 
 const saysBoth = (one: string, other: string) =>
-  expect.stringMatching(new RegExp(`"(${one}|${other})".*"(${one}|${other})".*one --strategy`))
+  expect.stringMatching(new RegExp(`(${one}|${other}) and .* (${one}|${other}): start all nodes`))
 
 for (const { name, address } of MEDIA)
   describe(name, () => {

@@ -129,6 +129,11 @@ export function refusal(hello: Hello, own: Listener, expected: PeerId): string |
   return own.admit?.(hello.from)
 }
 
+/** A name, if it may be one; else as clip(). */
+export function plain(name: string): string {
+  return /^[A-Za-z0-9_-]{1,80}$/.test(name) ? name : clip(name)
+}
+
 /** Strangers' text, cut for messages and logs. */
 export function clip(text: string): string {
   return JSON.stringify(text.slice(0, 80))

@@ -19,7 +19,7 @@ import { type ErrorCode, GcacheError } from '../../src/errors.js'
 import { Admission, type Place } from './admission.js'
 import type { Complaints } from './complaints.js'
 import { Handshake, type HandshakeOwner, type Verdict } from './handshake.js'
-import { clip, type Hello, isAlias, isClient, refusal } from './hello.js'
+import { type Hello, isAlias, isClient, plain, refusal } from './hello.js'
 import type { StreamConnection, StreamLayer } from './layer.js'
 import { type StreamLimits, sendBytesMax } from './limits.js'
 import type { Link } from './link.js'
@@ -211,8 +211,8 @@ export class Meetings implements HandshakeOwner {
     const own = this.#env.strategy?.()
     if (own === undefined || strategy === undefined || own === strategy) return undefined
     return (
-      `${from} runs strategy ${clip(strategy)}, ${this.#env.self} runs ${clip(own)}: ` +
-      'start all members with one --strategy'
+      `${this.#env.self} has strategy ${plain(own)} and ${from} has strategy ${plain(strategy)}: ` +
+      'start all nodes of a cluster with the same --strategy'
     )
   }
 
