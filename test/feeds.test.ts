@@ -19,7 +19,7 @@ describe('an ack', () => {
     const { epoch } = node.last('heartbeat')
     const { data, incarnation } = emptyState('b')
     const facts = { history: '', starts: [], lastEpoch: epoch, next: 1, commit: 1, voter: false }
-    const about = { epoch, distrust: false, data, incarnation }
+    const about = { epoch, distrust: false, feed: 0, data, incarnation }
     const sync: Of<'sync'> = { type: 'sync', ...about, ...facts }
     node.hear(sync)
     const first = node.last('sync-reply').feed
@@ -37,6 +37,33 @@ describe('an ack', () => {
     expect(node.receipts).toEqual([])
     node.hear({ ...ack, feed: second })
     expect(node.receipts.map(receipt => receipt.copies)).toEqual([2])
+  })
+})
+
+describe('a sync that the network says twice', () => {
+  // Majority, seed 1322 of echoes: it was copied anew, and dropped what it had acked since.
+  it('asks for nothing once an ack has named the feed that answered it', () => {
+    const node = new Alone({ self: 'a', ids: ['a', 'b'], options: { bootstrapWaitMs: 0 } })
+    node.link('b')
+    node.tick(500)
+    const { epoch } = node.last('heartbeat')
+    const { data, incarnation } = emptyState('b')
+    const facts = { history: '', starts: [], lastEpoch: NO_EPOCH, next: 1, commit: 1, voter: false }
+    const about = { epoch, distrust: false, feed: 0, data, incarnation }
+    const sync: Of<'sync'> = { type: 'sync', ...about, ...facts }
+    node.hear(sync)
+    const { feed } = node.last('sync-reply')
+    // Nothing is known of the first answer yet: it may have been lost, and this be said for that.
+    node.hear(sync)
+    expect(node.last('sync-reply').feed).toBe(feed + 1)
+    const marks = { echo: 0, round: 0, stamp: -1 }
+    node.hear({ type: 'append-ack', epoch, feed: feed + 1, next: 1, durable: 1, ...marks })
+    for (const state of ['empty', 'copying'] as const) node.hear({ ...sync, data: state })
+    node.hear({ ...sync, distrust: true })
+    expect(node.last('sync-reply').feed).toBe(feed + 1)
+    // Of another process it is no repeat, and of half a copy neither.
+    node.hear({ ...sync, data: 'copying', feed: feed + 1 })
+    expect(node.last('copy-begin').copy).toBe(feed + 2)
   })
 })
 
@@ -69,7 +96,7 @@ describe('a master that was stopped', () => {
     node.tick(500)
     node.tick(100)
     const { epoch, time } = node.last('heartbeat')
-    const about = { epoch, distrust: false, starts: [], commit: 1 }
+    const about = { epoch, distrust: false, feed: 0, starts: [], commit: 1 }
     const syncOf = (process: string): Of<'sync'> => {
       const { data, incarnation, voter, history, lastEpoch, next } = emptyState(process)
       const facts = { data, incarnation, voter, history, lastEpoch, next }
@@ -129,7 +156,7 @@ describe('a slave whose word that it is ready was lost', () => {
     node.hear(emptyState('b', 'ordinal'))
     const { epoch } = node.last('heartbeat')
     const { data, incarnation } = emptyState('b')
-    const about = { epoch, distrust: false, data, incarnation }
+    const about = { epoch, distrust: false, feed: 0, data, incarnation }
     const facts = { history: '', starts: [], lastEpoch: NO_EPOCH, next: 1, commit: 1 }
     node.hear({ type: 'sync', ...about, ...facts, voter: false })
     const { feed } = node.last('sync-reply')

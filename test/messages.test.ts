@@ -125,7 +125,7 @@ const messages: { [T in MasterSlaveMessage['type']]: Extract<MasterSlaveMessage,
   pull: { type: 'pull', epoch, from: 7 },
   'pull-reply': { type: 'pull-reply', epoch, batches: [batch] },
   nominate: { type: 'nominate', epoch },
-  sync: { type: 'sync', epoch, distrust: false, ...facts } as never,
+  sync: { type: 'sync', epoch, distrust: false, feed: 3, ...facts } as never,
   'sync-reply': {
     type: 'sync-reply',
     epoch,

@@ -110,6 +110,8 @@ describe('seeds that broke a law once', () => {
     ['ordinal', 177, 120, 'I6, strangers do not reach each other', 'membership'],
     // Of the sides that were left, an operator kept the one of a node that had been let go.
     ['ordinal', 1_947, 120, 'I6, one alone that looks for a master says nothing', 'membership'],
+    // So did a sync from before it had any data, though it had acked 43 entries since.
+    ['majority', 1_322, 60, 'I18, a sync that names an older feed asks for nothing', 'echoes'],
   ])('%s %i, %i s: %s', (profile, seed, seconds, _law, style) => {
     const options = drawOptions(seed, seconds, style, profile)
     expect(simulate(options, envOf(profile)).violation).toBe(undefined)

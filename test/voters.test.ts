@@ -253,7 +253,14 @@ class Master extends Alone {
     const incarnation = letter.repeat(16)
     const log = { data: 'ready' as const, history, starts: [{ epoch, first: 1 }], commit: 1, voter }
     const facts = { ...log, ...(next > 1 ? {} : { history: '', starts: [] }), incarnation, next }
-    const sync = { type: 'sync' as const, epoch, distrust: false, lastEpoch: epoch, ...facts }
+    const sync = {
+      type: 'sync' as const,
+      epoch,
+      distrust: false,
+      feed: 0,
+      lastEpoch: epoch,
+      ...facts,
+    }
     this.hear(sync, id, id === 'b' ? this.#session : 1)
     this.#feeds.set(id, this.last('sync-reply').feed)
   }

@@ -17,6 +17,7 @@ import { viewOf } from '../wire/view.js'
 import { committedMembers, newestView } from './changes.js'
 import type { Checker, World } from './checkers/checker.js'
 import { Disturbances, HARMLESS_STOP_MS } from './disturbances.js'
+import type { EchoRate } from './echoes.js'
 import type { NodeClockOptions } from './gate.js'
 import type { Life } from './life.js'
 import { Lineage, type LogPoint } from './lineage.js'
@@ -42,6 +43,8 @@ export interface SimulatedClusterOptions {
   snapshotPendingBytesMax?: number
   /** How likely a frame of an ended session is heard again (law S4); 0 unless told. */
   staleChance?: number
+  /** How likely a frame of the same session is heard once more, late; 0 unless told. */
+  echoChance?: number
   /** Of every node; default: the newest value wins. */
   onMerge?: MergeFunction
   /** In the order of the nodes. */
@@ -65,6 +68,7 @@ export class SimulatedCluster implements World {
   /** Data nodes. */
   readonly nodes: number
   readonly checkers: Checker[] = []
+  readonly echoes: EchoRate
   /** The first broken law; run() throws it. */
   violation: Violation | undefined
   /** Of all that happened, in order: equal for equal seeds. */
@@ -99,6 +103,7 @@ export class SimulatedCluster implements World {
     this.nodes = options.nodes
     this.#votersMin = options.nodes
     const founders = [...members]
+    this.echoes = { chance: options.echoChance ?? 0 }
     this.#env = {
       cluster: CLUSTER,
       clock,
@@ -112,6 +117,7 @@ export class SimulatedCluster implements World {
       snapshotPendingBytesMax: options.snapshotPendingBytesMax ?? LIMITS.snapshotPendingBytesMax,
       onMerge: options.onMerge,
       staleChance: options.staleChance ?? 0,
+      echoes: this.echoes,
       logger: SILENCE,
       root: this.lineage.root,
       hooks: (life: Life) => options.around?.(life, this.#hooks(life)) ?? this.#hooks(life),

@@ -13,11 +13,14 @@ import type {
 } from '../contracts/transport.js'
 import type { PeerId, Session } from '../contracts/types.js'
 import { FRAME } from '../wire/requests.js'
+import type { Echoes } from './echoes.js'
 
 export class Gate {
   shut = false
   /** Set to torture a strategy (law S4): how likely a frame of an ended session comes again. */
   stale: { chance: number; random: Random } | undefined
+  /** Set to torture it more: frames of the same session come again. */
+  echoes: Echoes | undefined
   dead = false
   readonly #timers: (() => void)[] = []
   readonly #frames: (() => void)[] = []
@@ -209,7 +212,13 @@ class GatedHandler implements TransportHandler {
     if (this.#gate.holds) {
       const own = new Uint8Array(frame)
       this.#gate.later(() => this.#to.onFrame(peer, session, own))
-    } else this.#to.onFrame(peer, session, frame)
+      return
+    }
+    this.#to.onFrame(peer, session, frame)
+    if (this.#gate.echoes === undefined || frame[0] < FRAME.strategyFirst) return
+    const echo = this.#gate.echoes.after(peer, session, frame)
+    if (echo !== undefined && !this.#gate.dead && !this.#gate.shut)
+      this.#to.onFrame(peer, session, echo)
   }
 
   #keep(

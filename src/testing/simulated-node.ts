@@ -15,6 +15,7 @@ import { type States, statesOf } from '../states.js'
 import type { MemoryLog } from '../store/memory-log.js'
 import type { StampedStore } from '../store/stamped.js'
 import type { LiveNode } from './checkers/checker.js'
+import { Echoes, type EchoRate } from './echoes.js'
 import { Gate, GatedTransport, NodeClock, type NodeClockOptions } from './gate.js'
 import { Life } from './life.js'
 import type { LogPoint } from './lineage.js'
@@ -46,6 +47,7 @@ export interface NodeEnv {
   readonly snapshotPendingBytesMax: number
   /** How likely a frame of an ended session is heard again. */
   readonly staleChance: number
+  readonly echoes: EchoRate
   readonly onMerge: MergeFunction | undefined
   readonly logger: Logger
   readonly root: LogPoint
@@ -106,6 +108,7 @@ export class SimulatedNode implements LiveNode {
     this.#stop = undefined
     if (env.staleChance > 0)
       this.#gate.stale = { chance: env.staleChance, random: env.random.fork() }
+    if (env.echoes.chance > 0) this.#gate.echoes = new Echoes(env.echoes, env.random.fork())
     const wallOffsetMs = (this.#clockOptions.wallOffsetMs ?? 0) + this.#wallJumpedMs
     this.#clock = new NodeClock(env.clock, this.#gate, { ...this.#clockOptions, wallOffsetMs })
     if (this.#wallSetMs !== undefined) this.#clock.setWall(this.#wallSetMs)

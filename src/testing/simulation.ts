@@ -212,6 +212,7 @@ export function setNetwork(cluster: SimulatedCluster, { network }: SimulationOpt
 /** Nothing is lost, repeated or slow from now on. */
 export function calmNetwork(cluster: SimulatedCluster, { network }: SimulationOptions): void {
   const { latencyMsMin, latencyMsMax } = network
+  cluster.echoes.chance = 0
   const calm = { loss: 0, duplicate: 0, reorder: 0, suspendLaw: false }
   cluster.network.setFaults({
     ...calm,

@@ -65,6 +65,8 @@ export function applyStyle(options: SimulationOptions, random: SeededRandom): vo
     case 'slow lines':
       network.bytesPerMs = random.pick([1, 20])
       return
+    case 'echoes':
+      return echoes(options, random)
     case 'away':
       splits(faults, random)
       faults.heal = 0.05
@@ -142,6 +144,25 @@ function stalls(options: SimulationOptions, random: SeededRandom): void {
   faults.stallMsMax = 500
   options.steadyAfterMs = 8_000
   options.mayLose = false
+}
+
+/** What was said once is heard again, over lines so long that much is on its way meanwhile. */
+function echoes(options: SimulationOptions, random: SeededRandom): void {
+  const { faults, network, workload } = options
+  options.nodes = 3
+  fillClocks(options, random)
+  options.echoChance = random.pick([0.01, 0.05])
+  network.latencyMsMax = network.latencyMsMin + random.pick([5, 20, 50])
+  network.loss = random.pick([0.01, 0.1])
+  network.duplicate = random.pick([0.05, 0.5])
+  if (random.chance(0.5)) links(faults, random)
+  if (random.chance(0.5)) crashes(faults, random)
+  workload.rate = 30
+  if (!random.chance(0.5)) return
+  options.backlogEntriesMax = 20
+  options.sliceBytesMax = 200
+  workload.keys = 40
+  for (const clock of options.clocks) clock.turnMs = 10
 }
 
 /** Slaves far apart, and then the master dies: only the best log has it all. */

@@ -32,12 +32,14 @@ export const STYLES = [
   'everything',
   'handovers',
   'membership',
+  'echoes',
 ] as const
 /** Drawn by broadcast alone; any strategy's seeds may be given them by name. */
 export const STYLES_NAMED = ['slow lines', 'away'] as const
 export type Style = (typeof STYLES)[number] | (typeof STYLES_NAMED)[number]
-/** Drawn as ever; handovers are drawn apart, so that most seeds keep their meaning. */
-const DRAWN = STYLES.filter(style => style !== 'handovers' && style !== 'membership')
+/** Drawn apart, so that most seeds keep their meaning. */
+const APART: readonly Style[] = ['handovers', 'membership', 'echoes']
+const DRAWN = STYLES.filter(style => !APART.includes(style))
 
 /** 'lease' is ordinal with an election. */
 export const PROFILES = ['ordinal', 'strict', 'majority', 'lease'] as const
@@ -77,6 +79,8 @@ export interface SimulationOptions {
   snapshotPendingBytesMax: number
   /** Frames of ended sessions that come again, as a share of all frames after a new link. */
   staleChance: number
+  /** Frames of the same session that come again, as a share of all frames. */
+  echoChance?: number
   /** Promotions are violations from then on; undefined where faults excuse them. */
   steadyAfterMs: number | undefined
   /** Calls must succeed from then on; undefined where faults excuse them. */
@@ -111,7 +115,8 @@ export function drawOptions(
   const late = seededRandom(seed ^ 0x4a0d)
   const usual = random.pick(DRAWN)
   const changes = seededRandom(seed ^ 0x3e3b).chance(0.07)
-  const apart = late.chance(0.05) ? 'handovers' : usual
+  const echoed = seededRandom(seed ^ 0xec40).chance(0.05)
+  const apart = late.chance(0.05) ? 'handovers' : echoed ? 'echoes' : usual
   const drawn = changes ? 'membership' : apart
   const options = baseOptions(seed, seconds, style ?? drawn, random)
   if (random.chance(0.3))

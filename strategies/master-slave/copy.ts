@@ -69,15 +69,19 @@ export function onSync(
 }
 
 /**
- * It says less than the same process has acked since, so the network has said it twice. A copy in
- * answer to it would drop what was counted: while the other slave was copied, too, the master alone
- * was left with what it had acknowledged (majority, seeds 58 and 76 of style everything, 60 s).
+ * It says less than the same process has acked since, so the network has said it twice: a feed
+ * before the one that its acks name, or fewer entries. A copy in answer to it would drop what was
+ * counted: while the other slave was copied, too, the master alone was left with what it had
+ * acknowledged (majority, seeds 58 and 76 of style everything; 1322 of echoes, an empty sync).
  */
 function isRepeated(peer: Peer, m: Extract<Message, { type: 'sync' }>): boolean {
   const { progress } = peer
-  if (progress?.state !== 'stream' || peer.process !== m.incarnation || m.distrust) return false
+  if (progress === undefined || progress.state === 'lost') return false
+  if (peer.process !== m.incarnation) return false
+  if (progress.heard && m.feed < progress.feed) return true
   // Half a copy is nothing, and may be told so after an ack (strict, seed 5781).
-  return m.data === 'ready' && m.next < progress.acked
+  const isWhole = progress.state === 'stream' && m.data === 'ready' && !m.distrust
+  return isWhole && m.next < progress.acked
 }
 
 function commonWith(s: GroupState, m: Extract<Message, { type: 'sync' }>): Offset | undefined {

@@ -145,6 +145,7 @@ export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMess
     if (!s.serving) serveIfReady(s, effects)
     return
   }
+  if (progress !== undefined && message.feed === progress.feed) progress.heard = true
   if (progress?.state === 'copy') return advanceCopy(s, effects, peer)
   if (progress === undefined || progress.state !== 'stream') return
   // Said before the slave dropped its data for a copy, it would count data that is no more.

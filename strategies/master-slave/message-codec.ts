@@ -61,6 +61,7 @@ const PACKED: Record<string, Fields> = {
   nominate: {},
   sync: {
     distrust: 'flag',
+    feed: 'whole',
     data: 'text',
     incarnation: 'text',
     history: 'text',

@@ -99,7 +99,8 @@ export type Message =
   | { type: 'pull'; epoch: Epoch; from: Offset }
   | { type: 'pull-reply'; epoch: Epoch; batches: readonly Batch[] }
   | { type: 'nominate'; epoch: Epoch }
-  | ({ type: 'sync'; epoch: Epoch; distrust: boolean } & LogFacts)
+  /** `feed`: the newest that this slave has been told of in the epoch; 0: none. */
+  | ({ type: 'sync'; epoch: Epoch; distrust: boolean; feed: number } & LogFacts)
   | {
       type: 'sync-reply'
       epoch: Epoch

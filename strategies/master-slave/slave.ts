@@ -59,9 +59,12 @@ export function hearMaster(s: GroupState, effects: Sink, peer: Peer, epoch: Epoc
   letGo(s, effects)
   s.promise(effects, epoch)
   s.promisedTo = undefined
+  // A master that is met again goes on counting its feeds: what was told of them is known.
+  if (compareEpochs(epoch, s.epoch) !== 0) {
+    s.feed = 0
+    s.acked = 1
+  }
   s.epoch = epoch
-  s.feed = 0
-  s.acked = 1
   s.master = peer.id
   s.candidateAfter = 0
   s.outOfTouchAt = 0
@@ -111,8 +114,8 @@ export function requestSync(s: GroupState, effects: Sink): void {
   if (s.master === undefined || s.role !== 'slave') return
   s.synced = false
   s.syncSentAt = s.now
-  const { epoch, distrust } = s
-  effects.send(s.master, { type: 'sync', epoch, distrust, ...s.facts() })
+  const { epoch, distrust, feed } = s
+  effects.send(s.master, { type: 'sync', epoch, distrust, feed, ...s.facts() })
 }
 
 /** What this node holds changed: the others go by it. */

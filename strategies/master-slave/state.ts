@@ -62,6 +62,8 @@ export interface Progress {
   markAt: number
   /** Number of this feeding: an ack that names another one says nothing about this. */
   readonly feed: number
+  /** An ack has named it, so the slave knows of it. */
+  heard: boolean
   /** The snapshot's id (that of the feed) while it is copied, and how many slices went. */
   copy: number
   slices: number
@@ -92,6 +94,7 @@ export function newProgress(
     state,
     ...at,
     feed,
+    heard: false,
     copy: state === 'copy' ? feed : 0,
     slices: 0,
     reading,

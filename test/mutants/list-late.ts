@@ -354,11 +354,8 @@ export const LATE: readonly Mutant[] = [
     'a sync that the network says twice is believed again',
     'its copy drops what was acked since: with two copies at once only one log is left',
     [
-      [
-        `${STRATEGY}/copy.ts`,
-        "return m.data === 'ready' && m.next < progress.acked",
-        'return progress.acked < 0',
-      ],
+      [`${STRATEGY}/copy.ts`, 'if (progress.heard && m.feed < progress.feed) return true', ''],
+      [`${STRATEGY}/copy.ts`, 'return isWhole && m.next < progress.acked', 'return false'],
     ],
     undefined,
     'majority',
