@@ -45,8 +45,8 @@ const WORDS: Message[] = [
     life: EPOCH.incarnation,
     hosts: [0, 256],
   },
-  { type: 'open', groups: [1, 2] },
-  { type: 'close', groups: [] },
+  { type: 'open', number: 4, groups: [1, 2] },
+  { type: 'close', number: 5, groups: [] },
   {
     type: 'renew',
     life: EPOCH.incarnation,

@@ -7,7 +7,7 @@
  */
 import type { LinkLoss } from '../../src/contracts/transport.js'
 import type { GroupId, PeerId, Session } from '../../src/contracts/types.js'
-import type { Message } from './messages.js'
+import type { Message, Turn } from './messages.js'
 import type { Settings } from './options.js'
 import { STATEMENT_MS } from './times.js'
 
@@ -17,6 +17,8 @@ export interface Link {
   life: string
   /** Groups that it has a part in. */
   readonly hosts: Set<GroupId>
+  /** Number of its newest word on its part in each. */
+  readonly turns: Map<GroupId, number>
   /** It spoke without having said hello since; 0: it has not. */
   unsaidAt: number
   /** How often it was looked for in vain. */
@@ -61,7 +63,8 @@ export class Links {
 
   onUp(peer: PeerId, session: Session, hosts: readonly GroupId[]): Message {
     this.#refused.delete(peer)
-    this.#links.set(peer, { session, life: '', hosts: new Set(), unsaidAt: 0, misses: 0 })
+    const none = { life: '', hosts: new Set<GroupId>(), turns: new Map<GroupId, number>() }
+    this.#links.set(peer, { session, ...none, unsaidAt: 0, misses: 0 })
     const { partitions, backups } = this.#settings
     return { type: 'hello', strategy: STRATEGY, partitions, backups, life: this.#life, hosts }
   }
@@ -107,10 +110,11 @@ export class Links {
     return now - link.unsaidAt < STATEMENT_MS ? 'ignore' : 'mute'
   }
 
-  /** True if the link counts from now on; else the text says what differs, with both values. */
+  /** True if the link counts from now on; else the text says what differs, with both values; '': it
+   *  says nothing new. */
   onHello(peer: PeerId, session: Session, m: Hello): true | string {
     const link = this.#links.get(peer)
-    if (link?.session !== session) return ''
+    if (link?.session !== session || link.life !== '') return ''
     const text = this.#mismatch(peer, m)
     if (text !== undefined) {
       this.mixed.set(peer, text)
@@ -120,6 +124,16 @@ export class Links {
     link.life = m.life
     for (const group of m.hosts) link.hosts.add(group)
     return true
+  }
+
+  /** The groups that `m` is news of. It comes once more, or late, below the law of transports: this
+   *  side alone would begin anew, and a master feeds nobody who does not ask (seed 7223). */
+  onTurn(peer: PeerId, { number, groups }: Turn): readonly GroupId[] {
+    const turns = this.of(peer)?.turns
+    if (turns === undefined) return []
+    const news = groups.filter(group => number > (turns.get(group) ?? 0))
+    for (const group of news) turns.set(group, number)
+    return news
   }
 
   #mismatch(peer: PeerId, m: Hello): string | undefined {

@@ -23,8 +23,8 @@ const PACKED: Record<string, Fields> = {
     life: 'text',
     hosts: 'list',
   },
-  open: { groups: 'list' },
-  close: { groups: 'list' },
+  open: { number: 'whole', groups: 'list' },
+  close: { number: 'whole', groups: 'list' },
   renew: {
     life: 'text',
     zone: 'text',

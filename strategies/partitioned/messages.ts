@@ -46,6 +46,14 @@ export interface Renew {
   facts: readonly Fact[]
 }
 
+/** The sender has, or begins anew, a part in these groups; or has none any more. */
+export interface Turn {
+  type: 'open' | 'close'
+  /** Grows with each that its process says: one that comes again is known by it. */
+  number: number
+  groups: readonly GroupId[]
+}
+
 export type OrderKind = 'join' | 'leave' | 'handover'
 
 export type Message =
@@ -61,9 +69,7 @@ export type Message =
       life: string
       hosts: readonly GroupId[]
     }
-  /** The sender has, or begins anew, a part in these groups; or has none any more. */
-  | { type: 'open'; groups: readonly GroupId[] }
-  | { type: 'close'; groups: readonly GroupId[] }
+  | Turn
   | Renew
   /** What `asked` is answered by: a lease of `ttlMs`, for who knows the table up to `need`. Facts
    *  up to `heard` were heard. */

@@ -21,7 +21,7 @@ import { Gather } from './gather.js'
 import { GroupSink, type SinkHandler } from './group-sink.js'
 import { type GroupInput, grants, Hosted } from './hosted.js'
 import { Links } from './links.js'
-import type { Message, Part } from './messages.js'
+import type { Message, Part, Turn } from './messages.js'
 import { Office } from './office.js'
 import type { Settings } from './options.js'
 import { CONTROL, groupOf, hosts, isOnTable, partitionOfGroup, type Row, Table } from './table.js'
@@ -52,6 +52,8 @@ export class Router implements SinkHandler {
   #mendedAt = 0
   /** Numbers the lives of groups' links. */
   #sessions = 0
+  /** Numbers what is said of this node's part in groups. */
+  #turns = 0
   /** What the step at hand leads to in groups. */
   #after: (() => void)[] = []
   /** Groups to say open of, by peer. */
@@ -90,7 +92,7 @@ export class Router implements SinkHandler {
     this.#drain()
     for (const [peer, groups] of this.#opening) {
       this.#opening.delete(peer)
-      if (this.links.up.has(peer)) this.to.send(peer, { type: 'open', groups })
+      if (this.links.up.has(peer)) this.#say(peer, 'open', groups)
     }
     this.#gather.flush(this.to)
   }
@@ -284,10 +286,10 @@ export class Router implements SinkHandler {
         for (const part of message.parts) this.#onPart(peer, part)
         return
       case 'open':
-        for (const group of message.groups) this.#onOpen(peer, group)
+        for (const group of this.links.onTurn(peer, message)) this.#onOpen(peer, group)
         return
       case 'close':
-        for (const group of message.groups) {
+        for (const group of this.links.onTurn(peer, message)) {
           this.links.of(peer)?.hosts.delete(group)
           const one = this.hosted.get(group)
           if (one !== undefined) this.#part(one, peer, 'closed')
@@ -349,6 +351,10 @@ export class Router implements SinkHandler {
     this.#opening.set(peer, groups)
   }
 
+  #say(peer: PeerId, type: Turn['type'], groups: readonly GroupId[]): void {
+    this.to.send(peer, { type, number: ++this.#turns, groups })
+  }
+
   /** The table says who has a part in a partition. */
   place(row: Row): void {
     const group = groupOf(row.partition)
@@ -390,8 +396,7 @@ export class Router implements SinkHandler {
     for (const groups of this.#opening.values())
       if (groups.includes(one.group)) groups.splice(groups.indexOf(one.group), 1)
     this.#copies.forget(one.group)
-    for (const peer of this.links.up.keys())
-      this.to.send(peer, { type: 'close', groups: [one.group] })
+    for (const peer of this.links.up.keys()) this.#say(peer, 'close', [one.group])
     this.to.drop(one.group)
     this.office.onDropped(one.group)
   }
