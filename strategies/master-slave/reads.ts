@@ -98,11 +98,15 @@ function endRound(s: GroupState, effects: Sink): void {
   beginRound(s, effects)
 }
 
-/** One that has not all of its data (yet, or any more) votes for nobody. */
+/**
+ * One that has not all of its data (yet, or any more) votes for nobody. Its acks say so, too, where
+ * its word that it is ready was lost: no round ended while that link lasted (partitioned, 40418).
+ */
 function hasEchoed(s: GroupState, peer: Peer): boolean {
   if (!counts(s, peer)) return false
-  if (!peer.witness && (peer.progress?.state !== 'stream' || peer.said?.data !== 'ready'))
-    return false
+  const { progress, said, witness } = peer
+  if (!witness && progress?.state !== 'stream') return false
+  if (!witness && said?.data !== 'ready' && progress?.inSync !== true) return false
   const echo = s.reads.echoes.get(peer.id)
   return echo !== undefined && echo.session === peer.session && echo.round >= s.reads.round
 }
