@@ -62,6 +62,8 @@ describe('seeds of broadcast that broke a law once', () => {
     [7079, 120, 'B5, whose records are not joined is not taken at its word'],
     [7227, 120, 'B5, the same'],
     [7246, 120, 'B5, the same'],
+    // A version that was touched late expired, and with it a later one, stamped before that.
+    [7254, 120, 'B2, an eviction ends a version, and none after it'],
   ])('%i, %i s: %s', (seed, seconds) => {
     expect(run(seed, seconds).result.violation).toBe(undefined)
   })

@@ -113,7 +113,7 @@ export class StampedApplier implements EntryVisitor {
       case OP.touch:
         return this.#touch(cache, flags, stamp)
       case OP.evict:
-        return this.#evict(cache, stamp)
+        return this.#evict(cache, flags, stamp)
       case OP.clear:
         return this.#clear(cache, stamp)
       case OP.configure:
@@ -173,14 +173,18 @@ export class StampedApplier implements EntryVisitor {
     if (cache.clear(stamp)) this.changes?.onChange(cache.named.name, 'clear', '', undefined, stamp)
   }
 
-  #evict(cache: StampedCache, stamp: number): void {
+  #evict(cache: StampedCache, flags: number, stamp: number): void {
     const key = this.#key()
+    const known = (flags & FLAG.ifVersion) === 0 ? undefined : this.#reader.f64()
     const changed = this.#reader.f64()
+    const version = known ?? changed
     // A writer's: what it wrote lies on its own node alone, and this tells the others.
     if (this.#asked) this.#version = stamp
     // Nothing is evicted before it was written, and by no other stamp than one.
     if (!(Number.isSafeInteger(changed) && changed > 0 && changed < stamp)) return
-    if (cache.end(key, { ...NO_END, evicted: changed, evictedBy: stamp }))
+    if (!(Number.isSafeInteger(version) && version > 0 && version <= changed)) return
+    const end = { ...NO_END, replaced: version - 1, evicted: changed, evictedBy: stamp }
+    if (cache.end(key, end))
       this.changes?.onChange(cache.named.name, 'evict', key, undefined, changed)
   }
 

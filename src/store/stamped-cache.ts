@@ -6,8 +6,9 @@
  *   record    (version, changed): the higher version wins, of one version the later change
  *   deleted   ends every version up to its stamp        \
  *   replaced  as deleted: what an evicted record had     | what ended a record is remembered until
- *             itself replaced                            | every member has met it
- *   evicted   ends what was changed up to its stamp     /
+ *             itself replaced, so below its version      | every member has met it
+ *   evicted   ends that version, replaced + 1, if it was |
+ *             changed up to its stamp                   /
  *   floor     a clear: ends every version up to its stamp, of all keys
  */
 import type { Met } from '../contracts/stamped.js'
@@ -66,7 +67,7 @@ export class StampedCache {
     if (this.ends.size === 0) return false
     const end = this.ends.get(key)
     if (end === undefined) return false
-    return version <= end.deleted || version <= end.replaced || changed <= end.evicted
+    return endsIt(end, version, changed)
   }
 
   /** A whole record; false if what is here is as new. The value is `source[start, end)`. */
@@ -127,21 +128,14 @@ export class StampedCache {
 
   /** Something ended the records of `key`; true if there was one here. A record that outlives it
    *  is all that needs to be known of the key. */
-  end(key: string, { deleted, replaced, evicted, evictedBy }: End): boolean {
+  end(key: string, what: End): boolean {
     const slot = this.named.region.peek(key)
-    const version = slot < 0 ? 0 : this.versionOf(slot)
-    const outlives = version > Math.max(deleted, replaced) && this.changedOf(slot) > evicted
+    const outlives = slot >= 0 && !endsIt(what, this.versionOf(slot), this.changedOf(slot))
     if (outlives && !this.#apart) return false
     const former = this.ends.get(key) ?? NO_END
-    // Of two evictions the one that ends more: who has met the other one alone must be told of it.
-    const endsMore =
-      evicted > former.evicted || (evicted === former.evicted && evictedBy > former.evictedBy)
-    const end: End = {
-      deleted: Math.max(deleted, former.deleted),
-      replaced: Math.max(replaced, former.replaced, outlives ? 0 : version - 1),
-      evicted: Math.max(evicted, former.evicted),
-      evictedBy: endsMore ? evictedBy : former.evictedBy,
-    }
+    const { replaced, evicted, evictedBy } = endsMore(what, former) ? what : former
+    const deleted = Math.max(what.deleted, former.deleted)
+    const end: End = { deleted, replaced, evicted, evictedBy }
     if (highest(end) > this.floor) this.ends.set(key, end)
     if (slot < 0 || outlives) return false
     this.remove(slot, key)
@@ -204,6 +198,19 @@ export class StampedCache {
     }
     return true
   }
+}
+
+function endsIt({ deleted, replaced, evicted }: End, version: number, changed: number): boolean {
+  if (version <= deleted || version <= replaced) return true
+  // A later version may be stamped below the last change of this one: it was not there to be ended.
+  return version === replaced + 1 && changed <= evicted
+}
+
+/** Of two evictions the one that ends more: who has met the other one alone must be told of it. */
+function endsMore(one: End, other: End): boolean {
+  if (one.replaced !== other.replaced) return one.replaced > other.replaced
+  if (one.evicted !== other.evicted) return one.evicted > other.evicted
+  return one.evictedBy > other.evictedBy
 }
 
 export function highest({ deleted, replaced, evicted, evictedBy }: End): number {

@@ -17,6 +17,7 @@ export const STAMPED_ITEM = { into: 2, record: 3, end: 5, floor: 6, seen: 7 } as
 /** What ended the records of a key; 0: nothing did (src/store/stamped-cache.ts). */
 export interface End {
   readonly deleted: number
+  /** Below the version that was evicted. */
   readonly replaced: number
   readonly evicted: number
   /** The entry that evicted it: who has met that, and `deleted`, needs to be told no more. */
