@@ -64,6 +64,8 @@ describe('seeds of broadcast that broke a law once', () => {
     [7246, 120, 'B5, the same'],
     // A version that was touched late expired, and with it a later one, stamped before that.
     [7254, 120, 'B2, an eviction ends a version, and none after it'],
+    // A touch came before the version that it was for, and was lost where it had come.
+    [7122, 120, 'B5, a touch waits for its version'],
   ])('%i, %i s: %s', (seed, seconds) => {
     expect(run(seed, seconds).result.violation).toBe(undefined)
   })

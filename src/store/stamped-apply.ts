@@ -152,19 +152,12 @@ export class StampedApplier implements EntryVisitor {
     const reader = this.#reader
     const key = this.#key()
     const version = (flags & FLAG.ifVersion) === 0 ? 0 : reader.f64()
-    const ttlMs = (flags & FLAG.ttl) === 0 ? -1 : reader.f64()
-    const idleMs = (flags & FLAG.idle) === 0 ? -1 : reader.f64()
+    const ttlMs = (flags & FLAG.ttl) === 0 ? undefined : reader.f64()
+    const idleMs = (flags & FLAG.idle) === 0 ? undefined : reader.f64()
     this.#version = version
-    const time = stampMs(stamp)
-    const touched = cache.touch(key, version, stamp, old => {
-      const idle = idleMs === -1 ? old.idleMs : idleMs
-      if (ttlMs !== -1) return lifeFrom(time, ttlMs, idle)
-      const life = lifeFrom(time, 0, idle)
-      const { deadline } = old
-      const expiresAt = Math.min(deadline || Infinity, life.expiresAt || Infinity)
-      return { deadline, idleMs: idle, expiresAt: expiresAt === Infinity ? 0 : expiresAt }
-    })
-    if (touched) this.changes?.onChange(cache.named.name, 'touch', key, undefined, version)
+    const touch = { version, changed: stamp, ttlMs, idleMs }
+    if (cache.touch(key, touch))
+      this.changes?.onChange(cache.named.name, 'touch', key, undefined, version)
   }
 
   #clear(cache: StampedCache, stamp: number): void {

@@ -243,6 +243,8 @@ export class StampedStore extends Records implements StateMachine, StampedState,
         const { value } = named.region.record(named.region.peek(key))
         this.changes.onChange(named.name, 'set', key, value, version)
       },
+      onTouch: ({ named }, key, { version }) =>
+        this.changes?.onChange(named.name, 'touch', key, undefined, version),
       onEnd: ({ named }, key, end) =>
         this.changes?.onChange(named.name, 'delete', key, undefined, highest(end)),
       onClear: ({ named, floor }) =>

@@ -116,6 +116,7 @@ export class Watch implements Checker {
   #join(to: Watched, item: SliceItem): void {
     if (item.kind === 'floor') return this.#give(to, this.#made(item.stamp, to), 'compared')
     const held = to.held.key(item.cache, item.key)
+    if (item.kind === 'touch') return this.#give(to, this.#made(item.changed, to, item), 'compared')
     if (item.kind === 'record') {
       this.#give(to, this.#made(item.version, to, item), 'compared')
       if (item.changed > item.version)
