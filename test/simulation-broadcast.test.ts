@@ -66,6 +66,8 @@ describe('seeds of broadcast that broke a law once', () => {
     [7254, 120, 'B2, an eviction ends a version, and none after it'],
     // A touch came before the version that it was for, and was lost where it had come.
     [7122, 120, 'B5, a touch waits for its version'],
+    // A node that began alone was born below what its last life wrote, and nobody held any more.
+    [7001, 120, 'B5, of what nobody holds any more no harm comes'],
   ])('%i, %i s: %s', (seed, seconds) => {
     expect(run(seed, seconds).result.violation).toBe(undefined)
   })

@@ -66,9 +66,8 @@ export class Watch implements Checker {
     return all
   }
 
-  /** Clocks were set, and no node that runs was given it. */
+  /** No node that runs was given it. */
   isGone(write: Write): boolean {
-    if (this.#honest) return false
     return !this.#cluster.live().some(({ life }) => this.of(life).held.has(write))
   }
 
