@@ -58,6 +58,16 @@ describe('seeds of broadcast that broke a law once', () => {
     [47, 120, 'B5, who has copied is born above what its earlier life wrote'],
     // Of two evictions the later was told of, and the one that ended more was not.
     [83, 120, 'B5, of two evictions the one that ends more is told'],
+    // Records of a node that did not serve were left out, and what it said that it held was not.
+    [7079, 120, 'B5, whose records are not joined is not taken at its word'],
+    [7227, 120, 'B5, the same'],
+    [7246, 120, 'B5, the same'],
+    // A version that was touched late expired, and with it a later one, stamped before that.
+    [7254, 120, 'B2, an eviction ends a version, and none after it'],
+    // A touch came before the version that it was for, and was lost where it had come.
+    [7122, 120, 'B5, a touch waits for its version'],
+    // A node that began alone was born below what its last life wrote, and nobody held any more.
+    [7001, 120, 'B5, of what nobody holds any more no harm comes'],
   ])('%i, %i s: %s', (seed, seconds) => {
     expect(run(seed, seconds).result.violation).toBe(undefined)
   })

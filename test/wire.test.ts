@@ -308,6 +308,7 @@ describe('commands', () => {
     configure: [written(out => writeConfigure(out, 'c', options)), false],
     expire: [written(out => writeExpire(out, OP.expire, 'c', 'k', 77)), false],
     evict: [written(out => writeExpire(out, OP.evict, 'c', 'k', 78)), false],
+    'evict-version': [written(out => writeExpire(out, OP.evict, 'c', 'k', 78, 70)), false],
     'set-merged': [
       written(out => {
         const life = { deadline: 2 ** 41, idleMs: 5, expiresAt: 2 ** 40 }

@@ -113,7 +113,7 @@ export class StampedApplier implements EntryVisitor {
       case OP.touch:
         return this.#touch(cache, flags, stamp)
       case OP.evict:
-        return this.#evict(cache, stamp)
+        return this.#evict(cache, flags, stamp)
       case OP.clear:
         return this.#clear(cache, stamp)
       case OP.configure:
@@ -152,19 +152,12 @@ export class StampedApplier implements EntryVisitor {
     const reader = this.#reader
     const key = this.#key()
     const version = (flags & FLAG.ifVersion) === 0 ? 0 : reader.f64()
-    const ttlMs = (flags & FLAG.ttl) === 0 ? -1 : reader.f64()
-    const idleMs = (flags & FLAG.idle) === 0 ? -1 : reader.f64()
+    const ttlMs = (flags & FLAG.ttl) === 0 ? undefined : reader.f64()
+    const idleMs = (flags & FLAG.idle) === 0 ? undefined : reader.f64()
     this.#version = version
-    const time = stampMs(stamp)
-    const touched = cache.touch(key, version, stamp, old => {
-      const idle = idleMs === -1 ? old.idleMs : idleMs
-      if (ttlMs !== -1) return lifeFrom(time, ttlMs, idle)
-      const life = lifeFrom(time, 0, idle)
-      const { deadline } = old
-      const expiresAt = Math.min(deadline || Infinity, life.expiresAt || Infinity)
-      return { deadline, idleMs: idle, expiresAt: expiresAt === Infinity ? 0 : expiresAt }
-    })
-    if (touched) this.changes?.onChange(cache.named.name, 'touch', key, undefined, version)
+    const touch = { version, changed: stamp, ttlMs, idleMs }
+    if (cache.touch(key, touch))
+      this.changes?.onChange(cache.named.name, 'touch', key, undefined, version)
   }
 
   #clear(cache: StampedCache, stamp: number): void {
@@ -173,14 +166,18 @@ export class StampedApplier implements EntryVisitor {
     if (cache.clear(stamp)) this.changes?.onChange(cache.named.name, 'clear', '', undefined, stamp)
   }
 
-  #evict(cache: StampedCache, stamp: number): void {
+  #evict(cache: StampedCache, flags: number, stamp: number): void {
     const key = this.#key()
+    const known = (flags & FLAG.ifVersion) === 0 ? undefined : this.#reader.f64()
     const changed = this.#reader.f64()
+    const version = known ?? changed
     // A writer's: what it wrote lies on its own node alone, and this tells the others.
     if (this.#asked) this.#version = stamp
     // Nothing is evicted before it was written, and by no other stamp than one.
     if (!(Number.isSafeInteger(changed) && changed > 0 && changed < stamp)) return
-    if (cache.end(key, { ...NO_END, evicted: changed, evictedBy: stamp }))
+    if (!(Number.isSafeInteger(version) && version > 0 && version <= changed)) return
+    const end = { ...NO_END, replaced: version - 1, evicted: changed, evictedBy: stamp }
+    if (cache.end(key, end))
       this.changes?.onChange(cache.named.name, 'evict', key, undefined, changed)
   }
 

@@ -6,18 +6,24 @@
  *   record    (version, changed): the higher version wins, of one version the later change
  *   deleted   ends every version up to its stamp        \
  *   replaced  as deleted: what an evicted record had     | what ended a record is remembered until
- *             itself replaced                            | every member has met it
- *   evicted   ends what was changed up to its stamp     /
+ *             itself replaced, so below its version      | every member has met it
+ *   evicted   ends that version, replaced + 1, if it was |
+ *             changed up to its stamp                   /
  *   floor     a clear: ends every version up to its stamp, of all keys
+ *   touch     changes one version; where that is not there yet, it is kept until it comes
  */
 import type { Met } from '../contracts/stamped.js'
-import type { End, Life } from '../wire/stamped-records.js'
+import { stampMs } from '../core/hybrid-clock.js'
+import { type End, type Life, lifeTouched, type Touch } from '../wire/stamped-records.js'
 import type { NamedCache } from './caches.js'
 import { Leaves, RecordHash, type Seed, seedOf } from './leaves.js'
 import { PAGE_MASK } from './page.js'
 import { keyBytes, RECORD_BYTES } from './region.js'
 
 export const NO_END: End = { deleted: 0, replaced: 0, evicted: 0, evictedBy: 0 }
+
+/** Beyond, of what was touched before it came the touches that lie here longest are forgotten. */
+const EARLY_MAX = 10_000
 
 const HASH = new RecordHash()
 
@@ -29,6 +35,8 @@ export class StampedCache {
   floor = 0
   /** In the order in which they were first met. */
   readonly ends = new Map<string, End>()
+  /** Of each key the last touch of its highest version that is not here yet. */
+  readonly early = new Map<string, Touch>()
   /** No record has a higher version. */
   #newest = 0
 
@@ -66,7 +74,7 @@ export class StampedCache {
     if (this.ends.size === 0) return false
     const end = this.ends.get(key)
     if (end === undefined) return false
-    return version <= end.deleted || version <= end.replaced || changed <= end.evicted
+    return endsIt(end, version, changed)
   }
 
   /** A whole record; false if what is here is as new. The value is `source[start, end)`. */
@@ -102,18 +110,25 @@ export class StampedCache {
     page.setLife(at, life.deadline, life.idleMs, life.expiresAt)
     this.leaves.add(HASH.key(this.seed, key).record(version, changed))
     if (version > this.#newest) this.#newest = version
+    const early = this.early.get(key)
+    if (early === undefined || early.version > version) return true
+    this.early.delete(key)
+    this.touch(key, early)
     return true
   }
 
-  /** The record of `key` gets another life, if it is still `version`; false if nothing changed. */
-  touch(key: string, version: number, changed: number, life: (old: Life) => Life): boolean {
+  /** The record of `key` gets another life, if it is that version; false if nothing changed. */
+  touch(key: string, touch: Touch): boolean {
+    const { version, changed } = touch
     const slot = this.named.region.use(key)
-    if (slot < 0 || this.versionOf(slot) !== version) return false
+    const own = slot < 0 ? 0 : this.versionOf(slot)
+    if (own < version) this.#keepEarly(key, touch)
+    if (slot < 0 || own !== version) return false
     const former = this.changedOf(slot)
     if (former >= changed) return false
     const page = this.named.region.page(slot)
     const at = slot & PAGE_MASK
-    const next = life({
+    const next = lifeTouched(touch, stampMs(changed), {
       deadline: page.deadline(at),
       idleMs: page.idleMs(at),
       expiresAt: page.expiresAt(at),
@@ -125,23 +140,31 @@ export class StampedCache {
     return true
   }
 
+  /** Else it would be lost where another origin's version comes after it. */
+  #keepEarly(key: string, touch: Touch): void {
+    // Records that lie apart are touched where they lie.
+    if (this.#apart || this.isEnded(key, touch.version, touch.changed)) return
+    const known = this.early.get(key)
+    if (known !== undefined && !isLater(touch, known)) return
+    this.early.delete(key)
+    this.early.set(key, touch)
+    if (this.early.size <= EARLY_MAX) return
+    const [oldest] = this.early.keys()
+    this.early.delete(oldest)
+  }
+
   /** Something ended the records of `key`; true if there was one here. A record that outlives it
    *  is all that needs to be known of the key. */
-  end(key: string, { deleted, replaced, evicted, evictedBy }: End): boolean {
+  end(key: string, what: End): boolean {
+    const early = this.early.get(key)
+    if (early !== undefined && endsIt(what, early.version, early.changed)) this.early.delete(key)
     const slot = this.named.region.peek(key)
-    const version = slot < 0 ? 0 : this.versionOf(slot)
-    const outlives = version > Math.max(deleted, replaced) && this.changedOf(slot) > evicted
+    const outlives = slot >= 0 && !endsIt(what, this.versionOf(slot), this.changedOf(slot))
     if (outlives && !this.#apart) return false
     const former = this.ends.get(key) ?? NO_END
-    // Of two evictions the one that ends more: who has met the other one alone must be told of it.
-    const endsMore =
-      evicted > former.evicted || (evicted === former.evicted && evictedBy > former.evictedBy)
-    const end: End = {
-      deleted: Math.max(deleted, former.deleted),
-      replaced: Math.max(replaced, former.replaced, outlives ? 0 : version - 1),
-      evicted: Math.max(evicted, former.evicted),
-      evictedBy: endsMore ? evictedBy : former.evictedBy,
-    }
+    const { replaced, evicted, evictedBy } = endsMore(what, former) ? what : former
+    const deleted = Math.max(what.deleted, former.deleted)
+    const end: End = { deleted, replaced, evicted, evictedBy }
     if (highest(end) > this.floor) this.ends.set(key, end)
     if (slot < 0 || outlives) return false
     this.remove(slot, key)
@@ -168,6 +191,7 @@ export class StampedCache {
     this.named.clear()
     this.leaves.clear()
     this.ends.clear()
+    this.early.clear()
     this.floor = 0
     this.#newest = 0
   }
@@ -188,6 +212,7 @@ export class StampedCache {
     if (stamp <= this.floor) return false
     this.floor = stamp
     for (const [key, end] of this.ends) if (highest(end) <= stamp) this.ends.delete(key)
+    for (const [key, { version }] of this.early) if (version <= stamp) this.early.delete(key)
     const { named } = this
     if (this.#newest <= stamp) {
       named.clear()
@@ -204,6 +229,24 @@ export class StampedCache {
     }
     return true
   }
+}
+
+function isLater(one: Touch, other: Touch): boolean {
+  if (one.version !== other.version) return one.version > other.version
+  return one.changed > other.changed
+}
+
+function endsIt({ deleted, replaced, evicted }: End, version: number, changed: number): boolean {
+  if (version <= deleted || version <= replaced) return true
+  // A later version may be stamped below the last change of this one: it was not there to be ended.
+  return version === replaced + 1 && changed <= evicted
+}
+
+/** Of two evictions the one that ends more: who has met the other one alone must be told of it. */
+function endsMore(one: End, other: End): boolean {
+  if (one.replaced !== other.replaced) return one.replaced > other.replaced
+  if (one.evicted !== other.evicted) return one.evicted > other.evicted
+  return one.evictedBy > other.evictedBy
 }
 
 export function highest({ deleted, replaced, evicted, evictedBy }: End): number {

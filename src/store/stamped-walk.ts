@@ -11,11 +11,14 @@ import type { SnapshotState } from '../contracts/strategy.js'
 import { Reader, Writer } from '../wire/bytes.js'
 import {
   type End,
+  readTouchItem,
   STAMPED_ITEM,
   STAMPED_LAYOUT,
+  type Touch,
   writeEnd,
   writeFloor,
   writeInto,
+  writeTouchItem,
 } from '../wire/stamped-records.js'
 import { LEAVES, RecordHash } from './leaves.js'
 import { PAGE_MASK, PAGE_SHIFT } from './page.js'
@@ -23,7 +26,8 @@ import type { Region } from './region.js'
 import { RECORD_ITEM_BYTES, RecordItem, writeRecordItem } from './slice.js'
 import { highest, isMet, type StampedCache } from './stamped-cache.js'
 
-const END_BYTES = 1 + 2 + 32
+/** An end, or a touch. */
+const END_BYTES = 1 + 2 + 1 + 32
 const WANTED_BYTES = LEAVES / 8
 /** A call looks at so many slots and ends at most: about 2 ms. */
 const LOOKS_MAX = 20_000
@@ -36,7 +40,7 @@ interface Part {
   readonly cache: StampedCache
   region: Region
   slot: number
-  ends: Iterator<[string, End]> | undefined
+  ends: Iterator<[string, End | Touch]> | undefined
 }
 
 export class StampedWalk {
@@ -48,7 +52,7 @@ export class StampedWalk {
   readonly #parts: Part[] = []
   #begun = false
   /** An end that found no room in the last slice. */
-  #held: [string, End] | undefined
+  #held: [string, End | Touch] | undefined
 
   /** `step`: a stamp's remainder by it names its origin. */
   constructor(caches: Iterable<StampedCache>, what: Uint8Array, step: number) {
@@ -109,7 +113,7 @@ export class StampedWalk {
   #writeEnds(out: Writer, part: Part, bytesMax: number, before: number): number {
     const { cache } = part
     let looks = before
-    part.ends ??= cache.ends.entries()
+    part.ends ??= endsOf(cache)
     for (;;) {
       const next = this.#held ?? part.ends.next().value
       this.#held = undefined
@@ -119,8 +123,9 @@ export class StampedWalk {
         this.#held = next
         return LOOKS_MAX
       }
-      if (isMet(end, stamp => this.#hasMet(stamp))) continue
-      writeEnd(out, key, end)
+      if ('version' in end) {
+        if (!this.#hasMet(end.changed)) writeTouchItem(out, key, end)
+      } else if (!isMet(end, stamp => this.#hasMet(stamp))) writeEnd(out, key, end)
     }
   }
 
@@ -133,6 +138,12 @@ export class StampedWalk {
     const { leaf } = HASH.key(cache.seed, key)
     return (this.#wanted[leaf >> 3] & (1 << (leaf & 7))) !== 0
   }
+}
+
+/** Touches first: one may save what an eviction would end. */
+function* endsOf(cache: StampedCache): Generator<[string, End | Touch], undefined> {
+  yield* cache.early
+  yield* cache.ends
 }
 
 /** Where the items of a slice go. */
@@ -148,6 +159,7 @@ export interface SliceTarget {
    *  `seen`. */
   judgeClear(cache: StampedCache, seen: number, floor: number): void
   onPut(cache: StampedCache, item: RecordItem): void
+  onTouch(cache: StampedCache, key: string, touch: Touch): void
   onEnd(cache: StampedCache, key: string, end: End): void
   onClear(cache: StampedCache): void
 }
@@ -174,6 +186,10 @@ export function joinSlice(slice: Uint8Array, target: SliceTarget): number {
     else if (kind === STAMPED_ITEM.record) {
       ITEM_READ.read(reader, Number.POSITIVE_INFINITY)
       if (letIn(ITEM_READ.changed) && into !== undefined) joinRecord(reader, into, seen, target)
+    } else if (kind === STAMPED_ITEM.touch) {
+      const key = reader.text16()
+      const touch = readTouchItem(reader)
+      if (letIn(touch.changed) && into?.touch(key, touch)) target.onTouch(into, key, touch)
     } else if (kind === STAMPED_ITEM.end) {
       const key = reader.text16()
       const [deleted, replaced] = [reader.whole(), reader.whole()]

@@ -219,7 +219,8 @@ export class StampedStore extends Records implements StateMachine, StampedState,
     const changed = reader.f64()
     const slot = cache?.named.region.peek(key) ?? -1
     if (cache === undefined || slot < 0 || cache.changedOf(slot) !== changed) return
-    cache.end(key, { ...NO_END, evicted: changed, evictedBy: changed })
+    const replaced = cache.versionOf(slot) - 1
+    cache.end(key, { ...NO_END, replaced, evicted: changed, evictedBy: changed })
     this.changes?.onChange(cache.named.name, 'expire', key, undefined, changed)
   }
 
@@ -242,6 +243,8 @@ export class StampedStore extends Records implements StateMachine, StampedState,
         const { value } = named.region.record(named.region.peek(key))
         this.changes.onChange(named.name, 'set', key, value, version)
       },
+      onTouch: ({ named }, key, { version }) =>
+        this.changes?.onChange(named.name, 'touch', key, undefined, version),
       onEnd: ({ named }, key, end) =>
         this.changes?.onChange(named.name, 'delete', key, undefined, highest(end)),
       onClear: ({ named, floor }) =>

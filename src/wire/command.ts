@@ -157,15 +157,18 @@ export function writeScan(
   out.u16(limit)
 }
 
-/** expire and evict do nothing unless the record's `changed` is still this one. */
+/** expire and evict do nothing unless the record's `changed` is still this one. In a log of
+ *  strategy broadcast an eviction names the version, too, unless that was never changed since. */
 export function writeExpire(
   out: Writer,
   op: typeof OP.expire | typeof OP.evict,
   cache: string,
   key: string,
   changed: number,
+  version?: number,
 ): void {
-  writeHead(out, op, 0, cache, key)
+  writeHead(out, op, version === undefined ? 0 : FLAG.ifVersion, cache, key)
+  if (version !== undefined) out.f64(version)
   out.f64(changed)
 }
 

@@ -28,7 +28,7 @@ export function checkEntry(source: Uint8Array, start: number, end: number): void
     case OP.expire:
     case OP.evict:
       skipKey(reader)
-      reader.skip(8)
+      reader.skip(flags & FLAG.ifVersion ? 16 : 8)
       return
     case OP.configure:
       skipKey(reader)

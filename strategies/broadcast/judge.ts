@@ -122,9 +122,7 @@ export class Judge {
         writeClear(this.#out, cache, this.#metOfOthers())
         return undefined
       case OP.evict:
-        if (this.#s.apart) return this.#evictHere(cache)
-        if (!mayEvict(this.#s, cache)) return 'BUSY'
-        break
+        return this.#evict(cache)
       default:
     }
     this.#out.bytes(proposal.bytes, proposal.start, proposal.end)
@@ -180,12 +178,21 @@ export class Judge {
     writeStampedRecord(this.#own, key, stamp, life, source, at, end)
   }
 
-  /** Its limits are a node's own, and so are its copies: nobody else hears of it. */
-  #evictHere(cache: string): string {
+  /** What travels names the version: a later one, which this node has not met, lives. */
+  #evict(cache: string): string | undefined {
     const reader = this.#reader
     const key = reader.text16()
+    const evicted = reader.f64()
+    const { version, changed } = this.#s.stamped.meet(cache, key)
+    if (changed !== evicted) return HERE
+    if (!this.#s.apart) {
+      if (!mayEvict(this.#s, cache)) return 'BUSY'
+      writeExpire(this.#out, OP.evict, cache, key, changed, version)
+      return undefined
+    }
+    // Its limits are a node's own, and so are its copies: nobody else hears of it.
     this.#into(cache)
-    writeEnd(this.#own, key, { deleted: 0, replaced: 0, evicted: reader.f64(), evictedBy: 0 })
+    writeEnd(this.#own, key, { deleted: 0, replaced: version - 1, evicted, evictedBy: 0 })
     return HERE
   }
 

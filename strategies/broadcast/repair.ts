@@ -230,11 +230,13 @@ export function onRecords(s: BroadcastState, effects: Sink, peer: Peer, m: Recor
   if (round?.round !== m.round) return
   // One was lost below the law of the transport: the next round tells.
   if (round.slices !== m.index) return
-  round.slices++
-  if (!m.asker && s.asking !== undefined) s.asking.progressAt = s.now
+  // What is not joined is not counted: all that follows is left out, too, and so is its word.
   if (isAhead(s, effects, peer) || isOutdated(s, peer)) return
   // Who does not serve holds nothing but copies, of who knows what age.
-  if (peer.serving || !s.serving) effects.install(JOIN_GROUP, stampMax(s), m.slice)
+  if (!peer.serving && s.serving) return
+  round.slices++
+  if (!m.asker && s.asking !== undefined) s.asking.progressAt = s.now
+  effects.install(JOIN_GROUP, stampMax(s), m.slice)
   if (!m.last) return
   if (m.asker) {
     joinVector(s, effects, round.vector)

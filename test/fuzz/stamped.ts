@@ -11,7 +11,13 @@ import { decodeBatch, encodeBatch } from '../../src/wire/batch.js'
 import { Writer } from '../../src/wire/bytes.js'
 import { writeSet } from '../../src/wire/command.js'
 import { checkEntry } from '../../src/wire/entry-check.js'
-import { STAMPED_LAYOUT, writeEnd, writeFloor, writeInto } from '../../src/wire/stamped-records.js'
+import {
+  STAMPED_LAYOUT,
+  writeEnd,
+  writeFloor,
+  writeInto,
+  writeTouchItem,
+} from '../../src/wire/stamped-records.js'
 import { messageCodec } from '../../strategies/broadcast/message-codec.js'
 import { found, golden } from './corpus.js'
 import { again, batches, pure } from './decoders.js'
@@ -46,6 +52,7 @@ function slices(): Uint8Array[] {
   end.u8(STAMPED_LAYOUT)
   writeInto(end, 'c')
   writeEnd(end, 'k', { deleted: 9, replaced: 8, evicted: 7, evictedBy: 9 })
+  writeTouchItem(end, 'm', { version: 8, changed: 9, ttlMs: 7, idleMs: 6 })
   writeFloor(end, 'c', 5)
   return [sliceOf(store), end.copy()]
 }

@@ -174,8 +174,8 @@ export const BROADCASTS: readonly Mutant[] = [
     [
       [
         'src/store/stamped-cache.ts',
-        'evicted: Math.max(evicted, former.evicted),',
-        'evicted: former.evicted,',
+        'const { replaced, evicted, evictedBy } = endsMore(what, former) ? what : former',
+        'const { replaced, evicted, evictedBy } = former',
       ],
     ],
   ),
@@ -240,13 +240,13 @@ export const BROADCASTS: readonly Mutant[] = [
   ),
   planted(
     'b17',
-    'of two evictions the later one is told of, not the one that ends more',
-    'who has met the later one keeps what the other one ended',
+    'of two evictions the one met last is told of, not the one that ends more',
+    'who has met the former keeps what the other one ended',
     [
       [
         'src/store/stamped-cache.ts',
-        'evicted > former.evicted || (evicted === former.evicted && evictedBy > former.evictedBy)',
-        'evictedBy > former.evictedBy',
+        'const end: End = { deleted, replaced, evicted, evictedBy }',
+        'const end: End = { ...what, deleted, replaced, evicted }',
       ],
     ],
   ),

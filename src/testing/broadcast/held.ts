@@ -12,7 +12,9 @@ export interface HeldKey {
   set: Write | undefined
   /** The highest stamp of what ended versions up to it. */
   ended: number
-  /** The highest stamp up to which changes were evicted, or have expired where it came from. */
+  /** The highest version that was evicted, or has expired where it came from; and up to which
+   *  stamp of its changes. */
+  evictedOf: number
   evicted: number
   readonly touches: Set<Write>
 }
@@ -39,7 +41,8 @@ export class Held {
     const name = `${cache}/${key}`
     let known = this.keys.get(name)
     if (known === undefined) {
-      known = { cache, key, set: undefined, ended: 0, evicted: 0, touches: new Set() }
+      const ends = { ended: 0, evictedOf: 0, evicted: 0 }
+      known = { cache, key, set: undefined, ...ends, touches: new Set() }
       this.keys.set(name, known)
     }
     return known
@@ -54,7 +57,7 @@ export class Held {
     }
     const held = this.key(write.cache, write.key)
     if (write.kind === 'delete') held.ended = Math.max(held.ended, write.stamp)
-    else if (write.kind === 'evict') held.evicted = Math.max(held.evicted, write.base)
+    else if (write.kind === 'evict') evict(held, write.evicts, write.base)
     else if (write.kind === 'touch') held.touches.add(write)
     else if (held.set === undefined || held.set.stamp < write.stamp) {
       if (held.set !== undefined) held.set.over = true
@@ -64,13 +67,14 @@ export class Held {
   }
 
   /** Undefined: there is none, or something ended it. */
-  winner({ set, ended, evicted, touches, cache }: HeldKey): Winner | undefined {
-    if (set === undefined || set.stamp <= ended) return undefined
+  winner({ set, ended, evictedOf, evicted, touches, cache }: HeldKey): Winner | undefined {
+    if (set === undefined || set.stamp <= ended || set.stamp < evictedOf) return undefined
     if (set.stamp <= (this.floors.get(cache) ?? 0)) return undefined
     let changed = set.stamp
     for (const touch of touches)
       if (touch.base === set.stamp && touch.stamp > changed) changed = touch.stamp
-    return changed <= evicted ? undefined : { write: set, changed }
+    const isEvicted = set.stamp === evictedOf && changed <= evicted
+    return isEvicted ? undefined : { write: set, changed }
   }
 
   /** All that `other` was given, too. */
@@ -82,7 +86,7 @@ export class Held {
       if (theirs.set !== undefined && theirs.set.stamp > (held.set?.stamp ?? 0))
         held.set = theirs.set
       held.ended = Math.max(held.ended, theirs.ended)
-      held.evicted = Math.max(held.evicted, theirs.evicted)
+      evict(held, theirs.evictedOf, theirs.evicted)
       for (const touch of theirs.touches) held.touches.add(touch)
     }
   }
@@ -95,18 +99,28 @@ export class Held {
     if (write.kind === 'clear') return floor >= write.stamp
     if (floor >= write.stamp) return true
     if (held === undefined) return write.kind !== 'set'
-    const { set, ended, evicted } = held
+    const { set, ended, evictedOf } = held
     switch (write.kind) {
       case 'set':
-        return Math.max(set?.stamp ?? 0, ended, evicted) >= write.stamp
+        return Math.max(set?.stamp ?? 0, ended, evictedOf) >= write.stamp
       case 'delete':
         return this.winner(held) === undefined || (set?.stamp ?? 0) > write.stamp
       case 'touch': {
         const winner = this.winner(held)
         return winner?.write.stamp !== write.base || winner.changed > write.stamp
       }
-      default:
-        return (this.winner(held)?.changed ?? write.base + 1) > write.base
+      default: {
+        const winner = this.winner(held)
+        if (winner === undefined || winner.write.stamp > write.evicts) return true
+        return winner.write.stamp === write.evicts && winner.changed > write.base
+      }
     }
   }
+}
+
+/** Of `version` what was changed up to `changed` is ended, and every version below. */
+export function evict(held: HeldKey, version: number, changed: number): void {
+  if (version < held.evictedOf) return
+  held.evicted = version > held.evictedOf ? changed : Math.max(held.evicted, changed)
+  held.evictedOf = version
 }

@@ -64,7 +64,7 @@ export function recordsAreThoseGiven(cluster: SimulatedCluster, watch: Watch): C
 /** Its life is over here; or a touch that it got came too late to save it from an eviction, which
  *  is made good once records are compared. */
 function mayBeGone(write: Write, key: HeldKey, node: SimulatedNode, isQuiet: boolean): boolean {
-  if (!isQuiet && key.evicted >= write.stamp) return true
+  if (!isQuiet && key.evictedOf >= write.stamp) return true
   let lifeMs = Number.POSITIVE_INFINITY
   for (const one of [write, ...key.touches]) {
     if (one !== write && one.base !== write.stamp) continue

@@ -2,11 +2,12 @@
 
 import { RecordItem } from '../../store/slice.js'
 import { Reader } from '../../wire/bytes.js'
-import { STAMPED_ITEM } from '../../wire/stamped-records.js'
+import { readTouchItem, STAMPED_ITEM } from '../../wire/stamped-records.js'
 
 /** Of one key: a record by its stamps, or what ended those before. */
 export type SliceItem =
   | { readonly kind: 'record'; cache: string; key: string; version: number; changed: number }
+  | { readonly kind: 'touch'; cache: string; key: string; changed: number }
   | {
       readonly kind: 'end'
       readonly cache: string
@@ -34,6 +35,10 @@ export function itemsOf(slice: Uint8Array, stampMax: number): SliceItem[] {
       RECORD.read(reader, Number.POSITIVE_INFINITY)
       const { key, version, changed } = RECORD
       if (changed <= stampMax) items.push({ kind: 'record', cache, key, version, changed })
+    } else if (kind === STAMPED_ITEM.touch) {
+      const key = reader.text16()
+      const { changed } = readTouchItem(reader)
+      if (changed <= stampMax) items.push({ kind: 'touch', cache, key, changed })
     } else if (kind === STAMPED_ITEM.end) {
       const key = reader.text16()
       const [deleted, replaced] = [reader.whole(), reader.whole()]

@@ -84,8 +84,8 @@ function* added(
   }
 }
 
-/** By offset and by stamp. Who begins alone, its clock set back, may be born below what its earlier
- *  life wrote: of what nobody holds any more no harm comes. */
+/** By offset and by stamp. Who begins alone, its clock set back, or behind one that its earlier
+ *  life followed, may be born below what that wrote: what nobody holds any more does no harm. */
 function* claimed(cluster: SimulatedCluster, watch: Watch, known: Known): Iterable<Write> {
   for (const life of cluster.lives()) {
     if (life.ordinal !== originOfLife(known.life)) continue

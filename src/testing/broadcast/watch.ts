@@ -7,7 +7,7 @@ import type { Batch, GroupId } from '../../contracts/types.js'
 import type { Checker } from '../checkers/checker.js'
 import type { SimulatedCluster } from '../cluster.js'
 import type { Life } from '../life.js'
-import { Held, type HeldKey } from './held.js'
+import { evict, Held, type HeldKey } from './held.js'
 import { itemsOf, type SliceItem } from './slices.js'
 import { isMortal, type Write, Writes, writesOf } from './writes.js'
 
@@ -66,9 +66,8 @@ export class Watch implements Checker {
     return all
   }
 
-  /** Clocks were set, and no node that runs was given it. */
+  /** No node that runs was given it. */
   isGone(write: Write): boolean {
-    if (this.#honest) return false
     return !this.#cluster.live().some(({ life }) => this.of(life).held.has(write))
   }
 
@@ -116,6 +115,7 @@ export class Watch implements Checker {
   #join(to: Watched, item: SliceItem): void {
     if (item.kind === 'floor') return this.#give(to, this.#made(item.stamp, to), 'compared')
     const held = to.held.key(item.cache, item.key)
+    if (item.kind === 'touch') return this.#give(to, this.#made(item.changed, to, item), 'compared')
     if (item.kind === 'record') {
       this.#give(to, this.#made(item.version, to, item), 'compared')
       if (item.changed > item.version)
@@ -123,8 +123,7 @@ export class Watch implements Checker {
       return
     }
     if (item.deleted > 0) this.#give(to, this.#made(item.deleted, to, item), 'compared')
-    held.ended = Math.max(held.ended, item.replaced)
-    held.evicted = Math.max(held.evicted, item.evicted)
+    if (item.evicted > 0) evict(held, item.replaced + 1, item.evicted)
   }
 
   #made(stamp: number, to: Watched, item?: { cache: string; key: string }): Write {
@@ -140,7 +139,7 @@ export class Watch implements Checker {
   #bornEnded({ cache, key, stamp }: Write): void {
     for (const { held } of this.#lives.values()) {
       const known = held.key(cache, key)
-      const latest = Math.max(known.ended, known.evicted, held.floors.get(cache) ?? 0)
+      const latest = Math.max(known.ended, known.evictedOf, held.floors.get(cache) ?? 0)
       if (latest >= stamp || (known.set !== undefined && known.set.stamp > stamp))
         this.unjudged.add(`${cache}/${key}`)
     }

@@ -22,6 +22,8 @@ export interface Write {
   /** What its origin had met of the key, as it says: a version, or the stamp of what ended it; of a
    *  touch the version it is for, of an eviction the stamp up to which it ends changes. */
   readonly base: number
+  /** Of an eviction: the version that it ends. */
+  readonly evicts: number
   /** Of a clear: the stamps up to which its origin had met each other one, as it says. */
   readonly knew: ReadonlyMap<number, number>
   /** 0: none. */
@@ -59,14 +61,25 @@ export function writesOf(life: Life, batch: Batch, step: number): Write[] {
       const flags = reader.u8()
       const at = { life, offset, stamp, kind, cache: reader.text8(), key: '' }
       const name = client === null ? '' : `${client.id}${seq}`
-      const rest = { base: 0, ttlMs: 0, idleMs: 0, value: '', name, met: NOTHING_MET, over: false }
+      const rest = {
+        base: 0,
+        evicts: 0,
+        ttlMs: 0,
+        idleMs: 0,
+        value: '',
+        name,
+        met: NOTHING_MET,
+        over: false,
+      }
       const knew = (kind === 'clear' && readClear(reader)) || NOTHING_KNOWN
       const write = { ...at, ...rest, knew }
       writes.push(write)
       if (kind === 'other' || kind === 'clear') return
       write.key = reader.text16()
-      if (kind === 'evict') write.base = reader.f64()
-      else if ((flags & FLAG.ifVersion) !== 0) write.base = reader.f64()
+      if (kind === 'evict') {
+        write.evicts = reader.f64()
+        write.base = reader.f64()
+      } else if ((flags & FLAG.ifVersion) !== 0) write.base = reader.f64()
       if (kind === 'evict' || kind === 'delete') return
       if ((flags & FLAG.ttl) !== 0) write.ttlMs = reader.f64()
       if ((flags & FLAG.idle) !== 0) write.idleMs = reader.f64()
