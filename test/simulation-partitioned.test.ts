@@ -45,6 +45,8 @@ describe('seeds that broke a law of partitions once', () => {
     [28, 30, 'P11: who had left got nothing any more when it joined again'],
     [41, 30, 'P11: a repeated frame undid what was said after it, and it was never said again'],
     [95, 30, 'P11: a backup whose word that it is ready was lost was never handed over to'],
+    [43, 30, 'P7: a dial that was refused before a node started stood for its death later'],
+    [40418, 30, 'P15: no round of reads ended where a word that one is ready was lost'],
     [7223, 30, 'P15: a repeated open began one side of a link anew, and that one fed nobody'],
   ])('%i, %i s: %s', (seed, seconds, _law) => {
     const options = { ...KEPT[seed], seconds }

@@ -76,11 +76,18 @@ export class Links {
       // Only a refusal proves that no process is there: the way to one that lives may reset, too,
       // and its partitions would be passed on before its lease ends (seed 109).
       if (loss === 'refused' && link === undefined) this.#refused.add(peer)
+      else this.#refused.delete(peer)
       return undefined
     }
     if (link?.session !== session) return undefined
     this.#links.delete(peer)
     return link
+  }
+
+  /** The table has given it a part: a process of it lives, or did since its dial was refused. One
+   *  that had joined behind a split passed for dead, and its partitions for lost (seed 43). */
+  onPart(peer: PeerId): void {
+    this.#refused.delete(peer)
   }
 
   isRefused(peer: PeerId): boolean {

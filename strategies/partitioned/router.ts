@@ -62,8 +62,8 @@ export class Router implements SinkHandler {
   constructor(env: StrategyEnv, settings: Settings) {
     this.env = env
     this.settings = settings
-    this.table = new Table(env, settings.partitions)
     this.links = new Links(env.self, env.incarnation, settings)
+    this.table = new Table(env, settings.partitions, peer => this.links.onPart(peer))
     this.#groupSettings = { ...settings.group, election: grants() }
     this.#gather = new Gather(env.frameBytesMax)
     this.#sink = new GroupSink(this.#gather, this)

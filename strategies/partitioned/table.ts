@@ -114,10 +114,13 @@ export class Table {
   readonly rows: (Row | undefined)[]
   readonly #versions: Offset[]
   readonly #env: StrategyEnv
+  readonly #onPart: (peer: PeerId) => void
   #readAt: Offset = 1
 
-  constructor(env: StrategyEnv, partitions: number) {
+  /** `onPart`: `peer` holds or inherits a partition in which it had no part. */
+  constructor(env: StrategyEnv, partitions: number, onPart: (peer: PeerId) => void) {
     this.#env = env
+    this.#onPart = onPart
     this.rows = new Array<Row | undefined>(partitions).fill(undefined)
     this.#versions = new Array<Offset>(partitions).fill(0)
   }
@@ -175,6 +178,9 @@ export class Table {
   }
 
   #take(version: Offset, row: Row): Row {
+    const before = this.rows[row.partition]
+    if (row.holder !== '' && row.life !== before?.life) this.#onPart(row.holder)
+    for (const id of row.heirs) if (before?.heirs.includes(id) !== true) this.#onPart(id)
     this.rows[row.partition] = row
     this.#versions[row.partition] = version
     return row
