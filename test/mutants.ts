@@ -1,5 +1,5 @@
 /**
- * `npm run sim:mutants [-- --only 5,12] [--quick] [--seeds 1000] [--seconds 60]`: the mutation
+ * `npm run sim:mutants [-- --only 5,12] [--quick] [--seeds 3000] [--seconds 60]`: the mutation
  * score, in seeds of 60 virtual seconds (partitioned: 30). A simulator that finds nothing proves
  * nothing until it is known what it would find.
  * Exits 1 if a planted bug was not found, 2 for a usage error.
@@ -28,7 +28,7 @@ function parseOptions(args: string[]): HuntOptions {
     options: {
       only: { type: 'string' },
       quick: { type: 'boolean', default: false },
-      seeds: { type: 'string', default: '1000' },
+      seeds: { type: 'string', default: '3000' },
       seconds: { type: 'string' },
       style: { type: 'string' },
     },
