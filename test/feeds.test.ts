@@ -67,6 +67,52 @@ describe('a sync that the network says twice', () => {
   })
 })
 
+describe('a merge whose slave dies while its outcome waits for another slave', () => {
+  it('copies nothing over the log of its next process, which acks what is written', () => {
+    const options = { bootstrapWaitMs: 0, slavesToWriteMin: 0 }
+    const node = new Alone({ self: 'a', ids: ['a', 'b', 'c'], options })
+    for (const id of ['b', 'c']) node.link(id)
+    node.tick(500)
+    const { epoch } = node.last('heartbeat')
+    const sync = (letter: string, more: Partial<Of<'sync'>> = {}): Of<'sync'> => {
+      const { data, incarnation } = emptyState(letter)
+      const log = { data, history: '', starts: [], lastEpoch: NO_EPOCH, next: 1, commit: 1 }
+      const about = { epoch, distrust: false, feed: 0, incarnation, voter: false }
+      return { type: 'sync', ...about, ...log, ...more }
+    }
+    const ack = (id: string, session = 1) => {
+      const { next } = node.log
+      const { feed } = node.last('sync-reply')
+      const marks = { feed, echo: 0, round: 0, stamp: -1 }
+      node.hear({ type: 'append-ack', epoch, next, durable: next, ...marks }, id, session)
+    }
+    node.hear(emptyState('c', 'ordinal'), 'c')
+    node.hear(sync('c'), 'c')
+    ack('c')
+    node.tick(400)
+    node.hear(emptyState('b', 'ordinal'))
+    const other = { number: 512, incarnation: 'b'.repeat(16) }
+    const starts = [{ epoch: other, first: 1 }]
+    const log = { history: 'other', starts, lastEpoch: other, next: 9, commit: 9 }
+    node.hear(sync('b', { data: 'ready', ...log }))
+    const { merge } = node.last('merge-ask')
+    const bytes = new Uint8Array(3)
+    node.hear({ type: 'merge-records', epoch, merge, index: 0, last: true, bytes })
+    node.write()
+    const none = { records: 1, discarded: 0, conflicts: 0, clears: 0, removalsKnown: true }
+    const counts = { ...none, merged: 1 }
+    node.step({ kind: 'merged', group: 0, id: merge, counts, commands: [] })
+    node.step({ kind: 'link-down', peer: 'b', session: 1, loss: 'reset' })
+    node.link('b', 2)
+    node.hear(emptyState('d', 'ordinal'), 'b', 2)
+    node.hear(sync('d'), 'b', 2)
+    ack('b', 2)
+    expect(node.receipts.at(-1)?.copies).toBeGreaterThan(1)
+    for (let i = 0; i < 20; i++) node.tick(100)
+    expect(node.sent.map(({ type }) => type)).not.toContain('copy-begin')
+  })
+})
+
 describe('a link whose first statement was lost', () => {
   it('is ended after 500 ms of other words, for a new one at once', () => {
     const node = new Alone({ self: 'a', ids: ['a', 'b', 'c'], options: {} })

@@ -54,6 +54,8 @@ export function onSync(
   // Where entries count late, what the slave must drop was never applied: no copy is needed.
   const reaches = common === m.next || (s.commitsLate && (common ?? 0) >= m.commit)
   if (common !== undefined && reaches && s.log.read(common, 1) !== undefined) {
+    // A merge of the log that its last process had would end in a copy, over what this one acks.
+    s.merges.delete(peer.id)
     const feed = ++s.feeds
     peer.progress = newProgress('stream', common, common, s.now, feed, s.next)
     const { epoch, history, next } = s
