@@ -48,8 +48,6 @@ export function nameOfGroup(s: GroupState): string {
     [s.seen, s.next, s.crc, s.lastEpoch, s.starts, s.synced, s.distrust, s.copying, s.giving],
     [
       s.feed,
-      s.acked,
-      s.half,
       s.feeds,
       s.probes,
       s.collects,
