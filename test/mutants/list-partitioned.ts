@@ -171,7 +171,6 @@ export const PARTITIONED: readonly Mutant[] = [
           'if (missing !== undefined) return this.#invite(row, missing, moves)',
       ],
     ],
-    'membership',
   ),
   planted('p11', 'a reset attempt proves a death', 'the process lives, and so does its lease', [
     [
@@ -197,6 +196,5 @@ export const PARTITIONED: readonly Mutant[] = [
         'if (s.now < 0) sayMembers(s, effects)',
       ],
     ],
-    'membership',
   ),
 ]
