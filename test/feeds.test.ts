@@ -3,11 +3,20 @@
  * only here the order of two messages can be chosen.
  */
 import { describe, expect, it } from 'vitest'
+import type { Epoch } from '../src/contracts/types.js'
 import { NO_EPOCH } from '../src/core/epochs.js'
 import type { MasterSlaveMessage } from '../strategies/master-slave/index.js'
 import { Alone, emptyState } from './harness/alone.js'
 
 type Of<T extends MasterSlaveMessage['type']> = Extract<MasterSlaveMessage, { type: T }>
+
+/** Of the process `letter`, which holds nothing, to the master of `epoch`. */
+function syncOf(epoch: Epoch, letter: string, more: Partial<Of<'sync'>> = {}): Of<'sync'> {
+  const { data, incarnation, voter, history, next } = emptyState(letter)
+  const log = { history, starts: [], lastEpoch: NO_EPOCH, next, commit: 1, voter }
+  const about = { epoch, distrust: false, feed: 0, data, incarnation }
+  return { type: 'sync', ...about, ...log, ...more }
+}
 
 describe('an ack', () => {
   // Seed 1784: the slave had acked one copy and was about to drop its data for the next, which the
@@ -17,10 +26,7 @@ describe('an ack', () => {
     node.link('b')
     node.tick(500)
     const { epoch } = node.last('heartbeat')
-    const { data, incarnation } = emptyState('b')
-    const facts = { history: '', starts: [], lastEpoch: epoch, next: 1, commit: 1, voter: false }
-    const about = { epoch, distrust: false, feed: 0, data, incarnation }
-    const sync: Of<'sync'> = { type: 'sync', ...about, ...facts }
+    const sync = syncOf(epoch, 'b')
     node.hear(sync)
     const first = node.last('sync-reply').feed
     node.write()
@@ -47,10 +53,7 @@ describe('a sync that the network says twice', () => {
     node.link('b')
     node.tick(500)
     const { epoch } = node.last('heartbeat')
-    const { data, incarnation } = emptyState('b')
-    const facts = { history: '', starts: [], lastEpoch: NO_EPOCH, next: 1, commit: 1, voter: false }
-    const about = { epoch, distrust: false, feed: 0, data, incarnation }
-    const sync: Of<'sync'> = { type: 'sync', ...about, ...facts }
+    const sync = syncOf(epoch, 'b')
     node.hear(sync)
     const { feed } = node.last('sync-reply')
     // Nothing is known of the first answer yet: it may have been lost, and this be said for that.
@@ -61,7 +64,7 @@ describe('a sync that the network says twice', () => {
     for (const state of ['empty', 'copying'] as const) node.hear({ ...sync, data: state })
     node.hear({ ...sync, distrust: true })
     expect(node.last('sync-reply').feed).toBe(feed + 1)
-    // Of another process it is no repeat, and of half a copy neither.
+    // One that names the present feed is no repeat: half a copy says so.
     node.hear({ ...sync, data: 'copying', feed: feed + 1 })
     expect(node.last('copy-begin').copy).toBe(feed + 2)
   })
@@ -74,12 +77,6 @@ describe('a merge whose slave dies while its outcome waits for another slave', (
     for (const id of ['b', 'c']) node.link(id)
     node.tick(500)
     const { epoch } = node.last('heartbeat')
-    const sync = (letter: string, more: Partial<Of<'sync'>> = {}): Of<'sync'> => {
-      const { data, incarnation } = emptyState(letter)
-      const log = { data, history: '', starts: [], lastEpoch: NO_EPOCH, next: 1, commit: 1 }
-      const about = { epoch, distrust: false, feed: 0, incarnation, voter: false }
-      return { type: 'sync', ...about, ...log, ...more }
-    }
     const ack = (id: string, session = 1) => {
       const { next } = node.log
       const { feed } = node.last('sync-reply')
@@ -87,14 +84,14 @@ describe('a merge whose slave dies while its outcome waits for another slave', (
       node.hear({ type: 'append-ack', epoch, next, durable: next, ...marks }, id, session)
     }
     node.hear(emptyState('c', 'ordinal'), 'c')
-    node.hear(sync('c'), 'c')
+    node.hear(syncOf(epoch, 'c'), 'c')
     ack('c')
     node.tick(400)
     node.hear(emptyState('b', 'ordinal'))
     const other = { number: 512, incarnation: 'b'.repeat(16) }
     const starts = [{ epoch: other, first: 1 }]
     const log = { history: 'other', starts, lastEpoch: other, next: 9, commit: 9 }
-    node.hear(sync('b', { data: 'ready', ...log }))
+    node.hear(syncOf(epoch, 'b', { data: 'ready', ...log }))
     const { merge } = node.last('merge-ask')
     const bytes = new Uint8Array(3)
     node.hear({ type: 'merge-records', epoch, merge, index: 0, last: true, bytes })
@@ -105,7 +102,7 @@ describe('a merge whose slave dies while its outcome waits for another slave', (
     node.step({ kind: 'link-down', peer: 'b', session: 1, loss: 'reset' })
     node.link('b', 2)
     node.hear(emptyState('d', 'ordinal'), 'b', 2)
-    node.hear(sync('d'), 'b', 2)
+    node.hear(syncOf(epoch, 'd'), 'b', 2)
     ack('b', 2)
     expect(node.receipts.at(-1)?.copies).toBeGreaterThan(1)
     for (let i = 0; i < 20; i++) node.tick(100)
@@ -142,12 +139,6 @@ describe('a master that was stopped', () => {
     node.tick(500)
     node.tick(100)
     const { epoch, time } = node.last('heartbeat')
-    const about = { epoch, distrust: false, feed: 0, starts: [], commit: 1 }
-    const syncOf = (process: string): Of<'sync'> => {
-      const { data, incarnation, voter, history, lastEpoch, next } = emptyState(process)
-      const facts = { data, incarnation, voter, history, lastEpoch, next }
-      return { type: 'sync', ...about, ...facts }
-    }
     const ack = (id: string, echo: number, session = 1) => {
       const { next } = node.log
       const marks = { feed: feeds.get(id) ?? 0, echo, round: 0, stamp: -1 }
@@ -155,7 +146,7 @@ describe('a master that was stopped', () => {
     }
     const feeds = new Map<string, number>()
     for (const id of voters) {
-      node.hear(syncOf(id), id)
+      node.hear(syncOf(epoch, id), id)
       const { feed, history, voter } = node.last('sync-reply')
       expect(voter).toBe(true)
       feeds.set(id, feed)
@@ -165,7 +156,7 @@ describe('a master that was stopped', () => {
     node.step({ kind: 'link-down', peer: 'e', session: 1, loss: 'reset' })
     node.link('e', 2)
     node.hear(emptyState('f'), 'e', 2)
-    node.hear(syncOf('f'), 'e', 2)
+    node.hear(syncOf(epoch, 'f'), 'e', 2)
     feeds.set('e', node.last('sync-reply').feed)
     expect(node.serves).toBe(true)
     node.tick(5_000)
@@ -201,10 +192,7 @@ describe('a slave whose word that it is ready was lost', () => {
     node.tick(500)
     node.hear(emptyState('b', 'ordinal'))
     const { epoch } = node.last('heartbeat')
-    const { data, incarnation } = emptyState('b')
-    const about = { epoch, distrust: false, feed: 0, data, incarnation }
-    const facts = { history: '', starts: [], lastEpoch: NO_EPOCH, next: 1, commit: 1 }
-    node.hear({ type: 'sync', ...about, ...facts, voter: false })
+    node.hear(syncOf(epoch, 'b'))
     const { feed } = node.last('sync-reply')
     const ack = () => {
       const { next } = node.log

@@ -145,11 +145,12 @@ export function onAck(s: GroupState, effects: Sink, peer: Peer, message: AckMess
     if (!s.serving) serveIfReady(s, effects)
     return
   }
-  if (progress !== undefined && message.feed === progress.feed) progress.heard = true
-  if (progress?.state === 'copy') return advanceCopy(s, effects, peer)
-  if (progress === undefined || progress.state !== 'stream') return
+  if (progress === undefined) return
+  const isPresent = message.feed === progress.feed
+  if (isPresent) progress.heard = true
+  if (progress.state === 'copy') return advanceCopy(s, effects, peer)
   // Said before the slave dropped its data for a copy, it would count data that is no more.
-  if (message.feed !== progress.feed) return
+  if (progress.state !== 'stream' || !isPresent) return
   if (message.next > progress.next || message.next < progress.acked) return
   noteAck(s, effects, peer, progress, message.next, message.durable)
   settle(s, effects)

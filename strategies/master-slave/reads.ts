@@ -104,9 +104,9 @@ function endRound(s: GroupState, effects: Sink): void {
  */
 function hasEchoed(s: GroupState, peer: Peer): boolean {
   if (!counts(s, peer)) return false
-  const { progress, said, witness } = peer
-  if (!witness && progress?.state !== 'stream') return false
-  if (!witness && said?.data !== 'ready' && progress?.inSync !== true) return false
+  const { progress, said } = peer
+  const holdsAll = progress?.state === 'stream' && (said?.data === 'ready' || progress.inSync)
+  if (!peer.witness && !holdsAll) return false
   const echo = s.reads.echoes.get(peer.id)
   return echo !== undefined && echo.session === peer.session && echo.round >= s.reads.round
 }

@@ -275,8 +275,8 @@ export const ORDINAL: readonly Mutant[] = [
     ],
     [
       `${STRATEGY}/master.ts`,
-      "if (progress?.state === 'copy') return advanceCopy(s, effects, peer)",
-      "if (progress?.state === 'copy') {\n    progress.acked = message.next\n" +
+      "if (progress.state === 'copy') return advanceCopy(s, effects, peer)",
+      "if (progress.state === 'copy') {\n    progress.acked = message.next\n" +
         '    s.waiting?.settle(s, effects)\n    return advanceCopy(s, effects, peer)\n  }',
     ],
     [
