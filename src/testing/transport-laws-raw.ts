@@ -25,6 +25,26 @@ export const RAW_LAWS: readonly Law[] = [
     },
   },
   {
+    name: 'T9 a dial that a frozen process does not answer gives way to its heir elsewhere',
+    async run(bench) {
+      const mute = bench.medium.layer?.('mute')
+      assert.ok(mute)
+      const frozen = await mute.listen(bench.medium.listen('mute'), () => {})
+      const a = await bench.started('a', {
+        on: (it, node) => it.kind === 'down' && node.connect('z', frozen),
+      })
+      const z = await bench.started('z', {
+        on: (it, node) => it.kind === 'down' && node.connect('a', a.transport.address),
+      })
+      a.connect('z', frozen)
+      await bench.pass(20)
+      z.connect('a', a.transport.address)
+      const { handshakeMs } = bench.medium
+      await bench.sees('they are linked', () => a.isUp('z') && z.isUp('a'), 4 * handshakeMs)
+      await mute.stop()
+    },
+  },
+  {
     name: 'T9 a stranger that connects and says nothing is cut off in bounded time',
     async run(bench) {
       const a = await bench.started('a')

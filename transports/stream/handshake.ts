@@ -68,6 +68,8 @@ export class Handshake implements StreamEvents, ExchangeEvents {
   /** Somebody called connect() and waits for an answer. */
   wanted: boolean
   connection: StreamConnection | undefined
+  /** Of a dial: whose arriving one was refused as a tie meanwhile. */
+  refusedLife: string | undefined
   /** What the other side said; with an authenticator, not yet proved while `proving`. */
   hello: Hello | undefined
   /** Who the other side has proved to be. */

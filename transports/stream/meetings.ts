@@ -5,6 +5,8 @@
  * its hello is sent, so each side can decide alone. The lower, having said hello, refuses the
  * other's hello as a tie, and the higher then waits for the lower's. The higher, hearing the
  * lower's hello, drops its own dial. A dial that has not said hello gives way to any that arrives.
+ * And one that a frozen process lets run out of time while its heir elsewhere is refused for it:
+ * the next time that heir goes before.
  *
  * A hello while a link stands: its speaker believes the link dead, else it would not dial, so the
  * new link replaces the old once it is ready. Unless the hello is older than the link, which shows
@@ -57,6 +59,8 @@ export class Meetings implements HandshakeOwner {
   readonly #unfinished = new Map<Handshake, Place | undefined>()
   /** By peer: the handshake that will answer connect(), the newest one. */
   readonly #attempts = new Map<PeerId, Handshake>()
+  /** By peer: the life that was refused as a tie for a dial of ours which nobody answered. */
+  readonly #heirs = new Map<PeerId, string>()
 
   constructor(
     owner: MeetingsOwner,
@@ -125,6 +129,7 @@ export class Meetings implements HandshakeOwner {
     for (const handshake of this.#unfinished.keys()) handshake.abandon()
     this.#unfinished.clear()
     this.#attempts.clear()
+    this.#heirs.clear()
   }
 
   after(delayMs: number, task: () => void): Timer {
@@ -172,6 +177,7 @@ export class Meetings implements HandshakeOwner {
     const peer = handshake.peer as PeerId
     const hello = handshake.hello as Hello
     this.#end(handshake)
+    this.#heirs.delete(hello.from)
     if (!isClient(hello.from)) this.#admission.meetPeer(handshake.connection?.host)
     const link = this.#owner.linkWith(hello.from)
     if (!handshake.dialled && link !== undefined && isOlder(hello, link.facts)) {
@@ -185,6 +191,8 @@ export class Meetings implements HandshakeOwner {
   failed(handshake: Handshake, loss: LinkLoss, cause?: Error): void {
     const { peer } = handshake
     const answers = this.#end(handshake) && handshake.wanted
+    if (loss === 'timeout' && handshake.refusedLife !== undefined)
+      this.#heirs.set(handshake.expected, handshake.refusedLife)
     // Proofs that fail are logged by who judged them.
     const logged = cause instanceof GcacheError && cause.code === 'AUTH_FAILED'
     if (!handshake.dialled && loss !== 'closed' && !logged) {
@@ -236,7 +244,10 @@ export class Meetings implements HandshakeOwner {
     if (link !== undefined && isOlder(hello, link.facts)) return TIE
     const other = this.#attempts.get(hello.from)
     if (other !== undefined) {
-      if (other.dialled && other.phase === 'greeting' && this.#env.self < hello.from) return TIE
+      if (other.dialled && other.phase === 'greeting' && this.#goesFirst(hello)) {
+        other.refusedLife = hello.life
+        return TIE
+      }
       if (other.hello !== undefined && isOlder(hello, other.hello)) return TIE
       handshake.wanted = other.wanted
       other.wanted = false
@@ -248,6 +259,11 @@ export class Meetings implements HandshakeOwner {
     }
     this.#attempts.set(hello.from, handshake)
     return { accept: true }
+  }
+
+  /** True if a dial of ours to the speaker of `hello` goes before the one that brought it. */
+  #goesFirst({ from, life }: Hello): boolean {
+    return this.#env.self < from && this.#heirs.get(from) !== life
   }
 
   #begin(handshake: Handshake, connection: StreamConnection, place: Place | undefined): void {
