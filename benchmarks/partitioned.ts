@@ -113,7 +113,8 @@ async function moves(chosen: Chosen, print: (row: Row) => void): Promise<void> {
     const moving: number[] = []
     const tookMs: number[] = []
     for (let pair = 0; pair < pairs; pair++) {
-      await whole(client)
+      // Just started, it holds nothing yet and the two others are whole without it.
+      await once(client, it => isWhole(it) && holds(it, 'c'), 'c was not given its share')
       await cluster.kill('c')
       await once(client, ({ partitions }) => (partitions?.moving ?? 0) > 0, 'nothing moved')
       const began = performance.now()
@@ -147,6 +148,8 @@ async function moves(chosen: Chosen, print: (row: Row) => void): Promise<void> {
 function whole(client: Client): Promise<void> {
   return once(client, isWhole, 'partitions were not whole')
 }
+
+const holds = ({ partitions }: ClusterStatus, node: string) => (partitions?.inSync[node] ?? 0) > 0
 
 async function once(
   client: Client,
