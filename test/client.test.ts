@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Calls } from '../src/client/calls.js'
+import type { Ack } from '../src/contracts/types.js'
 import { type SeededRandom, seededRandom } from '../src/core/prng.js'
 import type { GcacheError } from '../src/errors.js'
 import { World } from './harness/request-world.js'
@@ -217,6 +218,25 @@ describe('calls', () => {
     world.calls.route('a')
     const error = await world.run(failure(write))
     expect(error).toMatchObject({ code: 'CLIENT_EXPIRED', outcome: 'unknown' })
+  })
+
+  it('that ask for fewer copies than there are by default open their window by as many', async () => {
+    const refused = new Set<Ack>(['insync'])
+    const world = served({ refused })
+    const set = (value: string, ack?: Ack) =>
+      world.calls.set('c', 'k', bytes(value), ack === undefined ? {} : { ack })
+    const before = world.store.applied
+    const [weak, plain] = await world.run(
+      Promise.all([set('1', 'master'), failure(set('2')), set('3', 'master')]),
+    )
+    expect(weak.version).toBeGreaterThan(0)
+    expect(plain).toMatchObject({ code: 'NOT_ENOUGH_COPIES', outcome: 'rejected' })
+    // Two that came before their window, the window, and the two again.
+    expect(world.store.applied - before).toBe(5)
+    expect((await world.run(failure(set('4')))).code).toBe('NOT_ENOUGH_COPIES')
+    refused.clear()
+    expect((await world.run(set('5'))).version).toBeGreaterThan(0)
+    expect(text((await world.run(world.calls.get('c', 'k', 1_000)))?.value)).toBe('5')
   })
 
   it('beyond 1,024 unanswered writes wait for the window', async () => {

@@ -16,14 +16,15 @@ import { Seen } from '../core/positions.js'
 import { type ErrorCode, GcacheError } from '../errors.js'
 import { FIRST_WRITE_OP, OP } from '../wire/command.js'
 import type { GroupHead } from '../wire/requests.js'
-import { Call } from './call.js'
+import type { Call } from './call.js'
 import { CallMaker } from './call-maker.js'
 import { CallTable } from './call-table.js'
 import { ClientWatches } from './client-watches.js'
 import { LocalLane } from './local-lane.js'
 import { Outbox } from './outbox.js'
 import { ReplyReader } from './reply-reader.js'
-import { WriteWindow } from './write-window.js'
+import type { WriteWindow } from './write-window.js'
+import { WriteWindows } from './write-windows.js'
 
 /** Answers of a node that cannot serve now: another may, or this one again. */
 const RETRIED: readonly ErrorCode[] = [
@@ -82,7 +83,7 @@ export class Calls extends CallMaker implements CachePort {
   #waiting: Call[] = []
   #head = 0
   #bytes = 0
-  #window: WriteWindow | undefined
+  readonly #windows: WriteWindows
   #turnOpen = false
   #pumping = false
   #now = 0
@@ -105,6 +106,7 @@ export class Calls extends CallMaker implements CachePort {
   constructor(env: CallsEnv) {
     super(env.timeoutMs, env.cluster ?? '', env.clock)
     this.#env = env
+    this.#windows = new WriteWindows(env.random)
     this.#defer = env.defer ?? process.nextTick
     this.#outbox = new Outbox({
       to: env.to?.bind(env),
@@ -268,7 +270,7 @@ export class Calls extends CallMaker implements CachePort {
         return
       }
     }
-    if (call.op === OP.openWindow && call.window !== undefined) call.window.expired = true
+    this.#windows.onFailure(call, code)
     this.#fail(call, code, message)
   }
 
@@ -325,29 +327,20 @@ export class Calls extends CallMaker implements CachePort {
     }
     how?.goToMaster()
     if (call.op >= FIRST_WRITE_OP && call.window === undefined) {
-      const window = this.#openWindow()
+      const window = this.#windows.usable(this.#now) ?? this.#openWindow(call.ack)
       if (window.full || !outbox.open) return false
       window.usedAt = this.#now
       call.window = window
       call.seq = window.take()
     }
-    return outbox.write(call, call.window ?? this.#window)
+    return outbox.write(call, call.window ?? this.#windows.newest)
   }
 
-  /** The window of new writes. A new one is opened by a write of its own, ahead of them. */
-  #openWindow(): WriteWindow {
-    const current = this.#window
-    if (current !== undefined && !current.expired)
-      if (this.#now - current.usedAt < LIMITS.windowIdleMs / 2) return current
-    const window = new WriteWindow(this.#env.random)
-    this.#window = window
-    const call = new Call(OP.openWindow, 0, '', '')
-    call.promise.catch(() => {})
-    call.window = window
-    call.seq = window.take()
+  #openWindow(ack: number): WriteWindow {
+    const call = this.#windows.open(ack)
     this.#add(call, this.#env.timeoutMs)
     this.#encode(call)
-    return window
+    return call.window
   }
 
   /** Asked again after a pause, or at once on the next route. All calls pause, to keep order. */
@@ -462,7 +455,7 @@ export class Calls extends CallMaker implements CachePort {
     let soonest = Number.POSITIVE_INFINITY
     for (const call of this.#table.all()) {
       if (call.due <= now) {
-        if (call.op === OP.openWindow && call.window !== undefined) call.window.expired = true
+        this.#windows.onFailure(call)
         const refused = call.without ? 'NO_MAJORITY' : 'TIMEOUT'
         const code = call.how?.tooStale === true ? 'TOO_STALE' : refused
         this.#fail(call, code, this.#timeoutText(call))

@@ -6,7 +6,7 @@
 import { Calls } from '../../src/client/calls.js'
 import type { Proposal, Standing } from '../../src/contracts/strategy.js'
 import type { SendResult } from '../../src/contracts/transport.js'
-import type { Epoch } from '../../src/contracts/types.js'
+import type { Ack, Epoch } from '../../src/contracts/types.js'
 import type { SeededRandom } from '../../src/core/prng.js'
 import { seededRandom } from '../../src/core/prng.js'
 import { OpenCalls } from '../../src/engine/open-calls.js'
@@ -93,6 +93,8 @@ export interface WorldOptions {
   delayMs?: (random: SeededRandom) => number
   /** ms between apply and settle. */
   settleMs?: (random: SeededRandom) => number
+  /** Levels that too few nodes are there for. */
+  refused?: Set<Ack>
 }
 
 export class World {
@@ -148,8 +150,12 @@ export class World {
   }
 
   /** One batch, applied at once; settled now or after a while. */
-  propose(node: WorldNode, proposals: readonly Proposal[]): void {
-    node.proposed.push(proposals.length)
+  propose(node: WorldNode, all: readonly Proposal[]): void {
+    node.proposed.push(all.length)
+    const isRefused = ({ ack }: Proposal) => this.#options.refused?.has(ack) === true
+    const proposals = all.filter(proposal => !isRefused(proposal))
+    for (const { id } of all.filter(isRefused)) node.requests.reject(id, 'NOT_ENOUGH_COPIES', true)
+    if (proposals.length === 0) return
     const first = this.store.applied
     const batch = encodeBatch(this.epoch, first, this.clock.wall(), this.#crc, proposals)
     this.#crc = batch.crc
