@@ -220,7 +220,7 @@ describe('calls', () => {
     expect(error).toMatchObject({ code: 'CLIENT_EXPIRED', outcome: 'unknown' })
   })
 
-  it('that ask for fewer copies than there are by default open their window by as many', async () => {
+  it('that ask for fewer copies than the default open their window by as many', async () => {
     const refused = new Set<Ack>(['insync'])
     const world = served({ refused })
     const set = (value: string, ack?: Ack) =>

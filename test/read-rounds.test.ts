@@ -127,6 +127,7 @@ function peerOf(id: string, ordinal: number): Peer {
     address: `memory://${id}`,
     session: 1,
     congested: false,
+    frameAt: 0,
     heardAt: 0,
     gone: false,
     unsaidAt: 0,

@@ -15,6 +15,7 @@ import { buffersAreBounded } from './checkers/bounds.js'
 import { callsSucceed } from './checkers/calm-calls.js'
 import { clusterTimeIsHonest } from './checkers/cluster-time.js'
 import { onlyTheHeldIsApplied } from './checkers/commits.js'
+import { theDeposedAreSilent } from './checkers/deposed.js'
 import { digestsAgree } from './checkers/digests.js'
 import { noWriteTwice } from './checkers/duplicates.js'
 import { oneMasterPerEpoch, promisesNeverFall } from './checkers/epochs.js'
@@ -142,6 +143,7 @@ export function addCheckers(
     const witnesses = options.witness ? 1 : 0
     const copies = (voters: number) => (options.profile === 'strict' ? voters : majorityOf(voters))
     cluster.checkers.push(onlyTheHeldIsApplied(cluster, copies, witnesses))
+    cluster.checkers.push(theDeposedAreSilent(cluster))
   }
   if (options.lease !== undefined)
     cluster.checkers.push(oneActsAtATime(cluster, options.lease.forgets > 0))

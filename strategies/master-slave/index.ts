@@ -189,6 +189,7 @@ export class MasterSlave implements ReplicationStrategy<Message> {
     const peer = s.peers.get(input.peer)
     // A frame of an earlier life of the link, or of no member, changes nothing (S4).
     if (peer === undefined || peer.session !== input.session) return
+    peer.frameAt = s.now
     peer.heardAt = s.now
     dispatch(s, effects, peer, input.message)
     if (peer.said === undefined) missStatement(s, effects, peer)
@@ -277,9 +278,13 @@ function tick(s: GroupState, effects: Sink, t: { now: number; wall: number; late
   while (s.late.length > 0 && t.now - s.late[0][0] > LATE_KEPT_MS) s.late.shift()
   if (t.lateMs >= 1) s.late.push([t.now, t.lateMs])
   // What came while this process was held up is read after this turn: nobody was silent for it. Two
-  // stalls of 500 ms in a row looked like a master without slaves (ordinal, seed 301).
+  // stalls of 500 ms in a row looked like a master without slaves (ordinal, seed 301). For so long
+  // at most: held up again and again it would take all others for live for ever.
   if (t.lateMs >= s.settings.heartbeatMs && !jumped)
-    for (const peer of s.peers.values()) peer.heardAt = Math.min(t.now, peer.heardAt + t.lateMs)
+    for (const peer of s.peers.values()) {
+      const latest = Math.min(t.now, peer.frameAt + s.settings.suspectAfterMs)
+      peer.heardAt = Math.max(peer.heardAt, Math.min(latest, peer.heardAt + t.lateMs))
+    }
   s.clock.pass(t.now, s.role === 'master' ? t.wall : undefined)
   if (s.view === 0) return
   tickLease(s, effects)
@@ -324,6 +329,7 @@ function onLinkUp(s: GroupState, effects: Sink, id: PeerId, session: number): vo
   peer.session = session
   peer.congested = false
   peer.gone = false
+  peer.frameAt = s.now
   peer.heardAt = s.now
   peer.said = undefined
   peer.unsaidAt = 0

@@ -31,6 +31,8 @@ import { remembers } from './views.js'
 
 /** A master that heard no majority for so long answers nobody. PROTOCOL 9. */
 const TOUCH_MS = 800
+/** ... or for so much of the time after which the others follow another. */
+const TOUCH_SHARE = 0.8
 
 export function propose(s: GroupState, effects: Sink, proposals: readonly Proposal[]): void {
   if (s.role !== 'master' || !s.serving) {
@@ -199,7 +201,8 @@ export function tickMaster(s: GroupState, effects: Sink): void {
 export function serveIfReady(s: GroupState, effects: Sink): void {
   if (s.role !== 'master') return
   const settled = s.serving || s.now >= s.graceUntil || allFollow(s)
-  const inTouch = !s.commitsLate || countersHeard(s, TOUCH_MS) + 1 >= promisesWanted(s)
+  const touchMs = Math.min(TOUCH_MS, TOUCH_SHARE * s.settings.suspectAfterMs)
+  const inTouch = !s.commitsLate || countersHeard(s, touchMs) + 1 >= promisesWanted(s)
   const sure = s.doubtAt === 0 && holdsLease(s)
   const serving = settled && sure && inTouch && ownEpochCommitted(s)
   if (serving === s.serving && s.outOfTouch === !inTouch) return

@@ -69,11 +69,12 @@ export function mayStand(s: GroupState): boolean {
   return s.isMember && !s.self.learner && (!s.commitsLate || s.voter)
 }
 
-/** Nodes other than this one that count and were heard within `withinMs`. */
+/** Nodes other than this one that count and of which a frame was read within `withinMs`, whatever
+ *  held this process up: nobody follows another for its sake. */
 export function countersHeard(s: GroupState, withinMs: number): number {
   let heard = 0
   for (const peer of s.peers.values())
-    if (peer.session !== 0 && counts(s, peer) && s.now - peer.heardAt <= withinMs) heard++
+    if (peer.session !== 0 && counts(s, peer) && s.now - peer.frameAt <= withinMs) heard++
   return heard
 }
 

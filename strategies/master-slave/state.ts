@@ -124,6 +124,9 @@ export interface Peer {
   /** 0: no link. */
   session: Session
   congested: boolean
+  /** When its last frame was read, or its link began. */
+  frameAt: number
+  /** That, or later by what this process was held up since: from then on it is silent. */
   heardAt: number
   /** Its last dial after a loss was refused or reset: no process is there. */
   gone: boolean

@@ -350,6 +350,7 @@ export function newPeer(member: ViewMember): Peer {
     leftAt: 0,
     session: 0,
     congested: false,
+    frameAt: Number.NEGATIVE_INFINITY,
     heardAt: Number.NEGATIVE_INFINITY,
     gone: false,
     said: undefined,
