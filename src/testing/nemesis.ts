@@ -33,6 +33,8 @@ export interface FaultRates {
   ambush: number
   /** The master is isolated until another leads; that one dies as the first comes back. */
   coup: number
+  /** The master is isolated, and its loop blocked again and again, until after another leads. */
+  harry: number
   /** The master is isolated until another leads; then one voter of the new side dies, comes back
    *  and finds the old master alone. What it has forgotten must not count. */
   relapse: number
@@ -72,6 +74,7 @@ export const NO_FAULTS: FaultRates = {
   cut: 0,
   ambush: 0,
   coup: 0,
+  harry: 0,
   relapse: 0,
   twin: 0,
   recopy: 0,
@@ -91,6 +94,8 @@ export const NO_FAULTS: FaultRates = {
 const EVERY_MS = 50
 /** A copy is looked for so often, and so many times. */
 const COPY_LOOK_MS = 5
+/** Twice what the others take to follow another. */
+const HARRIED_MS = 3_000
 const COPY_LOOKS = 200
 
 export class Nemesis {
@@ -221,6 +226,7 @@ export class Nemesis {
     }
     if (this.#happens(rates.ambush)) this.#ambush()
     if (this.#happens(rates.coup)) this.#coup()
+    if (this.#happens(rates.harry)) this.#harry()
     if (this.#happens(rates.recopy)) this.#recopy()
     if (this.#happens(rates.relapse) && this.#relapse.begin()) this.#count('relapse')
     if (this.#happens(rates.twin) && this.#twins.begin()) this.#count('twin')
@@ -261,6 +267,24 @@ export class Nemesis {
         if (this.#mayForget(other.id)) cluster.crash(other.id)
       cluster.mendAll()
     })
+  }
+
+  /** What blocked it may excuse those it does not hear, but not for as long as it takes. */
+  #harry(): void {
+    const cluster = this.#cluster
+    const id = cluster.master()?.id
+    if (id === undefined) return
+    const blockedMs = this.#random.pick([300, 400, 750])
+    const freeMs = this.#random.pick([10, 50, 100])
+    const until = cluster.now() + HARRIED_MS
+    const block = () => {
+      if (!this.#running || cluster.now() >= until) return cluster.mendAll()
+      cluster.stall(id, blockedMs)
+      cluster.clock.after(blockedMs + freeMs, block)
+    }
+    cluster.split([id])
+    this.#count('harry')
+    block()
   }
 
   #recopy(): void {

@@ -194,6 +194,7 @@ function deposed(options: SimulationOptions, random: SeededRandom): void {
   faults.restart = 1
   workload.acks = random.pick([['master'], ['master', 'slaves:1'], ['insync']] as const)
   workload.rate = 30
+  if (random.chance(0.3)) faults.harry = 0.2
 }
 
 function fillClocks(options: SimulationOptions, random: SeededRandom): void {

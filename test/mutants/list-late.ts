@@ -168,7 +168,7 @@ export const LATE: readonly Mutant[] = [
       [`${STRATEGY}/reads.ts`, 'if (echoed < s.quorum.promises) return', 'if (echoed < 0) return'],
       [
         `${STRATEGY}/master.ts`,
-        'const inTouch = !s.commitsLate || countersHeard(s, TOUCH_MS) + 1 >= promisesWanted(s)',
+        'const inTouch = !s.commitsLate || countersHeard(s, touchMs) + 1 >= promisesWanted(s)',
         'const inTouch = countersHeard(s, TOUCH_MS) >= 0',
       ],
     ],
@@ -381,5 +381,20 @@ export const LATE: readonly Mutant[] = [
     [[`${STRATEGY}/admission.ts`, "if (!peer.witness && peer.process === '') continue\n", '']],
     undefined,
     'strict',
+  ),
+  mutant(
+    '72',
+    'what held a master up excuses those that it does not hear, again and again',
+    'behind a split it answers reads beside the master that acknowledges newer writes',
+    [
+      [
+        `${STRATEGY}/quorum.ts`,
+        's.now - peer.frameAt <= withinMs',
+        's.now - peer.heardAt <= withinMs',
+      ],
+      [`${STRATEGY}/index.ts`, 'peer.frameAt + s.settings.suspectAfterMs', 'Infinity'],
+    ],
+    undefined,
+    'majority',
   ),
 ]
