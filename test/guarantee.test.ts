@@ -218,6 +218,21 @@ describe('of nodes down and memories lost the guarantee says as much as is true'
     expect(accepted).toBeGreaterThan(700)
   })
 
+  // In the other profiles who lost a network split cuts off what was never committed, no more.
+  it('in profile ordinal a copy drops what was held, so while one is made less is promised', () => {
+    let found = 0
+    for (const c of cases()) {
+      const text = sentenceOf(c) ?? ''
+      const exposed = c.profile === 'ordinal' && text.includes('never loses')
+      expect(/(memory|memories) .* and no node is being copied \(W/.test(text), text).toBe(exposed)
+      if (!exposed) continue
+      found++
+      // What is on disk comes back with its node.
+      expect(sentenceOf(c, 'fsync')).toContain('never loses an acknowledged write (W ')
+    }
+    expect(found).toBeGreaterThan(20)
+  })
+
   it('says that nobody can write where too few nodes are left for what was asked', () => {
     const members = ['n0', 'n1', 'n2'].map((id, ordinal) => ({ id, ordinal, address: id }))
     const text = printed({ slavesToWriteMin: 2 }, members, members.slice(0, 2))

@@ -60,7 +60,7 @@ function acknowledged(s: GroupState): string {
     if (s.env.durability !== 'memory') return `${never} (${sum})`
     return memories === 0
       ? `${never}, unless a node that writes alone loses its memory (${sum})`
-      : `${never}, while ${atOnce(memories)} (${sum})`
+      : `${never}, while ${atOnce(memories)}${whole(s)} (${sum})`
   }
   if (w === 1 && ack !== 'insync') return 'a crash of the master may lose what it acknowledged'
   const sum = `W ${w} + P ${promises} <= N ${voters}`
@@ -80,6 +80,15 @@ function atOnce(memories: number): string {
   return memories === 1
     ? 'one memory is lost at a time'
     : `up to ${memories} memories are lost at once`
+}
+
+/**
+ * In profile ordinal who lost a network split drops all that it held, acknowledged or not, and then
+ * is copied: until that is done its memory counts as lost. In the others what a log is cut off by
+ * was never committed.
+ */
+function whole(s: GroupState): string {
+  return s.commitsLate ? '' : ' and no node is being copied'
 }
 
 /**
