@@ -344,7 +344,8 @@ describe('an impossible configuration is refused with the sum that does not work
     [{ inSyncMin: 4 }, 3, 0, /inSyncMin 4 exceeds .* 3 data nodes/],
     [{ slavesToWriteMin: 3 }, 3, 0, /slavesToWriteMin 3 exceeds .* 2 slaves/],
     [{ profile: 'strict' }, 2, 1, /witness votes in profile majority only/],
-    [MAJORITY, 1, 1, /most voters must hold data/],
+    [MAJORITY, 1, 1, /1 data node and 1 witness: .* must hold data, 1 of 2 does not suffice/],
+    [MAJORITY, 2, 2, /2 data nodes and 2 witnesses: .* must hold data, 2 of 4 do not suffice/],
   ])('%o with %i nodes and %i witnesses', (options, data, witnesses, text) => {
     const make = () =>
       masterSlave(options)({
