@@ -239,6 +239,31 @@ describe('options of the plug-ins', () => {
     })
   })
 
+  test.each<[MasterSlaveOptions]>([
+    [{ profile: 'strict', merge: 'discard' }],
+    [{ profile: 'majority', merge: 'discard' }],
+    [{ profile: 'majority', merge: 'lww' }],
+  ])('merge is refused where nothing is ever merged: %o', options => {
+    expect(() => masterSlave(options)).toThrow(expect.objectContaining(CONFIG))
+    expect(() => masterSlave(options)).toThrow(
+      `option merge is for profile ordinal: under ${options.profile} what the losing side of a ` +
+        'network split wrote was never committed, and is dropped',
+    )
+  })
+
+  test.each<[Record<string, unknown>, string]>([
+    [{ name: 'master-slave', profile: 'strict' }, 'under strict what the losing side'],
+    [{ name: 'master-slave', profile: 'majority' }, 'under majority what the losing side'],
+    [{ name: 'master-slave', merge: 'discard' }, "merge: 'discard' drops the losing side's writes"],
+    [{ name: 'broadcast' }, 'onConflict'],
+  ])('onMerge is refused where nobody would ask it: %o', async (strategy, why) => {
+    const members = [{ ...A, address: 'tcp://127.0.0.1:0' }]
+    const made = createNode({ ...GOOD, members, strategy, onMerge: () => 'mine' })
+    await expect(made).rejects.toMatchObject(CONFIG)
+    await expect(made).rejects.toThrow('option onMerge is never asked')
+    await expect(made).rejects.toThrow(why)
+  })
+
   test('createNode refuses them as well, by name', async () => {
     const strategy = { name: 'master-slave', ack: 'foo' }
     const members = [{ ...A, address: 'tcp://127.0.0.1:0' }]

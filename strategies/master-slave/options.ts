@@ -28,7 +28,8 @@ export interface MasterSlaveOptions {
   /** Live slaves below which every write is refused. Default 1, but 0 for one or two nodes. */
   slavesToWriteMin?: number
   /** What becomes of the losing side's writes after a network split: the newer value of a key
-   *  wins, by cluster time, or all of them are dropped and counted. Default 'lww'. */
+   *  wins, by cluster time, or all of them are dropped and counted. Default 'lww'. Profile ordinal
+   *  only. */
   merge?: 'lww' | 'discard'
   /**
    * Who may lead is decided elsewhere, by a lease that one node at a time holds, such as
@@ -101,6 +102,8 @@ export function settingsOf(options: MasterSlaveOptions, strategy = MASTER_SLAVE)
     throw refused('option ack must be none, master, slaves:n, majority, insync or all')
   if (profile !== undefined && !Object.hasOwn(DEFAULT_ACKS, profile))
     throw refused(`unknown profile ${String(profile)}: ${suggestion(String(profile), PROFILES)}`)
+  if (merge !== undefined && profile !== undefined && profile !== 'ordinal')
+    throw refused(`option merge is for profile ordinal: ${neverMerged(profile)}`)
   checkElection(options)
   const chosen = Object.entries(options).filter(([, value]) => value !== undefined)
   const byProfile = DEFAULT_ACKS[profile ?? 'ordinal']
@@ -109,6 +112,19 @@ export function settingsOf(options: MasterSlaveOptions, strategy = MASTER_SLAVE)
   const wrong = wrongTimes(settings)
   if (wrong !== undefined) throw refused(wrong)
   return settings
+}
+
+/** Why the application is never asked how two values become one; undefined: it may be. */
+export function neverMerges({ profile, merge }: Settings): string | undefined {
+  if (profile !== 'ordinal') return neverMerged(profile)
+  return merge === 'discard' ? "merge: 'discard' drops the losing side's writes" : undefined
+}
+
+function neverMerged(profile: Profile): string {
+  return (
+    `under ${profile} what the losing side of a network split wrote was never committed, and is ` +
+    'dropped'
+  )
 }
 
 /** One heartbeat may be lost or late without a suspicion, and none is older than what vouches. */
