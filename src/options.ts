@@ -83,7 +83,8 @@ export interface NodeOptions {
   /**
    * Decides, while this node is master, each key that both sides of a network split changed;
    * values are the bytes that the cache's codec wrote. Give every node the same. Without it, and
-   * where it throws, the newest value wins. Not asked with `masterSlave({ merge: 'discard' })`.
+   * where it throws, the newest value wins. CONFIG where nobody would ask it: in the profiles
+   * strict and majority, with `merge: 'discard'`, and with strategy broadcast.
    */
   onMerge?: MergeFunction
   /**

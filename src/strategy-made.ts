@@ -13,7 +13,10 @@ import type { FullNodeOptions } from './options.js'
 import { isAck } from './wire/requests.js'
 
 /** Where a strategy came from, and who is told of it. */
-export type Given = Pick<FullNodeOptions, 'strategy'> & { logger?: Logger | undefined }
+export type Given = Pick<FullNodeOptions, 'strategy'> & {
+  logger?: Logger | undefined
+  onMerge?: FullNodeOptions['onMerge']
+}
 
 type Judge = (why: string, thrown?: unknown) => GcacheError
 
@@ -38,6 +41,9 @@ export function judgedFactory(given: Given, factory: StrategyFactory): StrategyF
     const strategy = made(factory, env, refused)
     const wrong = wrongMembers(strategy)
     if (wrong.length > 0) throw refused(`its factory returned no strategy: ${wrong.join(', ')}`)
+    const { neverMerges } = strategy
+    if (given.onMerge !== undefined && neverMerges !== undefined)
+      throw refused(`option onMerge is never asked: ${neverMerges}; leave it out`)
     return strategy
   }
 }

@@ -7,7 +7,7 @@ import { createNode } from '../src/node.js'
 import { parseNodeOptions } from '../src/options.js'
 import { parseBytes, parseCache, parseDuration, parseMember } from '../src/server/parse.js'
 import { nodeOptions } from '../src/server/serve-options.js'
-import { masterSlave } from '../strategies/master-slave/index.js'
+import { type MasterSlaveOptions, masterSlave } from '../strategies/master-slave/index.js'
 import { settingsOf } from '../strategies/master-slave/options.js'
 import { streamLimits } from '../transports/stream/limits.js'
 import { tcp } from '../transports/tcp.js'
@@ -208,6 +208,27 @@ describe('options of the plug-ins', () => {
     expect(make).toThrow(expect.objectContaining(CONFIG))
   })
 
+  test.each<[MasterSlaveOptions, string]>([
+    [{ heartbeatMs: 0 }, 'option heartbeatMs must be a whole number within 1..'],
+    [{ ackTimeoutMs: 0 }, 'option ackTimeoutMs must be a whole number within 1..'],
+    [{ suspectAfterMs: 0 }, '2 x heartbeatMs 100 >= suspectAfterMs 0'],
+    [{ suspectAfterMs: 200 }, '2 x heartbeatMs 100 >= suspectAfterMs 200'],
+    [{ heartbeatMs: 500 }, '2 x heartbeatMs 500 >= suspectAfterMs 1000'],
+    [{ heartbeatMs: 5_000, suspectAfterMs: 100 }, '2 x heartbeatMs 5000 >= suspectAfterMs 100'],
+    [{ heartbeatMs: 600, suspectAfterMs: 5_000 }, 'heartbeatMs 600 >= heardWithinMs 600'],
+    [{ heardWithinMs: 0 }, 'heartbeatMs 100 >= heardWithinMs 0'],
+  ])('times that cannot work together are refused with the sum: %o', (options, text) => {
+    expect(() => masterSlave(options)).toThrow(expect.objectContaining(CONFIG))
+    expect(() => masterSlave(options)).toThrow(text)
+  })
+
+  test('times that just work together are taken', () => {
+    expect(settingsOf({ suspectAfterMs: 201 }).suspectAfterMs).toBe(201)
+    expect(settingsOf({ heartbeatMs: 499 }).heartbeatMs).toBe(499)
+    expect(settingsOf({ heardWithinMs: 101 }).heardWithinMs).toBe(101)
+    expect(settingsOf({ ackTimeoutMs: 1 }).ackTimeoutMs).toBe(1)
+  })
+
   test('what is left undefined gets the default, and every ack level is taken', () => {
     expect(settingsOf({ heartbeatMs: undefined, ack: undefined })).toEqual(settingsOf({}))
     for (const ack of ['none', 'master', 'slaves:2', 'majority', 'insync', 'all'] as const)
@@ -216,6 +237,31 @@ describe('options of the plug-ins', () => {
       handshakeMs: 2_000,
       queueBytesMax: 7,
     })
+  })
+
+  test.each<[MasterSlaveOptions]>([
+    [{ profile: 'strict', merge: 'discard' }],
+    [{ profile: 'majority', merge: 'discard' }],
+    [{ profile: 'majority', merge: 'lww' }],
+  ])('merge is refused where nothing is ever merged: %o', options => {
+    expect(() => masterSlave(options)).toThrow(expect.objectContaining(CONFIG))
+    expect(() => masterSlave(options)).toThrow(
+      `option merge is for profile ordinal: under ${options.profile} what the losing side of a ` +
+        'network split wrote was never committed, and is dropped',
+    )
+  })
+
+  test.each<[Record<string, unknown>, string]>([
+    [{ name: 'master-slave', profile: 'strict' }, 'under strict what the losing side'],
+    [{ name: 'master-slave', profile: 'majority' }, 'under majority what the losing side'],
+    [{ name: 'master-slave', merge: 'discard' }, "merge: 'discard' drops the losing side's writes"],
+    [{ name: 'broadcast' }, 'onConflict'],
+  ])('onMerge is refused where nobody would ask it: %o', async (strategy, why) => {
+    const members = [{ ...A, address: 'tcp://127.0.0.1:0' }]
+    const made = createNode({ ...GOOD, members, strategy, onMerge: () => 'mine' })
+    await expect(made).rejects.toMatchObject(CONFIG)
+    await expect(made).rejects.toThrow('option onMerge is never asked')
+    await expect(made).rejects.toThrow(why)
   })
 
   test('createNode refuses them as well, by name', async () => {

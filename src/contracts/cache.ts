@@ -29,9 +29,10 @@ export interface CallOptions {
 
 /**
  * Who may answer a read. 'master' (default): the node that serves as master; stale on one that was
- * deposed until it hears of it. 'local': a node near by, at most `maxStaleMs` behind. With
- * 'linearizable' a majority of the nodes vouches for the master first (READ_MODE where the strategy
- * has no such reads).
+ * deposed until it hears of it. 'local': a node near by, at most `maxStaleMs` behind its master; in
+ * profile ordinal that of its own side of a network split, which counts as up to date however long
+ * it is cut off from another one. With 'linearizable' a majority of the nodes vouches for the
+ * master first (READ_MODE where the strategy has no such reads, and in all profiles but majority).
  */
 export type ReadMode = 'master' | 'local' | 'linearizable'
 

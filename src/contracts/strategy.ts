@@ -285,6 +285,9 @@ export interface ReplicationStrategy<M> {
   readonly keyed: boolean
   /** The ack that a write without one gets. */
   readonly defaultAck: Ack
+  /** Why the option onMerge of createNode is never asked, which is CONFIG then. Without it, it may
+   *  be. */
+  readonly neverMerges?: string | undefined
   /** True if every node serves reads and writes, and clients stay with any of them. */
   readonly everybodyServes?: boolean
   /** A new object at each change, else the same one: asked after every run of steps. Without it,

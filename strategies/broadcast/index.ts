@@ -61,6 +61,7 @@ class Broadcast implements ReplicationStrategy<Message> {
   readonly keyed = false
   readonly everybodyServes = true
   readonly defaultAck
+  readonly neverMerges = 'two writes of a key are one conflict here, and onConflict decides it'
   readonly #s: BroadcastState
 
   constructor(env: StrategyEnv, settings: Settings) {

@@ -2,7 +2,7 @@
  * The guarantee in one sentence, computed from N, W, P, R, the ack level and the durability: what a
  * server prints at start and in its status. Nothing here is written for one configuration.
  */
-import { copiesWanted } from '../../src/core/majority.js'
+import { copiesOf } from './quorum.js'
 import type { GroupState } from './state.js'
 
 interface Known {
@@ -32,31 +32,35 @@ export function guarantee(s: GroupState): string {
 }
 
 function textOf(s: GroupState): string {
-  const { profile, ack } = s.settings
-  const { voters, copies } = s.quorum
+  const { profile, election } = s.settings
+  const { voters } = s.quorum
   const data = s.dataNodes
-  const { election } = s.settings
   const leased = `mastership leased from ${election?.from}: one master at any time`
   const how = election === undefined ? `${witnesses(voters - data)}, ${profile}` : leased
   const head = `${count(data, 'node')}, ${how}`
   const colon = election === undefined ? ': ' : '; '
   if (voters === 1) return `${head}${colon}survives no crash; data lives in this process only`
-  const wanted = ack === 'insync' ? s.inSyncMin : copiesWanted(ack, data)
-  const w = Math.max(copies, wanted)
-  return `${head}${colon}${acknowledged(s, w)}; ${liveness(s, w)}; ${masters(s)}`
+  return `${head}${colon}${acknowledged(s)}; ${liveness(s)}; ${masters(s)}`
 }
 
-function acknowledged(s: GroupState, w: number): string {
-  const { voters, promises } = s.quorum
+/** Logs that hold data and that the default ack waits for; a commit waits for voters. */
+function logsWanted(s: GroupState): number {
   const { ack } = s.settings
+  return Math.max(1, ack === 'insync' ? s.inSyncMin : copiesOf(s, ack))
+}
+
+function acknowledged(s: GroupState): string {
+  const { voters, copies, promises } = s.quorum
+  const { ack } = s.settings
+  const w = Math.max(copies, logsWanted(s))
   if (w + promises > voters) {
-    const memories = memoriesLost(s, w)
+    const memories = memoriesLost(s)
     const sum = `W ${w} + P ${promises} > N ${voters}`
     const never = 'never loses an acknowledged write'
     if (s.env.durability !== 'memory') return `${never} (${sum})`
     return memories === 0
       ? `${never}, unless a node that writes alone loses its memory (${sum})`
-      : `${never}, while ${atOnce(memories)} (${sum})`
+      : `${never}, while ${atOnce(memories)}${whole(s)} (${sum})`
   }
   if (w === 1 && ack !== 'insync') return 'a crash of the master may lose what it acknowledged'
   const sum = `W ${w} + P ${promises} <= N ${voters}`
@@ -65,10 +69,11 @@ function acknowledged(s: GroupState, w: number): string {
   return `survives ${count(crashes, 'crash')} ${whom} (${sum})`
 }
 
-/** With a witness's help one log fewer holds an entry: it is no copy. */
-function memoriesLost(s: GroupState, w: number): number {
-  const helped = w > s.quorum.copies ? 0 : s.quorum.voters - s.dataNodes
-  return Math.max(0, w - helped - 1)
+/** Witnesses may be among those that a commit waits for, and hold nothing. */
+function memoriesLost(s: GroupState): number {
+  const { voters, copies } = s.quorum
+  const witnesses = voters - s.dataNodes
+  return Math.max(copies - witnesses, logsWanted(s)) - 1
 }
 
 function atOnce(memories: number): string {
@@ -77,11 +82,31 @@ function atOnce(memories: number): string {
     : `up to ${memories} memories are lost at once`
 }
 
-function liveness(s: GroupState, w: number): string {
-  const { voters, promises } = s.quorum
-  const failover = Math.min(voters - promises, s.dataNodes - 1)
-  const writes = Math.max(0, voters - Math.max(w, s.slavesToWriteMin + 1))
-  return `fails over with ${failover} down, writes with ${writes} down`
+/**
+ * In profile ordinal who lost a network split drops all that it held, acknowledged or not, and then
+ * is copied: until that is done its memory counts as lost. In the others what a log is cut off by
+ * was never committed.
+ */
+function whole(s: GroupState): string {
+  return s.commitsLate ? '' : ' and no node is being copied'
+}
+
+/**
+ * Of any nodes: those that hold data are the fewer to lose, so what only they can give counts as if
+ * no witness were down. A new master answers once an entry of its own is committed, so in profile
+ * strict when all are back. In profile ordinal whoever hears fewer slaves than a write needs does
+ * not lead, unless refused dials prove that nobody else does (isCutOff).
+ */
+function liveness(s: GroupState): string {
+  const { voters, copies, promises } = s.quorum
+  const slaves = s.dataNodes - 1
+  const spare = slaves - s.slavesToWriteMin
+  const proved = Math.min(voters - Math.max(copies, promises), slaves)
+  const silent = s.commitsLate ? proved : Math.max(0, Math.min(proved, spare))
+  const more = silent < proved ? ` (${proved} if proved dead)` : ''
+  const writes = Math.min(voters - copies, s.dataNodes - logsWanted(s), spare)
+  const written = writes < 0 ? 'too few nodes are left to write' : `writes with ${writes} down`
+  return `fails over with ${silent} down${more}, ${written}`
 }
 
 function masters(s: GroupState): string {

@@ -27,7 +27,13 @@ import { onJoin, onLeave, tickMembership } from './membership.js'
 import { onCollected, onMergeAsk, onMerged, onMergeRecords } from './merge.js'
 import { messageCodec } from './message-codec.js'
 import type { Message } from './messages.js'
-import { checkMembers, type MasterSlaveOptions, type Settings, settingsOf } from './options.js'
+import {
+  checkMembers,
+  type MasterSlaveOptions,
+  neverMerges,
+  type Settings,
+  settingsOf,
+} from './options.js'
 import {
   giveUp,
   onNominate,
@@ -99,6 +105,7 @@ export class MasterSlave implements ReplicationStrategy<Message> {
   readonly keyed = false
   readonly commands: readonly AdminCommand[] = ['join', 'leave', 'force-bootstrap']
   readonly defaultAck
+  readonly neverMerges: string | undefined
   readonly election?: ElectionFactory
   readonly actsUntil?: () => number
   readonly #s: GroupState
@@ -107,6 +114,7 @@ export class MasterSlave implements ReplicationStrategy<Message> {
   constructor(env: StrategyEnv, settings: Settings, state = new GroupState(env, settings)) {
     this.#s = state
     this.defaultAck = settings.ack
+    this.neverMerges = neverMerges(settings)
     const { lease } = state
     if (settings.election === undefined || lease === undefined) return
     this.election = settings.election

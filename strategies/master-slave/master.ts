@@ -4,9 +4,7 @@
  */
 import { LIMITS, TIMES } from '../../src/config.js'
 import type { Proposal } from '../../src/contracts/strategy.js'
-import type { Ack } from '../../src/contracts/types.js'
 import { compareEpochs } from '../../src/core/epochs.js'
-import { copiesWanted } from '../../src/core/majority.js'
 import { BATCH_HEAD_BYTES, batchEnd, encodeBatch, entryBytesMax } from '../../src/wire/batch.js'
 import { admitReady, isAsked } from './admission.js'
 import { advanceCopy, stopCopy } from './copy.js'
@@ -19,6 +17,7 @@ import { tickMerges } from './merge.js'
 import { type Message, NO_COPY } from './messages.js'
 import {
   advanceCommit,
+  copiesOf,
   countersHeard,
   counts,
   ownEpochCommitted,
@@ -118,12 +117,6 @@ function answerLater(s: GroupState, effects: Sink, proposal: Proposal, offset: n
     const durableCopies = s.env.durability === 'memory' ? 0 : 1
     effects.settle(proposal.id, { group: GROUP, epoch: s.epoch, offset, copies: 1, durableCopies })
   } else s.waiting?.add(copies, proposal.id, offset, proposal.end - proposal.start, s.now)
-}
-
-/** Logs that `ack` asks for beside the commit, which in profile majority is a majority's own. */
-function copiesOf(s: GroupState, ack: Ack): number {
-  if (ack === 'majority' && s.settings.profile === 'majority') return 1
-  return copiesWanted(ack, s.dataNodes)
 }
 
 /** What has its copies by now is committed and answered. */

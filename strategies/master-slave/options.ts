@@ -28,7 +28,8 @@ export interface MasterSlaveOptions {
   /** Live slaves below which every write is refused. Default 1, but 0 for one or two nodes. */
   slavesToWriteMin?: number
   /** What becomes of the losing side's writes after a network split: the newer value of a key
-   *  wins, by cluster time, or all of them are dropped and counted. Default 'lww'. */
+   *  wins, by cluster time, or all of them are dropped and counted. Default 'lww'. Profile ordinal
+   *  only. */
   merge?: 'lww' | 'discard'
   /**
    * Who may lead is decided elsewhere, by a lease that one node at a time holds, such as
@@ -73,6 +74,8 @@ const PROFILES = Object.keys(DEFAULT_ACKS)
 const MERGES: readonly string[] = ['lww', 'discard']
 const COUNTS: readonly string[] = ['inSyncMin', 'slavesToWriteMin']
 const COUNT_MAX = 255
+/** Times of which 0 is none: a heartbeat in every turn, an ack that is late at once. */
+const TIMED: readonly string[] = ['heartbeatMs', 'ackTimeoutMs']
 const MS_MAX = 2 ** 31 - 1
 
 /** CONFIG for an unknown option, a number that is none or out of range, and an unknown ack, all in
@@ -88,8 +91,9 @@ export function settingsOf(options: MasterSlaveOptions, strategy = MASTER_SLAVE)
     const value = options[name]
     if (value === undefined) continue
     const max = COUNTS.includes(name) ? COUNT_MAX : MS_MAX
-    if (!Number.isInteger(value) || value < 0 || value > max)
-      throw refused(`option ${name} must be a whole number within 0..${max}`)
+    const min = TIMED.includes(name) ? 1 : 0
+    if (!Number.isInteger(value) || value < min || value > max)
+      throw refused(`option ${name} must be a whole number within ${min}..${max}`)
   }
   const { ack, merge, profile } = options
   if (merge !== undefined && !MERGES.includes(merge))
@@ -98,11 +102,44 @@ export function settingsOf(options: MasterSlaveOptions, strategy = MASTER_SLAVE)
     throw refused('option ack must be none, master, slaves:n, majority, insync or all')
   if (profile !== undefined && !Object.hasOwn(DEFAULT_ACKS, profile))
     throw refused(`unknown profile ${String(profile)}: ${suggestion(String(profile), PROFILES)}`)
+  if (merge !== undefined && profile !== undefined && profile !== 'ordinal')
+    throw refused(`option merge is for profile ordinal: ${neverMerged(profile)}`)
   checkElection(options)
   const chosen = Object.entries(options).filter(([, value]) => value !== undefined)
   const byProfile = DEFAULT_ACKS[profile ?? 'ordinal']
   const defaults = { profile: 'ordinal', ack: byProfile, merge: 'lww' } as const
-  return { ...defaults, ...TIMES, ...Object.fromEntries(chosen) }
+  const settings: Settings = { ...defaults, ...TIMES, ...Object.fromEntries(chosen) }
+  const wrong = wrongTimes(settings)
+  if (wrong !== undefined) throw refused(wrong)
+  return settings
+}
+
+/** Why the application is never asked how two values become one; undefined: it may be. */
+export function neverMerges({ profile, merge }: Settings): string | undefined {
+  if (profile !== 'ordinal') return neverMerged(profile)
+  return merge === 'discard' ? "merge: 'discard' drops the losing side's writes" : undefined
+}
+
+function neverMerged(profile: Profile): string {
+  return (
+    `under ${profile} what the losing side of a network split wrote was never committed, and is ` +
+    'dropped'
+  )
+}
+
+/** One heartbeat may be lost or late without a suspicion, and none is older than what vouches. */
+function wrongTimes({ heartbeatMs, suspectAfterMs, heardWithinMs }: Settings): string | undefined {
+  if (2 * heartbeatMs >= suspectAfterMs)
+    return (
+      `2 x heartbeatMs ${heartbeatMs} >= suspectAfterMs ${suspectAfterMs}: every late heartbeat ` +
+      'would be a suspicion, raise suspectAfterMs or lower heartbeatMs'
+    )
+  if (heartbeatMs >= heardWithinMs)
+    return (
+      `heartbeatMs ${heartbeatMs} >= heardWithinMs ${heardWithinMs}: between two heartbeats ` +
+      'nobody would vouch for a master that lives, raise heardWithinMs or lower heartbeatMs'
+    )
+  return undefined
 }
 
 /** CONFIG where the members cannot do what is asked, with the sum that does not work out. */
@@ -116,8 +153,11 @@ export function checkMembers(settings: Settings, members: readonly Member[]): vo
       `a witness votes in profile majority only, not in ${profile}: leave it out` +
         (settings.election === undefined ? '' : ', the lease is in its place'),
     )
-  if (witnesses >= data)
-    throw refusal(`${nodes} and ${witnesses} witnesses: most voters must hold data`)
+  if (witnesses >= data) {
+    const others = witnesses === 1 ? '1 witness' : `${witnesses} witnesses`
+    const sum = `${data} of ${members.length} ${data === 1 ? 'does' : 'do'} not suffice`
+    throw refusal(`${nodes} and ${others}: more than half of the voters must hold data, ${sum}`)
+  }
   if (profile === 'majority' && members.length === 2)
     throw refusal(
       'profile majority with 2 voters needs floor(2/2) + 1 = 2 of them, so none may fail: add a ' +

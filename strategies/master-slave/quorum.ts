@@ -8,9 +8,9 @@
  *   strict     N                 1                 what all hold
  *   majority   floor(N/2) + 1    floor(N/2) + 1    what W hold, a witness among them
  */
-import type { Offset } from '../../src/contracts/types.js'
+import type { Ack, Offset } from '../../src/contracts/types.js'
 import { isBetterLog } from '../../src/core/epochs.js'
-import { majorityOf } from '../../src/core/majority.js'
+import { copiesWanted, majorityOf } from '../../src/core/majority.js'
 import type { Profile } from './options.js'
 import type { LogEnd } from './owed.js'
 import type { GroupState, Peer, Sink } from './state.js'
@@ -37,6 +37,13 @@ export function quorumOf(profile: Profile, dataNodes: number, witnesses: number)
   const meet = promises === 1 ? voters - copies + 1 : Math.max(copies, voters - copies + 1)
   const readmits = Math.max(1, Math.min(voters - 1, meet))
   return { voters, copies, promises, readmits }
+}
+
+/** Logs that `ack` asks for beside the commit, which in profile majority is a majority's own; 0:
+ *  insync, which has its own rule. */
+export function copiesOf(s: GroupState, ack: Ack): number {
+  if (ack === 'majority' && s.settings.profile === 'majority') return 1
+  return copiesWanted(ack, s.dataNodes)
 }
 
 /** P, but 1 while nobody else has ever had a vote in a history that this node forced. */
