@@ -251,7 +251,7 @@ describe('options of the plug-ins', () => {
     )
   })
 
-  test.each<[Record<string, unknown>, string]>([
+  test.each<[{ name: string } & Record<string, unknown>, string]>([
     [{ name: 'master-slave', profile: 'strict' }, 'under strict what the losing side'],
     [{ name: 'master-slave', profile: 'majority' }, 'under majority what the losing side'],
     [{ name: 'master-slave', merge: 'discard' }, "merge: 'discard' drops the losing side's writes"],
