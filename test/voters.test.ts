@@ -316,13 +316,8 @@ it('one whose log holds that it was replaced is admitted, whatever it had said b
   for (const peer of s.peers.values()) {
     const { id } = peer
     const progress = { ...newProgress('stream', 12, 12, 0, 1, 12), inSync: true }
-    Object.assign(peer, {
-      process: id.repeat(16),
-      session: 1,
-      voter: true,
-      progress,
-      heardAt: 1_000,
-    })
+    const heard = { frameAt: 1_000, heardAt: 1_000 }
+    Object.assign(peer, { process: id.repeat(16), session: 1, voter: true, progress, ...heard })
   }
   let appended = 0
   const append = () => void appended++
