@@ -18,7 +18,7 @@ export function guarantee(s: BroadcastState): string {
     copies === 1
       ? 'a crash loses what no other node had received'
       : copies === 0
-        ? 'a write is on every node that was linked'
+        ? 'a write is on every node that was linked and served'
         : `a write survives ${copies - 1} of ${nodes} memories lost at once`
   return [
     `${nodes} nodes, broadcast: every node accepts writes, and nobody is asked`,
