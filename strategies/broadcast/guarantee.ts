@@ -9,8 +9,8 @@ export function guarantee(s: BroadcastState): string {
   if (s.apart)
     return [
       `${nodes} nodes, broadcast of invalidations: each holds what was set there`,
-      `a set or delete drops all older copies, within ${heartbeatMs} ms on linked nodes, on ` +
-        'others once they are linked again',
+      `a set or delete drops every copy that others have when it comes: within ${heartbeatMs} ms ` +
+        'on linked nodes, on others once they are linked again',
       'a value that was read from its source before, and is set after that, stays until its ttl',
     ].join('; ')
   const copies = ack === 'insync' ? 0 : copiesWanted(ack, nodes)
