@@ -260,6 +260,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
       },
       forget: () => {
         walks.clear()
+        this.newestJoined = 0
         this.#sweep = undefined
         for (const { name } of this.state.caches.list)
           this.changes?.onChange(name, 'clear', '', undefined, 0)
