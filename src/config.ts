@@ -366,6 +366,8 @@ export const BROADCAST = {
   evictWaitMs: 300,
   /** What was measured of another clock counts for so long. */
   measuredMs: 1_000,
+  /** A clock that was set is judged once what was said of it before can count no longer. */
+  sureAfterMs: 8_000,
   /** An alarm is repeated so often. */
   alarmEveryMs: 10_000,
 } as const

@@ -26,16 +26,22 @@ describe('a bus of invalidations', () => {
     expect(reads(world, 'k')).toEqual([undefined, undefined, undefined])
   })
 
-  it('leaves one of two concurrent sets, and conditions are those of the own copy', () => {
+  it('leaves none of two concurrent sets: which one is newer, only their source knows', () => {
     const world = new Writers(3, carry)
     world.set('a', 'k', 'of a')
     world.set('b', 'k', 'of b')
     world.run(100)
-    expect(reads(world, 'k').filter(value => value !== undefined)).toHaveLength(1)
-    const version = world.version('b', 'k') || world.version('a', 'k')
-    const holder = world.read('a', 'k') === undefined ? 'b' : 'a'
-    const wrong = world.set(holder, 'k', 'x', { ifVersion: version + 1 })
-    const right = world.set(holder, 'k', 'y', { ifVersion: version })
+    expect(reads(world, 'k')).toEqual([undefined, undefined, undefined])
+    world.expectEqual()
+  })
+
+  it('decides conditions by the own copy', () => {
+    const world = new Writers(3, carry)
+    world.set('a', 'k', 'of a')
+    world.run(100)
+    const version = world.version('a', 'k')
+    const wrong = world.set('a', 'k', 'x', { ifVersion: version + 1 })
+    const right = world.set('a', 'k', 'y', { ifVersion: version })
     expect([world.answer(wrong), world.answer(right)]).toEqual(['VERSION_MISMATCH', 'ok'])
     expect(world.answer(world.set('c', 'k', 'x', { ifVersion: version }))).toBe('NOT_FOUND')
   })
@@ -83,5 +89,48 @@ describe('a bus of invalidations', () => {
     const entries = ['a', 'b'].map(id => world.cluster.node(id).stamped?.stats().entries)
     expect(entries).toEqual([10, 10])
     expect(world.read('b', 'k39')).toBe('b')
+  })
+})
+
+describe('clocks that are 1.5 s apart, on a bus', () => {
+  const carry = { carry: 'invalidations' } as const
+  const apart = { clocks: [{ wallOffsetMs: 1_500 }, { wallOffsetMs: 0 }, { wallOffsetMs: 0 }] }
+  const fill = (world: Writers) => {
+    const call = world.set('a', 'k', 'old', { ifAbsent: true })
+    expect(world.answer(call)).toBe('ok')
+  }
+
+  it.each(['delete', 'set', 'clear'] as const)('save no copy from a %s elsewhere', what => {
+    const world = new Writers(3, carry, apart)
+    Object.assign(world.cluster.network.faults, { latencyMsMin: 20, latencyMsMax: 20 })
+    world.run(2_000)
+    fill(world)
+    world.run(10)
+    // Stamped below the copy, and made after it.
+    if (what === 'delete') world.delete('b', 'k')
+    else if (what === 'set') world.set('b', 'k', 'new')
+    else world.clear('b')
+    world.run(100)
+    expect(world.read('a', 'k')).toBeUndefined()
+    expect(world.read('b', 'k')).toBe(what === 'set' ? 'new' : undefined)
+  })
+
+  it.each(['delete', 'clear'] as const)('save none from a %s beyond every backlog', what => {
+    const world = new Writers(3, carry, { ...apart, backlogBytesMax: 2_048 })
+    world.cluster.split(['a'])
+    world.run(30_000)
+    fill(world)
+    world.run(1_000)
+    if (what === 'delete') world.delete('b', 'k')
+    else world.clear('b')
+    for (let i = 0; i < 50; i++) world.set('b', `k${i}`, 'x'.repeat(100))
+    world.run(100)
+    world.cluster.mendAll()
+    world.run(10_000)
+    expect(world.read('a', 'k')).toBeUndefined()
+    fill(world)
+    world.run(30_000)
+    // What was told once is no news.
+    expect(world.read('a', 'k')).toBe('old')
   })
 })

@@ -178,6 +178,24 @@ describe('acks above the own log', () => {
     const refused = world.set('a', 'k', 'z', {}, { ack: 'all' })
     expect(world.answer(refused)).toBe('NOT_ENOUGH_COPIES')
   })
+
+  it('of all that are linked count no dead node in place of one that lives and lacks it', () => {
+    const world = new Writers(3)
+    // What a says does not arrive at c, and the link stands.
+    world.cluster.cut('a', 'c', true)
+    const call = world.set('a', 'k', 'x', {}, { ack: 'insync' })
+    world.run(60)
+    expect(world.read('b', 'k')).toBe('x')
+    expect(world.answer(call)).toBeUndefined()
+    world.cluster.crash('b')
+    world.run(100)
+    expect(world.read('c', 'k')).toBeUndefined()
+    expect(world.answer(call)).toBeUndefined()
+    world.cluster.mendAll()
+    world.run(2_000)
+    expect(world.answer(call)).toBe('ok')
+    expect(world.read('c', 'k')).toBe('x')
+  })
 })
 
 describe('a network split', () => {

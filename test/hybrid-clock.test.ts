@@ -52,6 +52,15 @@ describe('a hybrid clock', () => {
     expect(clock.ms).toBeCloseTo(WALL + 300, 3)
   })
 
+  it('begins once more where it was wrong, unless it has minted a stamp', () => {
+    const clock = clockAt(1, 2, WALL + 60_000)
+    clock.hear(firstStampOf(WALL + 70_000))
+    clock.restart(WALL)
+    expect(clock.ms).toBe(WALL)
+    expect(stampMs(clock.take())).toBe(WALL)
+    expect(() => clock.restart(WALL)).toThrow('minted')
+  })
+
   it('says how far its stamps run ahead of the time', () => {
     const clock = clockAt(0, 8)
     for (let i = 0; i < 32 * 500; i++) clock.take()

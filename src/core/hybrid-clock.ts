@@ -38,6 +38,8 @@ export class HybridClock {
   readonly step: number
   /** The last stamp minted or heard; the next one of this node is above it. */
   #last = 0
+  /** It has minted no stamp. */
+  isUnused = true
 
   constructor(ordinal: number, bits: number) {
     assert(ordinal < 2 ** bits && bits <= 8, `ordinal ${ordinal} needs more than ${bits} bits`)
@@ -45,7 +47,7 @@ export class HybridClock {
     this.step = 2 ** bits
   }
 
-  /** Milliseconds since 1970, the same on all nodes but for a frame's way: never falls. */
+  /** Milliseconds since 1970, on all nodes the same but for a frame's way: falls by restart(). */
   get ms(): number {
     return this.#time.time
   }
@@ -79,6 +81,7 @@ export class HybridClock {
     const stamp = this.next
     assert(Number.isSafeInteger(stamp), `stamp ${stamp} is no safe integer`)
     this.#last = stamp
+    this.isUnused = false
     return stamp
   }
 
@@ -87,6 +90,13 @@ export class HybridClock {
     if (stamp <= this.#last) return
     this.#last = stamp
     this.#time.raise(stampMs(stamp))
+  }
+
+  /** The wall clock by which this one began was wrong: it begins once more. */
+  restart(wall: number): void {
+    assert(this.isUnused, 'stamps that were minted might be minted again')
+    this.#last = 0
+    this.#time.replace(Math.max(wall, FIRST_MS))
   }
 
   /** Another node's time, which was accepted. */

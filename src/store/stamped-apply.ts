@@ -144,7 +144,7 @@ export class StampedApplier implements EntryVisitor {
     const key = this.#key()
     const base = (flags & FLAG.ifVersion) === 0 ? 0 : reader.f64()
     if (!this.#own) this.judge(cache, key, base, stamp)
-    if (cache.end(key, { ...NO_END, deleted: stamp }))
+    if (cache.end(key, { ...NO_END, deleted: stamp }, !this.#own))
       this.changes?.onChange(cache.named.name, 'delete', key, undefined, stamp)
   }
 
@@ -163,7 +163,8 @@ export class StampedApplier implements EntryVisitor {
   #clear(cache: StampedCache, stamp: number): void {
     const met = readClear(this.#reader)
     if (met !== undefined) this.judgeClear(cache, met.get(this.#target.self) ?? 0, stamp)
-    if (cache.clear(stamp)) this.changes?.onChange(cache.named.name, 'clear', '', undefined, stamp)
+    if (cache.clear(stamp, !this.#own))
+      this.changes?.onChange(cache.named.name, 'clear', '', undefined, stamp)
   }
 
   #evict(cache: StampedCache, flags: number, stamp: number): void {
@@ -177,7 +178,7 @@ export class StampedApplier implements EntryVisitor {
     if (!(Number.isSafeInteger(changed) && changed > 0 && changed < stamp)) return
     if (!(Number.isSafeInteger(version) && version > 0 && version <= changed)) return
     const end = { ...NO_END, replaced: version - 1, evicted: changed, evictedBy: stamp }
-    if (cache.end(key, end))
+    if (cache.end(key, end, !this.#own))
       this.changes?.onChange(cache.named.name, 'evict', key, undefined, changed)
   }
 

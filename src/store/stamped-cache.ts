@@ -153,13 +153,23 @@ export class StampedCache {
     this.early.delete(oldest)
   }
 
+  /** True if another node tells by it that copies of `key` are old, and it was not known here: not
+   *  that its own copy expired, or found no room. */
+  isNews(key: string, { deleted, evicted, evictedBy }: End): boolean {
+    const known = this.ends.get(key) ?? NO_END
+    return deleted > known.deleted || (evictedBy > evicted && evictedBy > known.evictedBy)
+  }
+
   /** Something ended the records of `key`; true if there was one here. A record that outlives it
-   *  is all that needs to be known of the key. */
-  end(key: string, what: End): boolean {
+   *  is all that needs to be known of the key. `told`: by another node. Of records apart none
+   *  outlives that: clocks may be 2 s apart, so a stamp does not say which was first. */
+  end(key: string, what: End, told: boolean): boolean {
     const early = this.early.get(key)
     if (early !== undefined && endsIt(what, early.version, early.changed)) this.early.delete(key)
     const slot = this.named.region.peek(key)
-    const outlives = slot >= 0 && !endsIt(what, this.versionOf(slot), this.changedOf(slot))
+    const isOver = this.#apart && told
+    const outlives =
+      slot >= 0 && !isOver && !endsIt(what, this.versionOf(slot), this.changedOf(slot))
     if (outlives && !this.#apart) return false
     const former = this.ends.get(key) ?? NO_END
     const { replaced, evicted, evictedBy } = endsMore(what, former) ? what : former
@@ -207,14 +217,15 @@ export class StampedCache {
     }
   }
 
-  /** Ends every version up to `stamp`; false if another clear did. */
-  clear(stamp: number): boolean {
-    if (stamp <= this.floor) return false
-    this.floor = stamp
+  /** Ends every version up to `stamp`; false if another clear did. `told`: as that of end(). */
+  clear(stamp: number, told: boolean): boolean {
+    const all = this.#apart && told
+    if (stamp <= this.floor && !all) return false
+    this.floor = Math.max(this.floor, stamp)
     for (const [key, end] of this.ends) if (highest(end) <= stamp) this.ends.delete(key)
     for (const [key, { version }] of this.early) if (version <= stamp) this.early.delete(key)
     const { named } = this
-    if (this.#newest <= stamp) {
+    if (all || this.#newest <= stamp) {
       named.clear()
       this.leaves.clear()
       this.#newest = 0

@@ -216,7 +216,7 @@ function joinRecord(reader: Reader, into: StampedCache, seen: number, target: Sl
 
 function joinFloor(into: StampedCache, seen: number, floor: number, target: SliceTarget): void {
   target.judgeClear(into, seen, floor)
-  if (into.clear(floor)) target.onClear(into)
+  if (into.clear(floor, floor > into.floor)) target.onClear(into)
 }
 
 function joinEnd(
@@ -227,5 +227,5 @@ function joinEnd(
   target: SliceTarget,
 ): void {
   if (end.deleted !== 0) target.judge(into, key, seen, end.deleted)
-  if (into.end(key, end)) target.onEnd(into, key, end)
+  if (into.end(key, end, into.isNews(key, end))) target.onEnd(into, key, end)
 }

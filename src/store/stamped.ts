@@ -220,7 +220,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
     const slot = cache?.named.region.peek(key) ?? -1
     if (cache === undefined || slot < 0 || cache.changedOf(slot) !== changed) return
     const replaced = cache.versionOf(slot) - 1
-    cache.end(key, { ...NO_END, replaced, evicted: changed, evictedBy: changed })
+    cache.end(key, { ...NO_END, replaced, evicted: changed, evictedBy: changed }, false)
     this.changes?.onChange(cache.named.name, 'expire', key, undefined, changed)
   }
 
@@ -260,6 +260,7 @@ export class StampedStore extends Records implements StateMachine, StampedState,
       },
       forget: () => {
         walks.clear()
+        this.newestJoined = 0
         this.#sweep = undefined
         for (const { name } of this.state.caches.list)
           this.changes?.onChange(name, 'clear', '', undefined, 0)

@@ -9,8 +9,8 @@ export function guarantee(s: BroadcastState): string {
   if (s.apart)
     return [
       `${nodes} nodes, broadcast of invalidations: each holds what was set there`,
-      `a set or delete drops all older copies, within ${heartbeatMs} ms on linked nodes, on ` +
-        'others once they are linked again',
+      `a set or delete drops every copy that others have when it comes: within ${heartbeatMs} ms ` +
+        'on linked nodes, on others once they are linked again',
       'a value that was read from its source before, and is set after that, stays until its ttl',
     ].join('; ')
   const copies = ack === 'insync' ? 0 : copiesWanted(ack, nodes)
@@ -18,7 +18,7 @@ export function guarantee(s: BroadcastState): string {
     copies === 1
       ? 'a crash loses what no other node had received'
       : copies === 0
-        ? 'a write is on every node that was linked'
+        ? 'a write is on every node that was linked and served'
         : `a write survives ${copies - 1} of ${nodes} memories lost at once`
   return [
     `${nodes} nodes, broadcast: every node accepts writes, and nobody is asked`,

@@ -31,7 +31,7 @@ import {
   resumeRounds,
   tickRepair,
 } from './repair.js'
-import { aheadMsOf, isAhead, judgeOwn, measure, stampMax } from './skew.js'
+import { aheadMsOf, isAhead, judgeOwn, mayRestart, measure, stampMax } from './skew.js'
 import { BroadcastState, OWN, type Peer, type Sink } from './state.js'
 import { statusOf } from './status.js'
 import { catchUp, compareVectors, onAck, onEntries, onGone, onPull, propose } from './streams.js'
@@ -133,12 +133,14 @@ function tick(
   const wallJumped = s.now !== 0 && Math.abs(t.wall - s.wall - (t.now - s.now)) > BROADCAST.skewMs
   s.now = t.now
   s.wall = t.wall
+  if (wallJumped) s.jumpedAt = s.now
   // A clock that is wrong, or just jumped, is not followed: it would drag the stamps with it.
   const trusted = !s.skewed && !wallJumped
   s.clock.pass(t.now, trusted ? t.wall : undefined)
   if (s.vector.size === 0) s.beBorn()
   if (s.startedAt < 0) return
   judgeOwn(s, effects)
+  if (mayRestart(s)) restart(s, effects)
   s.waiting.settle(s, effects)
   if (s.now - s.heartbeatAt < s.settings.heartbeatMs) return
   s.heartbeatAt = s.now
@@ -147,7 +149,7 @@ function tick(
     catchUp(s, effects, peer)
   }
   // A copy that took so long is made of pieces of which the oldest may be outdated.
-  if (!s.copied && s.now - s.bornAt > s.settings.endsKeptMs) beginAnew(s, effects)
+  if (!s.copied && s.now - s.bornAt > s.settings.endsKeptMs) comeBack(s, effects)
   tickRepair(s, effects)
   serveIfReady(s, effects)
   forget(s)
@@ -170,8 +172,11 @@ function serveIfReady(s: BroadcastState, effects: Sink): void {
   if (s.serving || s.vector.size === 0) return
   if (!s.copied) {
     const peers = [...s.peers.values()]
-    if (peers.some(peer => peer.session !== 0 && peer.serving)) return
-    const settled = peers.every(peer => peer.spoke || (peer.session === 0 && peer.gone))
+    const serving = peers.filter(peer => peer.session !== 0 && peer.serving)
+    // What lies where a clock is ahead does not enter here: that node is as one out of reach.
+    if (serving.some(peer => !isAhead(s, effects, peer))) return
+    const spoke = peers.every(peer => peer.spoke || (peer.session === 0 && peer.gone))
+    const settled = serving.length === 0 && spoke
     if (!settled && s.now - s.startedAt < s.settings.bootstrapWaitMs) return
     // As whoever has copied: above what an honest clock had stamped in an earlier life.
     s.beBorn()
@@ -233,7 +238,7 @@ function onHeartbeat(s: BroadcastState, effects: Sink, peer: Peer, m: Heartbeat)
   if (isAhead(s, effects, peer)) return
   if (firstStampOf(m.time) <= stampMax(s)) s.clock.hearTime(m.time)
   const isHonest = m.horizon <= stampMax(s)
-  if (isHonest && mustBeginAnew(s, peer, m.horizon)) return beginAnew(s, effects, peer)
+  if (isHonest && mustBeginAnew(s, peer, m.horizon)) return comeBack(s, effects, peer)
   if (isHonest) s.horizon = Math.max(s.horizon, m.horizon)
   if (isOutdated(s, peer)) return
   compareVectors(s, effects, peer)
@@ -243,10 +248,24 @@ function onHeartbeat(s: BroadcastState, effects: Sink, peer: Peer, m: Heartbeat)
   serveIfReady(s, effects)
 }
 
-/** As if this process had just started: another life, without data. */
-function beginAnew(s: BroadcastState, effects: Sink, peer?: Peer): void {
+/** It was away for too long. */
+function comeBack(s: BroadcastState, effects: Sink, peer?: Peer): void {
   const awayMs = Math.round(s.clock.ms - stampMs(s.horizon))
   effects.report('resync', { peer: peer?.id, entries: s.own.next - 1, awayMs }, 'warn')
+  beginAnew(s, effects)
+}
+
+/** Its clock was wrong until now, and it has written nothing. */
+function restart(s: BroadcastState, effects: Sink): void {
+  const aheadMs = Math.round(s.clock.ms - s.wall)
+  effects.report('resync', { entries: 0, aheadMs }, 'warn')
+  s.clock.restart(s.wall)
+  s.early = false
+  beginAnew(s, effects)
+}
+
+/** As if this process had just started: another life, without data. */
+function beginAnew(s: BroadcastState, effects: Sink): void {
   effects.install(JOIN_GROUP, 1, NOTHING, EMPTY)
   effects.install(OWN, 1, NOTHING, EMPTY)
   s.vector.clear()

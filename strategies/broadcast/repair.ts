@@ -76,7 +76,11 @@ export function tickRepair(s: BroadcastState, effects: Sink): void {
   if (asking !== undefined && s.now - asking.progressAt > BROADCAST.roundMs) endRound(s, effects)
   if (s.asking !== undefined) return
   const candidates = [...s.linked()].filter(
-    peer => peer.spoke && (peer.serving || !s.serving) && !isOutdated(s, peer),
+    peer =>
+      peer.spoke &&
+      (peer.serving || !s.serving) &&
+      !isOutdated(s, peer) &&
+      !isAhead(s, effects, peer),
   )
   // Of two that serve, the one of lower ordinal asks.
   const asks = (peer: Peer) => !s.copied || s.self.ordinal < peer.ordinal

@@ -5,6 +5,11 @@
  *
  *   surely ahead of this node   more than 2 s, by its own frames       its entries are refused
  *   this node is ahead          more than 2 s, by the others' words    its writes are (CLOCK_SKEW)
+ *   its stamps are              more than 4 s, by the others' words    so are they
+ *
+ * The stamps of a clock that began wrong stay ahead when it is set right, and come back by a tenth
+ * of what passes: others would drop, and after an hour take, what was written meanwhile. Who has
+ * stamped nothing yet need not wait for that.
  *
  * Of three clocks that disagree the odd one is wrong: who is surely behind more than half of all
  * members goes by the middle one, never by the highest, and who is ahead of half of those that are
@@ -67,23 +72,45 @@ export function stampMax(s: BroadcastState): number {
   return firstStampOf(s.wall + behindMs(s) + 2 * BROADCAST.skewMs)
 }
 
-/** Every tick: whether this node's own clock is the one that is ahead. */
+/** Every tick: whether this node's own clock is the one that is ahead, or its stamps are. */
 export function judgeOwn(s: BroadcastState, effects: Sink): void {
   let heard = 1
   let behind = 0
+  let refusing = 0
   let aheadMs = 0
+  const leadMs = s.clock.ms - s.wall
   for (const peer of s.linked()) {
     const told = peer.toldAhead.at(s.now)
     if (told === Number.NEGATIVE_INFINITY) continue
     heard++
-    if (told <= BROADCAST.skewMs) continue
-    behind++
-    aheadMs = Math.max(aheadMs, told)
+    if (told > BROADCAST.skewMs) behind++
+    // Its clock is no later than that: what is stamped here now, it surely does not let in.
+    if (told + leadMs > 2 * BROADCAST.skewMs) refusing++
+    aheadMs = Math.max(aheadMs, told, told + leadMs)
   }
   s.skewed = behind > 0 && behind * 2 >= heard
-  if (!s.skewed || s.now - s.skewAlarmedAt < BROADCAST.alarmEveryMs) return
+  if (!isUnsure(s)) s.early = refusing > 0 && refusing * 2 >= heard
+  if (!isRefused(s) || s.now - s.skewAlarmedAt < BROADCAST.alarmEveryMs) return
   s.skewAlarmedAt = s.now
   alarm(effects, s.env.self, aheadMs)
+}
+
+/** True if others would not let in what this node stamps now. */
+export function isRefused(s: BroadcastState): boolean {
+  return s.skewed || s.early
+}
+
+/** True if this node, which has stamped nothing yet, may set its time down to its clock, which is
+ *  right by now, and copy once more what it has let expire too soon. */
+export function mayRestart(s: BroadcastState): boolean {
+  if (!s.early || s.skewed || !s.clock.isUnused || isUnsure(s)) return false
+  for (const peer of s.linked()) if (peer.serving) return true
+  return false
+}
+
+/** The clock of this node was set lately: what others say of it may be of before. */
+function isUnsure(s: BroadcastState): boolean {
+  return s.now - s.jumpedAt < BROADCAST.sureAfterMs
 }
 
 /** By how much this clock is behind, ms: the middle one of all members' is surely so far ahead. 0:

@@ -73,6 +73,10 @@ export class BroadcastState {
   horizon = 0
   /** This node's clock is surely too far ahead of the others. */
   skewed = false
+  /** Its stamps surely are, though its clock may be right by now. */
+  early = false
+  /** When its clock was last set by more than clocks may be apart. */
+  jumpedAt = Number.NEGATIVE_INFINITY
   skewAlarmedAt = Number.NEGATIVE_INFINITY
   /** The round that this node asked for. */
   asking: Asking | undefined

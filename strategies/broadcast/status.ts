@@ -1,6 +1,7 @@
 /** What a node tells about itself and the others. */
 import type { MemberStatus, StrategyStatus } from '../../src/contracts/strategy.js'
 import { guarantee } from './guarantee.js'
+import { isRefused } from './skew.js'
 import type { BroadcastState, Peer } from './state.js'
 
 export function statusOf(s: BroadcastState): StrategyStatus {
@@ -22,7 +23,7 @@ export function statusOf(s: BroadcastState): StrategyStatus {
 }
 
 function ownState(s: BroadcastState): string {
-  if (s.skewed) return 'skewed'
+  if (isRefused(s)) return 'skewed'
   if (s.serving) return 'online'
   return s.asking === undefined ? 'starting' : 'copying'
 }

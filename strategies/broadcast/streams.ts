@@ -25,7 +25,7 @@ import { isOutdated } from './horizon.js'
 import { type Decided, Judge } from './judge.js'
 import type { Ack as Acked, Entries, Gone, Pull } from './messages.js'
 import { startRound } from './repair.js'
-import { isAhead, measure, stampMax } from './skew.js'
+import { isAhead, isRefused, measure, stampMax } from './skew.js'
 import { type BroadcastState, OWN, type Peer, type Sink } from './state.js'
 
 /** What a message costs besides the batches in it. */
@@ -60,7 +60,7 @@ export function propose(s: BroadcastState, effects: Sink, proposals: readonly Pr
 
 function refusalOfAll(s: BroadcastState): string | undefined {
   if (!s.serving) return 'NOT_READY'
-  if (s.skewed) return 'CLOCK_SKEW'
+  if (isRefused(s)) return 'CLOCK_SKEW'
   return s.clock.aheadMs > BROADCAST.aheadMsMax ? 'BUSY' : undefined
 }
 

@@ -38,18 +38,20 @@ export class Waiting {
   settle(s: BroadcastState, effects: Sink): void {
     if (this.#waits.length === 0) return
     const acked: Offset[] = []
-    let serving = 1
+    // Who died counts as a copy, but never in place of one that is linked and lacks the write.
+    let everywhere = s.own.next
     for (const peer of s.peers.values()) {
       const known = peer.vector.get(s.self.ordinal)
       const isOurs = known !== undefined && compareEpochs(known.life, s.epoch) === 0
       acked.push(isOurs ? known.next : 1)
-      if (peer.session !== 0 && peer.serving) serving++
+      if (peer.session === 0 || !peer.serving) continue
+      everywhere = Math.min(everywhere, acked[acked.length - 1])
     }
     const since = s.now - s.settings.ackTimeoutMs
     this.#waits = this.#waits.filter(({ id, offset, copies: wanted, bytes, at }) => {
       let copies = 1
       for (const next of acked) if (next > offset) copies++
-      if (copies >= (wanted === 0 ? serving : wanted)) {
+      if (wanted === 0 ? everywhere > offset : copies >= wanted) {
         const { epoch } = s
         effects.settle(id, { group: 0, epoch, offset, copies, durableCopies: 0 })
       } else if (at <= since) effects.reject(id, 'ACK_TIMEOUT', false)

@@ -24,6 +24,7 @@ export function clocksAreJudgedFairly(
 ): Checker {
   const seen = new SeenClocks(cluster, isSlow)
   const times = new Map<Life, number>()
+  const stamped = new Set<Life>()
 
   watch.onGiven.push((to, { stamp, life }, how) => {
     if (how === 'own' || life === to.life) return
@@ -42,7 +43,10 @@ export function clocksAreJudgedFairly(
     const time = cluster.node(life.node).clusterTime()
     const before = times.get(life) ?? time
     times.set(life, time)
-    if (time < before) cluster.fail('B8', `the time of ${life} fell by ${before - time} ms`)
+    // Who has stamped nothing may begin once more.
+    if (time < before && stamped.has(life))
+      cluster.fail('B8', `the time of ${life} fell by ${before - time} ms`)
+    if (watch.writes.ofLife(life).size > 0) stamped.add(life)
     // Up to 10 % drift and 10 % slew, and a node that was stopped catches up.
     const rose = before !== 0 && time - before > 1.25 * TICK_MS + SLACK_MS
     const now = cluster.now()
@@ -62,7 +66,7 @@ export function clocksAreJudgedFairly(
     const others = cluster.members.filter(({ id }) => id !== node)
     const most =
       node === life.node
-        ? Math.max(...others.map(({ id }) => seen.aheadMs(node, id)))
+        ? Math.max(...others.map(({ id }) => seen.timeAheadMs(node, id)))
         : seen.aheadMs(node, life.node)
     if (most < BROADCAST.skewMs - SLACK_MS)
       cluster.fail('B8', `${life} called ${node} ahead, which was by ${Math.round(most)} ms`)
@@ -89,6 +93,8 @@ class SeenClocks {
   readonly #highest = new Map<string, number>()
   readonly #lowest = new Map<string, number>()
   readonly #recent: Map<string, number>[] = []
+  /** The higher one of clock and time: stamps are ahead for longer than the clock was. */
+  readonly #recentTimes: Map<string, number>[] = []
 
   /** `isSlow`: frames are as old as the line is slow, and what they say is, too. */
   constructor(cluster: SimulatedCluster, isSlow: boolean) {
@@ -99,8 +105,14 @@ class SeenClocks {
   note(): void {
     const offsets = new Map<string, number>()
     for (const node of this.#cluster.live()) offsets.set(node.id, node.wall() - this.#cluster.now())
-    this.#recent.push(offsets)
-    if (this.#recent.length > TICKS_KEPT) this.#recent.shift()
+    const times = new Map<string, number>()
+    for (const node of this.#cluster.live())
+      times.set(node.id, Math.max(node.wall(), node.clusterTime()) - this.#cluster.now())
+    for (const [looks, look] of [
+      [this.#recent, offsets],
+      [this.#recentTimes, times],
+    ] as const)
+      if (looks.push(look) > TICKS_KEPT) looks.shift()
     for (const [id, at] of offsets) {
       this.#highest.set(id, Math.max(this.#highest.get(id) ?? at, at))
       this.#lowest.set(id, Math.min(this.#lowest.get(id) ?? at, at))
@@ -111,13 +123,16 @@ class SeenClocks {
    *  between the frame that was measured and now. */
   aheadMs(a: string, b: string): number {
     if (this.#isSlow) return (this.#highest.get(a) ?? 0) - (this.#lowest.get(b) ?? 0)
-    let high = Number.NEGATIVE_INFINITY
-    let low = Number.POSITIVE_INFINITY
-    for (const offsets of this.#recent) {
-      high = Math.max(high, offsets.get(a) ?? high)
-      low = Math.min(low, offsets.get(b) ?? low)
-    }
-    return high - low
+    return highestOf(this.#recent, a) - this.#lowestOf(b)
+  }
+
+  /** By how much the clock of `a`, or its time, was. */
+  timeAheadMs(a: string, b: string): number {
+    return Math.max(this.aheadMs(a, b), highestOf(this.#recentTimes, a) - this.#lowestOf(b))
+  }
+
+  #lowestOf(id: string): number {
+    return Math.min(...this.#recent.map(offsets => offsets.get(id) ?? Number.POSITIVE_INFINITY))
   }
 
   /** The highest clock that `life` may go by. */
@@ -131,4 +146,8 @@ class SeenClocks {
     }
     return best + this.#cluster.now()
   }
+}
+
+function highestOf(looks: readonly Map<string, number>[], id: string): number {
+  return Math.max(...looks.map(look => look.get(id) ?? Number.NEGATIVE_INFINITY))
 }
