@@ -68,6 +68,8 @@ describe('seeds of broadcast that broke a law once', () => {
     [7122, 120, 'B5, a touch waits for its version'],
     // A node that began alone was born below what its last life wrote, and nobody held any more.
     [7001, 120, 'B5, of what nobody holds any more no harm comes'],
+    // Two that had just begun compared what they had, nothing, and served as if that were all.
+    [888, 120, 'B1, who does not serve is not copied'],
   ])('%i, %i s: %s', (seed, seconds) => {
     expect(run(seed, seconds).result.violation).toBe(undefined)
   })

@@ -75,8 +75,9 @@ export function tickRepair(s: BroadcastState, effects: Sink): void {
   const { asking } = s
   if (asking !== undefined && s.now - asking.progressAt > BROADCAST.roundMs) endRound(s, effects)
   if (s.asking !== undefined) return
+  // Who does not serve has nothing yet: who copied that would serve without what others hold.
   const candidates = [...s.linked()].filter(
-    peer => peer.spoke && (peer.serving || !s.serving) && !isOutdated(s, peer),
+    peer => peer.spoke && peer.serving && !isOutdated(s, peer),
   )
   // Of two that serve, the one of lower ordinal asks.
   const asks = (peer: Peer) => !s.copied || s.self.ordinal < peer.ordinal
