@@ -70,6 +70,8 @@ describe('seeds of broadcast that broke a law once', () => {
     [7001, 120, 'B5, of what nobody holds any more no harm comes'],
     // Two that had just begun compared what they had, nothing, and served as if that were all.
     [888, 120, 'B1, who does not serve is not copied'],
+    // A node that began alone read another's log from its start: who deleted was long forgotten.
+    [1065, 120, 'B2, a log that was there before is compared before it is followed'],
   ])('%i, %i s: %s', (seed, seconds) => {
     expect(run(seed, seconds).result.violation).toBe(undefined)
   })
