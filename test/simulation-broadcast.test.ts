@@ -72,6 +72,11 @@ describe('seeds of broadcast that broke a law once', () => {
     [888, 120, 'B1, who does not serve is not copied'],
     // A node that began alone read another's log from its start: who deleted was long forgotten.
     [1065, 120, 'B2, a log that was there before is compared before it is followed'],
+    // A node began anew, and read what others had: older than the write of its own that it dropped.
+    [281, 120, 'B2, what was read is followed up to where a node begins anew'],
+    // A write waited so long for its copies that its record had expired, or its holder begun anew.
+    [955, 120, 'B7, what has expired at its origin needs no holder'],
+    [295, 120, 'B7, who held it until it began anew held it, as who was killed'],
   ])('%i, %i s: %s', (seed, seconds) => {
     expect(run(seed, seconds).result.violation).toBe(undefined)
   })
