@@ -3,6 +3,7 @@
  * clock that is wrong. Whatever they take for the whole must be it.
  */
 import { describe, expect, it } from 'vitest'
+import { JOIN_GROUP } from '../src/contracts/stamped.js'
 import { Writers } from './harness/writers.js'
 
 /** `origin` writes k, `other` deletes it, all have met that and forget it. */
@@ -53,5 +54,28 @@ describe('a node that begins', () => {
     expect(world.read('a', 'other')).toBe('y')
     expect(world.read('b', 'alone')).toBe('x')
     world.expectEqual()
+  })
+})
+
+describe('a clock that is set while records come', () => {
+  it('does not make up for those that it has refused', () => {
+    const world = new Writers(2, {}, { backlogBytesMax: 4_096, sliceBytesMax: 200 })
+    world.cluster.cut('a', 'b')
+    world.run(2_000)
+    for (let i = 0; i < 100; i++) world.set('b', `k${i}`, `${i}`.repeat(20))
+    const jump = (ms: number) => ['a', 'b'].map(id => world.cluster.node(id).jumpWall(ms))
+    jump(-3_600_000)
+    let slices = 0
+    const onInstall = (_life: unknown, group: number, _at: number, slice: Uint8Array) => {
+      if (group === JOIN_GROUP && slice.length > 100) slices++
+    }
+    world.cluster.checkers.push({ name: 'slices', onInstall })
+    Object.assign(world.cluster.network.faults, { bytesPerMs: 10 })
+    world.cluster.mendAll()
+    expect(world.cluster.runUntil(() => slices > 2, 10_000)).toBe(true)
+    jump(3_600_000)
+    const a = world.cluster.node('a')
+    expect(world.cluster.runUntil(() => a.status().self.lag === 0, 30_000)).toBe(true)
+    expect(a.stamped?.stats().entries).toBe(100)
   })
 })

@@ -77,6 +77,8 @@ describe('seeds of broadcast that broke a law once', () => {
     // A write waited so long for its copies that its record had expired, or its holder begun anew.
     [955, 120, 'B7, what has expired at its origin needs no holder'],
     [295, 120, 'B7, who held it until it began anew held it, as who was killed'],
+    // Clocks were set while records came: those before had been refused, and were vouched for.
+    [621, 120, 'B5, what a slice could not bring is not vouched for'],
   ])('%i, %i s: %s', (seed, seconds) => {
     expect(run(seed, seconds).result.violation).toBe(undefined)
   })
