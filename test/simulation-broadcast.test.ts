@@ -68,6 +68,17 @@ describe('seeds of broadcast that broke a law once', () => {
     [7122, 120, 'B5, a touch waits for its version'],
     // A node that began alone was born below what its last life wrote, and nobody held any more.
     [7001, 120, 'B5, of what nobody holds any more no harm comes'],
+    // Two that had just begun compared what they had, nothing, and served as if that were all.
+    [888, 120, 'B1, who does not serve is not copied'],
+    // A node that began alone read another's log from its start: who deleted was long forgotten.
+    [1065, 120, 'B2, a log that was there before is compared before it is followed'],
+    // A node began anew, and read what others had: older than the write of its own that it dropped.
+    [281, 120, 'B2, what was read is followed up to where a node begins anew'],
+    // A write waited so long for its copies that its record had expired, or its holder begun anew.
+    [955, 120, 'B7, what has expired at its origin needs no holder'],
+    [295, 120, 'B7, who held it until it began anew held it, as who was killed'],
+    // Clocks were set while records came: those before had been refused, and were vouched for.
+    [621, 120, 'B5, what a slice could not bring is not vouched for'],
   ])('%i, %i s: %s', (seed, seconds) => {
     expect(run(seed, seconds).result.violation).toBe(undefined)
   })

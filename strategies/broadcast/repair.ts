@@ -44,6 +44,8 @@ export interface Asking {
   vector: readonly Known[]
   /** Slices joined so far. */
   slices: number
+  /** The lowest limit that any of them met: stamps above it may have been left out. */
+  stampMax: number
   progressAt: number
   sending: Sending | undefined
   received: boolean
@@ -54,6 +56,7 @@ export interface Answering {
   readonly round: number
   vector: readonly Known[]
   slices: number
+  stampMax: number
   sending: Sending | undefined
 }
 
@@ -63,7 +66,7 @@ export function startRound(s: BroadcastState, effects: Sink, peer: Peer): void {
   const round = ++s.rounds
   s.comparedAt = s.now
   s.asking = {
-    ...{ peer: peer.id, round, vector: [], slices: 0, progressAt: s.now },
+    ...{ peer: peer.id, round, vector: [], slices: 0, stampMax: stampMax(s), progressAt: s.now },
     ...{ sending: undefined, received: false },
   }
   const root = rootOf(s.leaves())
@@ -75,12 +78,9 @@ export function tickRepair(s: BroadcastState, effects: Sink): void {
   const { asking } = s
   if (asking !== undefined && s.now - asking.progressAt > BROADCAST.roundMs) endRound(s, effects)
   if (s.asking !== undefined) return
+  // Who does not serve has nothing yet: who copied that would serve without what others hold.
   const candidates = [...s.linked()].filter(
-    peer =>
-      peer.spoke &&
-      (peer.serving || !s.serving) &&
-      !isOutdated(s, peer) &&
-      !isAhead(s, effects, peer),
+    peer => peer.spoke && peer.serving && !isOutdated(s, peer) && !isAhead(s, effects, peer),
   )
   // Of two that serve, the one of lower ordinal asks.
   const asks = (peer: Peer) => !s.copied || s.self.ordinal < peer.ordinal
@@ -111,7 +111,8 @@ function stopSending(effects: Sink, sending: Sending | undefined): void {
 export function onAsk(s: BroadcastState, effects: Sink, peer: Peer, m: Ask): void {
   stopSending(effects, peer.answering?.sending)
   const vector = s.vectorList
-  peer.answering = { round: m.round, vector: [], slices: 0, sending: undefined }
+  const start = { vector: [], slices: 0, stampMax: stampMax(s) }
+  peer.answering = { round: m.round, ...start, sending: undefined }
   const leaves = s.leaves()
   const isSame = equal(rootOf(leaves), m.root) && sameVectors(s, m.vector)
   const nodes = isSame ? new Uint8Array(0) : nodesOf(leaves)
@@ -240,17 +241,19 @@ export function onRecords(s: BroadcastState, effects: Sink, peer: Peer, m: Recor
   if (!peer.serving && s.serving) return
   round.slices++
   if (!m.asker && s.asking !== undefined) s.asking.progressAt = s.now
-  effects.install(JOIN_GROUP, stampMax(s), m.slice)
+  const max = stampMax(s)
+  round.stampMax = Math.min(round.stampMax, max)
+  effects.install(JOIN_GROUP, max, m.slice)
   if (!m.last) return
   if (m.asker) {
-    joinVector(s, effects, round.vector)
+    joinVector(s, effects, round)
     peer.compared = true
   } else if (s.asking !== undefined) finish(s, effects, peer, s.asking)
 }
 
 /** All that the other side held when it began is held here now. */
 function finish(s: BroadcastState, effects: Sink, peer: Peer, asking: Asking): void {
-  joinVector(s, effects, asking.vector)
+  joinVector(s, effects, asking)
   asking.received = true
   peer.compared = true
   // An earlier life, whose clock was ahead, may have stamped above the birth of this one: who says
@@ -262,8 +265,11 @@ function finish(s: BroadcastState, effects: Sink, peer: Peer, asking: Asking): v
     endRound(s, effects)
 }
 
-function joinVector(s: BroadcastState, effects: Sink, vector: readonly Known[]): void {
-  const max = stampMax(s)
+function joinVector(
+  s: BroadcastState,
+  effects: Sink,
+  { vector, stampMax: max }: Pick<Asking, 'vector' | 'stampMax'>,
+): void {
   for (const theirs of vector) {
     const ordinal = originOfLife(theirs.life)
     if (theirs.upto > max) continue

@@ -52,7 +52,7 @@ export const BROADCASTS: readonly Mutant[] = [
       [
         `${PLACE}/repair.ts`,
         '  asking.vector = m.vector\n',
-        '  asking.vector = m.vector\n  joinVector(s, effects, m.vector)\n',
+        '  asking.vector = m.vector\n  joinVector(s, effects, asking)\n',
       ],
     ],
     'loss',

@@ -3,7 +3,8 @@
  * an acknowledged level was reached; a read is what was given, and never older than the one before;
  * a write said twice at one node is done once.
  */
-import type { Receipt } from '../../contracts/types.js'
+import { JOIN_GROUP } from '../../contracts/stamped.js'
+import type { GroupId, Offset, Receipt } from '../../contracts/types.js'
 import { copiesWanted } from '../../core/majority.js'
 import type { Checker } from '../checkers/checker.js'
 import type { SimulatedCluster } from '../cluster.js'
@@ -55,6 +56,11 @@ export class Answers implements Checker, WritersWatcher {
     this.#settled.push([life, receipt])
   }
 
+  /** It begins anew, with what others have: that may be older than what it had, and drops. */
+  onInstall(life: Life, group: GroupId, _at: Offset, _slice: Uint8Array, first: boolean): void {
+    if (first && group === JOIN_GROUP) this.#read.delete(life)
+  }
+
   /** Whatever was settled by then lies in its log. */
   onInput(): void {
     if (this.#settled.length === 0) return
@@ -69,12 +75,19 @@ export class Answers implements Checker, WritersWatcher {
     const write = this.#watch.writes.ofLife(life).get(offset)
     if (write === undefined) this.#cluster.fail('B7', `${life} acknowledges entry ${offset}: none`)
     const holders = new Set([life.node])
+    // A process that ended had held it, and so had one that has just begun anew.
     if (copies > 1)
-      for (const { life: other, held } of this.#watch.lives())
-        if (held.includes(write)) holders.add(other.node)
-    if (holders.size < copies)
+      for (const { life: other, held, former } of this.#watch.lives())
+        if (held.includes(write) || former?.includes(write)) holders.add(other.node)
+    if (holders.size < copies && !this.#isOver(write))
       this.#cluster.fail('B7', `${life} says ${copies} hold ${offset}, and ${[...holders]} do`)
     this.acked.add(write)
+  }
+
+  /** Its origin itself has it no more: it has expired there, or another one has replaced it. Who
+   *  compared records since has met all of that, and got nothing. */
+  #isOver({ life, kind, cache, key, stamp }: Write): boolean {
+    return kind === 'set' && this.#cluster.node(life.node).record(cache, key)?.version !== stamp
   }
 
   #look({ life, cache, key }: Asked): Before {

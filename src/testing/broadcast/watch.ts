@@ -15,6 +15,8 @@ import { isMortal, type Write, Writes, writesOf } from './writes.js'
 export interface Watched {
   readonly life: Life
   held: Held
+  /** What it held before it last began anew. */
+  former: Held | undefined
   /** Own writes that were surely, and at most, lost to concurrent ones so far. */
   lostAtLeast: number
   lostAtMost: number
@@ -49,7 +51,7 @@ export class Watch implements Checker {
     let watched = this.#lives.get(life)
     if (watched === undefined) {
       const counts = { lostAtLeast: 0, lostAtMost: 0, dropped: 0, givenAt: 0 }
-      watched = { life, held: new Held(), ...counts }
+      watched = { life, held: new Held(), former: undefined, ...counts }
       this.#lives.set(life, watched)
     }
     return watched
@@ -107,6 +109,7 @@ export class Watch implements Checker {
     to.givenAt = this.#cluster.now()
     if (first) {
       for (const write of this.writes.ofLife(life).values()) if (to.held.has(write)) to.dropped++
+      to.former = to.held
       to.held = new Held()
     }
     if (slice.length > 0) for (const item of itemsOf(slice, at)) this.#join(to, item)
