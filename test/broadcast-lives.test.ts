@@ -38,23 +38,6 @@ describe('a node that begins', () => {
     ])
     world.expectEqual()
   })
-
-  it('alone does not read a log from its start, whose deletions nobody remembers', () => {
-    const world = new Writers(2)
-    writeAndForget(world, 'b', 'a')
-    world.cluster.crash('a')
-    world.cluster.cut('a', 'b')
-    world.start('a')
-    world.run(8_000)
-    expect(world.answer(world.set('a', 'alone', 'x'))).toBe('ok')
-    world.set('b', 'other', 'y')
-    world.cluster.mendAll()
-    world.run(4_000)
-    expect(['a', 'b'].map(id => world.read(id, 'k'))).toEqual([undefined, undefined])
-    expect(world.read('a', 'other')).toBe('y')
-    expect(world.read('b', 'alone')).toBe('x')
-    world.expectEqual()
-  })
 })
 
 describe('a clock that is set while records come', () => {

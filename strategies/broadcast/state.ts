@@ -69,8 +69,6 @@ export class BroadcastState {
   serving = false
   /** Records of a member were joined since this process, or its data, began. */
   copied = false
-  /** Origins of which it was not heard that their log was empty: it is not read from its start. */
-  readonly unheard = new Set<number>()
   /** What ended records up to this stamp was forgotten, though a member may not have met it. */
   horizon = 0
   /** This node's clock is surely too far ahead of the others. */

@@ -139,7 +139,7 @@ export function onEntries(s: BroadcastState, effects: Sink, peer: Peer, m: Entri
     if (ordinal === s.self.ordinal || s.peerOf(ordinal) === undefined) continue
     const known = lifeOf(s, effects, peer, batch.epoch)
     if (known === undefined || batch.next <= known.next) continue
-    if (batch.first !== known.next || isUnheard(s, known)) {
+    if (batch.first !== known.next) {
       pull(s, effects, peer, known)
       continue
     }
@@ -214,21 +214,11 @@ export function setKnown(s: BroadcastState, effects: Sink, ordinal: number, know
   s.vector.set(ordinal, known)
   s.pulls.delete(ordinal)
   s.missing.delete(ordinal)
-  if (known.next === 1) s.unheard.add(ordinal)
   const base = { epoch: known.next === 1 ? undefined : known.life, crc: known.crc }
   effects.install(s.groupOf(ordinal), known.next, NOTHING, base)
 }
 
 const NOTHING = new Uint8Array(0)
-
-/**
- * True for a log whose beginning this life has not witnessed: what ended its records may be
- * forgotten everywhere, since an earlier life here had met it. Its records come first, as far as
- * they are there yet, and then what follows them.
- */
-function isUnheard(s: BroadcastState, { life, next }: Known): boolean {
-  return next === 1 && s.unheard.has(originOfLife(life))
-}
 
 /** Asks `peer` for what follows `known`, unless that is under way. */
 function pull(s: BroadcastState, effects: Sink, peer: Peer, known: Known): void {
@@ -237,7 +227,6 @@ function pull(s: BroadcastState, effects: Sink, peer: Peer, known: Known): void 
   if (asked !== undefined && s.now - asked < BROADCAST.pullAgainMs) return
   // Half of the data is no place to put them: they come after the rest.
   if (!s.copied) return
-  if (isUnheard(s, known)) return startRound(s, effects, peer)
   s.pulls.set(ordinal, s.now)
   effects.send(peer.id, { type: 'pull', life: known.life, from: known.next })
 }
@@ -274,8 +263,6 @@ export function compareVectors(s: BroadcastState, effects: Sink, peer: Peer): vo
   for (const [ordinal, theirs] of peer.vector) {
     if (ordinal === s.self.ordinal || s.peerOf(ordinal) === undefined) continue
     const known = lifeOf(s, effects, peer, theirs.life)
-    // Its own word that nothing is in its log yet: all that will be is yet to come.
-    if (peer.ordinal === ordinal && theirs.next === 1) s.unheard.delete(ordinal)
     if (known === undefined || theirs.next <= known.next) continue
     const since = s.missing.get(ordinal)
     if (since === undefined) s.missing.set(ordinal, s.now)
