@@ -160,6 +160,25 @@ describe('a scan', () => {
     await expect(collect(portOf(answers))).rejects.toMatchObject({ code: 'NOT_READY' })
   })
 
+  it('does not count what it began again in the partitions behind it', async () => {
+    const answers: RawPage[] = []
+    for (let group = 1; group <= 10; group++) {
+      const of = (cursor: number, epoch: number) => ({
+        ...page([`${group}`], cursor, epoch),
+        from: group * 100,
+      })
+      // Its master changes once while it is read.
+      const next = group === 10 ? 0 : (group + 1) * 100
+      answers.push(of(group * 100 + 7, 1), of(next, 2), of(group * 100 + 7, 2), of(next, 2))
+    }
+    expect((await collect(portOf(answers))).at(-1)).toBe('10')
+  })
+
+  it('gives up when the masters of one partition change for ever', async () => {
+    const answers = Array.from({ length: 50 }, (_, i) => ({ ...page(['a'], 107, i), from: 100 }))
+    await expect(collect(portOf(answers))).rejects.toMatchObject({ code: 'NOT_READY' })
+  })
+
   it('leaves no rejection behind when it is left early', async () => {
     const port = portOf([page(['a'], 7, 1), new GcacheError('TIMEOUT', 'late')])
     for await (const key of createCache(port, 'c').keys()) {

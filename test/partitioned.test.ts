@@ -271,6 +271,93 @@ describe('a partition whose every copy is gone', () => {
   })
 })
 
+describe('a machine that vanishes without a word', () => {
+  /** The last node that is no master of the control group, and the groups that it leads. */
+  async function vanishing(options: PartitionedOptions) {
+    const cluster = await settledOf('abcd', { backups: 0, ...options })
+    await cluster.load(300)
+    const gone = cluster.master() === 'd' ? 'c' : 'd'
+    const [node] = [...cluster.engines.keys()].filter(id => id !== gone)
+    const had = cluster.groups().filter(group => cluster.ownerOf(group) === gone)
+    expect(had.length).toBeGreaterThan(0)
+    const lost = () => cluster.statusOf(node).partitions.lost.length
+    return { cluster, gone, node, had, lost }
+  }
+  const reset = (cluster: PartitionCluster, group: number) =>
+    cluster.engines
+      .get(cluster.master() as string)
+      ?.feed({ kind: 'admin', command: 'reset-partition', group: 0, partition: group - 1 })
+
+  test('leads nothing by the table, is waited for, and then its partitions are lost', async () => {
+    const { cluster, gone, node, had, lost } = await vanishing({ graceMs: 4_000 })
+    cluster.vanish(gone)
+    await cluster.pass(3_500)
+    expect(lost()).toBe(0)
+    expect(cluster.statusOf(node).partitions.unowned).toBe(had.length)
+    expect(cluster.tableOf(node).masters).not.toContain(gone)
+    reset(cluster, had[0])
+    await cluster.pass(100)
+    const refused = cluster.reports.filter(({ event }) => event === 'reset-partition').pop()
+    expect(refused?.fields.code).toBe('HEALTHY')
+    expect(refused?.fields.message).toContain(`${gone} is waited for until it has been away`)
+    await cluster.pass(2_500)
+    expect(lost()).toBe(had.length)
+    for (const group of had) {
+      const speaker = cluster.tableOf(node).masters[group] as string
+      expect(cluster.writeTo(speaker, group).code).toBe('PARTITION_LOST')
+    }
+    for (const group of had) reset(cluster, group)
+    await cluster.until(() => had.every(group => cluster.ownerOf(group) !== undefined))
+    const writes = had.map(group => cluster.write(group))
+    await cluster.pass(200)
+    expect(writes.every(write => write?.receipt !== undefined)).toBe(true)
+  })
+
+  test('leads them again with all that they held if it was only out of reach', async () => {
+    const { cluster, gone, had, lost } = await vanishing({ graceMs: 500 })
+    const held = cluster.acked.filter(({ group }) => had.includes(group))
+    expect(held.length).toBeGreaterThan(0)
+    for (const { id } of cluster.members) if (id !== gone) cluster.network.cut(gone, id)
+    await cluster.until(() => lost() === had.length)
+    cluster.network.mendAll()
+    await cluster.until(() => had.every(group => cluster.ownerOf(group) !== undefined))
+    expect(cluster.missing()).toEqual([])
+    await cluster.settled()
+    expect(cluster.missing()).toEqual([])
+  })
+
+  test('drops them if they began anew meanwhile, and serves none beside who has them', async () => {
+    const { cluster, gone, had, lost } = await vanishing({ graceMs: 500 })
+    const held = cluster.acked.filter(({ group }) => had.includes(group))
+    for (const { id } of cluster.members) if (id !== gone) cluster.network.cut(gone, id)
+    await cluster.until(() => lost() === had.length)
+    for (const group of had) reset(cluster, group)
+    await cluster.until(() => had.every(group => cluster.ownerOf(group) !== undefined))
+    const writes = had.map(group => cluster.write(group))
+    await cluster.pass(200)
+    cluster.network.mendAll()
+    // serves() of two nodes at once is a violation.
+    await cluster.load(3_000, 50)
+    await cluster.settled()
+    for (const write of held) expect(cluster.holds(gone, write)).toBe(false)
+    const missing = cluster.missing().filter(write => !held.includes(write))
+    expect(missing).toEqual([])
+    expect(writes.every(write => write?.receipt !== undefined)).toBe(true)
+  })
+
+  test('may be let go once what it held was begun anew', async () => {
+    const { cluster, gone, node, had, lost } = await vanishing({ graceMs: 500 })
+    cluster.vanish(gone)
+    await cluster.until(() => lost() === had.length)
+    const master = cluster.engines.get(cluster.master() as string)
+    master?.feed({ kind: 'admin', command: 'leave', group: 0, peer: gone })
+    for (const group of had) reset(cluster, group)
+    const stateOf = () => cluster.statusOf(node).members.find(({ id }) => id === gone)?.state
+    await cluster.until(() => stateOf() === undefined || stateOf() === 'left')
+    expect(lost()).toBe(0)
+  })
+})
+
 describe('what clients go by', () => {
   test('a table that is the same on every node, and grows when an owner changes', async () => {
     const cluster = await settledOf('abc')

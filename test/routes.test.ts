@@ -270,6 +270,28 @@ describe('calls by a table of groups', () => {
   })
 })
 
+describe('calls that ask all partitions', () => {
+  it('are refused where not all of them fit the bound, and leave none behind', async () => {
+    const [cluster] = await start()
+    const calls = grouped(cluster, ['a', 'a', 'b'])
+    const asked = Array.from({ length: LIMITS.callsMax / PARTITIONS - 1 }, () =>
+      failureOf(calls.size('c', 9_000)),
+    )
+    const last = failureOf(calls.get('c', ODD[0], 9_000))
+    expect(calls.pending).toBe(LIMITS.callsMax - 1)
+    const [size, clear] = [calls.size('c', 9_000), calls.clear('c', {})].map(failureOf)
+    expect(await size).toMatchObject({ code: 'BUSY', outcome: undefined })
+    expect(await clear).toMatchObject({ code: 'BUSY', outcome: 'rejected' })
+    expect(calls.pending).toBe(LIMITS.callsMax - 1)
+    const page = failureOf(calls.scan('c', '', 0, 10, 9_000))
+    expect(calls.pending).toBe(LIMITS.callsMax)
+    expect(await failureOf(calls.scan('c', '', 0, 10, 9_000))).toMatchObject({ code: 'BUSY' })
+    calls.close()
+    const codes = (await Promise.all([...asked, last, page])).map(({ code }) => code)
+    expect(new Set(codes)).toEqual(new Set(['CLOSED']))
+  })
+})
+
 describe('embedded nodes of a cluster with partitions', () => {
   it('call the owner of each key, themselves included, and follow it when it goes', async () => {
     const network = new MemoryNetwork({ ...systemWorld })

@@ -38,7 +38,7 @@ type ChosenOptions = SetOptions & { readonly timeoutMs: number }
 
 /** A string of this many UTF-16 units fits LIMITS.keyBytesMax whatever it holds. */
 const SHORT_KEY_MAX = Math.floor(LIMITS.keyBytesMax / 3)
-/** Times that a scan begins again because another master answered. */
+/** Times that a scan of one store begins again because another master answered. */
 const SCAN_RESTARTS_MAX = 8
 
 /** `name`: 1..64 bytes. Throws LIMIT for another name, CONFIG for unknown options. */
@@ -222,12 +222,17 @@ class PortCache<V> implements Cache<V> {
       return page
     }
     let restarts = 0
+    let from: number | undefined
     let first: RawPage | undefined
     let coming = ask(0)
     for (;;) {
       const page = await coming
-      // Where another store's pages begin, the scan goes on with that one.
-      if (first?.from !== page.from) first = page
+      // Where another store's pages begin, the scan goes on with that one, as one that has begun.
+      if (page.from !== from) {
+        from = page.from
+        first = page
+        restarts = 0
+      }
       first ??= page
       if (page.epoch !== first.epoch || page.source !== first.source) {
         if (++restarts > SCAN_RESTARTS_MAX)

@@ -149,13 +149,13 @@ export class GroupedCalls extends CallMaker implements CachePort {
   }
 
   override async size(cache: string, timeoutMs: number, how?: ReadHow): Promise<number> {
-    this.#assertOpen()
+    this.#assertRoom(this.#table.partitions)
     const counts = await this.#all(calls => calls.size(cache, timeoutMs, how))
     return counts.reduce((sum, count) => sum + count, 0)
   }
 
   override async clear(cache: string, options: WriteOptions): Promise<WriteReceipt> {
-    this.#assertOpen('rejected')
+    this.#assertRoom(this.#table.partitions, 'rejected')
     return receiptOfAll(await this.#all(calls => calls.clear(cache, options)))
   }
 
@@ -168,7 +168,7 @@ export class GroupedCalls extends CallMaker implements CachePort {
     timeoutMs: number,
     how?: ReadHow,
   ): Promise<RawPage> {
-    this.#assertOpen()
+    this.#assertRoom(1)
     const { partitions } = this.#table
     const group = Math.max(1, Math.floor(cursor / CURSORS))
     const { calls } = this.#of(group)
@@ -186,8 +186,7 @@ export class GroupedCalls extends CallMaker implements CachePort {
 
   protected override submit(call: Call, timeoutMs: number): Promise<unknown> {
     if (this.#state !== 'open') return this.refuse(call, 'CLOSED', CLOSED_TEXT)
-    if (this.#full(call.value.length))
-      return this.refuse(call, 'BUSY', `${this.#callsAtMost} calls are unanswered`)
+    if (this.#full(1, call.value.length)) return this.refuse(call, 'BUSY', this.#busyText())
     return this.#of(this.groupOf(call.key)).calls.submit(call, timeoutMs)
   }
 
@@ -195,13 +194,21 @@ export class GroupedCalls extends CallMaker implements CachePort {
     if (this.#state !== 'open') throw new GcacheError('CLOSED', CLOSED_TEXT, { outcome })
   }
 
-  /** Asks every group that holds keys. */
+  /** So many calls more, without values, may be asked. */
+  #assertRoom(calls: number, outcome?: 'rejected'): void {
+    this.#assertOpen(outcome)
+    if (this.#full(calls, 0)) throw new GcacheError('BUSY', this.#busyText(), { outcome })
+  }
+
+  #busyText(): string {
+    return `${this.#callsAtMost} calls are unanswered`
+  }
+
+  /** Asks every group that holds keys. There is room for it. */
   async #all<T>(ask: (calls: Calls) => Promise<T>): Promise<T[]> {
     const asked: Promise<T>[] = []
-    for (let group = 1; group <= this.#table.partitions; group++) {
+    for (let group = 1; group <= this.#table.partitions; group++)
       asked.push(ask(this.#of(group).calls))
-      this.#callsAtMost++
-    }
     return await settleAll(asked)
   }
 
@@ -235,19 +242,19 @@ export class GroupedCalls extends CallMaker implements CachePort {
     part.calls.route(owner?.peer)
   }
 
-  /** True if one call more, with a value of `bytes`, would be too many. */
-  #full(bytes: number): boolean {
-    this.#callsAtMost++
+  /** True if so many calls more, with values of `bytes` in all, would be too many. */
+  #full(calls: number, bytes: number): boolean {
+    this.#callsAtMost += calls
     this.#bytesAtMost += bytes
     const { callsMax, callQueueBytesMax } = LIMITS
     const holds = () =>
       this.#callsAtMost <= callsMax && (bytes === 0 || this.#bytesAtMost <= callQueueBytesMax)
     if (holds()) return false
-    this.#callsAtMost = 1
+    this.#callsAtMost = calls
     this.#bytesAtMost = bytes
-    for (const { calls } of this.#parts.values()) {
-      this.#callsAtMost += calls.pending
-      this.#bytesAtMost += calls.pendingBytes
+    for (const part of this.#parts.values()) {
+      this.#callsAtMost += part.calls.pending
+      this.#bytesAtMost += part.calls.pendingBytes
     }
     return !holds()
   }

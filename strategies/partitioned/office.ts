@@ -428,11 +428,19 @@ export class Office {
       return this.#refuse(input, 'NOT_MASTER', `${this.#master ?? 'nobody'} is master`)
     if (row === undefined)
       return this.#refuse(input, 'CONFIG', `there is no partition ${partition}`)
-    if (!row.lost) return this.#refuse(input, 'HEALTHY', `partition ${partition} is not lost`)
+    if (!row.lost) return this.#refuse(input, 'HEALTHY', this.#whyNotLost(row))
     const { counter } = row
     this.#resets.set(partition, row.born + 1)
     const owners = this.plan.cradleOf(row)
     this.warden.write({ ...newRow(partition, row.born + 1, owners), counter })
+  }
+
+  #whyNotLost(row: Row): string {
+    const text = `partition ${row.partition} is not lost`
+    const ids = this.warden.waitsFor(row)
+    if (ids.length === 0) return text
+    const { graceMs } = this.#router.settings
+    return `${text}: ${ids.join()} is waited for until it has been away for ${graceMs} ms`
   }
 
   /** Done once it is committed: no later master of the control group takes it back. */

@@ -70,7 +70,8 @@ function guarantee({ settings, control, members }: Router, profile: string): str
         'a partition whose last copy is gone says so and begins anew only by an admin'
   const split =
     profile === 'majority'
-      ? 'one owner at any time; no owner where a majority of the nodes is out of reach'
+      ? 'one owner at any time, but for up to 1.1 s where a dial to a process that lives is ' +
+        'refused (broker, firewall); no owner where a majority of the nodes is out of reach'
       : 'a network split can make two owners, merged on heal'
   return `${head}: ${data}; ${split}; table: ${control.core.status().guarantee}`
 }

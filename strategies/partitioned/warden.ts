@@ -54,6 +54,8 @@ export class Warden {
   #changed: Row[] = []
   /** By process: when all that was given to it is over. */
   readonly #ends = new Map<string, number>()
+  /** Nobody acts as its master, and nobody may follow, since. */
+  readonly #idleAt = new Map<number, number>()
   /** Without a copy that is known, since. */
   readonly #goneAt = new Map<number, number>()
   /** Unfounded, and wanted since. */
@@ -80,6 +82,7 @@ export class Warden {
     this.#changed = []
     this.#ends.clear()
     this.#wantedAt.clear()
+    this.#idleAt.clear()
     this.#goneAt.clear()
   }
 
@@ -120,6 +123,11 @@ export class Warden {
     const node = this.nodes.get(peer)
     if (node === undefined || this.now - node.heardAt > ENDS_MS) return false
     return !this.#env.isDead(peer, node.life)
+  }
+
+  /** Those whom a row waits for: nobody else may have it, and none of them is heard. */
+  waitsFor(row: Row): readonly PeerId[] {
+    return row.heirs.some(id => this.isLive(id)) ? [] : row.heirs
   }
 
   factOf(peer: PeerId, row: Row): Fact | undefined {
@@ -166,7 +174,9 @@ export class Warden {
     const row = this.row(partition)
     if (row === undefined) return
     const heard = this.#hear(row)
-    const next = this.mayPass(heard) ? this.#pass(heard) : heard
+    const free = this.mayPass(heard)
+    if (!free) this.#idleAt.delete(partition)
+    const next = free ? this.#pass(heard) : heard
     if (next !== row) this.write(next)
   }
 
@@ -198,11 +208,8 @@ export class Warden {
   /** To whom wants it and may have it; nobody: then perhaps it is lost. */
   #pass(row: Row): Row {
     const to = this.#heirOf(row)
-    if (to === undefined) {
-      if (row.lost || !this.#isLost(row)) return row
-      this.#env.report('partition', { state: 'lost', partition: row.partition })
-      return { ...row, holder: '', life: '', lost: true }
-    }
+    if (to === undefined) return this.#keep(row)
+    this.#idleAt.delete(row.partition)
     const { above, released } = this.factOf(to, row) as Fact
     const counter = Math.max(row.counter, above, released) + 1
     const life = this.nodes.get(to)?.life ?? ''
@@ -212,6 +219,20 @@ export class Warden {
       this.#env.report('partition', { state: 'passed', partition, from: holder, to })
     }
     return { ...row, holder: to, life, counter, ask: 0, heirs, lost: false }
+  }
+
+  /** Nobody may have it. That nobody leads it is not said at once: an heir asks for it within a
+   *  few ms, and a failover would write two rows. */
+  #keep(row: Row): Row {
+    const { partition } = row
+    if (!row.lost && this.#isLost(row)) {
+      this.#env.report('partition', { state: 'lost', partition })
+      return { ...row, holder: '', life: '', lost: true }
+    }
+    const idleAt = this.#idleAt.get(partition) ?? this.now
+    this.#idleAt.set(partition, idleAt)
+    if (row.holder === '' || this.now - idleAt < LOST_MS) return row
+    return { ...row, holder: '', life: '' }
   }
 
   #heirOf(row: Row): PeerId | undefined {
@@ -253,12 +274,20 @@ export class Warden {
     return this.now - goneAt >= LOST_MS
   }
 
-  /** Whoever held all that was acknowledged has surely lost it. */
+  /** It has not been heard for so long that nobody waits for it: a machine without power refuses no
+   *  dial, and only the clock says that it is gone. Who comes back with its data is heard again. */
+  #isAway(id: PeerId): boolean {
+    const heardAt = this.nodes.get(id)?.heardAt ?? this.sinceMs ?? this.now
+    return this.now - heardAt >= Math.max(ENDS_MS, this.#env.settings.graceMs)
+  }
+
+  /** Whoever held all that was acknowledged has lost it, or is not waited for any more. */
   #isGone(row: Row): boolean {
     if (row.history === '') return false
     return row.heirs.every(id => {
       const node = this.nodes.get(id)
-      if (node === undefined || !this.isLive(id)) return this.#env.isDead(id, node?.life)
+      if (node === undefined || !this.isLive(id))
+        return this.#env.isDead(id, node?.life) || this.#isAway(id)
       const fact = this.factOf(id, row)
       // Its first facts are all that it has.
       return node.heard > 0 && (fact === undefined || fact.history !== row.history)

@@ -84,6 +84,13 @@ export class EngineCluster {
     this.engines.delete(id)
   }
 
+  /** As crash(), and nobody is told: a machine without power. */
+  vanish(id: string): void {
+    this.network.blackout(id)
+    this.engines.get(id)?.stop()
+    this.engines.delete(id)
+  }
+
   async connect(options: Partial<ClientOptions> = {}): Promise<Client> {
     const { clock } = this
     const world = { clock, random: this.random.fork() }

@@ -144,11 +144,31 @@ export const PARTITIONED: readonly Mutant[] = [
     [
       [
         `${AT}/warden.ts`,
-        'if (node === undefined || !this.isLive(id)) return this.#env.isDead(id, node?.life)',
-        'if (node === undefined || !this.isLive(id)) return true',
+        'return this.#env.isDead(id, node?.life) || this.#isAway(id)',
+        'return true',
       ],
     ],
     'splits',
+  ),
+  planted(
+    'p14',
+    'a machine without power is waited for, for ever',
+    'its partitions are never called lost, and nobody may begin them anew',
+    [[`${AT}/warden.ts`, ' || this.#isAway(id)', '']],
+    'away',
+  ),
+  planted(
+    'p15',
+    'who comes back with its data stays lost',
+    'what is there is not served',
+    [
+      [
+        `${AT}/warden.ts`,
+        'const next = free ? this.#pass(heard) : heard',
+        'const next = free && !heard.lost ? this.#pass(heard) : heard',
+      ],
+    ],
+    'away',
   ),
   planted(
     'p10',

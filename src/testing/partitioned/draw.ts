@@ -2,8 +2,9 @@
  * The options of a seed of strategy partitioned: the faults, network and clocks that a control
  * group of profile majority would get from the same seed, and what partitions add to them, from a
  * stream of its own. One seed in eight restarts its nodes one after the other and does nothing
- * else. A seed is short, and most have few partitions: what goes wrong does so between the faults
- * and the leases, of which a short seed has as many since its faults come faster.
+ * else; in one of sixteen a machine is away for longer than it is waited for. A seed is short, and
+ * most have few partitions: what goes wrong does so between the faults and the leases, of which a
+ * short seed has as many since its faults come faster.
  */
 import { type SeededRandom, seededRandom } from '../../core/prng.js'
 import { type FaultRates, NO_FAULTS } from '../nemesis.js'
@@ -26,6 +27,8 @@ export interface PartitionDraw {
   warmUpMs: number
   /** Mean a second: a node lives on, and every link to it is reset for a while. */
   outcasts: number
+  /** One machine after the other is gone for longer than it is waited for, without a word. */
+  absences?: boolean
 }
 
 export interface PartitionedOptions extends SimulationOptions {
@@ -73,7 +76,11 @@ export function drawPartitioned(seed: number, seconds: number, style?: Style): P
   // Elsewhere it is promised that nobody is deposed, or that no call fails.
   if (options.steadyAfterMs === undefined && options.calmAfterMs === undefined)
     hurry(options, random)
-  if (style === undefined && random.chance(0.125)) rollOn(options)
+  const rolls = style === undefined && random.chance(0.125)
+  if (rolls) rollOn(options)
+  const apart = seededRandom(seed ^ 0xa3a1)
+  if (style === 'away' || (style === undefined && !rolls && apart.chance(0.07)))
+    goAway(options, apart)
   if (options.partitioned.backups === 0) options.mayLose = true
   return options
 }
@@ -120,13 +127,29 @@ function stall(options: PartitionedOptions, random: SeededRandom): void {
   } else options.steadyAfterMs = undefined
 }
 
+/** Most often nobody has another copy, and nobody is in a hurry to begin it anew. */
+function goAway(options: PartitionedOptions, random: SeededRandom): void {
+  rest(options)
+  options.style = 'away'
+  const { partitioned } = options
+  partitioned.absences = true
+  partitioned.graceMs = random.pick([0, 500, 3_000])
+  if (random.chance(0.7)) partitioned.backups = 0
+  partitioned.resetMs = random.pick([0, 0, 500, 5_000])
+}
+
 function rollOn(options: PartitionedOptions): void {
+  rest(options)
+  options.partitioned.rolling = true
+}
+
+/** Nothing befalls it. */
+function rest(options: PartitionedOptions): void {
   options.faults = { ...NO_FAULTS }
   options.network = { ...options.network, loss: 0, duplicate: 0, reorder: 0, bytesPerMs: 0 }
   options.staleChance = 0
   options.steadyAfterMs = options.calmAfterMs = undefined
   options.mayLose = false
-  options.partitioned.rolling = true
   options.partitioned.outcasts = 0
   options.partitioned.loneStalls = false
 }

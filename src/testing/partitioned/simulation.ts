@@ -22,6 +22,7 @@ import {
   type SimulationResult,
   setNetwork,
 } from '../simulation.js'
+import { Absences } from './absences.js'
 import { Applications } from './applications.js'
 import { PartitionedCluster, partitionName, type StrategyOf } from './cluster.js'
 import type { PartitionedOptions } from './draw.js'
@@ -61,6 +62,7 @@ export function simulatePartitioned(
   const cluster: PartitionedCluster = new PartitionedCluster(options, PRODUCT, random, trace)
   const operator = new Operator(cluster)
   const outcasts = new Outcasts(cluster, options.partitioned.outcasts, options.seed)
+  const absences = new Absences(cluster, options.partitioned.absences === true, options.seed)
   const applications = new Applications(cluster, options.workload, ACK_TIMEOUT_MS)
   const { kept, counts } = addLaws(cluster, options, operator)
   setNetwork(cluster, options)
@@ -74,11 +76,12 @@ export function simulatePartitioned(
     calm() {
       operator.stop()
       outcasts.stop()
+      absences.stop()
     },
     live: () => makePeace(cluster, applications, operator, options),
   })
   const { passes, ...others } = counts
-  const happened = { outcast: outcasts.count, ...others }
+  const happened = { outcast: outcasts.count, absence: absences.count, ...others }
   const nothing = { keysJudged: 0, keysUndecided: 0, merged: 0, givenUp: 0 }
   return {
     violation,
@@ -147,8 +150,10 @@ function makePeace(
   cluster.runUntil(() => cluster.master() !== undefined, SERVE_WITHIN_MS)
   checkLost(cluster, applications)
   const served = attempts(cluster, applications)
+  // A holder that was out of reach comes back first.
+  const peaceAt = cluster.now()
   const resets = () => {
-    operator.resetLost(LOST_SAID_MS)
+    if (cluster.now() - peaceAt >= LOST_SAID_MS) operator.resetLost(LOST_SAID_MS)
     return served()
   }
   if (!cluster.runUntil(resets, SERVE_WITHIN_MS + LOST_SAID_MS)) {
