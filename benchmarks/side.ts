@@ -61,16 +61,17 @@ export interface Compared {
   readonly ratio: number
 }
 
-/** Two sides do the same in turn, after a warm-up each. */
+/** Two sides do the same in turn, after a warm-up of `warmMs` each. */
 export async function compared(
   one: { run(run: RunOptions): Promise<RunResult> },
   other: { run(run: RunOptions): Promise<RunResult> },
   run: RunOptions,
   count: number,
+  warmMs = run.ms / 2,
 ): Promise<Compared> {
   const figures: (readonly [number, number])[] = []
   for (let pair = -1; pair < count; pair++) {
-    const now = pair < 0 ? { ...run, ms: run.ms / 2 } : run
+    const now = pair < 0 ? { ...run, ms: warmMs } : run
     const first = (await one.run(now)).opsPerSec
     const second = (await other.run(now)).opsPerSec
     if (pair >= 0) figures.push([first, second])
