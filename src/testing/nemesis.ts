@@ -94,9 +94,9 @@ export const NO_FAULTS: FaultRates = {
 const EVERY_MS = 50
 /** A copy is looked for so often, and so many times. */
 const COPY_LOOK_MS = 5
+const COPY_LOOKS = 200
 /** Twice what the others take to follow another. */
 const HARRIED_MS = 3_000
-const COPY_LOOKS = 200
 
 export class Nemesis {
   readonly counts: Record<string, number> = {}

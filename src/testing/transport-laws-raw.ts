@@ -13,11 +13,9 @@ export const RAW_LAWS: readonly Law[] = [
   {
     name: 'T9 a listener that accepts and says nothing is given up in bounded time',
     async run(bench) {
-      const mute = bench.medium.layer?.('mute')
-      assert.ok(mute)
-      const address = await mute.listen(bench.medium.listen('mute'), () => {})
+      const mute = await muteOf(bench)
       const a = await bench.started('a')
-      a.connect('mute', address)
+      a.connect('mute', mute.address)
       const { handshakeMs } = bench.medium
       await bench.sees('a is told', () => a.all('down').length === 1, 4 * handshakeMs)
       assert.equal(a.all('down')[0].loss, 'timeout')
@@ -27,16 +25,14 @@ export const RAW_LAWS: readonly Law[] = [
   {
     name: 'T9 a dial that a frozen process does not answer gives way to its heir elsewhere',
     async run(bench) {
-      const mute = bench.medium.layer?.('mute')
-      assert.ok(mute)
-      const frozen = await mute.listen(bench.medium.listen('mute'), () => {})
+      const mute = await muteOf(bench)
       const a = await bench.started('a', {
-        on: (it, node) => it.kind === 'down' && node.connect('z', frozen),
+        on: (it, node) => it.kind === 'down' && node.connect('z', mute.address),
       })
       const z = await bench.started('z', {
         on: (it, node) => it.kind === 'down' && node.connect('a', a.transport.address),
       })
-      a.connect('z', frozen)
+      a.connect('z', mute.address)
       await bench.pass(20)
       z.connect('a', a.transport.address)
       const { handshakeMs } = bench.medium
@@ -156,6 +152,14 @@ export const RAW_LAWS: readonly Law[] = [
     },
   },
 ]
+
+/** A listener that accepts and says nothing, as one whose process is frozen. */
+async function muteOf({ medium }: Bench): Promise<{ address: string; stop(): Promise<void> }> {
+  const layer = medium.layer?.('mute')
+  assert.ok(layer, 'a medium of streams has a layer')
+  const address = await layer.listen(medium.listen('mute'), () => {})
+  return { address, stop: () => layer.stop() }
+}
 
 /** Four bytes that promise a frame. */
 function lengthOf(length: number): Buffer {

@@ -37,27 +37,26 @@ interface Sending {
   reading: boolean
 }
 
-/** What the asking side knows of its round. */
-export interface Asking {
-  readonly peer: string
+/** What the answering side knows of a round. */
+export interface Answering {
   readonly round: number
   vector: readonly Known[]
   /** Slices joined so far. */
   slices: number
   /** The lowest limit that any of them met: stamps above it may have been left out. */
   stampMax: number
-  progressAt: number
   sending: Sending | undefined
+}
+
+/** What the asking side knows of its round. */
+export interface Asking extends Answering {
+  readonly peer: string
+  progressAt: number
   received: boolean
 }
 
-/** What the answering side knows of a round. */
-export interface Answering {
-  readonly round: number
-  vector: readonly Known[]
-  slices: number
-  stampMax: number
-  sending: Sending | undefined
+function begun(s: BroadcastState, round: number): Answering {
+  return { round, vector: [], slices: 0, stampMax: stampMax(s), sending: undefined }
 }
 
 /** Compares with `peer`, unless a round is under way. */
@@ -65,10 +64,7 @@ export function startRound(s: BroadcastState, effects: Sink, peer: Peer): void {
   if (s.asking !== undefined || peer.session === 0 || !peer.spoke || isOutdated(s, peer)) return
   const round = ++s.rounds
   s.comparedAt = s.now
-  s.asking = {
-    ...{ peer: peer.id, round, vector: [], slices: 0, stampMax: stampMax(s), progressAt: s.now },
-    ...{ sending: undefined, received: false },
-  }
+  s.asking = { ...begun(s, round), peer: peer.id, progressAt: s.now, received: false }
   const root = rootOf(s.leaves())
   effects.send(peer.id, { type: 'ask', round, vector: s.vectorList, root })
 }
@@ -84,7 +80,7 @@ export function tickRepair(s: BroadcastState, effects: Sink): void {
   )
   // Of two that serve, the one of lower ordinal asks.
   const asks = (peer: Peer) => !s.copied || s.self.ordinal < peer.ordinal
-  const fresh = candidates.find(peer => !peer.compared && peer.serving && asks(peer))
+  const fresh = candidates.find(peer => !peer.compared && asks(peer))
   // What a log still holds is pulled before: its entries tell more than records do.
   if (fresh !== undefined && s.copied && s.now - fresh.linkedAt < BROADCAST.pullFirstMs) return
   if (fresh !== undefined) return startRound(s, effects, fresh)
@@ -111,8 +107,7 @@ function stopSending(effects: Sink, sending: Sending | undefined): void {
 export function onAsk(s: BroadcastState, effects: Sink, peer: Peer, m: Ask): void {
   stopSending(effects, peer.answering?.sending)
   const vector = s.vectorList
-  const start = { vector: [], slices: 0, stampMax: stampMax(s) }
-  peer.answering = { round: m.round, ...start, sending: undefined }
+  peer.answering = begun(s, m.round)
   const leaves = s.leaves()
   const isSame = equal(rootOf(leaves), m.root) && sameVectors(s, m.vector)
   const nodes = isSame ? new Uint8Array(0) : nodesOf(leaves)
@@ -265,11 +260,7 @@ function finish(s: BroadcastState, effects: Sink, peer: Peer, asking: Asking): v
     endRound(s, effects)
 }
 
-function joinVector(
-  s: BroadcastState,
-  effects: Sink,
-  { vector, stampMax: max }: Pick<Asking, 'vector' | 'stampMax'>,
-): void {
+function joinVector(s: BroadcastState, effects: Sink, { vector, stampMax: max }: Answering): void {
   for (const theirs of vector) {
     const ordinal = originOfLife(theirs.life)
     if (theirs.upto > max) continue

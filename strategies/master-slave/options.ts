@@ -102,8 +102,9 @@ export function settingsOf(options: MasterSlaveOptions, strategy = MASTER_SLAVE)
     throw refused('option ack must be none, master, slaves:n, majority, insync or all')
   if (profile !== undefined && !Object.hasOwn(DEFAULT_ACKS, profile))
     throw refused(`unknown profile ${String(profile)}: ${suggestion(String(profile), PROFILES)}`)
-  if (merge !== undefined && profile !== undefined && profile !== 'ordinal')
-    throw refused(`option merge is for profile ordinal: ${neverMerged(profile)}`)
+  const dropped = neverMerges({ profile: profile ?? 'ordinal', merge: 'lww' })
+  if (merge !== undefined && dropped !== undefined)
+    throw refused(`option merge is for profile ordinal: ${dropped}`)
   checkElection(options)
   const chosen = Object.entries(options).filter(([, value]) => value !== undefined)
   const byProfile = DEFAULT_ACKS[profile ?? 'ordinal']
@@ -115,16 +116,16 @@ export function settingsOf(options: MasterSlaveOptions, strategy = MASTER_SLAVE)
 }
 
 /** Why the application is never asked how two values become one; undefined: it may be. */
-export function neverMerges({ profile, merge }: Settings): string | undefined {
-  if (profile !== 'ordinal') return neverMerged(profile)
+export function neverMerges({
+  profile,
+  merge,
+}: Pick<Settings, 'profile' | 'merge'>): string | undefined {
+  if (profile !== 'ordinal')
+    return (
+      `under ${profile} what the losing side of a network split wrote was never committed, and ` +
+      'is dropped'
+    )
   return merge === 'discard' ? "merge: 'discard' drops the losing side's writes" : undefined
-}
-
-function neverMerged(profile: Profile): string {
-  return (
-    `under ${profile} what the losing side of a network split wrote was never committed, and is ` +
-    'dropped'
-  )
 }
 
 /** One heartbeat may be lost or late without a suspicion, and none is older than what vouches. */

@@ -103,20 +103,19 @@ class SeenClocks {
   }
 
   note(): void {
+    const now = this.#cluster.now()
     const offsets = new Map<string, number>()
-    for (const node of this.#cluster.live()) offsets.set(node.id, node.wall() - this.#cluster.now())
     const times = new Map<string, number>()
-    for (const node of this.#cluster.live())
-      times.set(node.id, Math.max(node.wall(), node.clusterTime()) - this.#cluster.now())
-    for (const [looks, look] of [
-      [this.#recent, offsets],
-      [this.#recentTimes, times],
-    ] as const)
-      if (looks.push(look) > TICKS_KEPT) looks.shift()
-    for (const [id, at] of offsets) {
+    for (const node of this.#cluster.live()) {
+      const { id } = node
+      const at = node.wall() - now
+      offsets.set(id, at)
+      times.set(id, Math.max(at, node.clusterTime() - now))
       this.#highest.set(id, Math.max(this.#highest.get(id) ?? at, at))
       this.#lowest.set(id, Math.min(this.#lowest.get(id) ?? at, at))
     }
+    if (this.#recent.push(offsets) > TICKS_KEPT) this.#recent.shift()
+    if (this.#recentTimes.push(times) > TICKS_KEPT) this.#recentTimes.shift()
   }
 
   /** By how much the clock of `a` was ahead of that of `b` lately, at most: both may have been set
